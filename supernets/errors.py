@@ -1,0 +1,61 @@
+"""Errors of ``supernets``; every message says the rule, what was got, and the choices.
+
+::
+
+    SupernetError
+    ├── UnknownNameError      a name that is not in a registry
+    ├── SpaceError            a space that contradicts itself, or is too large to enumerate
+    ├── ArchError             an arch outside its space
+    ├── CheckpointError       weights that are truncated, foreign or do not match their manifest
+    ├── DataError             a data set that is absent or does not fit
+    ├── RecipeError           a recipe with unknown or contradictory parts
+    ├── TrainingError         training that went wrong (a loss that is not a number)
+    └── ExportError           an exported file that does not equal its network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SupernetError(Exception):
+    """Base class of everything raised on purpose in this folder."""
+
+
+class UnknownNameError(SupernetError, KeyError):
+    """A name is not in its registry."""
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        self.kind, self.name, self.choices = kind, name, tuple(choices)
+        super().__init__(f"unknown {kind} {name!r}; choices: {', '.join(self.choices) or 'none'}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class SpaceError(SupernetError, ValueError):
+    """A space contradicts itself, or is asked for more than it can give."""
+
+
+class ArchError(SupernetError, ValueError):
+    """An arch lies outside its space."""
+
+
+class CheckpointError(SupernetError, ValueError):
+    """Weights and manifest do not match, or a file is not what it says."""
+
+
+class DataError(SupernetError, ValueError):
+    """A data set is absent or does not fit."""
+
+
+class RecipeError(SupernetError, ValueError):
+    """A recipe has unknown, missing or contradictory parts."""
+
+
+class TrainingError(SupernetError, RuntimeError):
+    """Training cannot go on."""
+
+
+class ExportError(SupernetError, RuntimeError):
+    """An exported file is not equal to the network it came from."""

@@ -1,0 +1,75 @@
+"""What a kind of supernet must offer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supernets.spaces.cost import CostCounter
+from supernets.spaces.layers import LayerSpec, Segment
+from supernets.spaces.space import Arch, Population, Space
+
+if TYPE_CHECKING:
+    from supernets.elastic.active import ElasticModel
+
+
+class Family(ABC):
+    """One kind of supernet, sized by its configuration.
+
+    Promises: immutable; importing and constructing it needs no torch (only :meth:`build` does);
+    ``layers`` equals the extracted network layer by layer, so params and MACs are exact;
+    ``from_config(f.config()) `` equals ``f``; unknown configuration keys are refused.
+    """
+
+    name: str
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Family:
+        """The family with this JSON configuration; raises ``SpaceError`` for unknown or bad values."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The JSON configuration, every field present."""
+
+    @abstractmethod
+    def space(self) -> Space:
+        """All its subnets."""
+
+    @abstractmethod
+    def segments(self) -> tuple[Segment, ...]:
+        """The layers, cut so that each piece depends on few axes."""
+
+    @abstractmethod
+    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
+        """Channels, height and width of the image that ``arch`` reads."""
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Width of the output."""
+
+    @abstractmethod
+    def build(self) -> ElasticModel:
+        """A freshly initialised elastic network (initialised from torch's global generator)."""
+
+    def layers(self, arch: Arch) -> tuple[LayerSpec, ...]:
+        """One row per layer of ``arch``, in order of execution."""
+        choices = arch.as_dict()
+        rows: list[LayerSpec] = []
+        for segment in self.segments():
+            rows += segment.layers({axis: choices[axis] for axis in segment.axes if axis in choices})
+        return tuple(rows)
+
+    @cached_property
+    def _counter(self) -> CostCounter:
+        return CostCounter(self.space(), self.segments())
+
+    def costs(self, population: Population) -> dict[str, NDArray[np.float64]]:
+        """Closed-form metrics ``(n,)`` of a population: params, macs, activation_mb, size_mb."""
+        return self._counter(population)

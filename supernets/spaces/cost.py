@@ -1,0 +1,123 @@
+"""Closed-form costs: of one arch from its LayerSpecs, of whole populations by table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supernets.errors import SpaceError
+from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec, Segment
+from supernets.spaces.space import Population, Space
+
+MEGA = 1e6
+MAX_TABLE = 100_000
+
+
+def costs(layers: Iterable[LayerSpec]) -> dict[str, float]:
+    """``params``, ``macs`` (counts), ``activation_mb``, ``size_mb`` (MB = 10^6 bytes, fp32, batch 1).
+
+    ``activation_mb`` is the peak over layers of what is alive while one runs; ``size_mb`` the bytes of
+    all weights, norm parameters and norm statistics.
+    """
+    rows = tuple(layers)
+    norm_statistics = sum(2 * row.out_channels for row in rows if row.norm)
+    params = sum(row.params for row in rows)
+    return {
+        "params": float(params),
+        "macs": float(sum(row.macs for row in rows)),
+        "activation_mb": max(row.live_elements for row in rows) * BYTES_PER_ELEMENT / MEGA,
+        "size_mb": (params + norm_statistics) * BYTES_PER_ELEMENT / MEGA,
+    }
+
+
+class SegmentTable:
+    """Rows of ``value(layers)`` for every combination of every segment's axes.
+
+    A population is costed by one table lookup a segment: about as fast as adding the columns up.
+    ``combine`` says how segments join: ``sum`` for counts and latency, ``max`` for peaks.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        segments: Sequence[Segment],
+        value: Callable[[tuple[LayerSpec, ...]], Sequence[float] | NDArray[np.float64]],
+        combine: Literal["sum", "max"] = "sum",
+    ) -> None:
+        self._combine = combine
+        self._lookups = [self._lookup(space, segment, value) for segment in segments]
+        self.width = self._lookups[0][2].shape[1]
+
+    @staticmethod
+    def _lookup(
+        space: Space, segment: Segment, value: Callable[[tuple[LayerSpec, ...]], Sequence[float] | NDArray[np.float64]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        columns = np.array([space.column(axis) for axis in segment.axes], dtype=np.int64)
+        # One more choice an axis than it has: 0 stands for "inactive".
+        cardinalities = [int(space.cardinalities[column]) for column in columns]
+        total = int(np.prod([c + 1 for c in cardinalities]))
+        if total > MAX_TABLE:
+            raise SpaceError(f"a segment may have at most {MAX_TABLE} combinations, {segment.name!r} has {total}")
+        strides = np.array([int(np.prod([c + 1 for c in cardinalities[k + 1 :]])) for k in range(len(columns))], dtype=np.int64)
+        rows: list[NDArray[np.float64]] = []
+        width = len(value(()))
+        for genes in itertools.product(*(range(-1, c) for c in cardinalities)):
+            choices = {
+                axis: space.axes[column].choices[gene]
+                for axis, column, gene in zip(segment.axes, columns, genes, strict=True)
+                if gene >= 0
+            }
+            try:
+                rows.append(np.asarray(value(segment.layers(choices)), dtype=np.float64))
+            except KeyError:  # a combination that cannot occur: an axis it needs is inactive
+                rows.append(np.full(width, np.nan))
+        return columns, strides, np.stack(rows)
+
+    def __call__(self, space: Space, population: Population) -> NDArray[np.float64]:
+        """Values ``(n, width)`` of a canonical population ``(n, d)``."""
+        genes = np.where(space.active(population), population + 1, 0)
+        total: NDArray[np.float64] | None = None
+        for columns, strides, table in self._lookups:
+            part = table[genes[:, columns] @ strides]
+            if total is None:
+                total = part.copy()
+            elif self._combine == "sum":
+                total += part
+            else:
+                np.maximum(total, part, out=total)
+        assert total is not None
+        return total
+
+
+class CostCounter:
+    """Closed-form metrics of whole populations."""
+
+    def __init__(self, space: Space, segments: Sequence[Segment]) -> None:
+        self._space = space
+        self._sums = SegmentTable(space, segments, _additive)
+        self._peak = SegmentTable(space, segments, _peak, combine="max")
+
+    def __call__(self, population: Population) -> dict[str, NDArray[np.float64]]:
+        """Metric name to values ``(n,)``; units as in :func:`costs`."""
+        sums = self._sums(self._space, population)
+        return {
+            "params": sums[:, 0],
+            "macs": sums[:, 1],
+            "activation_mb": self._peak(self._space, population)[:, 0],
+            "size_mb": sums[:, 2],
+        }
+
+
+def _additive(layers: tuple[LayerSpec, ...]) -> list[float]:
+    if not layers:
+        return [0.0, 0.0, 0.0]
+    values = costs(layers)
+    return [values["params"], values["macs"], values["size_mb"]]
+
+
+def _peak(layers: tuple[LayerSpec, ...]) -> list[float]:
+    return [costs(layers)["activation_mb"] if layers else 0.0]

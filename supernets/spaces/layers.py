@@ -1,0 +1,83 @@
+"""One row per layer of an arch: what latency models and counters read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from supernets.spaces.space import Choice
+
+BYTES_PER_ELEMENT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """A layer of a concrete subnet, for one image (batch 1).
+
+    ``kind`` is one of ``conv``, ``depthwise``, ``linear``, ``pool``, ``scale`` (a channel-wise product)
+    and ``add``. ``in_positions`` and ``out_positions`` count spatial positions (height x width) or
+    tokens. ``held`` counts the elements of other tensors that stay alive while the layer runs (the
+    input of a residual block).
+    """
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int
+    in_positions: int
+    out_positions: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    bias: bool = False
+    norm: bool = False
+    activation: str | None = None
+    held: int = 0
+
+    @property
+    def weights(self) -> int:
+        """Number of elements of the weight and bias tensors."""
+        if self.kind not in ("conv", "depthwise", "linear"):
+            return 0
+        weight = self.out_channels * (self.in_channels // self.groups) * self.kernel**2
+        return weight + (self.out_channels if self.bias else 0)
+
+    @property
+    def params(self) -> int:
+        """Number of trainable elements: weights, bias, scale and shift of the norm."""
+        return self.weights + (2 * self.out_channels if self.norm else 0)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates; norms, activations, pooling and sums count as none."""
+        if self.kind not in ("conv", "depthwise", "linear"):
+            return 0
+        return self.out_channels * (self.in_channels // self.groups) * self.kernel**2 * self.out_positions
+
+    @property
+    def in_elements(self) -> int:
+        """Elements of the input tensor."""
+        return self.in_channels * self.in_positions
+
+    @property
+    def out_elements(self) -> int:
+        """Elements of the output tensor."""
+        return self.out_channels * self.out_positions
+
+    @property
+    def live_elements(self) -> int:
+        """Elements alive while the layer runs: input, output and what a residual holds."""
+        return self.in_elements + self.out_elements + self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of layers that depends on few axes, so that whole populations can be costed by table.
+
+    ``layers`` takes the choices of ``axes`` (inactive ones absent) and returns the rows, none where the
+    segment is skipped. The layers of an arch are those of all segments, in order.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    layers: Callable[[Mapping[str, Choice]], tuple[LayerSpec, ...]]
