@@ -1,0 +1,110 @@
+"""Which subnet of an elastic network is in force, and for how long."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from supernets.elastic.norm import BNStats, Norm, normalise_by_batch, normalise_by_running, normalise_by_stats
+from supernets.errors import CheckpointError
+from supernets.families.family import Family
+from supernets.spaces.space import Arch
+
+
+class ElasticModel(nn.Module, ABC):
+    """One set of weights with very many subnets in it.
+
+    Promises: a forward pass writes nothing into the network, in training mode either; which arch and
+    which BatchNorm statistics are in force is set by :func:`use` alone, and is the largest arch with the
+    stored running statistics otherwise; every weight of a subnet is a leading slice of a shared weight
+    (kernels: a transformed centre crop).
+    """
+
+    family: Family
+
+    def __init__(self, family: Family) -> None:
+        super().__init__()
+        self.family = family
+        self._arch = family.space().max()
+        self._stats: BNStats | None = None
+        self._dropout = 0.0
+        self._norm: Callable[[str, nn.BatchNorm2d, Tensor], Tensor] | None = None
+
+    @abstractmethod
+    def run(self, x: Tensor, arch: Arch, norm: Norm, dropout: float) -> Tensor:
+        """Logits ``(n, classes)`` of ``arch`` for images ``(n, c, h, w)``; ``norm`` stands for every BatchNorm."""
+
+    @abstractmethod
+    def materialise(self, arch: Arch, stats: BNStats | None) -> nn.Module:
+        """A plain network with copies of the weights of ``arch``; see :func:`supernets.extract.extract`."""
+
+    @abstractmethod
+    def residual_norms(self) -> list[nn.BatchNorm2d]:
+        """The last BatchNorm of every residual block (BigNAS starts them at zero)."""
+
+    @property
+    def arch(self) -> Arch:
+        """The arch in force."""
+        return self._arch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of the arch in force for images ``(n, c, h, w)``."""
+        if self._norm is not None:
+            norm: Norm = self._norm
+        elif self.training:
+            norm = normalise_by_batch
+        elif self._stats is not None:
+            norm = normalise_by_stats(self._stats)
+        else:
+            norm = normalise_by_running
+        return self.run(x, self._arch, norm, self._dropout if self.training else 0.0)
+
+    def norms(self) -> dict[str, nn.BatchNorm2d]:
+        """Name to BatchNorm, in order of registration."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, nn.BatchNorm2d)}
+
+    def load_weights(self, state: dict[str, Tensor]) -> None:
+        """Load a complete state; anything missing, foreign or of another shape is refused."""
+        own: dict[str, Any] = self.state_dict()
+        missing, foreign = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+        wrong = sorted(k for k in set(own) & set(state) if own[k].shape != state[k].shape)
+        if missing or foreign or wrong:
+            raise CheckpointError(
+                f"weights must match the network exactly, got {len(missing)} missing {missing[:3]}, "
+                f"{len(foreign)} foreign {foreign[:3]}, {len(wrong)} of another shape {wrong[:3]}"
+            )
+        for name, tensor in state.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise CheckpointError(f"weights must be finite, {name!r} is not")
+        self.load_state_dict(state)
+
+
+@contextmanager
+def use(
+    net: ElasticModel,
+    arch: Arch,
+    stats: BNStats | None = None,
+    *,
+    dropout: float = 0.0,
+    norm: Norm | None = None,
+) -> Iterator[ElasticModel]:
+    """Make ``arch`` the active subnet; what was in force before is restored, also after an exception.
+
+    ``stats`` are the BatchNorm statistics of evaluation mode (without them the shared running statistics
+    serve, which are right for the largest arch only). ``dropout`` counts in training mode only. ``norm``
+    replaces every BatchNorm (recalibration does that).
+    """
+    arch = net.family.space().arch(arch.as_dict())
+    if stats is not None:
+        stats.check(arch)
+    before = net._arch, net._stats, net._dropout, net._norm
+    net._arch, net._stats, net._dropout, net._norm = arch, stats, dropout, norm
+    try:
+        yield net
+    finally:
+        net._arch, net._stats, net._dropout, net._norm = before

@@ -1,0 +1,115 @@
+"""BatchNorm over a leading slice of the channels, with statistics that belong to an arch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from supernets.errors import ArchError, CheckpointError
+from supernets.spaces.space import Arch
+
+Norm = Callable[[str, nn.BatchNorm2d, Tensor], Tensor]
+
+
+class ElasticNorm(nn.Module):
+    """A BatchNorm of the widest subnet; ``norm`` decides where its statistics come from."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(channels)
+
+
+@dataclass(frozen=True)
+class BNStats:
+    """Mean and biased variance ``(channels,)`` of every BatchNorm an arch passes through."""
+
+    arch_id: str
+    values: Mapping[str, tuple[Tensor, Tensor]]
+
+    def check(self, arch: Arch) -> None:
+        """Refuse to serve another arch than the one the statistics were computed for."""
+        if arch.id != self.arch_id:
+            raise ArchError(f"these BatchNorm statistics belong to arch {self.arch_id}, got arch {arch.id}")
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file."""
+        tensors = {}
+        for name, (mean, variance) in sorted(self.values.items()):
+            tensors[f"{name}.mean"], tensors[f"{name}.var"] = mean.contiguous(), variance.contiguous()
+        return save_safetensors(tensors, metadata={"arch_id": self.arch_id})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, arch_id: str) -> BNStats:
+        """The statistics that :meth:`to_bytes` wrote for ``arch_id``."""
+        tensors = load_safetensors(data)
+        names = sorted({name.rsplit(".", 1)[0] for name in tensors})
+        if {f"{n}.{kind}" for n in names for kind in ("mean", "var")} != set(tensors):
+            raise CheckpointError("BatchNorm statistics must hold a mean and a variance for every layer")
+        return cls(arch_id, {name: (tensors[f"{name}.mean"], tensors[f"{name}.var"]) for name in names})
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of :meth:`to_bytes`."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def normalise_by_batch(_name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Statistics of the batch; the running ones are left alone."""
+    channels = x.shape[1]
+    return F.batch_norm(x, None, None, bn.weight[:channels], bn.bias[:channels], training=True, eps=bn.eps)
+
+
+def normalise_by_running(_name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """The shared running statistics."""
+    channels = x.shape[1]
+    assert bn.running_mean is not None and bn.running_var is not None
+    return F.batch_norm(
+        x, bn.running_mean[:channels], bn.running_var[:channels], bn.weight[:channels], bn.bias[:channels], eps=bn.eps
+    )
+
+
+def normalise_by_stats(stats: BNStats) -> Norm:
+    """Statistics computed for one arch."""
+
+    def norm(name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        mean, variance = stats.values[name]
+        channels = x.shape[1]
+        return F.batch_norm(x, mean, variance, bn.weight[:channels], bn.bias[:channels], eps=bn.eps)
+
+    return norm
+
+
+class CollectStats:
+    """Normalises by the batch and averages what it sees, weighted by batch size.
+
+    The variance averaged is the biased one (methods sheet, BN recalibration). Mean and variance come out
+    of the same fused pass that normalises, so that recalibrating costs about one forward pass.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Tensor, Tensor, int]] = {}
+
+    def __call__(self, name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        channels, images = x.shape[1], x.shape[0]
+        mean, variance = x.new_zeros(channels), x.new_zeros(channels)
+        y = F.batch_norm(
+            x, mean, variance, bn.weight[:channels], bn.bias[:channels], training=True, momentum=1.0, eps=bn.eps
+        )
+        elements = x.numel() // channels
+        biased = variance.double() * ((elements - 1) / elements)
+        mean_sum, variance_sum, count = self._sums.get(name, (torch.zeros(()), torch.zeros(()), 0))
+        self._sums[name] = (mean_sum + mean.double() * images, variance_sum + biased * images, count + images)
+        return y
+
+    def stats(self, arch: Arch) -> BNStats:
+        """What was collected."""
+        values = {name: ((m / n).float(), (v / n).float()) for name, (m, v, n) in self._sums.items()}
+        return BNStats(arch.id, values)
