@@ -1,0 +1,35 @@
+"""Predictors and their report cards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from service.schemas.common import Body, Stamped
+
+
+class PredictorCreate(Body):
+    """Fit a predictor of one metric to everything measured so far."""
+
+    supernet: str
+    target: str | None = Field(None, description="For a measured metric; none for the supernet's quality")
+    metric: str = Field(examples=["latency_ms", "accuracy"])
+    kind: str | None = Field(None, description="Name in the predictor registry; defaults to the metric's own")
+
+
+class PredictorView(Stamped):
+    """A predictor: what it belongs to, and how well it does on rows it has not seen."""
+
+    supernet: str
+    target: str | None
+    metric: str
+    unit: str
+    kind: str
+    state: str = Field(description="State of the job that fits it")
+    version: str | None = Field(description="Hash of the fitted model")
+    rows: int
+    report: dict[str, Any] | None = Field(
+        description="n, spearman, kendall, mape, bias, coverage and width of intervals"
+    )
+    job: str | None

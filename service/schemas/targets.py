@@ -1,0 +1,78 @@
+"""Hardware targets, and what is measured on them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from service.schemas.common import ArchJson, Body, Name, Seed, Stamped
+
+
+class TargetCreate(Body):
+    """Device, runtime and settings under which latency is defined."""
+
+    kind: str = Field("cpu", description="Kind of target; cpu is this machine through ONNX Runtime")
+    name: Name | None = Field(None, description="Defaults to the kind and the settings")
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Settings of this kind, e.g. {'threads': 1, 'precision': 'fp32', 'batch': 1}",
+    )
+
+
+class TargetView(Stamped):
+    """A hardware target."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    description: dict[str, Any] = Field(description="What was found: device, runtime, versions")
+    metrics: list[str] = Field(description="Metrics that can be measured on it")
+
+
+class Selection(Body):
+    """Which subnets: the ones given, or a number of them spread over the space."""
+
+    count: int | None = Field(None, ge=1, le=2000, description="How many, spread over the space")
+    archs: list[ArchJson] | None = Field(None, min_length=1, max_length=2000, description="Exactly these")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Selection:
+        if (self.count is None) == (self.archs is None):
+            raise ValueError("give exactly one of 'count' and 'archs'")
+        return self
+
+
+class MeasurementCreate(Selection):
+    """Measure subnets of a supernet on this target."""
+
+    supernet: str
+    metric: Literal["latency_ms"] = "latency_ms"
+
+
+class EvaluationCreate(Selection):
+    """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
+
+    split: Literal["validation"] = "validation"
+
+
+class MeasurementView(Stamped):
+    """A metric of a subnet on a target or a split."""
+
+    subnet: str
+    supernet: str
+    arch: ArchJson
+    metric: str
+    unit: str
+    target: str | None
+    split: str | None
+    value: float
+    spread: float | None = Field(description="Standard error of the value, in its unit")
+    n: int = Field(description="Rounds of a measured metric, images of an evaluated one")
+    statistic: str
+    precision: str
+    protocol_version: str | None
+    verdict: str | None = Field(description="good, noisy or contended")
+    details: dict[str, Any] = Field(description="Raw statistics, reference, hashes")
+    job: str | None
