@@ -1,0 +1,90 @@
+"""From stored images to batches: order, augmentation, resizing and normalising."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from supernets.data.order import mix, permutation
+from supernets.errors import DataError
+
+
+def prepare(images: Tensor, resolution: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """``(n, c, h, w) uint8`` to ``(n, c, r, r) float32``: scaled to 0..1, resized, normalised.
+
+    The resize is bilinear with antialiasing; images that already have the size are not resampled at all.
+
+    Raises:
+        DataError: not uint8, or mean and std do not have one value per channel.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise DataError(f"images must be uint8 (n, c, h, w), but got {images.dtype} {tuple(images.shape)}")
+    channels = images.shape[1]
+    if len(mean) != channels or len(std) != channels or resolution < 1:
+        raise DataError(
+            f"mean and std need {channels} values and resolution >= 1 must hold, but got "
+            f"{len(mean)}, {len(std)} and {resolution}"
+        )
+    pixels = images.to(torch.float32).div_(255.0)
+    if pixels.shape[2:] != (resolution, resolution):
+        pixels = F.interpolate(
+            pixels, size=(resolution, resolution), mode="bilinear", align_corners=False, antialias=True
+        )
+    centre = torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1)
+    scale = torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1)
+    return pixels.sub_(centre).div_(scale)
+
+
+def augment(images: Tensor, generator: torch.Generator, pad: int = 0, flip: bool = False) -> Tensor:
+    """Random crop after padding with black, and random horizontal flip, drawn for each image.
+
+    Args:
+        images: ``(n, c, h, w)`` of any dtype; meant for uint8, before :func:`prepare`, where 0 is black.
+        generator: the only source of randomness; two draws of ``n`` for the crop, one for the flip.
+        pad: pixels added on every side; the crop has the old size.
+        flip: mirror each image with probability one half.
+
+    Returns:
+        ``(n, c, h, w)``, a new tensor, or ``images`` itself if nothing is to be done.
+    """
+    if pad < 0:
+        raise DataError(f"pad >= 0 must hold, but got {pad}")
+    if not pad and not flip:
+        return images
+    n, channels, height, width = images.shape
+    top, left = (torch.randint(0, 2 * pad + 1, (n, 1), generator=generator) for _ in range(2))
+    rows, columns = torch.arange(height) + top, torch.arange(width) + left
+    if flip:
+        mirrored = torch.rand((n, 1), generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    padded = F.pad(images, (pad, pad, pad, pad))
+    return padded[
+        torch.arange(n).view(n, 1, 1, 1),
+        torch.arange(channels).view(1, channels, 1, 1),
+        rows.view(n, 1, height, 1),
+        columns.view(n, 1, 1, width),
+    ]
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order ``(n,) int64`` in which epoch ``epoch`` visits ``n`` images; it depends on nothing else."""
+    return torch.from_numpy(permutation(n, seed, epoch))
+
+
+def batch_indices(n: int, batch_size: int, seed: int, step: int) -> Tensor:
+    """Which images global step ``step`` sees, ``(batch_size,) int64``; to resume takes nothing else.
+
+    An epoch has ``n // batch_size`` full batches; the remainder differs from epoch to epoch.
+    """
+    if not 1 <= batch_size <= n:
+        raise DataError(f"1 <= batch_size <= {n} must hold, but got {batch_size}")
+    epoch, batch = divmod(step, n // batch_size)
+    return epoch_order(n, seed, epoch)[batch * batch_size : (batch + 1) * batch_size]
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """A generator for what step ``step`` draws (augmentation), independent of all other steps."""
+    return torch.Generator().manual_seed(mix(seed, step))

@@ -1,0 +1,45 @@
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 colour 32x32 images in ten classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from supernets.data.dataset import carve
+from supernets.data.images import resized
+from supernets.data.load import Piles, Request
+from supernets.data.parquet import read_table
+from supernets.errors import DataError
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+VALIDATION = 5_000
+
+
+def load(request: Request) -> Piles:
+    """Train 45,000, validation 5,000 (carved out of the official train), and the official test of 10,000."""
+    if request.data_dir is None:
+        from supernets.data.hub import from_hub
+
+        source = from_hub("cifar10", channels=3)
+    else:
+        source = {split: _read(request.data_dir / f"cifar10_{split}.parquet") for split in ("train", "test")}
+    splits = {
+        name: (resized(images, request.resolution), labels) for name, (images, labels) in source.items()
+    }
+    carved = carve(*splits["train"], {"validation": VALIDATION}, request.seed)
+    return Piles(
+        CLASSES,
+        {name: (part.images, part.labels) for name, part in carved.items()} | {"test": splits["test"]},
+    )
+
+
+def _read(path: Path) -> tuple[Tensor, Tensor]:
+    if not path.is_file():
+        raise DataError(
+            f"cifar10 must be in cifar10_train.parquet and cifar10_test.parquet in the data folder, but "
+            f"{path.parent} has no {path.name}; put it there, set NETWRIGHT_DATA to the folder that has it, "
+            "or unset NETWRIGHT_DATA to use the hub"
+        )
+    table = read_table(path, resolution=None, channels=3)
+    return table.images, table.labels

@@ -1,0 +1,201 @@
+"""Images in three splits, each with a hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from supernets.data.order import permutation
+from supernets.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+MIN_SPLIT = 20
+"""A split with fewer images says nothing: its standard error would exceed ten points."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split: ``images (n, c, h, w) uint8``, ``labels (n,) int64``, and a hash over both."""
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+            raise DataError(
+                f"images must be uint8 (n, c, r, r), but {self.name} is {images.dtype} {tuple(images.shape)}"
+            )
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise DataError(
+                f"labels must be int64 ({len(images)},), but {self.name} has {labels.dtype} "
+                f"{tuple(labels.shape)}"
+            )
+        digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+        digest.update(np.ascontiguousarray(images.numpy()).data)
+        digest.update(np.ascontiguousarray(labels.numpy().astype("<i8")).data)
+        object.__setattr__(self, "sha256", digest.hexdigest())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """A named data set: train (weights, recalibration), validation (search), test (what is returned, once).
+
+    Promises: the splits share no image of the source, have equal channels and size, and every class is in
+    ``train``; same name, seed and resolution give the same hashes. Every prefix of a split that was carved
+    out here holds the classes in proportion.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        shape = self.train.images.shape[1:]
+        for split in (self.train, self.validation, self.test):
+            if split.images.shape[1:] != shape:
+                raise DataError(
+                    f"all splits of {self.name!r} must have equal channels and size, but train has "
+                    f"{tuple(shape)} and {split.name} {tuple(split.images.shape[1:])}"
+                )
+            if len(split) < MIN_SPLIT:
+                raise DataError(
+                    f"every split needs at least {MIN_SPLIT} images, but {split.name} of {self.name!r} "
+                    f"has {len(split)}; add images"
+                )
+            if int(split.labels.min()) < 0 or int(split.labels.max()) >= len(self.classes):
+                raise DataError(
+                    f"labels must lie in 0..{len(self.classes) - 1} in {split.name} of {self.name!r}"
+                )
+        seen = set(torch.unique(self.train.labels).tolist())
+        missing = [name for label, name in enumerate(self.classes) if label not in seen]
+        if len(self.classes) < 2 or missing:
+            raise DataError(
+                f"train of {self.name!r} must show at least 2 classes and every class, "
+                f"but it has {len(seen)} of {len(self.classes)}; missing: {', '.join(missing[:10]) or 'none'}"
+            )
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def base_resolution(self) -> int:
+        """Height and width of the stored images, in pixels."""
+        return int(self.train.images.shape[2])
+
+    @cached_property
+    def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        mean, std = [], []
+        values = np.arange(256) / 255.0
+        for channel in range(self.channels):
+            counts = np.zeros(256, dtype=np.int64)
+            for part in torch.split(self.train.images[:, channel], 4096):
+                counts += np.bincount(part.numpy().reshape(-1), minlength=256)
+            share = counts / counts.sum()
+            mean.append(round(float(share @ values), 6))
+            std.append(max(round(float(np.sqrt(share @ (values - share @ values) ** 2)), 6), 1e-3))
+        return tuple(mean), tuple(std)
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of ``train`` per channel, of pixels in 0..1."""
+        return self._moments[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of ``train`` per channel, of pixels in 0..1."""
+        return self._moments[1]
+
+    def split(self, name: str) -> Split:
+        """The split called ``name``; raises ``DataError`` for another word."""
+        if name not in SPLITS:
+            raise DataError(f"unknown split {name!r}; choices: {', '.join(SPLITS)}")
+        split: Split = getattr(self, name)
+        return split
+
+    def describe(self) -> dict[str, Any]:
+        """Name, and size and hash of every split, as JSON: what a manifest stores."""
+        splits = {name: {"n": len(self.split(name)), "sha256": self.split(name).sha256} for name in SPLITS}
+        return {"name": self.name, "splits": splits}
+
+    def preprocessing(self) -> dict[str, Any]:
+        """What must be done to an image before a network sees it, as JSON; :func:`prepare` does this."""
+        return {
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "channels": self.channels,
+            "base_resolution": self.base_resolution,
+            "resize": "bilinear-antialias",
+            "range": "0..1",
+        }
+
+
+def stratified(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """An order ``(n,) int64`` of ``labels (n,)``: every prefix holds the classes nearly in proportion.
+
+    The images of each class are shuffled and spread evenly over 0..1; the order is by that position.
+    """
+    n = len(labels)
+    shuffled = permutation(n, seed)
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.unique(labels, return_counts=True)[1]
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    position = (np.arange(n) - starts + 0.5) / np.repeat(counts, counts)
+    return by_class[np.argsort(position, kind="stable")]
+
+
+def carve(
+    images: Tensor, labels: Tensor, sizes: Mapping[str, int], seed: int, rest: str = "train"
+) -> dict[str, Split]:
+    """Cut the splits named in ``sizes`` out of one pile, stratified by class; what is left is ``rest``."""
+    if sum(sizes.values()) >= len(images):
+        raise DataError(
+            f"splits of {dict(sizes)} images must leave some for {rest}, but there are {len(images)} in all"
+        )
+    order = torch.from_numpy(stratified(labels.numpy(), seed))
+    bounds = [*sizes.values(), len(images) - sum(sizes.values())]
+    parts = torch.split(order, bounds)
+    return {
+        name: Split(name, images[part], labels[part])
+        for name, part in zip([*sizes, rest], parts, strict=True)
+    }
+
+
+def assemble(
+    name: str, classes: Sequence[str], piles: Mapping[str, tuple[Tensor, Tensor]], seed: int
+) -> DataSet:
+    """A data set from whatever splits the source brings; missing ones are carved out of ``train``.
+
+    With only ``train``: 60/20/20. With train and test, or train and validation: a sixth of train becomes
+    the missing one.
+    """
+    if "train" not in piles:
+        raise DataError(f"{name!r} must bring a train split, but it has only: {', '.join(piles) or 'none'}")
+    splits = {split: Split(split, *pile) for split, pile in piles.items() if split != "train"}
+    missing = [split for split in SPLITS[1:] if split not in splits]
+    images, labels = piles["train"]
+    share = {2: 5, 1: 6}.get(len(missing), 1)
+    if missing and len(images) < MIN_SPLIT * share:
+        raise DataError(
+            f"{name!r} has {len(images)} training images, too few to carve out {' and '.join(missing)}: "
+            f"at least {MIN_SPLIT * share} are needed"
+        )
+    splits |= carve(images, labels, dict.fromkeys(missing, len(images) // share), seed)
+    return DataSet(name, tuple(classes), splits["train"], splits["validation"], splits["test"])

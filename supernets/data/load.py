@@ -1,0 +1,93 @@
+"""``load_data``: a name to three splits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from supernets.data.dataset import DataSet, assemble
+from supernets.errors import DataError
+from supernets.registry import Registry
+
+DATASETS = Registry(
+    "data set",
+    {
+        "digits": "supernets.data.digits:load",
+        "fashion_mnist": "supernets.data.fashion_mnist:load",
+        "cifar10": "supernets.data.cifar10:load",
+        "folder": "supernets.data.folder:load",
+        "parquet": "supernets.data.parquet:load",
+    },
+)
+"""A name, or the word before the colon in ``folder:PATH`` and ``parquet:PATH``, to its loader."""
+
+WITH_PATH = ("folder", "parquet")
+MAX_RESOLUTION = 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a loader is asked for.
+
+    Attributes:
+        data_dir: folder with the files of known data sets, or None: the Hugging Face hub.
+        path: what stands behind the colon of ``folder:PATH`` and ``parquet:PATH``.
+        resolution: height and width in pixels, or None: that of the source.
+        channels: 1 (grey) or 3 (RGB), or None: that of the source.
+        seed: of the splits that the source does not bring.
+    """
+
+    data_dir: Path | None
+    path: Path
+    resolution: int | None
+    channels: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Piles:
+    """What a loader returns: class names, and images and labels per split that the source brings."""
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, tuple[Tensor, Tensor]]
+
+
+def load_data(
+    name: str,
+    data_dir: Path | None = None,
+    *,
+    seed: int = 0,
+    resolution: int | None = None,
+    channels: int | None = None,
+) -> DataSet:
+    """The data set called ``name``: a key of ``DATASETS``, ``folder:PATH`` or ``parquet:PATH``.
+
+    Args:
+        name: which.
+        data_dir: where the files of ``fashion_mnist`` and ``cifar10`` lie; the default is the environment's
+            ``NETWRIGHT_DATA``, and without that they come from the Hugging Face hub.
+        seed: of the splits that the source does not bring; another seed gives other hashes.
+        resolution: height and width of the stored images; the default is that of the source.
+        channels: 1 or 3, to convert the images of a folder or a parquet file; the default is as they are.
+
+    Raises:
+        UnknownNameError: no such data set.
+        DataError: it is absent (the message says how to get it), too small, or contradicts itself.
+    """
+    kind, colon, path = name.partition(":")
+    loader = DATASETS.load(kind)
+    if bool(colon) != (kind in WITH_PATH) or (colon and not path):
+        allowed = ", ".join(f"{k}:PATH" if k in WITH_PATH else k for k in DATASETS)
+        raise DataError(f"a data set is one of {allowed}, but got {name!r}")
+    if resolution is not None and not 1 <= resolution <= MAX_RESOLUTION:
+        raise DataError(f"1 <= resolution <= {MAX_RESOLUTION} must hold, but got {resolution}")
+    if channels not in (None, 1, 3) or (channels is not None and kind not in WITH_PATH):
+        raise DataError(f"channels must be 1 or 3, for a folder or parquet file only, but got {channels}")
+    if data_dir is None and os.environ.get("NETWRIGHT_DATA"):
+        data_dir = Path(os.environ["NETWRIGHT_DATA"])
+    piles: Piles = loader(Request(data_dir, Path(path), resolution, channels, seed))
+    return assemble(name, piles.classes, piles.splits, seed)
