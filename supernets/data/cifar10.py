@@ -41,5 +41,5 @@ def _read(path: Path) -> tuple[Tensor, Tensor]:
             f"{path.parent} has no {path.name}; put it there, set NETWRIGHT_DATA to the folder that has it, "
             "or unset NETWRIGHT_DATA to use the hub"
         )
-    table = read_table(path, resolution=None, channels=3)
+    table = read_table(path, resolution=32, channels=3)
     return table.images, table.labels

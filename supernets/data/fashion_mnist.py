@@ -56,7 +56,7 @@ def read(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
             "there, set NETWRIGHT_DATA to the folder that has it, or unset NETWRIGHT_DATA to use the hub"
         )
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {
                 split: (
                     torch.from_numpy(arrays[f"x_{split}"]).unsqueeze(1),

@@ -55,7 +55,9 @@ def _read(
     resolution, channels = _form([path for found in rows.values() for path, _ in found], request)
     return {
         split: (
-            stack((opened(path, path.name) for path, _ in found), len(found), resolution, channels),
+            stack(
+                (opened(path.read_bytes(), path.name) for path, _ in found), len(found), resolution, channels
+            ),
             torch.tensor([label for _, label in found], dtype=torch.int64),
         )
         for split, found in rows.items()

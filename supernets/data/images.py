@@ -30,6 +30,7 @@ def opened(source: bytes | Path, label: str) -> Image.Image:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"every file must be an image that can be read, but {label}: {error}") from error
     if image.width * image.height > MAX_PIXELS:
+        image.close()
         raise DataError(
             f"an image may have {MAX_PIXELS:,} pixels, but {label} has {image.width}x{image.height}"
         )
