@@ -33,7 +33,9 @@ class ElasticDepthwise(nn.Module):
     def __init__(self, channels: int, kernels: tuple[int, ...], stride: int) -> None:
         super().__init__()
         self.kernels, self.stride = kernels, stride
-        self.conv = nn.Conv2d(channels, channels, kernels[-1], stride, kernels[-1] // 2, groups=channels, bias=False)
+        self.conv = nn.Conv2d(
+            channels, channels, kernels[-1], stride, kernels[-1] // 2, groups=channels, bias=False
+        )
         for large, small in zip(kernels[:0:-1], kernels[-2::-1], strict=True):
             self.register_parameter(f"{large}to{small}_matrix", nn.Parameter(torch.eye(small**2)))
 
@@ -52,7 +54,9 @@ class ElasticDepthwise(nn.Module):
     def forward(self, x: Tensor, kernel: int) -> Tensor:
         """Map ``(n, c, h, w)`` to ``(n, c, h / stride, w / stride)``."""
         channels = x.shape[1]
-        return F.conv2d(x, self.weight(channels, kernel), stride=self.stride, padding=kernel // 2, groups=channels)
+        return F.conv2d(
+            x, self.weight(channels, kernel), stride=self.stride, padding=kernel // 2, groups=channels
+        )
 
 
 class ElasticSqueezeExcite(nn.Module):

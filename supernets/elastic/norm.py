@@ -72,7 +72,12 @@ def normalise_by_running(_name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
     channels = x.shape[1]
     assert bn.running_mean is not None and bn.running_var is not None
     return F.batch_norm(
-        x, bn.running_mean[:channels], bn.running_var[:channels], bn.weight[:channels], bn.bias[:channels], eps=bn.eps
+        x,
+        bn.running_mean[:channels],
+        bn.running_var[:channels],
+        bn.weight[:channels],
+        bn.bias[:channels],
+        eps=bn.eps,
     )
 
 
@@ -98,10 +103,18 @@ class CollectStats:
         self._sums: dict[str, tuple[Tensor, Tensor, int]] = {}
 
     def __call__(self, name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        """Normalise ``x (n, c, h, w)`` by its own statistics and keep them."""
         channels, images = x.shape[1], x.shape[0]
         mean, variance = x.new_zeros(channels), x.new_zeros(channels)
         y = F.batch_norm(
-            x, mean, variance, bn.weight[:channels], bn.bias[:channels], training=True, momentum=1.0, eps=bn.eps
+            x,
+            mean,
+            variance,
+            bn.weight[:channels],
+            bn.bias[:channels],
+            training=True,
+            momentum=1.0,
+            eps=bn.eps,
         )
         elements = x.numel() // channels
         biased = variance.double() * ((elements - 1) / elements)

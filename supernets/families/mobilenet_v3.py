@@ -130,7 +130,7 @@ class MobileNetV3(Family):
         unknown = sorted(set(config) - fields)
         if unknown:
             raise SpaceError(f"unknown mobilenet_v3 settings {unknown}; choices: {', '.join(sorted(fields))}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         try:
             if "stages" in values:
                 values["stages"] = tuple(Stage(**stage) for stage in values["stages"])
@@ -193,7 +193,10 @@ class MobileNetV3(Family):
             for block in range(1, int(self._value(choices, f"stage{stage}.depth", s.depths)) + 1):
                 blocks.append(self._block(choices, stage, block))
         return NetPlan(
-            s.channels(s.stem_width, width), tuple(blocks), s.channels(s.head_width, width), s.channels(s.feature_width, width)
+            s.channels(s.stem_width, width),
+            tuple(blocks),
+            s.channels(s.head_width, width),
+            s.channels(s.feature_width, width),
         )
 
     def _first_block(self, width: float) -> BlockPlan:
@@ -206,7 +209,9 @@ class MobileNetV3(Family):
         width = self._value(choices, "width", s.widths)
         before = s.first_width if stage == 1 else s.stages[stage - 2].width
         in_channels = s.channels(before if block == 1 else spec.width, width)
-        middle = s.middle(in_channels, self._value(choices, f"stage{stage}.block{block}.expand", s.expansions))
+        middle = s.middle(
+            in_channels, self._value(choices, f"stage{stage}.block{block}.expand", s.expansions)
+        )
         return BlockPlan(
             index=1 + (stage - 1) * s.depths[-1] + block - 1,
             stage=stage,
@@ -267,7 +272,9 @@ class MobileNetV3(Family):
         s = self.settings
         width = self._value(choices, "width", s.widths)
         area = self._side(choices, len(s.stages), entering=False) ** 2
-        last, head, feature = (s.channels(c, width) for c in (s.stages[-1].width, s.head_width, s.feature_width))
+        last, head, feature = (
+            s.channels(c, width) for c in (s.stages[-1].width, s.head_width, s.feature_width)
+        )
         return (
             LayerSpec("head.expand", "conv", last, head, area, area, norm=True, activation="h_swish"),
             LayerSpec("head.pool", "pool", head, head, area, 1),
@@ -296,7 +303,9 @@ class _BlockLayers:
         if self.block > s.depths[0] and family._value(choices, depth, s.depths) < self.block:
             return ()
         side = family._side(choices, self.stage, entering=self.block == 1)
-        return block_layers(f"stage{self.stage}.block{self.block}", family._block(choices, self.stage, self.block), side)
+        return block_layers(
+            f"stage{self.stage}.block{self.block}", family._block(choices, self.stage, self.block), side
+        )
 
 
 @lru_cache(maxsize=16_384)
@@ -307,23 +316,68 @@ def block_layers(name: str, plan: BlockPlan, side: int) -> tuple[LayerSpec, ...]
     rows: list[LayerSpec] = []
     if plan.expands:
         rows.append(
-            LayerSpec(f"{name}.expand", "conv", plan.in_channels, plan.middle, area, area, norm=True, activation=plan.activation)
+            LayerSpec(
+                f"{name}.expand",
+                "conv",
+                plan.in_channels,
+                plan.middle,
+                area,
+                area,
+                norm=True,
+                activation=plan.activation,
+            )
         )
     rows.append(
         LayerSpec(
-            f"{name}.depthwise", "depthwise", plan.middle, plan.middle, area, after, plan.kernel, plan.stride,
-            groups=plan.middle, norm=True, activation=plan.activation, held=held if plan.expands else 0,
+            f"{name}.depthwise",
+            "depthwise",
+            plan.middle,
+            plan.middle,
+            area,
+            after,
+            plan.kernel,
+            plan.stride,
+            groups=plan.middle,
+            norm=True,
+            activation=plan.activation,
+            held=held if plan.expands else 0,
         )  # fmt: skip
     )
     if plan.squeeze:
         kept = held + plan.middle * after
         rows += [
             LayerSpec(f"{name}.se.pool", "pool", plan.middle, plan.middle, after, 1, held=held),
-            LayerSpec(f"{name}.se.reduce", "linear", plan.middle, plan.squeeze, 1, 1, bias=True, activation="relu", held=kept),
-            LayerSpec(f"{name}.se.expand", "linear", plan.squeeze, plan.middle, 1, 1, bias=True, activation="h_sigmoid", held=kept),
+            LayerSpec(
+                f"{name}.se.reduce",
+                "linear",
+                plan.middle,
+                plan.squeeze,
+                1,
+                1,
+                bias=True,
+                activation="relu",
+                held=kept,
+            ),
+            LayerSpec(
+                f"{name}.se.expand",
+                "linear",
+                plan.squeeze,
+                plan.middle,
+                1,
+                1,
+                bias=True,
+                activation="h_sigmoid",
+                held=kept,
+            ),
             LayerSpec(f"{name}.se.scale", "scale", plan.middle, plan.middle, after, after, held=held),
         ]
-    rows.append(LayerSpec(f"{name}.project", "conv", plan.middle, plan.out_channels, after, after, norm=True, held=held))
+    rows.append(
+        LayerSpec(
+            f"{name}.project", "conv", plan.middle, plan.out_channels, after, after, norm=True, held=held
+        )
+    )
     if plan.residual:
-        rows.append(LayerSpec(f"{name}.add", "add", plan.out_channels, plan.out_channels, after, after, held=held))
+        rows.append(
+            LayerSpec(f"{name}.add", "add", plan.out_channels, plan.out_channels, after, after, held=held)
+        )
     return tuple(rows)

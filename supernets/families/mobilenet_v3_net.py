@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +11,14 @@ from torch import Tensor, nn
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.conv import ElasticDepthwise, ElasticPointwise, ElasticSqueezeExcite
 from supernets.elastic.norm import BNStats, ElasticNorm, Norm
-from supernets.families.mobilenet_v3 import SE_REDUCTION, BlockPlan, MobileNetV3, MobileNetV3Config, Stage, make_divisible
+from supernets.families.mobilenet_v3 import (
+    SE_REDUCTION,
+    BlockPlan,
+    MobileNetV3,
+    MobileNetV3Config,
+    Stage,
+    make_divisible,
+)
 from supernets.families.mobilenet_v3_plain import PlainMobileNetV3
 from supernets.spaces.space import Arch
 
@@ -28,14 +36,23 @@ class Holder(nn.Module):
         for name, child in children.items():
             self.add_module(name, child)
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
 
 class ElasticBlock(nn.Module):
     """An inverted bottleneck: expand, depthwise, squeeze-excite, project, each sliced to the plan."""
 
-    def __init__(self, name: str, config: MobileNetV3Config, stage: Stage, in_channels: int, stride: int) -> None:
+    def __init__(
+        self, name: str, config: MobileNetV3Config, stage: Stage, in_channels: int, stride: int
+    ) -> None:
         super().__init__()
         self.path = name
-        middle, out = config.middle(in_channels, config.expansions[-1]), config.channels(stage.width, config.widths[-1])
+        middle, out = (
+            config.middle(in_channels, config.expansions[-1]),
+            config.channels(stage.width, config.widths[-1]),
+        )
         depthwise: dict[str, nn.Module] = {
             "conv": ElasticDepthwise(middle, config.kernels, stride),
             "bn": ElasticNorm(middle),
@@ -73,7 +90,9 @@ class FirstBlock(nn.Module):
                 conv=nn.Conv2d(in_channels, in_channels, 3, 1, 1, groups=in_channels, bias=False),
                 bn=nn.BatchNorm2d(in_channels),
             ),
-            point_linear=Holder(conv=nn.Conv2d(in_channels, out_channels, 1, bias=False), bn=nn.BatchNorm2d(out_channels)),
+            point_linear=Holder(
+                conv=nn.Conv2d(in_channels, out_channels, 1, bias=False), bn=nn.BatchNorm2d(out_channels)
+            ),
         )
 
     def forward(self, x: Tensor, plan: BlockPlan, norm: Norm) -> Tensor:
@@ -105,7 +124,9 @@ class MobileNetV3Net(ElasticModel):
             name = f"blocks.{block.index}"
             self.blocks.append(ElasticBlock(name, config, stage, block.in_channels, block.stride))
         last = plan.blocks[-1].out_channels
-        self.final_expand_layer = Holder(conv=nn.Conv2d(last, plan.head, 1, bias=False), bn=nn.BatchNorm2d(plan.head))
+        self.final_expand_layer = Holder(
+            conv=nn.Conv2d(last, plan.head, 1, bias=False), bn=nn.BatchNorm2d(plan.head)
+        )
         self.feature_mix_layer = Holder(conv=nn.Conv2d(plan.head, plan.feature, 1, bias=False))
         self.classifier = Holder(linear=nn.Linear(plan.feature, config.num_classes))
         self._initialise()
@@ -124,14 +145,18 @@ class MobileNetV3Net(ElasticModel):
     def run(self, x: Tensor, arch: Arch, norm: Norm, dropout: float) -> Tensor:
         """Logits ``(n, classes)`` of ``arch`` for images ``(n, c, h, w)``."""
         plan = self.family.plan(arch)
-        x = F.conv2d(x, self.first_conv.conv.weight[: plan.stem], stride=self.family.settings.stem_stride, padding=1)
+        x = F.conv2d(
+            x, self.first_conv.conv.weight[: plan.stem], stride=self.family.settings.stem_stride, padding=1
+        )
         x = F.hardswish(norm("first_conv.bn", self.first_conv.bn, x))
         for block in plan.blocks:
             x = self.blocks[block.index](x, block, norm)
         x = F.conv2d(x, self.final_expand_layer.conv.weight[: plan.head, : x.shape[1]])
         x = F.hardswish(norm("final_expand_layer.bn", self.final_expand_layer.bn, x))
         x = x.mean((2, 3), keepdim=True)
-        x = F.hardswish(F.conv2d(x, self.feature_mix_layer.conv.weight[: plan.feature, : plan.head])).flatten(1)
+        x = F.hardswish(F.conv2d(x, self.feature_mix_layer.conv.weight[: plan.feature, : plan.head])).flatten(
+            1
+        )
         x = F.dropout(x, dropout, training=dropout > 0)
         linear: nn.Linear = self.classifier.linear
         return F.linear(x, linear.weight[:, : plan.feature], linear.bias)
@@ -145,5 +170,7 @@ class MobileNetV3Net(ElasticModel):
         plan = self.family.plan(self.family.space().max())
         norms = self.norms()
         return [
-            norms[f"blocks.{b.index}.conv.point_linear.bn" + (".bn" if b.expands else "")] for b in plan.blocks if b.residual
+            norms[f"blocks.{b.index}.conv.point_linear.bn" + (".bn" if b.expands else "")]
+            for b in plan.blocks
+            if b.residual
         ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,12 @@ class SqueezeExcite(nn.Module):
     def __init__(self, reduce: nn.Conv2d, expand: nn.Conv2d) -> None:
         super().__init__()
         self.fc = nn.Sequential()
-        for name, module in (("reduce", reduce), ("relu", nn.ReLU()), ("expand", expand), ("h_sigmoid", nn.Hardsigmoid())):
+        for name, module in (
+            ("reduce", reduce),
+            ("relu", nn.ReLU()),
+            ("expand", expand),
+            ("h_sigmoid", nn.Hardsigmoid()),
+        ):
             self.fc.add_module(name, module)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,10 +104,14 @@ def _first_block(block: FirstBlock, plan: BlockPlan, stats: BNStats | None) -> B
     return Block(
         {
             "depth_conv": _layer(
-                _conv(depth.conv.weight[:m], groups=m), _norm("blocks.0.conv.depth_conv.bn", depth.bn, m, stats), "relu"
+                _conv(depth.conv.weight[:m], groups=m),
+                _norm("blocks.0.conv.depth_conv.bn", depth.bn, m, stats),
+                "relu",
             ),
             "point_linear": _layer(
-                _conv(project.conv.weight[:o, :m]), _norm("blocks.0.conv.point_linear.bn", project.bn, o, stats), None
+                _conv(project.conv.weight[:o, :m]),
+                _norm("blocks.0.conv.point_linear.bn", project.bn, o, stats),
+                None,
             ),
         },
         plan.residual,
@@ -128,7 +138,9 @@ def _elastic_block(block: ElasticBlock, plan: BlockPlan, stats: BNStats | None) 
             ),
             "depth_conv": depth_layer,
             "point_linear": _layer(
-                _conv(project.conv.weight(m, o)), _norm(f"{name}.point_linear.bn.bn", project.bn.bn, o, stats), None
+                _conv(project.conv.weight(m, o)),
+                _norm(f"{name}.point_linear.bn.bn", project.bn.bn, o, stats),
+                None,
             ),
         },
         plan.residual,
@@ -138,7 +150,9 @@ def _elastic_block(block: ElasticBlock, plan: BlockPlan, stats: BNStats | None) 
 class PlainMobileNetV3(nn.Module):
     """Stem, blocks, head and classifier, in order."""
 
-    def __init__(self, first_conv: nn.Module, blocks: list[Block], head: dict[str, nn.Module], classifier: nn.Linear) -> None:
+    def __init__(
+        self, first_conv: nn.Module, blocks: list[Block], head: dict[str, nn.Module], classifier: nn.Linear
+    ) -> None:
         super().__init__()
         self.first_conv = first_conv
         self.blocks = nn.Sequential(*blocks)
@@ -151,11 +165,18 @@ class PlainMobileNetV3(nn.Module):
     @classmethod
     def cut_from(cls, net: MobileNetV3Net, plan: NetPlan, stats: BNStats | None) -> PlainMobileNetV3:
         """The network of ``plan`` with copies of the weights of ``net``."""
-        stem, expand, mix, linear = net.first_conv, net.final_expand_layer, net.feature_mix_layer, net.classifier.linear
+        stem, expand, mix, linear = (
+            net.first_conv,
+            net.final_expand_layer,
+            net.feature_mix_layer,
+            net.classifier.linear,
+        )
         blocks = []
         for block in plan.blocks:
-            cut = _elastic_block if block.expands else _first_block
-            blocks.append(cut(net.blocks[block.index], block, stats))  # type: ignore[operator]
+            cut: Callable[[Any, BlockPlan, BNStats | None], Block] = (
+                _elastic_block if block.expands else _first_block
+            )
+            blocks.append(cut(net.blocks[block.index], block, stats))
         last = plan.blocks[-1].out_channels
         classifier = nn.Linear(plan.feature, linear.out_features)
         with torch.no_grad():

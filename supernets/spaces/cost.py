@@ -54,15 +54,22 @@ class SegmentTable:
 
     @staticmethod
     def _lookup(
-        space: Space, segment: Segment, value: Callable[[tuple[LayerSpec, ...]], Sequence[float] | NDArray[np.float64]]
+        space: Space,
+        segment: Segment,
+        value: Callable[[tuple[LayerSpec, ...]], Sequence[float] | NDArray[np.float64]],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         columns = np.array([space.column(axis) for axis in segment.axes], dtype=np.int64)
         # One more choice an axis than it has: 0 stands for "inactive".
         cardinalities = [int(space.cardinalities[column]) for column in columns]
         total = int(np.prod([c + 1 for c in cardinalities]))
         if total > MAX_TABLE:
-            raise SpaceError(f"a segment may have at most {MAX_TABLE} combinations, {segment.name!r} has {total}")
-        strides = np.array([int(np.prod([c + 1 for c in cardinalities[k + 1 :]])) for k in range(len(columns))], dtype=np.int64)
+            raise SpaceError(
+                f"a segment may have at most {MAX_TABLE} combinations, {segment.name!r} has {total}"
+            )
+        strides = np.array(
+            [int(np.prod([c + 1 for c in cardinalities[k + 1 :]])) for k in range(len(columns))],
+            dtype=np.int64,
+        )
         rows: list[NDArray[np.float64]] = []
         width = len(value(()))
         for genes in itertools.product(*(range(-1, c) for c in cardinalities)):

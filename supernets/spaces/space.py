@@ -102,7 +102,9 @@ class Space:
                 raise SpaceError(f"parent {axis.parent!r} of {axis.name!r} must be an earlier axis")
             unknown = set(axis.active_when) - set(self.axes[self._column[axis.parent]].choices)
             if unknown or not axis.active_when:
-                raise SpaceError(f"{axis.name!r} must be active for choices of {axis.parent!r}, got {axis.active_when}")
+                raise SpaceError(
+                    f"{axis.name!r} must be active for choices of {axis.parent!r}, got {axis.active_when}"
+                )
 
     def _tabulate(self) -> None:
         """Lay the allowed choices and activity rules out as arrays, so that every operation is vectorised."""
@@ -117,7 +119,9 @@ class Space:
         for column, axis in enumerate(self.axes):
             indices = np.array(self.allowed[column])
             if indices[0] < 0 or indices[-1] >= len(axis.choices):
-                raise SpaceError(f"allowed choices of {axis.name!r} must be below {len(axis.choices)}, got {indices}")
+                raise SpaceError(
+                    f"allowed choices of {axis.name!r} must be below {len(axis.choices)}, got {indices}"
+                )
             self._choice_at[column, : len(indices)] = indices
             self._position_of[column, indices] = np.arange(len(indices))
             if axis.parent is not None:
@@ -197,7 +201,13 @@ class Space:
         population = self._checked(population)
         active = self.active(population)
         return [
-            Arch(tuple((axis.name, axis.choices[gene]) for axis, gene, on in zip(self.axes, row, mask, strict=True) if on))
+            Arch(
+                tuple(
+                    (axis.name, axis.choices[gene])
+                    for axis, gene, on in zip(self.axes, row, mask, strict=True)
+                    if on
+                )
+            )
             for row, mask in zip(population.tolist(), active.tolist(), strict=True)
         ]
 
@@ -315,7 +325,9 @@ class Space:
         for name, wanted in choices.items():
             columns = [c for c, axis in enumerate(self.axes) if name in (axis.name, axis.kind)]
             if not columns:
-                raise SpaceError(f"no axis or kind {name!r}; kinds: {', '.join(sorted(kinds))}; axes: {', '.join(self._column)}")
+                raise SpaceError(
+                    f"no axis or kind {name!r}; kinds: {', '.join(sorted(kinds))}; axes: {', '.join(self._column)}"
+                )
             for column in columns:
                 allowed[column] = self._restricted(column, wanted)
         return Space(self.axes, allowed)
@@ -323,7 +335,11 @@ class Space:
     def _restricted(self, column: int, wanted: Sequence[Choice]) -> list[int]:
         axis = self.axes[column]
         known = [axis.choices[index] for index in self.allowed[column]]
-        if isinstance(wanted, str) or not wanted or any(isinstance(w, bool) or w not in known for w in wanted):
+        if (
+            isinstance(wanted, str)
+            or not wanted
+            or any(isinstance(w, bool) or w not in known for w in wanted)
+        ):
             raise SpaceError(f"{axis.name!r} can be restricted to choices among {known}, got {wanted!r}")
         return [axis.choices.index(choice) for choice in wanted]
 
@@ -371,7 +387,13 @@ class Space:
     def as_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads back."""
         axes = [
-            {"name": a.name, "kind": a.kind, "choices": list(a.choices), "parent": a.parent, "active_when": list(a.active_when)}
+            {
+                "name": a.name,
+                "kind": a.kind,
+                "choices": list(a.choices),
+                "parent": a.parent,
+                "active_when": list(a.active_when),
+            }
             for a in self.axes
         ]
         return {"axes": axes, "allowed": [list(indices) for indices in self.allowed]}
@@ -380,7 +402,8 @@ class Space:
     def from_json(cls, value: Mapping[str, Any]) -> Space:
         """The space that :meth:`as_json` wrote."""
         axes = [
-            Axis(a["name"], a["kind"], tuple(a["choices"]), a["parent"], tuple(a["active_when"])) for a in value["axes"]
+            Axis(a["name"], a["kind"], tuple(a["choices"]), a["parent"], tuple(a["active_when"]))
+            for a in value["axes"]
         ]
         return cls(axes, value["allowed"])
 

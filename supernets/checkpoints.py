@@ -1,0 +1,92 @@
+"""Supernets on disk: weights in safetensors beside a manifest with their hash. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from supernets.elastic.active import ElasticModel
+from supernets.errors import CheckpointError
+from supernets.families.family import Family
+from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+from supernets.spaces.space import Space
+
+__all__ = ["Manifest", "Supernet", "load_supernet", "read_tensors", "save_supernet", "write_bytes"]
+
+
+@dataclass(frozen=True)
+class Supernet:
+    """A trained elastic network with its manifest; ``net`` is in evaluation mode on the CPU."""
+
+    manifest: Manifest
+    family: Family
+    net: ElasticModel
+
+    @property
+    def space(self) -> Space:
+        """All its subnets."""
+        return self.family.space()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is either complete or absent, also when the machine stops."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, refused if its hash is not ``sha256`` or it is truncated."""
+    if not path.is_file():
+        raise CheckpointError(f"{path.name!r} is missing from {path.parent.name!r}")
+    data = path.read_bytes()
+    got = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and got != sha256:
+        raise CheckpointError(
+            f"{path.name!r} must have SHA-256 {sha256[:12]}…, got {got[:12]}… ({len(data)} bytes)"
+        )
+    try:
+        return load_safetensors(data)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path.name!r} is not a complete safetensors file: {error}") from error
+
+
+def load_supernet(directory: Path) -> Supernet:
+    """The supernet of a directory; anything truncated, foreign or incomplete raises ``CheckpointError``."""
+    directory = Path(directory)
+    manifest = Manifest.read(directory)
+    family = manifest.make_family()
+    net = family.build()
+    net.load_weights(read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256))
+    return Supernet(manifest, family, net.eval())
+
+
+def pack(net: ElasticModel) -> bytes:
+    """All weights and statistics as a safetensors file."""
+    return save_safetensors(
+        {name: tensor.detach().contiguous().clone() for name, tensor in net.state_dict().items()}
+    )
+
+
+def save_supernet(directory: Path, net: ElasticModel, manifest: Manifest) -> None:
+    """Write weights and manifest; the manifest comes last and must carry the hash of the weights."""
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = pack(net)
+    if hashlib.sha256(weights).hexdigest() != manifest.weights_sha256:
+        raise CheckpointError("the manifest must carry the hash of the weights it is saved with")
+    write_bytes(directory / WEIGHTS_FILE, weights)
+    write_bytes(
+        directory / MANIFEST_FILE,
+        json.dumps(manifest.as_json(), indent=1, ensure_ascii=False).encode() + b"\n",
+    )

@@ -1,0 +1,127 @@
+"""From a finished training to a supernet directory: statistics, report card, curve, manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernets.checkpoints import pack, save_supernet, write_bytes
+from supernets.elastic.active import ElasticModel
+from supernets.errors import TrainingError
+from supernets.evaluate import CALIBRATION_IMAGES, calibrate
+from supernets.manifest import Manifest
+from supernets.plots import plot_curve
+from supernets.report import report_card
+from supernets.train import METRICS_FILE, Training
+
+
+def settle(net: ElasticModel, training: Training) -> None:
+    """Write the statistics of the largest subnet into the shared running ones: training never touched them."""
+    space = training.family.space()
+    stats = calibrate(net, training.data, space.max())
+    with torch.no_grad():
+        for name, norm in net.norms().items():
+            mean, variance = stats.values[name]
+            assert norm.running_mean is not None and norm.running_var is not None
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+
+
+def finish(
+    training: Training,
+    name: str,
+    run_dir: Path,
+    out_dir: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Manifest:
+    """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
+
+    The report card reads the test split here, and nowhere else in training.
+    """
+    if not training.finished:
+        raise TrainingError(
+            f"only a finished training can be saved, got step {training.step} of {training.recipe.steps}"
+        )
+    net = training.net.eval()
+    settle(net, training)
+    report = report_card(net, training.data, progress=progress)
+    weights = pack(net)
+    data = training.data
+    manifest = Manifest(
+        name=name,
+        family=training.family.name,
+        config=training.family.config(),
+        quality="accuracy",
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        space_sha256=training.family.space().sha256,
+        data=data.describe(),
+        preprocessing=data.preprocessing(),
+        classes=list(data.classes),
+        recipe={**training.recipe.as_json(), "sha256": training.recipe.sha256},
+        training=_cost(training),
+        report=report,
+    )
+    save_supernet(out_dir, net, manifest)
+    metrics = (run_dir / METRICS_FILE).read_bytes()
+    write_bytes(out_dir / METRICS_FILE, metrics)
+    write_bytes(out_dir / "curve.png", plot_curve([json.loads(line) for line in metrics.splitlines()], name))
+    write_bytes(out_dir / "report.md", report_text(manifest).encode())
+    return manifest
+
+
+def _cost(training: Training) -> dict[str, Any]:
+    return {
+        "seed": training.seed,
+        "steps": training.step,
+        "passes": training.passes,
+        "images": training.step * training.recipe.batch_size,
+        "seconds": round(training.seconds, 1),
+        "stages": list(training.stages),
+        "calibration_images": min(CALIBRATION_IMAGES, len(training.data.train)),
+        "torch": torch.__version__,
+    }
+
+
+def report_text(manifest: Manifest) -> str:
+    """The report card for people."""
+    report, training = manifest.report, manifest.training
+    space = manifest.make_family().space()
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"{manifest.family}, {space.size():.3g} subnets, trained on {manifest.data['name']} with "
+        f"{manifest.recipe['name']}: {training['steps']} steps, {training['passes']} subnet passes, {training['seconds'] / 60:.0f} minutes in "
+        f"{len(training['stages'])} stage(s), seed {training['seed']}.",
+        "",
+        "![training curve](curve.png)",
+        "",
+        "| split | images | smallest | largest | panel mean | small / middle / large third |",
+        "|---|---|---|---|---|---|",
+    ]
+    for split, row in report["summary"].items():
+        ends = [
+            f"{row[end]['accuracy']:.4f} ± {row[end]['standard_error']:.4f}"
+            for end in ("smallest", "largest")
+        ]
+        thirds = " / ".join(f"{mean:.4f}" for mean in row["tercile_means"])
+        lines.append(
+            f"| {split} | {row['smallest']['n']} | {ends[0]} | {ends[1]} | {row['panel_mean']:.4f} | {thirds} |"
+        )
+    ranking = report["random"]
+    quantiles = " / ".join(f"{q:.4f}" for q in ranking["accuracy_quantiles"])
+    lines += [
+        "",
+        f"The panel is the smallest and the largest subnet and {len(report['panel']) - 2} random ones, as many from "
+        "each third of the MACs. Accuracies are fractions ± standard error; test images were used once.",
+        "",
+        f"{ranking['n']} random subnets on validation: accuracy {quantiles} (minimum, quartiles, maximum); "
+        f"Spearman of MACs and accuracy {ranking['spearman_macs_accuracy']:.2f}; between two halves of the images "
+        f"(the noise ceiling of a predictor) {ranking['noise_ceiling']:.2f}.",
+        "",
+    ]
+    return "\n".join(lines)

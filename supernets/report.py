@@ -1,0 +1,101 @@
+"""The report card of a trained supernet: a fixed panel of subnets, and how well cost orders quality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from supernets.data import DataSet
+from supernets.elastic.active import ElasticModel
+from supernets.evaluate import calibrate, correct, summarise
+from supernets.spaces.space import Arch, Space
+
+PANEL = 20
+RANDOM = 60
+
+
+def panel(net: ElasticModel, seed: int = 0, size: int = PANEL) -> list[Arch]:
+    """Smallest, largest and ``size`` random subnets, as many from each third of the MACs."""
+    space = net.family.space()
+    pool = np.unique(space.sample(np.random.default_rng(seed), 50 * size), axis=0)
+    order = np.argsort(net.family.costs(pool)["macs"], kind="stable")
+    rng = np.random.default_rng(seed + 1)
+    chosen: list[int] = []
+    for third in range(3):
+        part = order[len(order) * third // 3 : len(order) * (third + 1) // 3]
+        count = size * (third + 1) // 3 - size * third // 3
+        chosen += sorted(rng.choice(part, size=min(count, len(part)), replace=False).tolist())
+    drawn = [arch for arch in space.decode(pool[chosen]) if arch not in (space.min(), space.max())]
+    return [space.min(), *drawn, space.max()]
+
+
+def report_card(
+    net: ElasticModel, data: DataSet, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Accuracy of the panel on validation and, once, on test; rank of MACs and accuracy over random subnets.
+
+    Accuracies are fractions with standard error; ``noise_ceiling`` is the Spearman correlation between
+    the accuracies on two halves of validation: no predictor can be expected to rank better.
+    """
+    archs = panel(net, seed)
+    space = net.family.space()
+    drawn = space.decode(_distinct(space, np.random.default_rng(seed + 2), RANDOM))
+    total, rows, hits = len(archs) + len(drawn), [], []
+    for done, arch in enumerate(archs, start=1):
+        rows.append(_row(net, data, arch, ("validation", "test")))
+        if progress:
+            progress(done, total)
+    for done, arch in enumerate(drawn, start=len(archs) + 1):
+        hits.append(correct(net, data, arch, calibrate(net, data, arch), "validation").double())
+        if progress:
+            progress(done, total)
+    return {
+        "panel": rows,
+        "summary": {split: _summary(rows, split) for split in ("validation", "test")},
+        "random": _ranking(net, drawn, torch.stack(hits)),
+    }
+
+
+def _distinct(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    rows = np.unique(space.sample(rng, 4 * n), axis=0)
+    return rows[rng.permutation(len(rows))[:n]]
+
+
+def _row(net: ElasticModel, data: DataSet, arch: Arch, splits: tuple[str, ...]) -> dict[str, Any]:
+    stats = calibrate(net, data, arch)
+    costs = net.family.costs(net.family.space().encode([arch]))
+    row: dict[str, Any] = {"arch": arch.as_dict(), **{k: float(v[0]) for k, v in costs.items()}}
+    for split in splits:
+        result = summarise(correct(net, data, arch, stats, split), data, split, stats)
+        row[split] = {"accuracy": result.value, "standard_error": result.standard_error, "n": result.n}
+    return row
+
+
+def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, Any]:
+    inner = sorted(rows[1:-1], key=lambda row: float(row["macs"]))
+    thirds = [inner[len(inner) * k // 3 : len(inner) * (k + 1) // 3] for k in range(3)]
+    return {
+        "smallest": rows[0][split],
+        "largest": rows[-1][split],
+        "panel_mean": float(np.mean([row[split]["accuracy"] for row in rows])),
+        "tercile_means": [float(np.mean([row[split]["accuracy"] for row in third])) for third in thirds],
+    }
+
+
+def _ranking(net: ElasticModel, archs: list[Arch], hits: torch.Tensor) -> dict[str, Any]:
+    """``hits (archs, images)``: rank correlations and how the random subnets are spread."""
+    macs = net.family.costs(net.family.space().encode(archs))["macs"]
+    accuracy = hits.mean(1).numpy()
+    return {
+        "n": len(archs),
+        "spearman_macs_accuracy": float(spearmanr(macs, accuracy).statistic),
+        "noise_ceiling": float(
+            spearmanr(hits[:, ::2].mean(1).numpy(), hits[:, 1::2].mean(1).numpy()).statistic
+        ),
+        "accuracy_quantiles": [float(q) for q in np.quantile(accuracy, [0.0, 0.25, 0.5, 0.75, 1.0])],
+    }
