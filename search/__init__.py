@@ -1,0 +1,15 @@
+"""Which archs to try next: fronts, limits, problems and the algorithms that search them. No torch, no models.
+
+A new algorithm is one file in ``search/algorithms/`` and one line here; the contract tests run over the table.
+"""
+
+from supernets.registry import Registry
+
+ALGORITHMS = Registry(
+    "search algorithm",
+    {
+        "nsga2": "search.algorithms.nsga2:NSGA2",
+        "random": "search.algorithms.random:RandomSearch",
+        "exhaustive": "search.algorithms.exhaustive:Exhaustive",
+    },
+)

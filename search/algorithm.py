@@ -1,0 +1,112 @@
+"""What every search algorithm must offer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import AlgorithmError
+from search.seen import Seen
+from supernets.spaces.space import Population, Space
+
+Scores = NDArray[np.float64]
+
+
+class Algorithm(ABC):
+    """Asks for archs and is told how they did.
+
+    **Asks.** Canonical members of the space only, none asked or told before; at most ``n``, fewer when it
+    runs out, none when it has finished. Always returns: every loop inside has a bound.
+
+    **Tells.** Scores ``(n, m)`` are minimised, violations ``(n,) >= 0`` with 0 feasible. Archs that were
+    never asked may be told (a warm start); each arch is told once. Rows that are not finite are ignored.
+
+    **Repeatability.** The same seed, asks and tells give the same answers. ``state()`` is plain JSON, and
+    another instance (same space, objectives and settings) that restores it goes on identically.
+    """
+
+    name: ClassVar[str]
+    max_objectives: ClassVar[int | None] = None
+    constrained: ClassVar[bool] = True
+
+    def __init__(self, space: Space, n_objectives: int, seed: int) -> None:
+        self.space, self.n_objectives = space, n_objectives
+        self.rng = np.random.default_rng(seed)
+        self.seen = Seen(space)
+
+    @abstractmethod
+    def ask(self, n: int) -> Population:
+        """Up to ``n`` new members ``(k, d)``; ``k = 0`` means that the algorithm has finished."""
+
+    def tell(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
+        """Learn how ``archs (n, d)`` did."""
+        archs = np.asarray(archs, dtype=np.int64)
+        scores, violations = np.asarray(scores, dtype=np.float64), np.asarray(violations, dtype=np.float64)
+        if scores.shape != (len(archs), self.n_objectives) or violations.shape != (len(archs),):
+            raise AlgorithmError(
+                f"tell needs scores ({len(archs)}, {self.n_objectives}) and violations ({len(archs)},), "
+                f"got {scores.shape} and {violations.shape}"
+            )
+        self.seen.add(archs)
+        usable = np.isfinite(scores).all(axis=1) & np.isfinite(violations)
+        if not self.constrained and (violations[usable] > 0).any():
+            raise AlgorithmError(_unconstrained(self.name))
+        self._learn(archs[usable], scores[usable], violations[usable])
+
+    @abstractmethod
+    def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
+        """Take in usable rows."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that :meth:`restore` needs, as JSON."""
+        return {
+            "algorithm": self.name,
+            "space": self.space.sha256,
+            "rng": self.rng.bit_generator.state,
+            "seen": self.seen.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what :meth:`state` described; the state of another algorithm or space is refused."""
+        for field, mine in (("algorithm", self.name), ("space", self.space.sha256)):
+            if state.get(field) != mine:
+                raise AlgorithmError(
+                    f"a state is only good for its own {field}: expected {mine!r}, got {state.get(field)!r}"
+                )
+        self.rng.bit_generator.state = state["rng"]
+        self.seen.restore(state["seen"])
+
+
+def _unconstrained(name: str) -> str:
+    able = [other for other, kind in _kinds().items() if kind.constrained]
+    return f"{name!r} cannot keep limits; algorithms that can: {', '.join(able)}"
+
+
+def _kinds() -> dict[str, type[Algorithm]]:
+    from search import ALGORITHMS
+
+    return {name: ALGORITHMS.load(name) for name in ALGORITHMS}
+
+
+def make_algorithm(
+    name: str, space: Space, n_objectives: int, seed: int, *, constrained: bool = False, **settings: Any
+) -> Algorithm:
+    """The registered algorithm ``name``, refused where it cannot do so many objectives or keep limits."""
+    from search import ALGORITHMS
+
+    kind: type[Algorithm] = ALGORITHMS.load(name)
+    if kind.max_objectives is not None and n_objectives > kind.max_objectives:
+        able = [
+            o for o, k in _kinds().items() if k.max_objectives is None or k.max_objectives >= n_objectives
+        ]
+        raise AlgorithmError(
+            f"{name!r} takes at most {kind.max_objectives} objectives, got {n_objectives}; "
+            f"algorithms that can: {', '.join(able)}"
+        )
+    if constrained and not kind.constrained:
+        raise AlgorithmError(_unconstrained(name))
+    return kind(space, n_objectives, seed, **settings)

@@ -1,0 +1,58 @@
+"""Every member of a small space, in a shuffled order so that a cut-short run is a fair sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.algorithm import Algorithm, Scores
+from search.errors import AlgorithmError
+from search.seen import ENUMERABLE
+from supernets.spaces.space import Population, Space
+
+
+class Exhaustive(Algorithm):
+    """All members once; refused for more than 50,000."""
+
+    name = "exhaustive"
+
+    def __init__(self, space: Space, n_objectives: int, seed: int) -> None:
+        super().__init__(space, n_objectives, seed)
+        if space.size() > ENUMERABLE:
+            raise AlgorithmError(
+                f"exhaustive search takes spaces of at most {ENUMERABLE} archs, got {space.size():.3g}; "
+                "restrict the space or use another algorithm"
+            )
+        self._shuffle(seed)
+
+    def _shuffle(self, seed: int) -> None:
+        members = self.space.enumerate()
+        self._seed, self._next = seed, 0
+        self._members = members[np.random.default_rng(seed).permutation(len(members))]
+
+    def ask(self, n: int) -> Population:
+        """The next members that were not told."""
+        parts = [np.zeros((0, self.space.d), dtype=np.int64)]
+        missing = n
+        while missing > 0 and self._next < len(self._members):
+            rows = self._members[self._next : self._next + missing]
+            self._next += len(rows)
+            parts.append(rows[self.seen.new(rows, add=True)])
+            missing -= len(parts[-1])
+        return np.concatenate(parts)
+
+    def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
+        """Nothing is learnt: the order is fixed by the seed."""
+
+    def state(self) -> dict[str, Any]:
+        """How far it got, and the seed of its order."""
+        return {**super().state(), "next": self._next, "seed": self._seed}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what :meth:`state` described."""
+        super().restore(state)
+        self._shuffle(int(state["seed"]))
+        self._next = int(state["next"])

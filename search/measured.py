@@ -1,0 +1,81 @@
+"""Judging archs by what was truly measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.constraints import Constraint, Key, Values, merged, violations
+from search.errors import ProblemError
+from search.front import non_dominated
+from search.problem import Objective, objectives_from
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """By how much a constraint is missed: the value measured and the relative excess (0 when met)."""
+
+    constraint: Constraint
+    value: float
+    excess: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFront:
+    """Judged by true values alone.
+
+    ``feasible_rows (n,)`` is a mask; ``front`` are row numbers, best first objective first, empty when nothing
+    is feasible; then ``nearest`` is the row with the smallest violation and ``misses`` says by how much.
+    ``unusable`` rows lack a finite value.
+    """
+
+    feasible: bool
+    feasible_rows: NDArray[np.bool_]
+    violations: NDArray[np.float64]
+    front: NDArray[np.int64]
+    nearest: int | None
+    misses: tuple[Miss, ...]
+    unusable: int
+
+
+def measured_front(
+    values: Mapping[Key, Values],
+    objectives: Iterable[Objective | tuple[str, Any]],
+    constraints: Iterable[Constraint] = (),
+) -> MeasuredFront:
+    """The non-dominated archs among those whose true ``values (n,)`` meet every limit.
+
+    ``values`` maps ``(metric, target)`` to true values in the metric's own unit, one per arch, NaN where it
+    is not known. An arch with an unknown value is neither feasible nor nearest.
+    """
+    wanted, limits = objectives_from(objectives), merged(constraints)
+    columns = {key: np.asarray(column, dtype=np.float64) for key, column in values.items()}
+    needed = [key for o in wanted for key in o.keys] + [c.key for c in limits]
+    missing = [key for key in needed if key not in columns]
+    if missing:
+        raise ProblemError(
+            f"true values are needed of every metric in play, got none of {missing[0]}", "values"
+        )
+    lengths = {len(columns[key]) for key in needed}
+    if len(lengths) != 1:
+        raise ProblemError(f"all values must cover the same archs, got lengths {sorted(lengths)}", "values")
+    n = lengths.pop()
+    scores = np.stack([o.score(columns) for o in wanted], axis=1) if n else np.zeros((0, len(wanted)))
+    violation = violations(limits, columns, n)
+    usable = np.isfinite(scores).all(axis=1) & np.isfinite(violation)
+    feasible = usable & (violation <= 0)
+    rows = np.flatnonzero(feasible)
+    rows = rows[non_dominated(scores[rows])]
+    front = rows[np.lexsort(scores[rows].T[::-1])] if len(rows) else rows
+    nearest: int | None = None
+    misses: tuple[Miss, ...] = ()
+    if not len(front) and usable.any():
+        order = np.lexsort((*scores.T[::-1], np.where(usable, violation, np.inf)))
+        nearest = int(order[0])
+        at = [(c, columns[c.key][nearest : nearest + 1]) for c in limits]
+        misses = tuple(Miss(c, float(v[0]), float(c.excess(v)[0])) for c, v in at)
+    return MeasuredFront(bool(len(front)), feasible, violation, front, nearest, misses, int((~usable).sum()))

@@ -1,0 +1,195 @@
+"""Searching on predictions alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.algorithm import Algorithm, make_algorithm
+from search.errors import ProblemError, SurrogateError
+from search.front import hypervolume, non_dominated
+from search.problem import Problem
+from search.seen import Seen
+from supernets.spaces.space import Population
+
+BATCH = 200
+MAX_DROPPED = 0.5  # of what was scored, once MIN_SCORED were
+MIN_SCORED = 20
+PATIENCE = 2_000  # evaluations without a feasible arch or a violation smaller by MIN_PROGRESS
+MIN_PROGRESS = 0.01
+MAX_EVALUATIONS = 10_000_000
+
+Progress = Callable[[int, int], None]
+Stopped = Literal["budget", "exhausted", "infeasible", "stalled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TracePoint:
+    """How good the front was after so many evaluations; ``seconds`` since the start, of this run only."""
+
+    evaluations: int
+    seconds: float
+    hypervolume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything that was scored, in order, and how the search went.
+
+    ``scores (n, m)`` are minimised, ``violations (n,)`` 0 for feasible; ``dropped`` archs had predictions
+    that were not finite and are not among them. ``reference (m,)`` bounds the hypervolumes of ``trace``.
+    """
+
+    archs: Population
+    scores: NDArray[np.float64]
+    violations: NDArray[np.float64]
+    dropped: int
+    reference: NDArray[np.float64]
+    trace: tuple[TracePoint, ...] = field(compare=False)
+    stopped: Stopped
+
+    @property
+    def feasible(self) -> bool:
+        """Whether anything met all limits."""
+        return bool((self.violations <= 0).any())
+
+    def front(self) -> NDArray[np.int64]:
+        """Rows of the feasible non-dominated archs, best first score first; empty when nothing is feasible."""
+        rows = np.flatnonzero(self.violations <= 0)
+        rows = rows[non_dominated(self.scores[rows])]
+        return rows[np.lexsort(self.scores[rows].T[::-1])]
+
+    def nearest(self) -> int | None:
+        """Row with the smallest violation, the better scored among equals; ``None`` without rows."""
+        if len(self.violations) == 0:
+            return None
+        keys = (*self.scores.T[::-1], self.violations)
+        return int(np.lexsort(keys)[0])
+
+
+def default_algorithm(problem: Problem, evaluations: int) -> str:
+    """``exhaustive`` where the budget covers the space, else ``nsga2``."""
+    return "exhaustive" if problem.space.size() <= min(evaluations, 50_000) else "nsga2"
+
+
+class _Ledger:
+    """What one run has scored so far, with the front and hypervolume kept up to date."""
+
+    def __init__(self, problem: Problem, reference: NDArray[np.float64] | None, margin: bool) -> None:
+        self.problem, self.margin = problem, margin
+        self.reference = reference
+        self.parts: list[tuple[Population, NDArray[np.float64], NDArray[np.float64]]] = []
+        self.front = np.zeros((0, problem.n_objectives))
+        self.scored = self.dropped = 0
+        self.least, self.least_at = np.inf, 0
+        self.trace: list[TracePoint] = []
+        self.started = time.perf_counter()
+
+    def score(self, archs: Population) -> tuple[Population, NDArray[np.float64], NDArray[np.float64]]:
+        """Score a batch, drop what is not finite, and keep the books."""
+        scores, violation = self.problem.score(archs, self.margin)
+        usable = np.isfinite(violation)
+        self.scored += len(archs)
+        if not usable.all():
+            self.dropped += int((~usable).sum())
+            if self.scored >= MIN_SCORED and self.dropped > MAX_DROPPED * self.scored:
+                raise SurrogateError(
+                    f"at most {MAX_DROPPED:.0%} of the predictions may be NaN or infinite, "
+                    f"got {self.dropped} of {self.scored}; fit the predictors again"
+                )
+            archs, scores, violation = archs[usable], scores[usable], violation[usable]
+        self.parts.append((archs, scores, violation))
+        self._note(scores, violation)
+        return archs, scores, violation
+
+    def _note(self, scores: NDArray[np.float64], violation: NDArray[np.float64]) -> None:
+        if len(violation) == 0:
+            return
+        if self.reference is None:
+            self.reference = reference_point(scores)
+        if violation.min() < self.least * (1 - MIN_PROGRESS):
+            self.least, self.least_at = float(violation.min()), self.scored
+        merged_front = np.concatenate([self.front, scores[violation <= 0]])
+        self.front = merged_front[non_dominated(merged_front)]
+        seconds = time.perf_counter() - self.started
+        self.trace.append(TracePoint(self.scored, seconds, hypervolume(self.front, self.reference)))
+
+    def result(self, stopped: Stopped) -> Result:
+        """Everything so far."""
+        d, m = self.problem.space.d, self.problem.n_objectives
+        parts = [(np.zeros((0, d), dtype=np.int64), np.zeros((0, m)), np.zeros(0)), *self.parts]
+        archs, scores, violation = (np.concatenate(column) for column in zip(*parts, strict=True))
+        reference = np.ones(m) if self.reference is None else self.reference
+        return Result(archs, scores, violation, self.dropped, reference, tuple(self.trace), stopped)
+
+
+def reference_point(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A hypervolume reference ``(m,)`` from the scores of a start set: the worst of each, and a tenth of the range."""
+    worst, best = scores.max(axis=0), scores.min(axis=0)
+    span = worst - best
+    return np.asarray(worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0)))
+
+
+def checked_budget(evaluations: int) -> int:
+    """``evaluations`` where it is a whole number from 1 to 10^7; anything else is refused."""
+    if isinstance(evaluations, bool) or not isinstance(evaluations, int | np.integer):
+        raise ProblemError(f"evaluations must be a whole number, got {evaluations!r}", "budget")
+    if not 1 <= evaluations <= MAX_EVALUATIONS:
+        raise ProblemError(f"evaluations must lie in [1, {MAX_EVALUATIONS}], got {evaluations}", "budget")
+    return int(evaluations)
+
+
+def optimise(
+    problem: Problem,
+    algorithm: str | Algorithm | None = None,
+    evaluations: int = 10_000,
+    seed: int = 0,
+    initial: Population | None = None,
+    progress: Progress | None = None,
+    *,
+    margin: bool = True,
+    batch: int = BATCH,
+    reference: NDArray[np.float64] | None = None,
+) -> Result:
+    """Search on predictions only, scoring each arch at most once and at most ``evaluations`` in all.
+
+    ``algorithm`` is a name of ``ALGORITHMS``, an instance, or ``None`` for :func:`default_algorithm`.
+    ``initial (k, d)`` archs are scored first (they count). Limits are checked at the problem's confidence
+    with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or set by
+    the first batch. Ends early when the space is exhausted, or when nothing is feasible and the smallest
+    violation has not shrunk by 1 % for 2,000 evaluations.
+    """
+    evaluations = checked_budget(evaluations)
+    if not isinstance(algorithm, Algorithm):
+        name = algorithm or default_algorithm(problem, evaluations)
+        constrained = bool(problem.constraints)
+        algorithm = make_algorithm(name, problem.space, problem.n_objectives, seed, constrained=constrained)
+    ledger = _Ledger(problem, reference, margin)
+    if initial is not None and len(initial):
+        known = unique_members(problem, initial)[:evaluations]
+        algorithm.tell(*ledger.score(known))
+    stopped: Stopped = "budget"
+    while ledger.scored < evaluations:
+        archs = algorithm.ask(min(batch, evaluations - ledger.scored))
+        if len(archs) == 0:
+            stopped = "exhausted"
+            break
+        algorithm.tell(*ledger.score(archs))
+        if progress is not None:
+            progress(ledger.scored, evaluations)
+        if ledger.least > 0 and ledger.scored - ledger.least_at >= PATIENCE:
+            stopped = "infeasible"
+            break
+    return ledger.result(stopped)
+
+
+def unique_members(problem: Problem, population: Population) -> Population:
+    """The distinct members of a population; a row outside the space is dropped (it was measured elsewhere)."""
+    population = np.asarray(population, dtype=np.int64)
+    population = population[problem.space.member(population)]
+    return population[Seen(problem.space).new(population)]
