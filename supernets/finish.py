@@ -95,8 +95,8 @@ def report_text(manifest: Manifest) -> str:
         f"# {manifest.name}",
         "",
         f"{manifest.family}, {space.size():.3g} subnets, trained on {manifest.data['name']} with "
-        f"{manifest.recipe['name']}: {training['steps']} steps, {training['passes']} subnet passes, {training['seconds'] / 60:.0f} minutes in "
-        f"{len(training['stages'])} stage(s), seed {training['seed']}.",
+        f"{manifest.recipe['name']}: {training['steps']} steps, {training['passes']} subnet passes, "
+        f"{training['seconds'] / 60:.0f} minutes in {len(training['stages'])} stage(s), seed {training['seed']}.",
         "",
         "![training curve](curve.png)",
         "",

@@ -127,7 +127,7 @@ def train_step(training: Training) -> dict[str, float]:
     rate = learning_rate(recipe, step)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
-    training.optimizer.zero_grad(set_to_none=False)
+    _zero_gradients(net)
     net.train()
     bank: dict[str, Tensor] = {}
     prepared: dict[int, Tensor] = {}
@@ -146,6 +146,15 @@ def train_step(training: Training) -> dict[str, float]:
     training.step += 1
     training.passes += len(plan)
     return losses
+
+
+def _zero_gradients(net: nn.Module) -> None:
+    """Zeros, never ``None``: a weight that no item used must keep its momentum, after a resume too."""
+    for parameter in net.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        else:
+            parameter.grad.zero_()
 
 
 def _batch(training: Training) -> tuple[Tensor, Tensor]:

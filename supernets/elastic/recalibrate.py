@@ -16,6 +16,7 @@ BATCH_SIZE = 256
 def recalibrate(net: ElasticModel, arch: Arch, images: Tensor, batch_size: int = BATCH_SIZE) -> BNStats:
     """Statistics of every BatchNorm of ``arch`` over ``images`` ``(n, c, h, w)``, prepared for that arch.
 
+    ``images`` are cut into equal batches of at least ``batch_size``.
     Pure: nothing is written into ``net``. Batch means and biased variances are averaged, weighted by
     batch size, while the batch's own statistics normalise (once-for-all, Cai et al., 2020). The same
     weights, arch, images and batch size give the same statistics, bit for bit.
@@ -27,8 +28,9 @@ def recalibrate(net: ElasticModel, arch: Arch, images: Tensor, batch_size: int =
     net.eval()
     try:
         with torch.inference_mode(), use(net, arch, norm=collect):
-            for start in range(0, len(images), batch_size):
-                net(images[start : start + batch_size])
+            # Equal shares, never a last batch of one image: it would have no variance at 1 x 1 pixels.
+            for batch in images.tensor_split(max(1, len(images) // batch_size)):
+                net(batch)
     finally:
         net.train(was_training)
     return collect.stats(arch)

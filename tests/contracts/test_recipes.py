@@ -1,0 +1,173 @@
+"""What every recipe, sampler and loss promises; registering one is being tested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from supernets import LOSSES, SAMPLERS
+from supernets.data import DataSet, load_data
+from supernets.errors import RecipeError
+from supernets.recipes.parts import Item
+from supernets.recipes.recipe import Recipe, built_in
+from supernets.train import METRICS_FILE, start, train, train_step
+from tests.small import small_family
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    return load_data("digits")
+
+
+def short(name: str, **changes: object) -> Recipe:
+    values = Recipe.read(name).as_json()
+    return Recipe.parse({**values, "steps": 6, "batch_size": 8, "schedule": {"warmup_steps": 2}, **changes})
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_same_seed_same_losses_and_weights(name: str, data: DataSet) -> None:
+    runs = []
+    for _ in range(2):
+        training = start(short(name, dropout=0.2), small_family(), data, seed=3)
+        losses = [train_step(training) for _ in range(3)]
+        runs.append((losses, {k: v.clone() for k, v in training.net.state_dict().items()}))
+    assert runs[0][0] == runs[1][0]
+    assert all(torch.equal(v, runs[1][1][k]) for k, v in runs[0][1].items())
+    other = start(short(name), small_family(), data, seed=4)
+    assert train_step(other) != runs[0][0][0]
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) -> None:
+    recipe, family = short(name, dropout=0.2), small_family()
+    whole = train(recipe, family, data, tmp_path / "whole", evaluate_every=3)
+    train(recipe, family, data, tmp_path / "parts", until_step=2, evaluate_every=3)
+    train(recipe, family, data, tmp_path / "parts", until_step=5, evaluate_every=3)
+    parts = train(recipe, family, data, tmp_path / "parts", evaluate_every=3)
+    state = whole.net.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in parts.net.state_dict().items())
+    assert parts.passes == whole.passes
+    assert [(s["first_step"], s["last_step"]) for s in parts.stages] == [(0, 2), (2, 5), (5, 6)]
+    last = [
+        json.loads((tmp_path / run / METRICS_FILE).read_text().splitlines()[-1]) for run in ("whole", "parts")
+    ]
+    assert last[0]["step"] == last[1]["step"] == 6
+    assert last[0]["accuracy"] == last[1]["accuracy"]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_plan_members_after_their_teachers_and_repeat(name: str) -> None:
+    space = small_family().space()
+    for step in range(5):
+        plans = [SAMPLERS.load(name)().plan(space, step, np.random.default_rng([1, step])) for _ in range(2)]
+        assert plans[0] == plans[1]
+        seen: set[str] = set()
+        for item in plans[0]:
+            assert space.contains(item.arch)
+            assert item.targets_from is None or item.targets_from in seen
+            assert item.role not in seen
+            seen.add(item.role)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_leave_the_teacher_alone(name: str) -> None:
+    loss = LOSSES.load(name)()
+    space = small_family().space()
+    teacher = torch.randn(4, 10, requires_grad=True)
+    student = torch.randn(4, 10, requires_grad=True)
+    loss(Item(space.min(), "min", targets_from="max"), student, torch.arange(4), {"max": teacher}).backward()
+    assert teacher.grad is None
+    assert student.grad is not None
+
+
+def test_sandwich_trains_the_ends_every_step() -> None:
+    space = small_family().space()
+    plan = SAMPLERS.load("sandwich")(random=3).plan(space, 0, np.random.default_rng(0))
+    assert [item.role for item in plan] == ["max", "random1", "random2", "random3", "min"]
+    assert plan[0].arch == space.max()
+    assert plan[-1].arch == space.min()
+    assert [item.regularise for item in plan] == [True, False, False, False, False]
+
+
+def test_distilling_from_oneself_costs_the_teachers_entropy() -> None:
+    loss = LOSSES.load("inplace_distillation")()
+    logits = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
+    item = Item(small_family().space().min(), "min", targets_from="max")
+    entropy = -(F.softmax(logits, 1) * F.log_softmax(logits, 1)).sum(1).mean()
+    assert loss(item, logits, torch.zeros(8, dtype=torch.long), {"max": logits}) == pytest.approx(
+        float(entropy), rel=1e-6
+    )
+
+
+def test_gradients_are_summed_over_items(data: DataSet) -> None:
+    """A step of sandwich moves the weights as the sum of its items' separate gradients would."""
+    training = start(short("sandwich"), small_family(), data, seed=0)
+    train_step(training)
+    step = training.step
+    losses = train_step(training)
+    total = {n: p.grad.clone() for n, p in training.net.named_parameters() if p.grad is not None}
+    assert set(losses) == {"max", "random1", "random2", "min"}
+    again = start(short("sandwich"), small_family(), data, seed=0)
+    train_step(again)
+    expected = separate_gradients(again, step)
+    norm = torch.stack([g.norm() for g in expected.values()]).norm()
+    scale = min(1.0, 5.0 / (float(norm) + 1e-6))
+    for name, gradient in expected.items():
+        assert torch.allclose(gradient * scale, total[name], atol=1e-6)
+
+
+def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
+    from supernets.data import augment, batch_indices, prepare, step_generator
+    from supernets.elastic.active import use
+
+    split = training.data.train
+    chosen = batch_indices(len(split), training.recipe.batch_size, 0, step)
+    pad = training.recipe.augment.pad
+    images = augment(split.images[chosen], step_generator(0, step), pad, training.recipe.augment.flip)
+    plan = training.recipe.make_sampler().plan(
+        training.family.space(), step, np.random.default_rng([0, step])
+    )
+    loss_of, net, bank = training.recipe.make_loss(), training.net.train(), {}
+    total = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
+    for item in plan:
+        x = prepare(images, training.family.input_shape(item.arch)[1], training.data.mean, training.data.std)
+        net.zero_grad()
+        with use(net, item.arch):
+            logits = net(x.contiguous(memory_format=torch.channels_last))
+        bank[item.role] = logits.detach()
+        loss_of(item, logits, split.labels[chosen], bank).backward()
+        for name, parameter in net.named_parameters():
+            if parameter.grad is not None:
+                total[name] += parameter.grad
+    return total
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampler": {"kind": "sandwhich"}}, "choices: sandwich"),
+        ({"sampler": {"kind": "sandwich", "colour": 1}}, "does not take these options"),
+        ({"sampler": {"kind": "sandwich", "random": -1}}, "0 to 64"),
+        ({"loss": {"kind": "inplace_distillation", "temperature": 0}}, "above 0"),
+        ({"steps": 0}, "steps"),
+        ({"speed": 3}, "speed"),
+        ({"schedule": {"warmup_steps": 6}}, "warmup_steps must be below"),
+        ({"optimizer": {"lr": -1}}, "optimizer.lr"),
+    ],
+)
+def test_bad_recipes_name_the_part(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        short("sandwich", **changes)
+
+
+def test_unknown_recipe_lists_the_built_in_ones(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="sandwich"):
+        Recipe.read("sandwhich")
+    (tmp_path / "bad.toml").write_text("steps = = 3")
+    with pytest.raises(RecipeError, match="not valid TOML"):
+        Recipe.read(tmp_path / "bad.toml")

@@ -1,0 +1,28 @@
+"""Small real things that several test files share."""
+
+from __future__ import annotations
+
+from supernets.families.mobilenet_v3 import MobileNetV3
+
+SMALL = {
+    "num_classes": 10,
+    "image_channels": 1,
+    "divisor": 4,
+    "stem_width": 4,
+    "first_width": 4,
+    "stages": [
+        {"width": 8, "stride": 2, "activation": "relu"},
+        {"width": 12, "stride": 2, "activation": "h_swish", "squeeze_excite": True},
+    ],
+    "head_width": 24,
+    "feature_width": 32,
+    "resolutions": [8, 16],
+    "depths": [1, 2],
+    "kernels": [3, 5],
+    "expansions": [1, 2],
+}
+
+
+def small_family(**changes: object) -> MobileNetV3:
+    """A MobileNetV3 small enough for property tests; with the resolution, 2,592 archs."""
+    return MobileNetV3.from_config({**SMALL, **changes})

@@ -1,0 +1,112 @@
+"""The loop's edges: what it refuses, what it keeps when it fails."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from supernets.checkpoints import load_supernet
+from supernets.data import DataSet, load_data
+from supernets.errors import CheckpointError, DataError, TrainingError
+from supernets.evaluate import evaluate_arch
+from supernets.finish import finish
+from supernets.recipes.recipe import Recipe
+from supernets.train import STATE_INFO, learning_rate, start, train
+from tests.small import small_family
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    return load_data("digits")
+
+
+def recipe(**changes: object) -> Recipe:
+    values = {**Recipe.read("sandwich").as_json(), "steps": 4, "batch_size": 8, "schedule": {}}
+    return Recipe.parse({**values, **changes})
+
+
+def test_learning_rate_warms_up_then_falls_to_its_floor() -> None:
+    made = recipe(steps=100, schedule={"warmup_steps": 10, "floor": 0.1}, optimizer={"lr": 2.0})
+    rates = [learning_rate(made, step) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.2 * (k + 1) for k in range(10)])
+    assert rates[10] == pytest.approx(2.0)
+    assert rates[100] == pytest.approx(0.2)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_a_loss_that_is_not_a_number_stops_at_once_and_keeps_the_checkpoint(
+    data: DataSet, tmp_path: Path
+) -> None:
+    wild = recipe(steps=50, optimizer={"lr": 1e30})
+    with pytest.raises(TrainingError, match=r"loss of item 'max'.*at step"):
+        train(wild, small_family(), data, tmp_path, checkpoint_every=1, evaluate_every=50)
+    info = json.loads((tmp_path / STATE_INFO).read_text())
+    assert (tmp_path / info["file"]).is_file()
+
+
+def test_another_recipe_seed_or_space_is_not_resumed(data: DataSet, tmp_path: Path) -> None:
+    train(recipe(), small_family(), data, tmp_path, until_step=2)
+    with pytest.raises(CheckpointError, match="another recipe"):
+        train(recipe(batch_size=16), small_family(), data, tmp_path)
+    with pytest.raises(CheckpointError, match="another seed"):
+        train(recipe(), small_family(), data, tmp_path, seed=1)
+    with pytest.raises(CheckpointError, match="another space"):
+        train(recipe(), small_family(kernels=[3, 5, 7]), data, tmp_path)
+
+
+def test_a_truncated_state_is_refused(data: DataSet, tmp_path: Path) -> None:
+    train(recipe(), small_family(), data, tmp_path, until_step=2)
+    state = next(tmp_path.glob("training-*.safetensors"))
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
+        train(recipe(), small_family(), data, tmp_path)
+
+
+def test_data_that_does_not_fit_is_refused(data: DataSet) -> None:
+    with pytest.raises(DataError, match="batch_size"):
+        start(recipe(batch_size=5000), small_family(), data, 0)
+    with pytest.raises(DataError, match="10 classes and 1 image channels"):
+        start(recipe(), small_family(num_classes=7), data, 0)
+    with pytest.raises(DataError, match="image channels"):
+        start(recipe(), small_family(image_channels=3), data, 0)
+
+
+def test_a_finished_training_becomes_a_supernet_directory(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supernets.report.RANDOM", 4)
+    half = train(recipe(), small_family(), data, tmp_path / "run", until_step=2)
+    with pytest.raises(TrainingError, match="finished"):
+        finish(half, "small", tmp_path / "run", tmp_path / "out")
+    done = train(recipe(), small_family(), data, tmp_path / "run")
+    seen: list[tuple[int, int]] = []
+    manifest = finish(done, "small", tmp_path / "run", tmp_path / "out", lambda *step: seen.append(step))
+    assert seen[-1][0] == seen[-1][1] == len(seen)
+    supernet = load_supernet(tmp_path / "out")
+    assert supernet.manifest == manifest
+    assert [s["last_step"] for s in manifest.training["stages"]] == [2, 4]
+    smallest = manifest.report["panel"][0]["test"]
+    again = evaluate_arch(supernet, data, supernet.space.min(), "test")
+    assert (again.value, again.n) == (smallest["accuracy"], 360)
+    assert "smallest" in (tmp_path / "out" / "report.md").read_text()
+    assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    other = replace(data, test=data.validation)
+    with pytest.raises(DataError, match="test split"):
+        evaluate_arch(supernet, other, supernet.space.min(), "test")
+
+
+def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Path) -> None:
+    from supernets.evaluate import calibrate
+    from supernets.finish import settle
+
+    training = train(recipe(), small_family(), data, tmp_path)
+    largest = training.family.space().max()
+    stats = calibrate(training.net, data, largest)
+    settle(training.net, training)
+    for name, norm in training.net.norms().items():
+        assert torch.equal(norm.running_mean, stats.values[name][0])
+        assert torch.equal(norm.running_var, stats.values[name][1])
