@@ -1,0 +1,346 @@
+"""first schema"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "projects",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
+        sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("host", sa.String(length=120), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("claimed_by", sa.String(length=40), nullable=True),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
+    )
+    op.create_table(
+        "artifacts",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("media_type", sa.String(length=120), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_artifacts_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
+        sa.UniqueConstraint("project_id", "sha256", name=op.f("uq_artifacts_project_id_sha256")),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("params", JSON, nullable=False),
+        sa.Column("resource_type", sa.String(length=20), nullable=True),
+        sa.Column("resource_id", sa.String(length=40), nullable=True),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("eta_s", sa.Double(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.String(length=40), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("workflow_id", sa.String(length=80), nullable=False),
+        sa.Column("worker_id", sa.String(length=40), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_jobs_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_jobs_project_id_state"), ["project_id", "state"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_worker_id"), ["worker_id"], unique=False)
+
+    op.create_table(
+        "supernets",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("source", sa.String(length=20), nullable=False),
+        sa.Column("weights_sha256", sa.String(length=64), nullable=False),
+        sa.Column("manifest", JSON, nullable=False),
+        sa.Column("files", JSON, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_supernets_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_supernets")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_supernets_project_id_name")),
+    )
+    op.create_table(
+        "targets",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("settings", JSON, nullable=False),
+        sa.Column("description", JSON, nullable=False),
+        sa.Column("metrics", JSON, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_targets_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_targets")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_targets_project_id_name")),
+    )
+    op.create_table(
+        "job_events",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("type", sa.String(length=20), nullable=False),
+        sa.Column("data", JSON, nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_events_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_job_events_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_events")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("job_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_events_job_id_id"), ["job_id", "id"], unique=False)
+
+    op.create_table(
+        "job_steps",
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("step", sa.String(length=80), nullable=False),
+        sa.Column("execution", sa.Integer(), nullable=False),
+        sa.Column("worker_id", sa.String(length=40), nullable=False),
+        sa.Column("result", JSON, nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_steps_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_job_steps_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_steps")),
+        sa.UniqueConstraint(
+            "project_id",
+            "job_id",
+            "step",
+            "execution",
+            name=op.f("uq_job_steps_project_id_job_id_step_execution"),
+        ),
+    )
+    op.create_table(
+        "predictors",
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("target_id", sa.String(length=40), nullable=True),
+        sa.Column("metric", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=True),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("report", JSON, nullable=True),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_predictors_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_predictors_project_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_predictors_supernet_id")),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_predictors_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_predictors")),
+    )
+    with op.batch_alter_table("predictors", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_predictors_project_id_supernet_id_metric"),
+            ["project_id", "supernet_id", "metric"],
+            unique=False,
+        )
+
+    op.create_table(
+        "searches",
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("spec", JSON, nullable=False),
+        sa.Column("evaluations", sa.Integer(), nullable=False),
+        sa.Column("feasible", sa.Boolean(), nullable=True),
+        sa.Column("nearest", JSON, nullable=True),
+        sa.Column("warnings", JSON, nullable=False),
+        sa.Column("provenance", JSON, nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_searches_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_searches_project_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_searches_supernet_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_searches")),
+    )
+    with op.batch_alter_table("searches", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_searches_project_id_supernet_id"), ["project_id", "supernet_id"], unique=False
+        )
+
+    op.create_table(
+        "subnets",
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("arch_id", sa.String(length=16), nullable=False),
+        sa.Column("arch", JSON, nullable=False),
+        sa.Column("costs", JSON, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_subnets_project_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_subnets_supernet_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subnets")),
+        sa.UniqueConstraint(
+            "project_id", "supernet_id", "arch_id", name=op.f("uq_subnets_project_id_supernet_id_arch_id")
+        ),
+    )
+    op.create_table(
+        "exports",
+        sa.Column("subnet_id", sa.String(length=40), nullable=False),
+        sa.Column("format", sa.String(length=20), nullable=False),
+        sa.Column("precision", sa.String(length=20), nullable=False),
+        sa.Column("opset", sa.Integer(), nullable=False),
+        sa.Column("batch", sa.String(length=20), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("bytes", sa.BigInteger(), nullable=True),
+        sa.Column("exporter", JSON, nullable=True),
+        sa.Column("parity", JSON, nullable=True),
+        sa.Column("facts", JSON, nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_exports_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_exports_project_id")),
+        sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_exports_subnet_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
+    )
+    with op.batch_alter_table("exports", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_exports_project_id_subnet_id"), ["project_id", "subnet_id"], unique=False
+        )
+
+    op.create_table(
+        "front_points",
+        sa.Column("search_id", sa.String(length=40), nullable=False),
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("subnet_id", sa.String(length=40), nullable=False),
+        sa.Column("scope", sa.String(length=60), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("body", JSON, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_front_points_project_id")),
+        sa.ForeignKeyConstraint(["search_id"], ["searches.id"], name=op.f("fk_front_points_search_id")),
+        sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_front_points_subnet_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_front_points_supernet_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_front_points")),
+        sa.UniqueConstraint(
+            "project_id",
+            "search_id",
+            "scope",
+            "subnet_id",
+            name=op.f("uq_front_points_project_id_search_id_scope_subnet_id"),
+        ),
+    )
+    with op.batch_alter_table("front_points", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_front_points_project_id_supernet_id"), ["project_id", "supernet_id"], unique=False
+        )
+
+    op.create_table(
+        "measurements",
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("step", sa.String(length=80), nullable=False),
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("subnet_id", sa.String(length=40), nullable=False),
+        sa.Column("target_id", sa.String(length=40), nullable=True),
+        sa.Column("metric", sa.String(length=40), nullable=False),
+        sa.Column("scope", sa.String(length=60), nullable=False),
+        sa.Column("split", sa.String(length=20), nullable=True),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.Column("spread", sa.Double(), nullable=True),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("statistic", sa.String(length=80), nullable=False),
+        sa.Column("precision", sa.String(length=20), nullable=False),
+        sa.Column("protocol_version", sa.String(length=20), nullable=True),
+        sa.Column("verdict", sa.String(length=20), nullable=True),
+        sa.Column("details", JSON, nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_measurements_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_measurements_project_id")),
+        sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_measurements_subnet_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_measurements_supernet_id")),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_measurements_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_measurements")),
+        sa.UniqueConstraint(
+            "project_id",
+            "job_id",
+            "step",
+            "subnet_id",
+            "metric",
+            "scope",
+            name=op.f("uq_measurements_project_id_job_id_step_subnet_id_metric_scope"),
+        ),
+    )
+    with op.batch_alter_table("measurements", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_measurements_project_id_supernet_id_metric_scope"),
+            ["project_id", "supernet_id", "metric", "scope"],
+            unique=False,
+        )
+        batch_op.create_index(batch_op.f("ix_measurements_subnet_id"), ["subnet_id"], unique=False)
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("measurements", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_measurements_subnet_id"))
+        batch_op.drop_index(batch_op.f("ix_measurements_project_id_supernet_id_metric_scope"))
+
+    op.drop_table("measurements")
+    with op.batch_alter_table("front_points", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_front_points_project_id_supernet_id"))
+
+    op.drop_table("front_points")
+    with op.batch_alter_table("exports", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_exports_project_id_subnet_id"))
+
+    op.drop_table("exports")
+    op.drop_table("subnets")
+    with op.batch_alter_table("searches", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_searches_project_id_supernet_id"))
+
+    op.drop_table("searches")
+    with op.batch_alter_table("predictors", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_predictors_project_id_supernet_id_metric"))
+
+    op.drop_table("predictors")
+    op.drop_table("job_steps")
+    with op.batch_alter_table("job_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_events_job_id_id"))
+
+    op.drop_table("job_events")
+    op.drop_table("targets")
+    op.drop_table("supernets")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_jobs_worker_id"))
+        batch_op.drop_index(batch_op.f("ix_jobs_project_id_state"))
+
+    op.drop_table("jobs")
+    op.drop_table("artifacts")
+    op.drop_table("workers")
+    op.drop_table("projects")

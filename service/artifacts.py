@@ -1,0 +1,134 @@
+"""Files by the hash of their content, in one folder or bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from service.errors import ArtifactError
+from service.ids import new_id
+
+CHUNK = 1 << 20
+
+
+class ArtifactStore:
+    """A content-addressed store on any fsspec URL.
+
+    Promises: what is stored never changes; a reader sees a whole file or none; what is read has the hash
+    it was asked for, or :class:`ArtifactError` is raised before its end; storing twice stores once.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._files: Any
+        self._files, root = fsspec.core.url_to_fs(url)
+        self._root = str(root).rstrip("/")
+        protocol = self._files.protocol
+        self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def _path(self, sha256: str) -> str:
+        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            raise ArtifactError(f"an artifact is named by 64 lower-case hex digits, got {sha256!r}")
+        return f"{self._root}/{sha256[:2]}/{sha256}"
+
+    def put(self, content: bytes) -> str:
+        """Store bytes; returns their SHA-256."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._store(sha256, iter([content]))
+        return sha256
+
+    def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a file; returns its SHA-256 and size in bytes."""
+        sha256 = hash_file(path)
+        with path.open("rb") as file:
+            self._store(sha256, iter(lambda: file.read(CHUNK), b""))
+        return sha256, path.stat().st_size
+
+    def _store(self, sha256: str, chunks: Iterator[bytes]) -> None:
+        final = self._path(sha256)
+        if self._files.exists(final):
+            return
+        folder = final.rpartition("/")[0]
+        self._files.makedirs(folder, exist_ok=True)
+        temporary = f"{folder}/.{new_id('tmp')}"
+        try:
+            with self._files.open(temporary, "wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                if self._local:
+                    os.fsync(file.fileno())
+            self._files.mv(temporary, final)
+        finally:
+            if self._files.exists(temporary):
+                self._files.rm(temporary)
+        if self._local:
+            _sync_folder(folder)
+
+    def size(self, sha256: str) -> int:
+        """Bytes of an artifact; raises :class:`ArtifactError` when it is gone."""
+        path = self._path(sha256)
+        if not self._files.exists(path):
+            raise ArtifactError(f"artifact {sha256} is no longer in the store")
+        return int(self._files.size(path))
+
+    def read(self, sha256: str) -> bytes:
+        """The whole content, its hash checked."""
+        path = self._path(sha256)
+        self.size(sha256)
+        content: bytes = self._files.cat_file(path)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ArtifactError(f"artifact {sha256} is damaged: its content has another hash")
+        return content
+
+    def stream(self, sha256: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes ``[start, stop)`` in chunks; the whole file is hashed before the first one is handed out."""
+        path = self._path(sha256)
+        stop = self.size(sha256) if stop is None else stop
+        with self._files.open(path, "rb") as file:
+            if _hash(iter(lambda: file.read(CHUNK), b"")) != sha256:
+                raise ArtifactError(f"artifact {sha256} is damaged: its content has another hash")
+            file.seek(start)
+            left = stop - start
+            while left > 0 and (chunk := file.read(min(CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
+
+    def fetch(self, sha256: str, path: Path) -> Path:
+        """Put an artifact at ``path`` unless a file with its hash is there already."""
+        if path.exists() and hash_file(path) == sha256:
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{new_id('tmp')}")
+        with temporary.open("wb") as file:
+            for chunk in self.stream(sha256):
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        return path
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return _hash(iter(lambda: file.read(CHUNK), b""))
+
+
+def _hash(chunks: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,223 @@
+"""Every query on jobs, their steps and events, and the workers that do them, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from service.db.queries import finished_step
+from service.db.tables import Job, JobEvent, JobStep, Worker, now
+from service.errors import WorkerLostError
+from service.ids import new_id
+
+FINAL = ("succeeded", "failed", "cancelled")
+MAX_LOG_LINES = 200
+
+
+# --- jobs ------------------------------------------------------------------------------------------
+
+
+def create_job(
+    session: Session, project: str, kind: str, params: dict[str, Any], resource: tuple[str, str] | None = None
+) -> Job:
+    """A queued job; the caller hands it to the engine in the same transaction."""
+    id = new_id("job")
+    job = Job(id=id, project_id=project, kind=kind, state="queued", params=params, workflow_id=id)
+    if resource is not None:
+        job.resource_type, job.resource_id = resource
+    session.add(job)
+    session.flush()
+    add_event(session, job, "state", {"state": "queued"})
+    return job
+
+
+def locked_job(session: Session, id: str) -> Job | None:
+    """A job, its row held until the transaction ends: so its event ids are in commit order."""
+    return session.scalar(sa.select(Job).where(Job.id == id).with_for_update())
+
+
+def set_state(session: Session, job: Job, state: str, *, error: tuple[str, str] | None = None) -> None:
+    """Move a job to a state, and say so in its events."""
+    job.state = state
+    if state == "running" and job.started_at is None:
+        job.started_at = now()
+    job.finished_at = now() if state in FINAL else None
+    if state in FINAL or state == "queued":
+        job.eta_s = None
+    job.error_code, job.error_message = error or (None, None)
+    data: dict[str, Any] = {"state": state}
+    if error is not None:
+        data["error"] = {"code": error[0], "message": error[1]}
+    add_event(session, job, "state", data)
+
+
+def set_progress(
+    session: Session, id: str, done: int, total: int, eta_s: float | None, message: str | None
+) -> None:
+    """Record how far a job is."""
+    job = locked_job(session, id)
+    if job is None or job.state in FINAL:
+        return
+    job.done, job.total, job.eta_s = done, total, eta_s
+    if message is not None:
+        job.message = message
+    add_event(session, job, "progress", {"done": done, "total": total, "eta_s": eta_s, "message": message})
+
+
+def job_of_workflow(session: Session, workflow_id: str) -> Job | None:
+    """The job that a run of the engine belongs to."""
+    return session.scalar(sa.select(Job).where(Job.workflow_id == workflow_id))
+
+
+# --- events ----------------------------------------------------------------------------------------
+
+
+def add_event(session: Session, job: Job, type: str, data: Mapping[str, Any]) -> None:
+    """Append an event; its row id orders it among the job's events."""
+    session.add(JobEvent(project_id=job.project_id, job_id=job.id, type=type, data=dict(data)))
+    session.flush()
+
+
+def add_log(session: Session, id: str, lines: Sequence[str]) -> None:
+    """Append lines to a job's log."""
+    job = locked_job(session, id)
+    if job is not None:
+        for line in lines[-MAX_LOG_LINES:]:
+            add_event(session, job, "log", {"line": line})
+
+
+def events_after(session: Session, cursors: Mapping[str, int], limit: int = 1000) -> list[JobEvent]:
+    """Events of several jobs, each after its cursor, in the order of their ids."""
+    if not cursors:
+        return []
+    wanted = [sa.and_(JobEvent.job_id == job, JobEvent.id > after) for job, after in cursors.items()]
+    return list(
+        session.scalars(sa.select(JobEvent).where(sa.or_(*wanted)).order_by(JobEvent.id).limit(limit))
+    )
+
+
+def log_of(session: Session, job: str, limit: int = MAX_LOG_LINES) -> list[str]:
+    """The last lines of a job's log, oldest first."""
+    query = sa.select(JobEvent.data).where(JobEvent.job_id == job, JobEvent.type == "log")
+    rows = list(session.scalars(query.order_by(JobEvent.id.desc()).limit(limit)))
+    return [str(data.get("line", "")) for data in reversed(rows)]
+
+
+# --- steps -----------------------------------------------------------------------------------------
+
+
+def begin_step(session: Session, job: Job, step: str, worker: str) -> JobStep:
+    """Record that a worker starts a step; a finished step is returned instead of begun again."""
+    done = finished_step(session, job.project_id, job.id, step)
+    if done is not None:
+        return done
+    query = sa.select(sa.func.coalesce(sa.func.max(JobStep.execution), 0)).where(
+        JobStep.project_id == job.project_id, JobStep.job_id == job.id, JobStep.step == step
+    )
+    row = JobStep(
+        id=new_id("stp"),
+        project_id=job.project_id,
+        job_id=job.id,
+        step=step,
+        execution=(session.scalar(query) or 0) + 1,
+        worker_id=worker,
+    )
+    session.add(row)
+    add_event(session, job, "step", {"step": step, "state": "started"})
+    return row
+
+
+def finish_step(session: Session, job: Job, row_id: str, result: dict[str, Any]) -> None:
+    """Record what a step returned, in the transaction that writes its rows."""
+    row = session.get_one(JobStep, row_id)
+    row.result, row.finished_at = result, now()
+    add_event(session, job, "step", {"step": row.step, "state": "finished"})
+
+
+def steps_of(session: Session, job: str) -> list[JobStep]:
+    """Every execution of every step of a job, in order."""
+    query = sa.select(JobStep).where(JobStep.job_id == job)
+    return list(session.scalars(query.order_by(JobStep.created_at, JobStep.execution)))
+
+
+# --- workers ---------------------------------------------------------------------------------------
+
+
+def register_worker(session: Session, id: str, host: str, pid: int) -> None:
+    """A worker's first sign of life."""
+    session.add(Worker(id=id, host=host, pid=pid))
+
+
+def beat(session: Session, id: str) -> bool:
+    """A sign of life; false when another worker has taken this one's jobs."""
+    query = sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(heartbeat_at=now())
+    return bool(session.execute(query).rowcount)  # type: ignore[attr-defined]
+
+
+def require_alive(session: Session, id: str) -> None:
+    """Raise :class:`WorkerLostError` unless this worker still has its jobs; holds them until the commit."""
+    state = session.scalar(sa.select(Worker.state).where(Worker.id == id).with_for_update())
+    if state != "alive":
+        raise WorkerLostError(f"worker {id} was declared dead (its row says {state})")
+
+
+def abandoned_workers(session: Session, me: str, timeout_s: float) -> list[Worker]:
+    """Workers to take over: silent ones, and ones whose taker died before it was done."""
+    deadline = now() - timedelta(seconds=timeout_s)
+    taker = aliased(Worker)
+    taker_works = sa.exists().where(
+        taker.id == Worker.claimed_by, taker.state == "alive", taker.heartbeat_at >= deadline
+    )
+    query = sa.select(Worker).where(
+        Worker.id != me,
+        sa.or_(
+            sa.and_(Worker.state == "alive", Worker.heartbeat_at < deadline),
+            sa.and_(Worker.state == "claimed", sa.or_(Worker.claimed_by == me, ~taker_works)),
+        ),
+    )
+    return list(session.scalars(query))
+
+
+def living_workers(session: Session, timeout_s: float) -> list[Worker]:
+    """Workers with a recent sign of life."""
+    deadline = now() - timedelta(seconds=timeout_s)
+    return list(
+        session.scalars(sa.select(Worker).where(Worker.state == "alive", Worker.heartbeat_at >= deadline))
+    )
+
+
+def claim_worker(session: Session, dead: Worker, me: str) -> bool:
+    """Take a dead worker's row; false when somebody was faster or it has come back."""
+    query = (
+        sa.update(Worker)
+        .where(
+            Worker.id == dead.id,
+            Worker.state == dead.state,
+            Worker.heartbeat_at == dead.heartbeat_at,
+            Worker.claimed_by.is_(None) if dead.claimed_by is None else Worker.claimed_by == dead.claimed_by,
+        )
+        .values(state="claimed", claimed_by=me)
+    )
+    return bool(session.execute(query).rowcount)  # type: ignore[attr-defined]
+
+
+def retire_worker(session: Session, id: str) -> None:
+    """Everything a dead worker had is taken care of."""
+    session.execute(sa.update(Worker).where(Worker.id == id).values(state="gone"))
+
+
+def jobs_of_worker(session: Session, worker: str) -> list[Job]:
+    """The unfinished jobs that a worker has."""
+    return list(session.scalars(sa.select(Job).where(Job.worker_id == worker, Job.state.not_in(FINAL))))
+
+
+def stop_worker(session: Session, id: str) -> None:
+    """A worker that ends on purpose asks to be taken over at once."""
+    past = now() - timedelta(days=1)
+    session.execute(
+        sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(heartbeat_at=past)
+    )

@@ -1,0 +1,47 @@
+"""Brings a database to the newest schema, and says which one it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from service.db.queries import ensure_default_project
+from service.db.session import Database
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def config() -> Config:
+    """Alembic's configuration; no file, no logging set-up of its own."""
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.set_main_option("path_separator", "os")
+    return settings
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Apply the migrations that are missing."""
+    with database.engine.execution_options(netwright_write=True).begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, revision)
+    if revision == "head":
+        with database.write() as session:
+            ensure_default_project(session)
+
+
+def newest() -> str:
+    """The newest revision there is."""
+    head = ScriptDirectory.from_config(config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def current(database: Database) -> str | None:
+    """The database's revision; none when it was never migrated."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()

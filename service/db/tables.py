@@ -1,0 +1,263 @@
+"""The tables. Every row and unique key carries ``project_id``; only workers serve all projects."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# SQLite numbers rows by itself only where the key is exactly INTEGER.
+SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Json = dict[str, Any]
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets time zones, this puts UTC back."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Attach UTC where the database dropped it."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: Instant(), Json: JSON, list[Any]: JSON, float: sa.Double()}
+
+
+class Project(Table):
+    """A tenant."""
+
+    __tablename__ = "projects"
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Owned(Table):
+    """What a project owns."""
+
+    __abstract__ = True
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Artifact(Owned):
+    """A file of the store that the project may read."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (sa.UniqueConstraint("project_id", "sha256"),)
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    media_type: Mapped[str] = mapped_column(sa.String(120))
+    name: Mapped[str] = mapped_column(sa.String(120))
+
+
+class Supernet(Owned):
+    """A registered supernet; ``files`` maps each file of its directory to the artifact's hash."""
+
+    __tablename__ = "supernets"
+    __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
+    name: Mapped[str] = mapped_column(sa.String(80))
+    source: Mapped[str] = mapped_column(sa.String(20))
+    weights_sha256: Mapped[str] = mapped_column(sa.String(64))
+    manifest: Mapped[Json]
+    files: Mapped[Json]
+
+
+class Target(Owned):
+    """A hardware target: its kind, the settings it was asked for and what was found."""
+
+    __tablename__ = "targets"
+    __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
+    name: Mapped[str] = mapped_column(sa.String(80))
+    kind: Mapped[str] = mapped_column(sa.String(40))
+    settings: Mapped[Json]
+    description: Mapped[Json]
+    metrics: Mapped[list[Any]]
+
+
+class Subnet(Owned):
+    """An arch of a supernet."""
+
+    __tablename__ = "subnets"
+    __table_args__ = (sa.UniqueConstraint("project_id", "supernet_id", "arch_id"),)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
+    arch_id: Mapped[str] = mapped_column(sa.String(16))
+    arch: Mapped[Json]
+    costs: Mapped[Json]
+
+
+class Measurement(Owned):
+    """A metric of a subnet; ``scope``, part of the key, is ``target:<id>`` or ``split:<name>``."""
+
+    __tablename__ = "measurements"
+    __table_args__ = (
+        sa.UniqueConstraint("project_id", "job_id", "step", "subnet_id", "metric", "scope"),
+        sa.Index(None, "project_id", "supernet_id", "metric", "scope"),
+        sa.Index(None, "subnet_id"),
+    )
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
+    step: Mapped[str] = mapped_column(sa.String(80))
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"))
+    target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
+    metric: Mapped[str] = mapped_column(sa.String(40))
+    scope: Mapped[str] = mapped_column(sa.String(60))
+    split: Mapped[str | None] = mapped_column(sa.String(20))
+    value: Mapped[float]
+    spread: Mapped[float | None]
+    n: Mapped[int]
+    statistic: Mapped[str] = mapped_column(sa.String(80))
+    precision: Mapped[str] = mapped_column(sa.String(20))
+    protocol_version: Mapped[str | None] = mapped_column(sa.String(20))
+    verdict: Mapped[str | None] = mapped_column(sa.String(20))
+    details: Mapped[Json]
+
+
+class Predictor(Owned):
+    """A predictor; ``version`` is the hash of the fitted model in the artifact store."""
+
+    __tablename__ = "predictors"
+    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "metric"),)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
+    target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
+    metric: Mapped[str] = mapped_column(sa.String(40))
+    kind: Mapped[str] = mapped_column(sa.String(40))
+    version: Mapped[str | None] = mapped_column(sa.String(64))
+    rows: Mapped[int] = mapped_column(default=0)
+    report: Mapped[Json | None]
+    job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
+
+
+class Search(Owned):
+    """A search; ``spec`` is the request with its defaults filled in."""
+
+    __tablename__ = "searches"
+    __table_args__ = (sa.Index(None, "project_id", "supernet_id"),)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
+    spec: Mapped[Json]
+    evaluations: Mapped[int] = mapped_column(default=0)
+    feasible: Mapped[bool | None]
+    nearest: Mapped[Json | None]
+    warnings: Mapped[list[Any]] = mapped_column(default=list)
+    provenance: Mapped[Json] = mapped_column(default=dict)
+    job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
+    finished_at: Mapped[datetime | None]
+
+
+class Point(Owned):
+    """A point of a front, as the API returns it."""
+
+    __tablename__ = "front_points"
+    __table_args__ = (
+        sa.UniqueConstraint("project_id", "search_id", "scope", "subnet_id"),
+        sa.Index(None, "project_id", "supernet_id"),
+    )
+    search_id: Mapped[str] = mapped_column(sa.ForeignKey("searches.id"))
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"))
+    scope: Mapped[str] = mapped_column(sa.String(60))
+    rank: Mapped[int]
+    body: Mapped[Json]
+
+
+class Export(Owned):
+    """A subnet as a file, with its proof."""
+
+    __tablename__ = "exports"
+    __table_args__ = (sa.Index(None, "project_id", "subnet_id"),)
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"))
+    format: Mapped[str] = mapped_column(sa.String(20))
+    precision: Mapped[str] = mapped_column(sa.String(20))
+    opset: Mapped[int]
+    batch: Mapped[str] = mapped_column(sa.String(20))
+    sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    bytes: Mapped[int | None] = mapped_column(sa.BigInteger)
+    exporter: Mapped[Json | None]
+    parity: Mapped[Json | None]
+    facts: Mapped[Json] = mapped_column(default=dict)
+    job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
+
+
+class Job(Owned):
+    """Durable work; ``workflow_id`` is its present run in the job engine, ``worker_id`` who has it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (sa.Index(None, "project_id", "state"), sa.Index(None, "worker_id"))
+    kind: Mapped[str] = mapped_column(sa.String(20))
+    state: Mapped[str] = mapped_column(sa.String(20), default="queued")
+    params: Mapped[Json]
+    resource_type: Mapped[str | None] = mapped_column(sa.String(20))
+    resource_id: Mapped[str | None] = mapped_column(sa.String(40))
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    eta_s: Mapped[float | None]
+    message: Mapped[str | None] = mapped_column(sa.Text)
+    error_code: Mapped[str | None] = mapped_column(sa.String(40))
+    error_message: Mapped[str | None] = mapped_column(sa.Text)
+    attempts: Mapped[int] = mapped_column(default=0)
+    workflow_id: Mapped[str] = mapped_column(sa.String(80))
+    worker_id: Mapped[str | None] = mapped_column(sa.String(40))
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class JobStep(Owned):
+    """One execution of a step; the finished one keeps what the step returned."""
+
+    __tablename__ = "job_steps"
+    __table_args__ = (sa.UniqueConstraint("project_id", "job_id", "step", "execution"),)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
+    step: Mapped[str] = mapped_column(sa.String(80))
+    execution: Mapped[int]
+    worker_id: Mapped[str] = mapped_column(sa.String(40))
+    result: Mapped[Json | None]
+    finished_at: Mapped[datetime | None]
+
+
+class JobEvent(Table):
+    """Something that happened to a job; the row id is the event's id."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (sa.Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True, autoincrement=True)
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"))
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
+    at: Mapped[datetime] = mapped_column(default=now)
+    type: Mapped[str] = mapped_column(sa.String(20))
+    data: Mapped[Json]
+
+
+class Worker(Table):
+    """A worker process: ``alive`` while it beats, ``claimed`` by the one that takes over, then ``gone``."""
+
+    __tablename__ = "workers"
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    host: Mapped[str] = mapped_column(sa.String(120))
+    pid: Mapped[int]
+    state: Mapped[str] = mapped_column(sa.String(20), default="alive")
+    claimed_by: Mapped[str | None] = mapped_column(sa.String(40))
+    heartbeat_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime] = mapped_column(default=now)

@@ -1,0 +1,194 @@
+"""Errors of the service, and the one table that turns an exception into an HTTP answer or a job's error.
+
+::
+
+    ServiceError
+    ├── InvalidError            a field that breaks a rule: field, got, allowed
+    │   └── PredictorsMissingError   a search whose metrics nothing predicts yet; names the POSTs
+    ├── NotFoundError           no such resource in the caller's project
+    ├── ConflictError           the resource is in a state that forbids this
+    │   └── NotExportedError    a file that no export has made yet; names the POST
+    ├── ForbiddenError          a Host or Origin that is not ours
+    ├── MediaTypeError          a body that is not JSON
+    ├── RangeError              a byte range outside the artifact
+    ├── ArtifactError           a stored file that is gone or no longer has its hash
+    ├── UnavailableError        the database does not answer or is not migrated
+    ├── JobError                a job that failed in its child process, with that error's code
+    └── WorkerLostError         this worker was declared dead and must stop
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from service.schemas.common import Action, FieldProblem, Problem
+from supernets.errors import (
+    ArchError,
+    CheckpointError,
+    DataError,
+    ExportError,
+    RecipeError,
+    SpaceError,
+    SupernetError,
+    TrainingError,
+    UnknownNameError,
+)
+
+
+class ServiceError(Exception):
+    """Base class of everything raised on purpose in this folder."""
+
+    def __init__(
+        self, message: str, *, errors: Sequence[FieldProblem] = (), actions: Sequence[Action] = ()
+    ) -> None:
+        super().__init__(message)
+        self.errors, self.actions = list(errors), list(actions)
+
+
+class InvalidError(ServiceError):
+    """A field of a request breaks a rule."""
+
+    def __init__(
+        self,
+        field: str,
+        got: Any,
+        allowed: Any,
+        message: str | None = None,
+        *,
+        actions: Sequence[Action] = (),
+    ) -> None:
+        super().__init__(
+            message or f"{field} must be {allowed}, got {got!r}",
+            errors=[FieldProblem(field=field, got=got, allowed=allowed)],
+            actions=actions,
+        )
+
+
+class PredictorsMissingError(InvalidError):
+    """A search needs a fitted predictor for each of its measured and evaluated metrics."""
+
+
+class NotFoundError(ServiceError):
+    """There is no such resource in the caller's project."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(
+            f"there is no {kind} {id!r}",
+            errors=[FieldProblem(field=kind, got=id, allowed=f"the id of a {kind}")],
+        )
+
+
+class ConflictError(ServiceError):
+    """The resource's state forbids what was asked."""
+
+
+class NotExportedError(ConflictError):
+    """No verified file has been made of this subnet yet."""
+
+
+class ForbiddenError(ServiceError):
+    """The request was addressed to, or sent from, a name that is not ours."""
+
+    def __init__(self, code: str, header: str, got: str, allowed: Sequence[str]) -> None:
+        self.code = code
+        super().__init__(
+            f"the {header} header must be one of {', '.join(allowed)}, got {got!r}",
+            errors=[FieldProblem(field=header, got=got, allowed=list(allowed))],
+        )
+
+
+class MediaTypeError(ServiceError):
+    """A body must be JSON."""
+
+
+class RangeError(ServiceError):
+    """A byte range lies outside the artifact."""
+
+
+class ArtifactError(ServiceError):
+    """A stored file is gone, or its content no longer has its hash."""
+
+
+class UnavailableError(ServiceError):
+    """The service cannot work right now."""
+
+
+class JobError(ServiceError):
+    """A job failed; ``code`` says how, in the words of the table below."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type[JobError], tuple[str, str]]:
+        return JobError, (self.code, str(self))
+
+
+class WorkerLostError(ServiceError):
+    """This worker was declared dead; another one has its jobs."""
+
+
+# The first match wins: subclasses before their bases.
+TABLE: tuple[tuple[type[Exception], int, str], ...] = (
+    (PredictorsMissingError, 422, "predictors_missing"),
+    (InvalidError, 422, "invalid_request"),
+    (NotFoundError, 404, "not_found"),
+    (NotExportedError, 409, "not_exported"),
+    (ConflictError, 409, "conflict"),
+    (ForbiddenError, 403, "forbidden"),
+    (MediaTypeError, 415, "unsupported_media_type"),
+    (RangeError, 416, "range_not_satisfiable"),
+    (ArtifactError, 500, "artifact_damaged"),
+    (UnavailableError, 503, "unavailable"),
+    (UnknownNameError, 422, "unknown_name"),
+    (ArchError, 422, "bad_arch"),
+    (SpaceError, 422, "bad_space"),
+    (CheckpointError, 422, "bad_checkpoint"),
+    (DataError, 422, "data_missing"),
+    (RecipeError, 422, "bad_recipe"),
+    (TrainingError, 500, "training_failed"),
+    (ExportError, 500, "export_failed"),
+    (SupernetError, 422, "invalid_request"),
+)
+
+
+def classify(error: BaseException) -> tuple[int, str]:
+    """HTTP status and code of an exception; what is not in the table is 500 ``internal``."""
+    code = getattr(error, "code", None)
+    for kind, status, default in TABLE:
+        if isinstance(error, kind):
+            return status, code if isinstance(code, str) else default
+    if isinstance(error, JobError):
+        return 500, error.code
+    return 500, "internal"
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldProblem] = (),
+    actions: Sequence[Action] = (),
+) -> Problem:
+    """The body of an error answer."""
+    return Problem(
+        type=f"urn:netwright:error:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=list(errors),
+        actions=list(actions),
+    )
+
+
+def problem_of(error: Exception) -> Problem:
+    """The body for an exception of the table."""
+    status, code = classify(error)
+    if code == "internal":
+        return problem(500, code, "the service made a mistake; its log has the details")
+    if isinstance(error, ServiceError):
+        return problem(status, code, str(error), error.errors, error.actions)
+    return problem(status, code, str(error))

@@ -1,0 +1,169 @@
+"""What a job may do: read, and take steps, each of which happens once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.db import job_queries
+from service.db.session import Database
+from service.errors import JobError, WorkerLostError
+from service.jobs.process import Child
+from service.settings import Settings
+
+Store = Callable[[Session, dict[str, Any]], dict[str, Any] | None]
+PROGRESS_EVERY_S = 0.5
+LOG_EVERY_S = 1.0
+
+
+class CancelledJobError(Exception):
+    """The job was cancelled while no step was running."""
+
+
+class JobRun:
+    """A job in the hands of a worker.
+
+    A step runs at least once and is recorded once: its rows and its record are one transaction, and a
+    step with a record is not run again but answered from it, by whichever worker has the job then. Every
+    such transaction first makes sure that this worker has not been declared dead.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        worker_id: str,
+        job_id: str,
+        project: str,
+        params: dict[str, Any],
+    ) -> None:
+        self.database, self.settings = database, settings
+        self.id, self.project, self.params = job_id, project, params
+        self._worker_id = worker_id
+        self._window = (0, 0, 0)
+        self._told = 0.0
+        self._began: tuple[float, float] | None = None
+        self._lines: list[str] = []
+        self._logged = time.monotonic()
+        self.child = Child(self._log, threads=settings.threads)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session to read with."""
+        with self.database.read() as session:
+            yield session
+
+    def window(self, start: int, stop: int, total: int) -> None:
+        """What the next step's progress, from none to all, means for the whole job."""
+        self._window = (start, stop, total)
+
+    async def step(
+        self, name: str, task: str, payload: dict[str, Any], store: Store | None = None
+    ) -> dict[str, Any]:
+        """Do a task in the child process, then write its rows; returns what is recorded.
+
+        ``store`` may return another result than the task's, smaller or with the ids of the rows.
+        """
+
+        async def work() -> dict[str, Any]:
+            payload_, progress = payload, self._progress
+            return await self.child.run(task, payload_, progress)
+
+        return await self._once(name, work, store)
+
+    async def write(self, name: str, store: Store) -> dict[str, Any]:
+        """A step that only writes rows."""
+
+        async def nothing() -> dict[str, Any]:
+            return {}
+
+        return await self._once(name, nothing, store)
+
+    async def _once(self, name: str, work: Callable[[], Any], store: Store | None) -> dict[str, Any]:
+        from dbos import DBOS
+
+        async def body() -> dict[str, Any]:
+            row_id, recorded = await asyncio.to_thread(self._begin, name)
+            if recorded is not None:
+                return recorded
+            result = await work()
+            await asyncio.to_thread(self._flush_log)
+            return await asyncio.to_thread(self._finish, row_id, result, store)
+
+        return await DBOS.run_step_async({"name": name, "preemptible": True}, body)
+
+    def _begin(self, name: str) -> tuple[str, dict[str, Any] | None]:
+        with self.database.write() as session:
+            job_queries.require_alive(session, self._worker_id)
+            job = job_queries.locked_job(session, self.id)
+            if job is None or job.state not in ("running", "queued"):
+                raise CancelledJobError
+            row = job_queries.begin_step(session, job, name, self._worker_id)
+            return row.id, row.result if row.finished_at is not None else None
+
+    def _finish(self, row_id: str, result: dict[str, Any], store: Store | None) -> dict[str, Any]:
+        with self.database.write() as session:
+            job_queries.require_alive(session, self._worker_id)
+            job = job_queries.locked_job(session, self.id)
+            if job is None:
+                raise WorkerLostError(f"job {self.id} is gone")
+            kept = store(session, result) if store is not None else None
+            recorded = result if kept is None else kept
+            job_queries.finish_step(session, job, row_id, recorded)
+            return recorded
+
+    # --- telling ---------------------------------------------------------------------------------
+
+    async def say(self, message: str) -> None:
+        """Say what the job is doing."""
+        start, _, total = self._window
+        await asyncio.to_thread(self._tell, start, total, message)
+
+    def _progress(self, done: int, total: int, message: str | None) -> None:
+        """Called on the event loop for each line of progress; writes at most twice a second."""
+        if time.monotonic() - self._told < PROGRESS_EVERY_S:
+            return
+        self._told = time.monotonic()
+        start, stop, whole = self._window
+        if whole == 0:
+            start, stop, whole = 0, total, total
+        reached = start + (stop - start) * (done / total if total else 0.0)
+        asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message)
+
+    def _tell(self, done: float, total: int, message: str | None) -> None:
+        if self._began is None:
+            self._began = (time.monotonic(), done)
+        spent, gained = time.monotonic() - self._began[0], done - self._began[1]
+        eta = spent * (total - done) / gained if spent >= 1 and gained > 0 else None
+        with self.database.write() as session:
+            job_queries.set_progress(session, self.id, int(done), total, eta, message)
+
+    def _log(self, line: str) -> None:
+        self._lines.append(line)
+        if time.monotonic() - self._logged >= LOG_EVERY_S:
+            asyncio.get_running_loop().run_in_executor(None, self._flush_log)
+
+    def _flush_log(self) -> None:
+        lines, self._lines = self._lines, []
+        self._logged = time.monotonic()
+        if lines:
+            with self.database.write() as session:
+                job_queries.add_log(session, self.id, lines)
+
+    async def close(self) -> None:
+        """End the child process and write what is left of the log."""
+        await self.child.kill()
+        await asyncio.to_thread(self._flush_log)
+
+
+def failure(error: BaseException) -> tuple[str, str]:
+    """Code and message of a job's error."""
+    from service.errors import classify
+
+    code = error.code if isinstance(error, JobError) else classify(error)[1]
+    return code, str(error) or type(error).__name__

@@ -1,0 +1,68 @@
+"""The three things a command line can ask for: migrate, work, serve."""
+
+from __future__ import annotations
+
+import logging
+
+from service.db import migrate as migration
+from service.db.session import Database
+from service.errors import UnavailableError
+from service.jobs.engine import engine_is_ready, migrate_engine
+from service.settings import Settings
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the database and the job engine's tables to the newest schema; returns its revision."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    try:
+        migration.upgrade(database)
+        migrate_engine(database)
+    finally:
+        database.dispose()
+    return migration.newest()
+
+
+def worker(settings: Settings) -> None:
+    """Take jobs until a signal ends the process; raises :class:`UnavailableError` on an old database."""
+    from service.jobs.worker import Worker
+
+    _log(settings)
+    _require_schema(settings)
+    Worker(settings).serve()
+
+
+def serve(settings: Settings) -> None:
+    """Answer HTTP until a signal ends the process; raises :class:`UnavailableError` on an old database."""
+    import uvicorn
+
+    from service.app import create_app
+
+    _log(settings)
+    _require_schema(settings)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level.lower(),
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _require_schema(settings: Settings) -> None:
+    database = Database(settings.database)
+    try:
+        have, want = migration.current(database), migration.newest()
+        if have != want or not engine_is_ready(database):
+            raise UnavailableError(
+                f"the database has schema {have}, this version needs {want}: run netwright migrate"
+            )
+    finally:
+        database.dispose()

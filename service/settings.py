@@ -1,0 +1,106 @@
+"""Every setting, with its help text: the environment, the command line and the docs read this table."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+ZOO_DIR = Path(__file__).resolve().parents[1] / "zoo"
+
+
+class Settings(BaseSettings):
+    """What a service, its workers and its migrations are told; read from ``NETWRIGHT_*`` and nowhere else."""
+
+    model_config = SettingsConfigDict(env_prefix="NETWRIGHT_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        Path("netwright-data"),
+        description="Folder of the embedded database, the artifacts and the logs of jobs.",
+    )
+    database_url: str = Field(
+        "",
+        repr=False,
+        description="SQLAlchemy URL of the database; empty means SQLite in the home folder. "
+        "PostgreSQL: postgresql+psycopg://user:password@host/database.",
+    )
+    artifacts_url: str = Field(
+        "",
+        description="fsspec URL of the artifact store; empty means the home folder's 'artifacts'.",
+    )
+    import_dir: Path | None = Field(
+        None, description="The only folder that paths in requests may name; empty refuses such requests."
+    )
+    zoo_dir: Path = Field(ZOO_DIR, description="Folder of the trained supernets that ship with the service.")
+    data: Path | None = Field(
+        None, description="Folder of data sets that are already on this machine; 'digits' needs none."
+    )
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; without keys only a loopback address is allowed."
+    )
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        description="Host names, beside the loopback ones, that requests may be addressed to.",
+    )
+    heartbeat_s: float = Field(2.0, gt=0, description="Seconds between two signs of life of a worker.")
+    worker_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds without a sign of life after which a worker counts as dead.",
+    )
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        description="Workers that may die on a job before it is parked (state failed, error code parked).",
+    )
+    poll_s: float = Field(
+        0.3, gt=0, description="Seconds between two looks into the queue or for new events."
+    )
+    threads: int = Field(1, ge=1, description="Threads of a job that trains or evaluates.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if not url:
+            return url
+        try:
+            backend = make_url(url).drivername
+        except ArgumentError as error:
+            raise ValueError(
+                "must be a SQLAlchemy URL such as postgresql+psycopg://user@host/name"
+            ) from error
+        if backend not in ("sqlite", "postgresql+psycopg"):
+            raise ValueError(f"must start with sqlite:/// or postgresql+psycopg://, got {backend!r}")
+        return url
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if host == "localhost" or _is_loopback(host):
+            return host
+        raise ValueError(
+            f"without a key the service listens on loopback only (127.0.0.1, ::1, localhost), got {host!r}"
+        )
+
+    @property
+    def database(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'netwright.db'}"
+
+    @property
+    def artifacts(self) -> str:
+        """The artifact store's URL, with the default filled in."""
+        return self.artifacts_url or str(self.home.resolve() / "artifacts")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
