@@ -1,0 +1,120 @@
+"""A network as a file: what every format must promise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from supernets.errors import ExportError
+from supernets.export.metadata import check_metadata
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Images ``(n, c, h, w)`` to outputs ``(n, classes)``, both float32, for any ``n >= 1``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written, and by what.
+
+    Attributes:
+        path: where it is.
+        sha256: of its bytes.
+        size_bytes: of the file.
+        format: the exporter's name in ``EXPORTERS``.
+        exporter: the tool that translated the network.
+        exporter_version: of that tool.
+        opset: what the file really uses; may be higher than ``opset_requested``.
+        opset_requested: what was asked for.
+        precision: of weights and activations.
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    format: str
+    exporter: str
+    exporter_version: str
+    opset: int
+    opset_requested: int
+    precision: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the path, which means nothing elsewhere."""
+        record = asdict(self)
+        del record["path"]
+        return record
+
+
+class Exporter(ABC):
+    """Writes networks in one format and runs what it wrote.
+
+    Promises: the network is left as it was; the file appears whole or not at all, replaces an older one,
+    needs no other file and no torch to run, and takes batches of any size; it names no path of the machine
+    that made it, and equal networks with equal metadata give equal bytes in one environment; it holds the
+    given metadata and nothing that can change later. Nothing here proves that the file computes the same:
+    :func:`supernets.export.parity.prove_parity` does, and no export is handed out without it.
+    """
+
+    name: str
+    suffix: str
+    media_type: str
+
+    @abstractmethod
+    def write(
+        self, net: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str], opset: int
+    ) -> Exported:
+        """What :meth:`export` calls once its arguments are known to be good."""
+
+    @abstractmethod
+    def load(self, path: Path) -> Run:
+        """A function that runs the file on one thread; raises ``ExportError`` if it cannot be loaded."""
+
+    def export(
+        self,
+        net: nn.Module,
+        example: Tensor,
+        path: Path,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        opset: int = 18,
+    ) -> Exported:
+        """Write ``net`` to ``path``.
+
+        Args:
+            net: in evaluation mode, float32, on the CPU.
+            example: ``(n >= 1, c, h, w) float32``; fixes everything but the batch.
+            path: its folder must exist.
+            metadata: from :func:`supernets.export.metadata.file_metadata`.
+            opset: version of the format's operators, where it has one.
+
+        Raises:
+            ExportError: the network, the example or the metadata is refused, or the tool fails.
+        """
+        check_net(net, example)
+        chosen = dict(metadata or {})
+        check_metadata(chosen)
+        return self.write(net, example, path, chosen, opset)
+
+
+def check_net(net: nn.Module, example: Tensor) -> None:
+    """Refuse a network in training mode or of another precision, and an example that is no batch of images."""
+    if any(module.training for module in net.modules()):
+        raise ExportError("a network must be in evaluation mode to be exported; call eval() first")
+    tensors = [*net.parameters(), *net.buffers()]
+    foreign = {str(t.dtype) for t in tensors if t.is_floating_point()} - {"torch.float32"}
+    devices = {t.device.type for t in tensors} - {"cpu"}
+    if foreign or devices:
+        got = ", ".join(sorted(foreign | devices))
+        raise ExportError(f"a network must be float32 on the CPU to be exported, but it has {got}")
+    if example.ndim != 4 or example.dtype != torch.float32 or not len(example):
+        raise ExportError(
+            f"the example must be float32 (n >= 1, c, h, w), but got {example.dtype} {tuple(example.shape)}"
+        )

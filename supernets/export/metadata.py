@@ -1,0 +1,80 @@
+"""What an exported file says about itself: only what never changes. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from supernets.errors import ExportError
+
+PREFIX = "netwright."
+FIELDS = (
+    "supernet",
+    "arch",
+    "weights_sha256",
+    "stats_sha256",
+    "preprocessing",
+    "classes",
+    "quality",
+    "licence",
+)
+"""A latency is none of them: it belongs to a target and a measurement, which may be repeated."""
+
+
+def file_metadata(
+    *,
+    supernet: str,
+    arch: Mapping[str, Any],
+    weights_sha256: str,
+    stats_sha256: str,
+    preprocessing: Mapping[str, Any],
+    classes: Sequence[str],
+    quality: Mapping[str, Any] | None,
+    licence: str,
+) -> dict[str, str]:
+    """The metadata of a file: text to JSON text.
+
+    Args:
+        supernet: its name.
+        arch: ``Arch.as_dict()``.
+        weights_sha256: of the supernet's weights.
+        stats_sha256: of the BatchNorm statistics.
+        preprocessing: ``DataSet.preprocessing()`` with the ``resolution`` that the file takes.
+        classes: names in the order of the outputs.
+        quality: the evaluation on the test split as JSON, or None where there was none.
+        licence: of the weights, an SPDX name where there is one.
+    """
+    values = {
+        "supernet": supernet,
+        "arch": dict(arch),
+        "weights_sha256": weights_sha256,
+        "stats_sha256": stats_sha256,
+        "preprocessing": dict(preprocessing),
+        "classes": list(classes),
+        "quality": None if quality is None else dict(quality),
+        "licence": licence,
+    }
+    return {
+        PREFIX + field: json.dumps(value, sort_keys=True, allow_nan=False) for field, value in values.items()
+    }
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Refuse keys that :func:`file_metadata` does not write."""
+    foreign = sorted(set(metadata) - {PREFIX + field for field in FIELDS})
+    if foreign:
+        raise ExportError(
+            f"a file may say of itself only {', '.join(FIELDS)} (each behind {PREFIX!r}), but got {', '.join(foreign)}"
+        )
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What the ONNX file at ``path`` says about itself, field to value; empty if it is not one of ours."""
+    from supernets.export.runtime import session
+
+    found = session(path).get_modelmeta().custom_metadata_map
+    return {
+        key.removeprefix(PREFIX): json.loads(text) for key, text in found.items() if key.startswith(PREFIX)
+    }

@@ -1,0 +1,175 @@
+"""ONNX by torch's own exporters: the reference one, and the old fast one for files that are only measured."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from supernets.errors import ExportError
+from supernets.export.exporter import Exported, Exporter, Run, check_net
+from supernets.export.runtime import session
+
+INPUT, OUTPUT, BATCH = "image", "logits", "batch"
+OPSETS = range(17, 24)
+LOWEST_OPSET = 18
+"""The reference exporter has no implementations below this; asked for 17 it tries, fails noisily and keeps 18."""
+NOISY = ("torch.onnx", "torch.export", "onnxscript")
+
+
+class OnnxExporter(Exporter):
+    """The reference exporter: ``torch.onnx.export(dynamo=True)``, one self-contained file, dynamic batch.
+
+    Takes seconds, most of them independent of the network's size. Not safe to call from several threads of
+    one process at a time, because it silences the warnings of the libraries it calls.
+    """
+
+    name = "onnx"
+    suffix = ".onnx"
+    media_type = "application/octet-stream"
+
+    def write(
+        self, net: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str], opset: int
+    ) -> Exported:
+        """See :meth:`Exporter.export`; ``opset`` 17 becomes 18, and the answer says so."""
+        if opset not in OPSETS:
+            raise ExportError(f"opset must lie in {OPSETS[0]}..{OPSETS[-1]}, but got {opset}")
+        model = _translate(net, example, max(opset, LOWEST_OPSET))
+        _clean(model)
+        for key, text in sorted(metadata.items()):
+            model.metadata_props.add(key=key, value=text)
+        content = model.SerializeToString(deterministic=True)
+        _write(path, content)
+        return Exported(
+            path=path,
+            sha256=hashlib.sha256(content).hexdigest(),
+            size_bytes=len(content),
+            format=self.name,
+            exporter="torch.onnx.export(dynamo=True)",
+            exporter_version=torch.__version__,
+            opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
+            opset_requested=opset,
+            precision="fp32",
+        )
+
+    def load(self, path: Path) -> Run:
+        """A function over ONNX Runtime: one thread, CPU."""
+        loaded = session(path)
+        name = loaded.get_inputs()[0].name
+
+        def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+            outputs: list[NDArray[np.float32]] = loaded.run(None, {name: np.ascontiguousarray(images)})
+            return outputs[0]
+
+        return run
+
+
+def export_for_measuring(net: nn.Module, example: Tensor, path: Path, *, opset: int = 18) -> None:
+    """Write ``net`` with the old exporter: ten times faster, and the batch is fixed to that of ``example``.
+
+    The runtime runs the same operators in the same order as for a file of :class:`OnnxExporter` (a ``Flatten``
+    may be a ``Reshape``, which moves no bytes either), so its latency stands for both. Never hand such a file
+    out: it carries no metadata and no proof.
+
+    Raises:
+        ExportError: the network or the example is refused, or the exporter fails.
+    """
+    check_net(net, example)
+    part = path.with_name(path.name + ".part")
+    try:
+        with _quiet():
+            torch.onnx.export(
+                net,
+                (example,),
+                part,
+                dynamo=False,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+            )
+        os.replace(part, path)
+    except Exception as error:
+        raise ExportError(f"{type(net).__name__} could not be exported: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _translate(net: nn.Module, example: Tensor, opset: int) -> Any:
+    """``net`` as an ONNX ``ModelProto``."""
+    # with an example batch of 1 the exporter would take the batch for a constant
+    batch = example if len(example) > 1 else example.repeat(2, 1, 1, 1)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                net,
+                (batch,),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                opset_version=opset,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+            )
+    except Exception as error:  # whatever the tracer meets in somebody's forward
+        raise ExportError(f"{type(net).__name__} could not be exported: {error}") from error
+    if program is None:
+        raise ExportError(f"{type(net).__name__} could not be exported: the exporter returned nothing")
+    return program.model_proto
+
+
+def _clean(model: Any) -> None:
+    """Drop what the exporter notes about its own work: stack traces with file names of this machine."""
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.initializer,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+    ):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporters say about themselves; warnings about the network still pass."""
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(NOISY)]
+    loggers += [logging.getLogger(name) for name in NOISY]
+    levels = [(logger, logger.level) for logger in loggers]
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in levels:
+                logger.setLevel(level)
