@@ -1,0 +1,115 @@
+"""Bayesian linear model on LayerSpec features: latency from 20-30 measured nets.
+
+``latency = b + w . features``, with a Gaussian prior on ``w`` whose width, like that of the noise, is found
+by maximising the evidence (MacKay, 1992, "Bayesian interpolation"). Noise is relative: a net twice as slow
+is measured with twice the error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.latency.features import LayerFeatures
+from predictors.predictor import Predictor, Values
+from predictors.scope import Scope
+from supernets.families.family import Family
+from supernets.spaces.space import Population
+
+ROUNDS = 300
+CONVERGED = 1e-6
+# The intercept is as good as free: its prior is this much wider than the mean latency.
+FREE = 1e3
+LEAST_NOISE = 1e-4
+
+
+class BayesianLinear(Predictor):
+    """See the module. Needs 8 rows; 20-30 that span the space give a median error of a few percent."""
+
+    name = "bayesian_linear"
+    fewest_rows = 8
+
+    def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
+        super().__init__(family, scope, seed)
+        self._features = LayerFeatures(family)
+        self._weights = np.empty(0)
+        self._factor = np.empty((0, 0))
+        self._noise = 0.0
+
+    def _design(self, archs: Population) -> NDArray[np.float64]:
+        """Features with an intercept ``(n, k + 1)``."""
+        features = self._features.standardised(archs)
+        return np.concatenate([np.ones((len(features), 1)), features], axis=1)
+
+    def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
+        # Divided by what was measured, every row has the same relative noise and the answer 1.
+        unit = float(y.mean())
+        rows = self._design(archs) * (unit / y)[:, None]
+        fit = maximise_evidence(rows, np.ones(len(y)), free=1)
+        self._weights = unit * fit.weights
+        self._factor = unit * fit.factor
+        self._noise = fit.noise
+        return fit.leave_one_out, fit.parameters
+
+    def _answer(self, archs: Population) -> tuple[Values, Values]:
+        design = self._design(archs)
+        mean = design @ self._weights
+        variance = np.square(design @ self._factor).sum(axis=1) + np.square(self._noise * mean)
+        return mean, np.sqrt(variance)
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {"weights": self._weights, "factor": self._factor, "noise": np.array([self._noise])}
+
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._weights, self._factor = state["weights"], state["factor"]
+        self._noise = float(state["noise"][0])
+
+
+class Fit:
+    """Posterior of a linear model: weights ``(k,)``, ``factor (k, k)`` with covariance ``factor factor^T``."""
+
+    def __init__(self, rows: NDArray[np.float64], y: Values, precision: Values, noise: float) -> None:
+        inverse = rows.T @ rows / noise**2 + np.diag(precision)
+        values, vectors = np.linalg.eigh(inverse)
+        self.noise = noise
+        self.factor = vectors / np.sqrt(np.maximum(values, 1e-300))
+        self.weights = self.factor @ (self.factor.T @ (rows.T @ y)) / noise**2
+        self.residuals = y - rows @ self.weights
+        self.spread = np.square(rows @ self.factor).sum(axis=1) / noise**2
+        self.determined = 1 - precision * np.square(self.factor).sum(axis=1)
+
+    @property
+    def parameters(self) -> float:
+        """How many weights the data determined (the others stayed at their prior)."""
+        return float(self.determined.sum())
+
+    @property
+    def leave_one_out(self) -> Values:
+        """Residual of each row ``(n,)`` had it been left out, in its predictive standard deviations."""
+        left = np.maximum(1 - self.spread, 1e-6)
+        # residual / left, over noise * sqrt(1 + spread / left) = noise / sqrt(left).
+        return np.asarray(self.residuals / np.sqrt(left) / self.noise)
+
+
+def maximise_evidence(rows: NDArray[np.float64], y: Values, free: int) -> Fit:
+    """Posterior of ``y (n,) = rows (n, k) . w + noise`` at the most likely prior width and noise.
+
+    The first ``free`` weights have a very wide prior of their own. At most ``ROUNDS`` fixed-point steps.
+    """
+    n, k = rows.shape
+    alpha, noise = 1.0, 0.1
+    fixed = np.arange(k) < free
+    fit = Fit(rows, y, np.where(fixed, FREE**-2, alpha), noise)
+    for _ in range(ROUNDS):
+        determined = max(float(fit.determined[~fixed].sum()), 1e-6)
+        new_alpha = determined / max(float(np.square(fit.weights[~fixed]).sum()), 1e-12)
+        left = max(n - fit.parameters, 1e-3)
+        new_noise = max(float(np.sqrt(np.square(fit.residuals).sum() / left)), LEAST_NOISE)
+        change = abs(np.log(new_alpha / alpha)) + abs(np.log(new_noise / noise))
+        alpha, noise = new_alpha, new_noise
+        fit = Fit(rows, y, np.where(fixed, FREE**-2, alpha), noise)
+        if change < CONVERGED:
+            break
+    return fit

@@ -1,0 +1,80 @@
+"""What the latency of a net is made of, summed over its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supernets.families.family import Family
+from supernets.spaces.cost import SegmentTable
+from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec
+from supernets.spaces.space import Population
+
+QUANTITIES = ("count", "macs", "activation_bytes", "weight_bytes")
+SCALE_SAMPLE = 2048
+
+
+def layer_kind(layer: LayerSpec) -> str:
+    """Layers with one kind run the same code: pointwise and spatial convolutions do not."""
+    if layer.kind == "conv":
+        return "pointwise" if layer.kernel == 1 and layer.groups == 1 else "conv"
+    return layer.kind
+
+
+class LayerFeatures:
+    """Count, MACs, activation bytes and weight bytes per layer kind, and elements per activation function.
+
+    Whole populations are looked up in one table a segment. :meth:`__call__` gives physical values,
+    :meth:`standardised` the same with mean 0 and variance 1 over the space.
+    """
+
+    def __init__(self, family: Family) -> None:
+        self._space = family.space()
+        segments = family.segments()
+        kinds, activations = self._vocabulary(family)
+        self.names: tuple[str, ...] = tuple(f"{kind}.{quantity}" for kind in kinds for quantity in QUANTITIES)
+        self.names += tuple(f"{activation}.elements" for activation in activations)
+        self._row = {kind: len(QUANTITIES) * index for index, kind in enumerate(kinds)}
+        first = len(QUANTITIES) * len(kinds)
+        self._elements = {activation: first + index for index, activation in enumerate(activations)}
+        self._table = SegmentTable(self._space, segments, self._values)
+        sample = self(self._space.sample(np.random.default_rng(0), SCALE_SAMPLE))
+        self._mean, std = sample.mean(axis=0), sample.std(axis=0)
+        # What does not vary (up to rounding) explains nothing: the intercept covers it.
+        self.varying = std > 1e-9 * np.maximum(np.abs(self._mean), 1e-300)
+        self._std = np.where(self.varying, std, 1.0)
+
+    def __call__(self, archs: Population) -> NDArray[np.float64]:
+        """Features ``(n, len(names))``: counts, MACs, bytes, elements."""
+        return self._table(self._space, archs)
+
+    def standardised(self, archs: Population) -> NDArray[np.float64]:
+        """The varying features ``(n, varying.sum())`` with mean 0 and variance 1 over the space."""
+        values = (self(archs) - self._mean) / self._std
+        return np.asarray(values[:, self.varying])
+
+    @staticmethod
+    def _vocabulary(family: Family) -> tuple[list[str], list[str]]:
+        """Every layer kind and activation function that any arch has, in a fixed order."""
+        kinds: set[str] = set()
+        activations: set[str] = set()
+
+        def note(layers: tuple[LayerSpec, ...]) -> Sequence[float]:
+            kinds.update(layer_kind(layer) for layer in layers)
+            activations.update(layer.activation for layer in layers if layer.activation)
+            return [0.0]
+
+        SegmentTable(family.space(), family.segments(), note)
+        return sorted(kinds), sorted(activations)
+
+    def _values(self, layers: tuple[LayerSpec, ...]) -> NDArray[np.float64]:
+        row = np.zeros(len(self.names))
+        for layer in layers:
+            start = self._row[layer_kind(layer)]
+            traffic = BYTES_PER_ELEMENT * (layer.in_elements + layer.out_elements)
+            row[start : start + len(QUANTITIES)] += 1, layer.macs, traffic, BYTES_PER_ELEMENT * layer.weights
+            if layer.activation:
+                row[self._elements[layer.activation]] += layer.out_elements
+        return row

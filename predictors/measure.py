@@ -1,0 +1,265 @@
+"""Measure ONNX files on this machine, in this process or in a child that can be killed.
+
+``python -m predictors.measure request.json result.json`` reads a :class:`Request`, prints one JSON line
+``{"done": …, "total": …, "step": …}`` a round, and writes ``{"timings", "calibrations", "cores"}`` (or
+``{"error"}``) under a temporary name before it renames it.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from predictors.errors import MeasureError
+from predictors.protocol import Block, Calibration, Progress, Protocol, Timing, calibrate, time_interleaved
+from predictors.references import SIZES, reference_net, reference_sha256
+from predictors.runtime import OnnxBlock, Settings, machine_lock, pinned
+
+LOCK_TIMEOUT_S = 900.0
+STOP_S = 5.0
+StepProgress = Callable[[str, int, int], None]
+"""Told ``step, done, total``; steps are ``calibrate`` and ``measure``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Which files to measure, by key, under which settings and protocol.
+
+    ``calibrations`` are those of the target, by reference name; without them the run calibrates first.
+    """
+
+    files: Mapping[str, Path]
+    settings: Settings = field(default_factory=Settings)
+    protocol: Protocol = field(default_factory=Protocol)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads back."""
+        return {
+            "files": {key: str(path) for key, path in self.files.items()},
+            "settings": self.settings.as_json(),
+            "protocol": self.protocol.as_json(),
+            "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Request:
+        """The request that :meth:`as_json` wrote."""
+        return cls(
+            files={key: Path(path) for key, path in value["files"].items()},
+            settings=Settings(**value["settings"]),
+            protocol=Protocol(**value["protocol"]),
+            calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One timing a file, in the order asked; the calibrations used; the cores it ran on."""
+
+    timings: list[Timing]
+    calibrations: dict[str, Calibration]
+    cores: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads back."""
+        return {
+            "timings": [timing.as_json() for timing in self.timings],
+            "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
+            "cores": list(self.cores),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Result:
+        """The result that :meth:`as_json` wrote."""
+        return cls(
+            timings=[Timing(**entry) for entry in value["timings"]],
+            calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
+            cores=tuple(value["cores"]),
+        )
+
+
+def measure_here(request: Request, progress: StepProgress | None = None) -> Result:
+    """Measure in this process: the calling thread is pinned meanwhile, and garbage collection off.
+
+    A file that cannot be read or run gives a timing with verdict ``unsupported``; the rest goes on.
+
+    Raises:
+        MeasureError: calibrations of other reference nets, or another run on this machine does not end.
+    """
+    _check_calibrations(request.calibrations)
+    with machine_lock(LOCK_TIMEOUT_S), pinned(request.settings.threads) as cores, _no_garbage_collection():
+        references: dict[str, Block] = {
+            name: OnnxBlock(reference_net(name), request.settings) for name in SIZES
+        }
+        calibrations = dict(request.calibrations)
+        if not calibrations:
+            hashes = {name: reference_sha256(name) for name in SIZES}
+            calibrations = calibrate(references, hashes, request.protocol, _named("calibrate", progress))
+        nets, failed = _open(request)
+        timings = {timing.key: timing for timing in failed}
+        if nets:
+            blocks: dict[str, Block] = {key: block for key, (_, block) in nets.items()}
+            report = _named("measure", progress)
+            for timing in time_interleaved(blocks, references, calibrations, request.protocol, report):
+                timings[timing.key] = _with_hash(timing, nets[timing.key][0])
+    return Result(timings=[timings[key] for key in request.files], calibrations=calibrations, cores=cores)
+
+
+def calibrate_here(
+    settings: Settings, protocol: Protocol, progress: StepProgress | None = None
+) -> dict[str, Calibration]:
+    """Calibrate the reference nets in this process."""
+    return measure_here(Request(files={}, settings=settings, protocol=protocol), progress).calibrations
+
+
+def _check_calibrations(calibrations: Mapping[str, Calibration]) -> None:
+    if not calibrations:
+        return
+    expected = {name: reference_sha256(name) for name in SIZES}
+    got = {name: calibration.sha256 for name, calibration in calibrations.items()}
+    if got != expected:
+        raise MeasureError(
+            f"calibrations must be of the reference nets {expected}, got {got}; calibrate the target anew"
+        )
+
+
+def _open(request: Request) -> tuple[dict[str, tuple[str, OnnxBlock]], list[Timing]]:
+    """Hash and open every file: ``(key -> (sha256, block), what cannot be run)``."""
+    nets: dict[str, tuple[str, OnnxBlock]] = {}
+    failed: list[Timing] = []
+    for key, path in request.files.items():
+        sha256 = ""
+        try:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            nets[key] = (sha256, OnnxBlock(path, request.settings))
+        except Exception as error:  # the runtime has a dozen unrelated exception classes
+            failed.append(Timing(key, "unsupported", sha256=sha256, error=f"{type(error).__name__}: {error}"))
+    return nets, failed
+
+
+def _with_hash(timing: Timing, sha256: str) -> Timing:
+    return Timing(**{**timing.as_json(), "sha256": sha256})
+
+
+def _named(step: str, progress: StepProgress | None) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(step, done, total)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def measure_in_child(
+    request: Request, progress: StepProgress | None = None, timeout_s: float = 3600.0
+) -> Result:
+    """Measure in a child process, which ends with this call, however the call ends.
+
+    Raises:
+        MeasureError: the child failed, was killed, or took longer than ``timeout_s`` seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="netwright-measure-") as folder:
+        asked, answered = Path(folder) / "request.json", Path(folder) / "result.json"
+        asked.write_text(json.dumps(request.as_json()))
+        with (Path(folder) / "stderr").open("w+") as log:
+            command = [sys.executable, "-m", "predictors.measure", str(asked), str(answered)]
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment()
+            ) as child:
+                expired = _follow(child, progress, timeout_s)
+            log.seek(0)
+            tail = log.read()[-2000:]
+        if expired:
+            raise MeasureError(f"measuring must end within {timeout_s:g} s; the run was stopped")
+        if not answered.exists():
+            raise MeasureError(
+                f"the measuring process ended with status {child.returncode}: {tail.strip() or 'no message'}"
+            )
+        value = json.loads(answered.read_text())
+    if "error" in value:
+        raise MeasureError(value["error"])
+    return Result.from_json(value)
+
+
+def _environment() -> dict[str, str]:
+    """This environment, with our packages found wherever they were imported from."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
+def _follow(child: subprocess.Popen[str], progress: StepProgress | None, timeout_s: float) -> bool:
+    """Pass progress on until the child ends; stop it if anything goes wrong. Whether time ran out."""
+    expired = threading.Event()
+
+    def stop() -> None:
+        expired.set()
+        child.kill()
+
+    timer = threading.Timer(timeout_s, stop)
+    timer.start()
+    try:
+        assert child.stdout is not None
+        _pass_on(child.stdout, progress)
+        child.wait()
+    finally:
+        timer.cancel()
+        if child.poll() is None:
+            child.kill()
+            child.wait(STOP_S)
+    return expired.is_set()
+
+
+def _pass_on(lines: IO[str], progress: StepProgress | None) -> None:
+    for line in lines:
+        if progress is not None and line.startswith("{"):
+            value = json.loads(line)
+            progress(value["step"], value["done"], value["total"])
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point of the child process."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m predictors.measure request.json result.json\n")
+        return 2
+    parent = os.getppid()
+
+    def report(step: str, done: int, total: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(3)  # nobody is waiting any more
+        sys.stdout.write(json.dumps({"step": step, "done": done, "total": total}) + "\n")
+        sys.stdout.flush()
+
+    asked, answered = map(Path, arguments)
+    try:
+        value = measure_here(Request.from_json(json.loads(asked.read_text())), report).as_json()
+    except MeasureError as error:
+        value = {"error": str(error)}
+    partial = answered.with_suffix(".partial")
+    partial.write_text(json.dumps(value))
+    partial.replace(answered)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,245 @@
+"""What a predictor must offer, and what all of them share: checks, intervals, files, report cards."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from predictors import PREDICTORS
+from predictors.dataset import Dataset
+from predictors.errors import FitError, NotFittedError, PredictorFileError, ScopeError
+from predictors.report import Report, cross_validate
+from predictors.scope import Scope
+from supernets.errors import UnknownNameError
+from supernets.families.family import Family
+from supernets.spaces.space import Population
+
+FORMAT = 1
+MAX_BYTES = 256 * 2**20
+FEWEST_DOF = 3.0
+
+Values = NDArray[np.float64]
+
+
+class Predictor(ABC):
+    """A model of one metric, learned from measurements; implements ``search.problem.Surrogate``.
+
+    Populations are canonical ``(n, d)`` matrices of ``family.space()``; values are in the metric's unit.
+
+    Promises: it belongs to one :class:`Scope` and refuses others (:meth:`require`, :meth:`fit_rows`,
+    :meth:`load`); ``std >= 0``; :meth:`quantile` never falls as ``p`` rises; predicting changes nothing;
+    the same rows give the same predictions; what :meth:`save` writes predicts bit for bit the same
+    after :meth:`load`; no prediction before a fit.
+
+    A subclass gives ``_learn`` (which returns standardised leave-one-out residuals, from which the
+    interval is calibrated here), ``_answer``, ``_state`` and ``_restore``.
+    """
+
+    name: ClassVar[str]
+    fewest_rows: ClassVar[int]
+
+    def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
+        if scope.space_sha256 != family.space().sha256:
+            raise ScopeError(
+                f"space must be the family's, {family.space().sha256!r}, got {scope.space_sha256!r}"
+            )
+        self.family = family
+        self.space = family.space()
+        self.scope = scope
+        self.seed = seed
+        self._archs: Population | None = None
+        self._y: Values = np.empty(0)
+        self._scale = 1.0
+        self._dof = FEWEST_DOF
+
+    @abstractmethod
+    def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
+        """Fit; return leave-one-out residuals ``(n,)`` in predictive standard deviations, and the number of
+        parameters that the data determined."""
+
+    @abstractmethod
+    def _answer(self, archs: Population) -> tuple[Values, Values]:
+        """Mean and standard deviation ``(n,)`` before calibration."""
+
+    @abstractmethod
+    def _state(self) -> dict[str, NDArray[Any]]:
+        """Arrays that :meth:`_restore` reads back."""
+
+    @abstractmethod
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Become what :meth:`_state` described."""
+
+    # --- Surrogate -----------------------------------------------------------------------------------
+
+    def fit(self, archs: Population, y: Values) -> None:
+        """Learn from archs ``(n, d)`` and their true values ``(n,)``, replacing what was learnt before.
+
+        Raises:
+            FitError: fewer than ``fewest_rows`` rows, wrong shapes, values that are not finite or
+                impossible for the metric, archs outside the space.
+        """
+        archs, y = np.array(archs, dtype=np.int64), np.array(y, dtype=np.float64)
+        self._check_rows(archs, y)
+        residuals, parameters = self._learn(archs, y)
+        self._dof = max(FEWEST_DOF, len(y) - parameters)
+        self._scale = _interval_scale(residuals, self._dof)
+        self._archs, self._y = archs, y
+
+    def fit_rows(self, rows: Dataset) -> None:
+        """Learn from measurement rows, all of this predictor's scope (else :class:`ScopeError`)."""
+        for row in rows:
+            self.scope.require(row.scope)
+        self.fit(rows.population, rows.values)
+
+    def predict(self, archs: Population) -> tuple[Values, Values]:
+        """Mean ``(n,)`` and standard deviation ``(n,)``."""
+        mean, std = self._checked(archs)
+        return mean, std * self._scale * np.sqrt(self._dof / (self._dof - 2))
+
+    def quantile(self, archs: Population, p: float) -> Values:
+        """The value ``(n,)`` that the truth stays below with probability ``p``, ``0 < p < 1``."""
+        if not 0 < p < 1:
+            raise ValueError(f"p must lie strictly between 0 and 1, got {p}")
+        mean, std = self._checked(archs)
+        value = mean + std * (self._scale * float(stdtrit(self._dof, p)))
+        return np.clip(value, *self._bounds())
+
+    def _checked(self, archs: Population) -> tuple[Values, Values]:
+        if self._archs is None:
+            raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
+        if archs.ndim != 2 or archs.shape[1] != self.space.d:
+            raise ScopeError(f"archs must have shape (n, {self.space.d}), got {archs.shape}")
+        mean, std = self._answer(archs)
+        return np.clip(mean, *self._bounds()), std
+
+    def _bounds(self) -> tuple[float, float]:
+        """What the metric cannot leave: fractions lie in [0, 1], costs above half the least ever seen."""
+        definition = self.scope.definition
+        if definition.unit == "fraction":
+            return 0.0, 1.0
+        return (float(self._y.min()) / 2, np.inf) if definition.direction == "min" else (-np.inf, np.inf)
+
+    def _check_rows(self, archs: Population, y: Values) -> None:
+        if archs.ndim != 2 or archs.shape[1] != self.space.d or y.shape != (len(archs),):
+            raise FitError(f"archs must be (n, {self.space.d}) and y (n,), got {archs.shape} and {y.shape}")
+        if len(y) < self.fewest_rows:
+            raise FitError(f"{self.name} needs at least {self.fewest_rows} rows, got {len(y)}")
+        if not np.isfinite(y).all():
+            raise FitError(f"values must be finite, got {y[~np.isfinite(y)][:3].tolist()}")
+        if self.scope.definition.source == "measured" and (y <= 0).any():
+            raise FitError(f"{self.scope.metric} must be above 0, got {float(y.min())}")
+        inside = np.zeros(len(y), dtype=bool)
+        if ((archs >= 0) & (archs < self.space.cardinalities)).all():
+            inside = self.space.member(archs)
+        if not inside.all():
+            raise FitError(
+                f"archs must be canonical members of the space, row {int(np.argmin(inside))} is not"
+            )
+
+    # --- what it belongs to, how good it is ------------------------------------------------------------
+
+    def require(self, scope: Scope) -> None:
+        """Raise :class:`ScopeError`, naming both sides, unless this predictor belongs to ``scope``."""
+        self.scope.require(scope)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it was fitted to, 0 before any fit."""
+        return 0 if self._archs is None else len(self._archs)
+
+    def fresh(self) -> Self:
+        """An unfitted predictor like this one."""
+        return type(self)(self.family, self.scope, self.seed)
+
+    def report(self, noise_ceiling: float | None = None, folds: int = 10) -> Report:
+        """Report card on held-out rows of its own data; see :func:`~predictors.report.cross_validate`."""
+        if self._archs is None:
+            raise NotFittedError(f"{self.name} must be fitted before it reports, got no rows yet")
+        return cross_validate(self.fresh, self._archs, self._y, folds, self.seed, noise_ceiling)
+
+    # --- files -------------------------------------------------------------------------------------------
+
+    def dump(self) -> bytes:
+        """The fitted predictor as an npz file; equal predictors give equal bytes."""
+        if self._archs is None:
+            raise NotFittedError(f"{self.name} must be fitted before it is saved, got no rows yet")
+        header = {
+            "format": FORMAT,
+            "predictor": self.name,
+            "family": self.family.name,
+            "scope": self.scope.as_json(),
+            "seed": self.seed,
+        }
+        buffer = io.BytesIO()
+        arrays: dict[str, NDArray[Any]] = {f"state.{key}": value for key, value in self._state().items()}
+        arrays["interval"] = np.array([self._scale, self._dof])
+        text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
+        arrays |= {"header": text, "archs": self._archs, "y": self._y}
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes keywords for allow_pickle
+        return buffer.getvalue()
+
+    def save(self, path: Path) -> str:
+        """Write :meth:`dump` to ``path``; returns its SHA-256."""
+        data = self.dump()
+        path.write_bytes(data)
+        return hashlib.sha256(data).hexdigest()
+
+
+def load(source: Path | bytes, family: Family, scope: Scope | None = None) -> Predictor:
+    """The predictor that :meth:`Predictor.save` wrote, of any registered kind.
+
+    Raises:
+        PredictorFileError: the file is truncated, foreign or of another version.
+        ScopeError: it belongs to another space than ``family``'s, or to another scope than ``scope``.
+    """
+    arrays = _arrays(source if isinstance(source, bytes) else Path(source).read_bytes())
+    try:
+        header = json.loads(arrays["header"].tobytes())
+        if header["format"] != FORMAT:
+            raise PredictorFileError(f"a saved predictor must have format {FORMAT}, got {header['format']}")
+        predictor: Predictor = PREDICTORS.load(header["predictor"])(
+            family, Scope(**header["scope"]), header["seed"]
+        )
+        if scope is not None:
+            predictor.require(scope)
+        predictor._archs, predictor._y = arrays["archs"], arrays["y"]
+        predictor._scale, predictor._dof = (float(value) for value in arrays["interval"])
+        prefix = "state."
+        predictor._restore({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, UnknownNameError) as error:
+        raise PredictorFileError(f"a saved predictor must hold header, rows and state: {error!r}") from error
+    return predictor
+
+
+def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise PredictorFileError(f"a saved predictor may hold at most {MAX_BYTES} bytes, got {size}")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, PredictorFileError):
+            raise
+        raise PredictorFileError(f"not a saved predictor, or a truncated one: {error}") from error
+
+
+def _interval_scale(residuals: Values, dof: float) -> float:
+    """Factor that makes Student's interval hold on leave-one-out ``residuals (n,)``.
+
+    The 90 % quantile of their size with the finite-sample correction of split conformal prediction
+    (the ``ceil(0.9 (n + 1))``-th smallest, the largest where n is too small), over Student's.
+    """
+    sizes = np.sort(np.abs(residuals))
+    rank = min(int(np.ceil(0.9 * (len(sizes) + 1))), len(sizes))
+    return float(sizes[rank - 1] / stdtrit(dof, 0.95))

@@ -1,0 +1,282 @@
+"""The one protocol for ``latency_ms``: what is timed in which order, and what is made of it.
+
+A core of a shared machine flips between two speeds, 1.5-2x apart, within milliseconds to minutes, so
+that plain minima and medians differ between two passes by a third. The ratio to a reference net that is
+timed right beside each net does not: both blocks see the same machine. ``latency_ms`` is therefore the
+*uncontended* latency, median over shuffled rounds of (minimum of the net's block / minimum of the
+adjacent block of the reference) x the reference's calibrated latency.
+
+Nothing here knows a runtime: a :data:`Block` is anything that runs a net for some time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import MeasureError, ProtocolError
+
+PROTOCOL_VERSION = 1
+STATISTIC = "median over rounds of block minimum / adjacent reference block minimum, x calibration"
+NEAR = 1.10
+CONTENDED_BELOW = 0.10
+
+Verdict = Literal["good", "noisy", "contended", "refused", "unsupported"]
+Block = Callable[[float], NDArray[np.float64]]
+"""Runs a net for about so many ms and returns the latency (ms) of every inference ``(k,)``, k >= 3."""
+Progress = Callable[[int, int], None]
+"""Told ``done, total`` after every round; the total falls when nets are known well enough early."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How often and how long is timed. Standard errors are relative (0.01 = 1 %)."""
+
+    rounds_min: int = 20
+    rounds_max: int = 60
+    block_ms: float = 15.0
+    enough_error: float = 0.01
+    refuse_error: float = 0.05
+    calibration_rounds: int = 60
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed, good in (
+            ("rounds_min", "at least 20", self.rounds_min >= 20),
+            ("rounds_max", "from rounds_min to 1000", self.rounds_min <= self.rounds_max <= 1000),
+            ("block_ms", "from 1 to 1000 ms", 1 <= self.block_ms <= 1000),
+            ("enough_error", "above 0 and at most refuse_error", 0 < self.enough_error <= self.refuse_error),
+            ("refuse_error", "at most 0.05", self.refuse_error <= 0.05),
+            ("calibration_rounds", "from 20 to 1000", 20 <= self.calibration_rounds <= 1000),
+        ):
+            if not good:
+                raise ProtocolError(f"{name} must be {allowed}, got {getattr(self, name)}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field; ``Protocol(**value)`` reads it back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The uncontended latency of a reference net on one target; all latencies of the target scale with it."""
+
+    name: str
+    sha256: str
+    latency_ms: float
+    rounds: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field; ``Calibration(**value)`` reads it back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What is known of one net on one target.
+
+    ``latency_ms`` is None with the verdicts ``refused`` (standard error over 5 %) and ``unsupported``
+    (``error`` says why). ``standard_error_ms`` is that of ``latency_ms``; ``raw_ms`` holds min, p50 and
+    p90 of all single inferences, uncorrected. ``reference`` holds name, sha256 and calibration of the
+    reference net, the share of its blocks within 10 % of the calibration (``near_share``) and its 10th
+    percentile over the calibration (``drift``: 1 when undisturbed).
+    """
+
+    key: str
+    verdict: Verdict
+    latency_ms: float | None = None
+    standard_error_ms: float | None = None
+    rounds: int = 0
+    raw_ms: dict[str, float] = field(default_factory=dict)
+    raw_n: int = 0
+    reference: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+    statistic: str = STATISTIC
+    protocol_version: int = PROTOCOL_VERSION
+    error: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a latency."""
+        return self.latency_ms is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field; ``Timing(**value)`` reads it back."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Record:
+    """What was seen of one net so far."""
+
+    key: str
+    reference: str
+    ratios: list[float] = field(default_factory=list)
+    samples: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def error(self) -> float:
+        return relative_error(np.array(self.ratios))
+
+
+def relative_error(ratios: NDArray[np.float64]) -> float:
+    """Standard error of the median of ``ratios (n,)``, relative to it, from order statistics.
+
+    Half the distance between the quantiles ``1/2 -+ 1/(2 sqrt(n))``: the usual 68 % interval of a
+    median, which assumes nothing about the shape (ratios are bimodal when a core changes speed).
+    """
+    if len(ratios) < 2:
+        return float("inf")
+    half = 0.5 / np.sqrt(len(ratios))
+    low, middle, high = np.quantile(ratios, [0.5 - half, 0.5, 0.5 + half])
+    return float((high - low) / 2 / middle)
+
+
+def nearest_reference(latency_ms: float, calibrations: Mapping[str, Calibration]) -> str:
+    """Name of the reference whose latency is nearest in proportion."""
+    return min(calibrations, key=lambda name: abs(np.log(calibrations[name].latency_ms / latency_ms)))
+
+
+def time_interleaved(
+    nets: Mapping[str, Block],
+    references: Mapping[str, Block],
+    calibrations: Mapping[str, Calibration],
+    protocol: Protocol,
+    progress: Progress | None = None,
+) -> list[Timing]:
+    """Time all nets in one interleaved run; one :class:`Timing` a net, in the order given.
+
+    Every round visits every net that is not yet known to ``enough_error``, in a fresh order, as
+    net - reference - net, so that each block has a block of its reference beside it. Ends after
+    ``rounds_max`` rounds at the latest.
+    """
+    if set(references) != set(calibrations) or not references:
+        raise MeasureError(
+            f"every reference needs a calibration, got {set(references)} and {set(calibrations)}"
+        )
+    rng = np.random.default_rng(protocol.seed)
+    records = [_pilot(key, block, calibrations, protocol) for key, block in nets.items()]
+    blocks_of: dict[str, list[float]] = {name: [] for name in references}
+    open_records = records
+    for done in range(protocol.rounds_max):
+        for group in _round(open_records, rng):
+            _time_group(group, nets, references, blocks_of, protocol)
+        if done + 1 >= protocol.rounds_min:
+            open_records = [record for record in open_records if record.error() > protocol.enough_error]
+        if progress is not None:
+            total = protocol.rounds_max if done + 1 >= protocol.rounds_min else protocol.rounds_min
+            progress(done + 1, total if open_records else done + 1)
+        if not open_records:
+            break
+    return [_timing(record, blocks_of, calibrations, protocol) for record in records]
+
+
+def _pilot(key: str, block: Block, calibrations: Mapping[str, Calibration], protocol: Protocol) -> _Record:
+    """Warm the net up and choose the reference of similar size."""
+    return _Record(key, nearest_reference(float(block(protocol.block_ms).min()), calibrations))
+
+
+def _round(records: Sequence[_Record], rng: np.random.Generator) -> Iterator[list[_Record]]:
+    """Pairs of nets with the same reference, in a fresh order."""
+    groups: list[list[_Record]] = []
+    for name in sorted({record.reference for record in records}):
+        alike = [record for record in records if record.reference == name]
+        order = rng.permutation(len(alike))
+        groups += [[alike[i] for i in order[start : start + 2]] for start in range(0, len(alike), 2)]
+    for index in rng.permutation(len(groups)):
+        yield groups[index]
+
+
+def _time_group(
+    group: list[_Record],
+    nets: Mapping[str, Block],
+    references: Mapping[str, Block],
+    blocks_of: dict[str, list[float]],
+    protocol: Protocol,
+) -> None:
+    """Time net - reference - net and note the ratios."""
+    name = group[0].reference
+    before = nets[group[0].key](protocol.block_ms)
+    # A slow net's block is longer than block_ms: give the reference the same time to find a good moment.
+    reference = float(references[name](max(protocol.block_ms, float(before.sum()))).min())
+    blocks_of[name].append(reference)
+    timed = [before] + [nets[record.key](protocol.block_ms) for record in group[1:]]
+    for record, samples in zip(group, timed, strict=True):
+        record.samples.append(samples)
+        record.ratios.append(float(samples.min()) / reference)
+
+
+def _timing(
+    record: _Record,
+    blocks_of: Mapping[str, list[float]],
+    calibrations: Mapping[str, Calibration],
+    protocol: Protocol,
+) -> Timing:
+    calibration = calibrations[record.reference]
+    blocks = np.array(blocks_of[record.reference]) / calibration.latency_ms
+    near_share = float((blocks <= NEAR).mean())
+    error = record.error()
+    latency = float(np.median(record.ratios)) * calibration.latency_ms
+    samples = np.concatenate(record.samples)
+    low, middle, high = np.quantile(samples, [0.0, 0.5, 0.9])
+    refused = error > protocol.refuse_error
+    return Timing(
+        key=record.key,
+        verdict=_verdict(error, near_share, protocol),
+        latency_ms=None if refused else latency,
+        standard_error_ms=error * latency,
+        rounds=len(record.ratios),
+        raw_ms={"min": float(low), "p50": float(middle), "p90": float(high)},
+        raw_n=len(samples),
+        reference={
+            "name": calibration.name,
+            "sha256": calibration.sha256,
+            "calibrated_ms": calibration.latency_ms,
+            "near_share": near_share,
+            "drift": float(np.quantile(blocks, 0.1)),
+        },
+        error=f"standard error must be at most {protocol.refuse_error:.0%}, got {error:.1%}"
+        if refused
+        else None,
+    )
+
+
+def _verdict(error: float, near_share: float, protocol: Protocol) -> Verdict:
+    if error > protocol.refuse_error:
+        return "refused"
+    if near_share < CONTENDED_BELOW:
+        return "contended"
+    return "good" if error <= protocol.enough_error else "noisy"
+
+
+def calibrate(
+    references: Mapping[str, Block],
+    sha256: Mapping[str, str],
+    protocol: Protocol,
+    progress: Progress | None = None,
+) -> dict[str, Calibration]:
+    """The uncontended latencies of all reference nets, from one interleaved run.
+
+    The first reference gets the 10th percentile of its block minima: a speed that the machine really
+    reaches, but not one lucky block. The others get their median ratio to it, so that a net comes out
+    the same whichever reference it is held against.
+    """
+    rng = np.random.default_rng(protocol.seed)
+    names = list(references)
+    minima = np.zeros((protocol.calibration_rounds, len(names)))
+    for block in references.values():
+        block(protocol.block_ms)
+    for done in range(protocol.calibration_rounds):
+        for column in rng.permutation(len(names)):
+            minima[done, column] = references[names[column]](protocol.block_ms).min()
+        if progress is not None:
+            progress(done + 1, protocol.calibration_rounds)
+    anchor = float(np.quantile(minima[:, 0], 0.1))
+    latency = anchor * np.median(minima / minima[:, :1], axis=0)
+    return {
+        name: Calibration(name, sha256[name], float(value), protocol.calibration_rounds)
+        for name, value in zip(names, latency, strict=True)
+    }
