@@ -1,0 +1,68 @@
+"""The command line: ``netwright COMMAND``; each group of commands is a file in ``netwright/commands``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from netwright.client import DEFAULT_URL
+from netwright.commands import export, front, jobs, predictors, search, server, supernets, targets
+from netwright.commands.output import Where, report
+from netwright.errors import NetwrightError
+
+
+class Commands(TyperGroup):
+    """Shows what the server refused as a readable message and an exit status, never as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except NetwrightError as error:
+            raise typer.Exit(report(error)) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Fit one neural network to many devices: supernets, targets, predictors, searches, fronts, ONNX files.\n\n"
+    "Exit status: 0 done, 1 refused, 2 wrong usage, 3 no subnet meets the limits, 4 the job failed, "
+    "5 no answer in time.",
+)
+for name, group in {
+    "supernets": supernets.app,
+    "targets": targets.app,
+    "predictors": predictors.app,
+    "search": search.app,
+    "front": front.app,
+    "jobs": jobs.app,
+}.items():
+    app.add_typer(group, name=name)
+app.command()(export.export)
+for command in (server.serve, server.worker, server.migrate, server.train, server.demo):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"netwright {version('netwright')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    url: Annotated[str, typer.Option(envvar="NETWRIGHT_URL", help="Address of the server.")] = DEFAULT_URL,
+    key: Annotated[
+        str | None, typer.Option(envvar="NETWRIGHT_KEY", help="Key, where the server wants one.")
+    ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Remember which server to talk to."""
+    context.obj = Where(url, key)

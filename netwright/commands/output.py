@@ -1,0 +1,131 @@
+"""How commands speak: tables for people, JSON for scripts, errors in readable form on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from netwright.client import Client
+from netwright.errors import (
+    ApiError,
+    JobFailedError,
+    NetwrightError,
+    NoSuchPointError,
+    UnreachableError,
+    WaitTimeoutError,
+)
+
+EXIT_REFUSED, EXIT_USAGE, EXIT_INFEASIBLE, EXIT_JOB_FAILED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5
+LOG_LINES = 10
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables for people.")]
+Timeout = Annotated[
+    float, typer.Option(min=1, help="Give up waiting after this many seconds; the job goes on.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The server that the commands talk to."""
+
+    url: str
+    key: str | None
+
+    def client(self) -> Client:
+        """A client of it."""
+        return Client(self.url, self.key)
+
+
+def client_of(context: typer.Context) -> Client:
+    """The client for the options given before the command; closed when the command ends."""
+    where: Where = context.find_object(Where) or Where("", None)
+    client = where.client()
+    context.call_on_close(client.close)
+    return client
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, indent=2, default=dict))
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    title: str | None = None,
+    console: Console | None = None,
+) -> None:
+    """A table on stdout; long cells are folded, never cut."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(*[escape(cell(value)) for value in row])
+        count += 1
+    (console or Console()).print(table if count else f"nothing yet{f': {title}' if title else ''}")
+
+
+def print_fields(data: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
+    """One thing, a line a field; nested values as compact JSON."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name in names or list(data):
+        if name in data:
+            table.add_row(name, escape(cell(data[name])))
+    Console().print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as people read it: four significant digits, `-` for nothing."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, str | int):
+        return str(value)
+    return json.dumps(value, default=dict)
+
+
+def number(value: float) -> str:
+    """Four significant digits, thousands grouped: ``0.06421``, ``17,840``."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def words(arch: Mapping[str, Any]) -> str:
+    """An arch in one short cell: ``resolution 24 | depth 2 1 3 | kernel 3 5 … | expand 1 4 …``."""
+    groups: dict[str, list[str]] = {}
+    for axis, choice in arch.items():
+        groups.setdefault(axis.rsplit(".", 1)[-1], []).append(str(choice))
+    return " | ".join(f"{kind} {' '.join(choices)}" for kind, choices in groups.items())
+
+
+def report(error: NetwrightError) -> int:
+    """Say on stderr what went wrong; returns the exit status that stands for it."""
+    console = Console(stderr=True)
+    console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+    if isinstance(error, JobFailedError):
+        for line in error.log[-LOG_LINES:]:
+            console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+        return EXIT_JOB_FAILED
+    if isinstance(error, ApiError) and error.actions:
+        console.print("this would help:", highlight=False)
+        for action in error.actions:
+            console.print(f"  {escape(action)}", soft_wrap=True, highlight=False)
+    if isinstance(error, NoSuchPointError):
+        return EXIT_INFEASIBLE
+    if isinstance(error, UnreachableError | WaitTimeoutError):
+        return EXIT_NO_ANSWER
+    return EXIT_REFUSED

@@ -1,0 +1,76 @@
+"""``netwright predictors …``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table
+from netwright.resources.jobs import DEFAULT_TIMEOUT_S
+from netwright.resources.predictors import Predictor
+
+app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, show.")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    supernet: Annotated[str | None, typer.Option(help="Id or name of a supernet.")] = None,
+    target: Annotated[str | None, typer.Option(help="Id or name of a target.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Name of a metric.")] = None,
+    as_json: Json = False,
+) -> None:
+    """All predictors."""
+    client = client_of(context)
+    of_supernet = client.supernets.get(supernet).id if supernet else None
+    of_target = client.targets.get(target).id if target else None
+    rows = list(client.predictors.list(supernet=of_supernet, target=of_target, metric=metric))
+    print_json([row.data for row in rows]) if as_json else print_predictors(rows)
+
+
+@app.command()
+def fit(
+    context: typer.Context,
+    supernet: Annotated[str, typer.Option(help="Id or name of a supernet.")],
+    metric: Annotated[
+        str, typer.Option(help="latency_ms (with --target) or the supernet's quality, e.g. accuracy.")
+    ],
+    target: Annotated[str | None, typer.Option(help="Id or name of a target.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Name of a kind of predictor; the metric's own if not given.")
+    ] = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Fit a predictor to everything measured so far, and wait."""
+    predictor = client_of(context).predictors.fit(supernet, metric=metric, target=target, kind=kind)
+    predictor.wait(timeout, not as_json)
+    print_json(predictor.data) if as_json else print_predictors([predictor])
+
+
+@app.command()
+def show(context: typer.Context, predictor: str, as_json: Json = False) -> None:
+    """One predictor, with its report card."""
+    found = client_of(context).predictors.get(predictor)
+    print_json(found.data) if as_json else print_fields(found.data)
+
+
+def print_predictors(rows: Iterable[Predictor]) -> None:
+    """Report cards side by side."""
+    figures = ("spearman", "mape", "bias", "coverage")
+    table = []
+    for row in rows:
+        card = row["report"] or {}
+        table.append(
+            (
+                row.id,
+                row["metric"],
+                row["kind"],
+                row["state"],
+                row["rows"],
+                *[card.get(name) for name in figures],
+            )
+        )
+    print_table(("id", "metric", "kind", "state", "rows", *figures), table)

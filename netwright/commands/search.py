@@ -1,0 +1,179 @@
+"""``netwright search …``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from netwright.client import Client
+from netwright.commands.front import print_front
+from netwright.commands.output import (
+    EXIT_INFEASIBLE,
+    Json,
+    Timeout,
+    cell,
+    client_of,
+    print_fields,
+    print_json,
+    print_table,
+)
+from netwright.constraints import parse_limit
+from netwright.resources.jobs import DEFAULT_TIMEOUT_S
+from netwright.resources.searches import DEFAULT_EVALUATIONS, Search
+
+app = typer.Typer(no_args_is_help=True, help="Constraints in, a front out: run, profile, list, show.")
+Supernet = Annotated[str, typer.Option(help="Id or name of a supernet.")]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", help="Id or name of a target; may be repeated.")
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", "-l", help="latency_ms=20, 'macs<=5e6', 'accuracy>=0.9'; may be repeated."),
+]
+Restrict = Annotated[
+    list[str] | None,
+    typer.Option(help="Only these choices of an axis, e.g. resolution=24,32; may be repeated."),
+]
+Confidence = Annotated[
+    float | None, typer.Option(help="Probability with which a limit must hold; 0.95 if not given.")
+]
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    supernet: Supernet,
+    target: Targets = None,
+    limit: Limits = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="A metric to optimise; accuracy and latency_ms if not given.")
+    ] = None,
+    evaluations: Annotated[
+        int, typer.Option(help="Budget: subnets truly evaluated and measured.")
+    ] = DEFAULT_EVALUATIONS,
+    seconds: Annotated[float | None, typer.Option(help="Budget: wall time.")] = None,
+    restrict: Restrict = None,
+    confidence: Confidence = None,
+    algorithm: Annotated[str | None, typer.Option(help="Name of a search algorithm.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    wait: Annotated[bool, typer.Option(help="Wait with a progress bar and print the front.")] = True,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Search the best subnets under limits. Exit status 3: the limits cannot be met."""
+    client = client_of(context)
+    search = client.searches.create(
+        supernet,
+        targets=target or [],
+        constraints=_limits(client, supernet, limit),
+        objectives=objective,
+        budget={"evaluations": evaluations, **({"seconds": seconds} if seconds is not None else {})},
+        restrict=_restrictions(restrict),
+        confidence=confidence,
+        algorithm=algorithm,
+        seed=seed,
+    )
+    if not wait:
+        print_json(search.data) if as_json else typer.echo(
+            f"{search.id} is {search.state}; netwright search show {search.id}"
+        )
+        return
+    search.wait(timeout, not as_json)
+    _print_result(search, as_json)
+    if search.feasible is False:
+        raise typer.Exit(EXIT_INFEASIBLE)
+
+
+def _limits(client: Client, supernet: str, limits: Sequence[str] | None) -> list[dict[str, Any]]:
+    quality = client.supernets.get(supernet)["quality"] if limits else ""
+    return [parse_limit(text, quality=quality) for text in limits or []]
+
+
+def _restrictions(texts: Sequence[str] | None) -> dict[str, list[Any]]:
+    restrictions = {}
+    for text in texts or []:
+        axis, found, choices = text.partition("=")
+        if not found or not choices:
+            raise typer.BadParameter(
+                f"a restriction must look like resolution=24,32, got {text!r}", param_hint="--restrict"
+            )
+        restrictions[axis] = [_choice(choice) for choice in choices.split(",")]
+    return restrictions
+
+
+def _choice(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _print_result(search: Search, as_json: bool) -> None:
+    front = search.front()
+    if as_json:
+        print_json({"search": search.data, "front": front.data})
+        return
+    for warning in search["warnings"]:
+        typer.echo(f"warning: {warning}")
+    if search.feasible is False:
+        typer.echo("The limits cannot be met. The nearest subnet:")
+        print_fields(search["nearest"] or {}, ("subnet", "violations", "measured", "quality"))
+        return
+    print_front(front)
+
+
+@app.command()
+def profile(
+    context: typer.Context,
+    supernet: Supernet,
+    target: Targets = None,
+    limit: Limits = None,
+    restrict: Restrict = None,
+    confidence: Confidence = None,
+    as_json: Json = False,
+) -> None:
+    """The range of every metric, and whether the limits can be met; answers at once."""
+    client = client_of(context)
+    found = client.searches.profile(
+        supernet,
+        targets=target or [],
+        constraints=_limits(client, supernet, limit),
+        restrict=_restrictions(restrict),
+        confidence=confidence,
+    )
+    if as_json:
+        print_json(found)
+        return
+    columns = ("metric", "unit", "smallest", "centroid", "largest", "best", "worst", "source")
+    print_table(columns, [[row[column] for column in columns] for row in found["metrics"]])
+    typer.echo(
+        f"satisfiable: {cell(found['satisfiable'])}, by {cell(found['share'])} of {found['sampled']} sampled subnets"
+    )
+    for unmet in found["unmet"]:
+        typer.echo(f"cannot be met: {cell(unmet)}")
+    for action in found["missing"]:
+        typer.echo(f"missing: {action['method']} {action['path']} {cell(action['body'])}")
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """All searches, newest first."""
+    rows = list(client_of(context).searches.list())
+    if as_json:
+        print_json([row.data for row in rows])
+        return
+    table = [
+        (r.id, r["state"], r["feasible"], r["points"], r["evaluations"], r["constraints"], r["created_at"])
+        for r in rows
+    ]
+    print_table(("id", "state", "feasible", "points", "evaluations", "constraints", "created"), table)
+
+
+@app.command()
+def show(context: typer.Context, search: str, as_json: Json = False) -> None:
+    """One search: its state, whether its limits could be met, warnings, provenance."""
+    found = client_of(context).searches.get(search)
+    print_json(found.data) if as_json else print_fields(found.data)

@@ -1,0 +1,98 @@
+"""``netwright serve | worker | migrate | train | demo``: what runs on a server, with its packages installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netwright.errors import NetwrightError
+
+
+def _need_server() -> None:
+    missing = [name for name in ("torch", "fastapi", "dbos") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NetwrightError(
+            f"this command needs the server's packages, {', '.join(missing)} not found; "
+            f"install them with: pip install 'netwright[server]'"
+        )
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; NETWRIGHT_HOST if not given.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; NETWRIGHT_PORT if not given.")] = None,
+) -> None:
+    """Run the HTTP service. Settings: NETWRIGHT_* (docs/settings.md)."""
+    _need_server()
+    from netwright import server_commands
+
+    server_commands.serve(host, port)
+
+
+def worker() -> None:
+    """Run a worker: it does the jobs that the service queues."""
+    _need_server()
+    from netwright import server_commands
+
+    server_commands.worker()
+
+
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    _need_server()
+    from netwright import server_commands
+
+    server_commands.migrate()
+
+
+def train(
+    out: Annotated[Path, typer.Argument(help="Folder for checkpoints, metrics and the finished supernet.")],
+    family: Annotated[
+        Path, typer.Option(help="TOML file that sizes the family, e.g. zoo/digits/family.toml.")
+    ],
+    data: Annotated[str, typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or parquet:PATH.")],
+    name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a .toml file.")] = "sandwich",
+    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    until_step: Annotated[
+        int | None, typer.Option(min=1, help="Stop here; the same command goes on later.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+) -> None:
+    """Train a supernet here, with a progress bar; the same command resumes what it left."""
+    _need_server()
+    from netwright import server_commands
+
+    plan = server_commands.TrainingPlan(
+        out=out,
+        name=name or out.name,
+        data=data,
+        recipe=recipe,
+        family=family,
+        steps=steps,
+        until_step=until_step,
+        seed=seed,
+        threads=threads,
+        dry_run=dry_run,
+    )
+    server_commands.train(plan)
+
+
+def demo(
+    supernet: Annotated[str, typer.Option(help="A supernet of the zoo.")] = "digits",
+    out: Annotated[
+        Path, typer.Option(help="Folder for the database, the front, the plot and the ONNX file.")
+    ] = Path("demo-out"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 0,
+) -> None:
+    """The whole job on this machine: constraints, front, verified ONNX subnet."""
+    _need_server()
+    from netwright.demo import run_demo
+
+    raise typer.Exit(run_demo(supernet, out, port))

@@ -1,0 +1,127 @@
+"""``netwright targets …``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table, words
+from netwright.commands.predictors import print_predictors
+from netwright.resources.jobs import DEFAULT_TIMEOUT_S
+from netwright.resources.measurements import Measurement
+
+app = typer.Typer(
+    no_args_is_help=True, help="Hardware targets: list, add, show, measure, measurements, predictors."
+)
+Target = Annotated[str, typer.Argument(help="Id or name of a target.")]
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """All targets."""
+    rows = list(client_of(context).targets.list())
+    if as_json:
+        print_json([row.data for row in rows])
+        return
+    print_table(
+        ("id", "name", "kind", "settings", "metrics"),
+        [(r.id, r["name"], r["kind"], r["settings"], " ".join(r["metrics"])) for r in rows],
+    )
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    kind: Annotated[
+        str, typer.Argument(help="Kind of target; cpu is the machine of the server's worker.")
+    ] = "cpu",
+    name: Annotated[str | None, typer.Option(help="Your own name for it.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, e.g. threads=1; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Register a target."""
+    target = client_of(context).targets.add(
+        kind, name=name, settings=dict(_setting(text) for text in set_ or [])
+    )
+    print_json(target.data) if as_json else print_fields(target.data)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise typer.BadParameter(f"a setting must look like threads=1, got {text!r}", param_hint="--set")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@app.command()
+def show(context: typer.Context, target: Target, as_json: Json = False) -> None:
+    """One target: device, runtime, settings."""
+    found = client_of(context).targets.get(target)
+    print_json(found.data) if as_json else print_fields(found.data)
+
+
+@app.command()
+def measure(
+    context: typer.Context,
+    target: Target,
+    supernet: Annotated[str, typer.Option(help="Id or name of the supernet whose subnets are measured.")],
+    count: Annotated[int, typer.Option(min=1, help="How many subnets, spread over the space.")] = 30,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Measure subnets on a target, and wait."""
+    client = client_of(context)
+    job = client.targets.get(target).measure(supernet, count=count, seed=seed).wait(timeout, not as_json)
+    rows = list(client.measurements.list(job=job.id))
+    print_json([row.data for row in rows]) if as_json else print_measurements(rows)
+
+
+@app.command()
+def measurements(
+    context: typer.Context,
+    target: Target,
+    supernet: Annotated[str | None, typer.Option(help="Id or name of a supernet.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Everything measured on a target."""
+    client = client_of(context)
+    of = client.supernets.get(supernet).id if supernet else None
+    rows = list(client.measurements.list(target=client.targets.get(target).id, supernet=of))
+    print_json([row.data for row in rows]) if as_json else print_measurements(rows)
+
+
+def print_measurements(rows: list[Measurement]) -> None:
+    """Value and spread first; raw p50 and p90 always stand beside the value."""
+    table = []
+    for row in rows:
+        raw = row["details"].get("raw", {})
+        table.append(
+            (
+                row["subnet"],
+                f"{row['metric']} [{row['unit']}]",
+                row["value"],
+                row["spread"],
+                raw.get("p50"),
+                raw.get("p90"),
+                row["n"],
+                row["verdict"],
+                words(row["arch"]),
+            )
+        )
+    print_table(("subnet", "metric", "value", "±", "raw p50", "raw p90", "n", "verdict", "arch"), table)
+
+
+@app.command()
+def predictors(context: typer.Context, target: Target, as_json: Json = False) -> None:
+    """The predictors of a target, with their report cards."""
+    client = client_of(context)
+    rows = list(client.predictors.list(target=client.targets.get(target).id))
+    print_json([row.data for row in rows]) if as_json else print_predictors(rows)

@@ -1,0 +1,169 @@
+"""``netwright demo``: the whole job on this machine, through the public API, from nothing to a verified file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from netwright.client import Client
+from netwright.commands.front import print_front
+from netwright.commands.output import number
+from netwright.errors import ConflictError
+from netwright.plot import plot_front
+from netwright.processes import running_server
+from netwright.progress import bar
+from netwright.resources.exports import Export
+from netwright.resources.fronts import Point
+from netwright.resources.jobs import Job
+from netwright.resources.measurements import Measurement
+from netwright.resources.predictors import Predictor
+from netwright.resources.supernets import Supernet
+from netwright.resources.targets import Target
+from netwright.verdict import Checked, final_line
+
+MEASURED, EVALUATED, EVALUATIONS = 30, 120, 24
+SHARE_OF_RANGE = 0.42  # where the limit lies between the smallest and the largest measured latency
+JOB_TIMEOUT_S = 1800.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service gave: the pick of a front under ``limit_ms``, and its file."""
+
+    supernet: Supernet
+    target: Target
+    limit_ms: float
+    pick: Point
+    export: Export
+    file: Path
+
+
+def run_demo(supernet: str, out: Path, port: int, console: Console | None = None) -> int:
+    """Run the demo, write what came out into ``out``, and return the exit status."""
+    console = console or Console()
+    out.mkdir(parents=True, exist_ok=True)
+    say = _steps(console, 7)
+    say("start a service and a worker on this machine")
+    with running_server(out / "data", port) as server, Client(server.url) as client:
+        console.print(f"    {server.url}, database and logs in {server.home}", highlight=False)
+        answer = ask(client, supernet, out, say, console)
+    say("check the file that came back: ONNX Runtime, real test images, a fresh measurement")
+    from netwright import server_commands
+
+    checked = server_commands.check_file(answer.file, answer.supernet, answer.target)
+    line, status = final_line(answer.limit_ms, answer.pick, answer.export, checked)
+    _write_report(out, answer, checked, line, status)
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return status
+
+
+def _steps(console: Console, total: int) -> Say:
+    done = iter(range(1, total + 1))
+    return lambda words: console.print(f"[bold]{next(done)}/{total}[/bold] {words}", highlight=False)
+
+
+def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Answer:
+    """Everything that goes through the API."""
+    _cancel_leftovers(client)
+    supernet = client.supernets.add(name)
+    target = client.targets.add("cpu")
+    say(f"measure {MEASURED} of the {supernet['space_size']:.3g} subnets of {name!r} on this CPU")
+    measured = _measure(client, target, supernet)
+    low, high = min(row["value"] for row in measured), max(row["value"] for row in measured)
+    limit = round_to(low + SHARE_OF_RANGE * (high - low), 3)
+    console.print(
+        f"    latency {number(low)} to {number(high)} ms; we will ask for {number(limit)} ms", highlight=False
+    )
+    say(f"evaluate {EVALUATED} subnets on validation images")
+    _wait(supernet.evaluate(count=EVALUATED), "evaluating")
+    say("fit a latency and an accuracy predictor")
+    for metric, of in (("latency_ms", target.id), (supernet["quality"], None)):
+        predictor = client.predictors.fit(supernet.id, metric=metric, target=of)
+        _wait(predictor.job, f"fitting {metric}")
+        predictor.refresh()
+        console.print(f"    {report_card(predictor)}", highlight=False)
+    say(f"search: the most accurate subnets with latency_ms <= {number(limit)}")
+    search = client.searches.create(
+        supernet.id,
+        target=target.id,
+        constraints={"latency_ms": limit},
+        objectives=[supernet["quality"], "latency_ms"],
+        budget=EVALUATIONS,
+        labels={"made-by": "demo"},
+    )
+    _wait(search.job, "searching")
+    search.refresh()
+    front = search.front()
+    print_front(front, console)
+    for warning in search["warnings"]:
+        console.print(f"    warning: {warning}", highlight=False, markup=False)
+    pick = front.pick(max_latency_ms=limit)
+    picture = plot_front(front, out / "front.png", limit_ms=limit, pick=pick, quality=supernet["quality"])
+    say(f"download the most accurate one as ONNX; a picture of the front is in {picture}")
+    export = client.exports.create(pick.id)
+    if not export["sha256"]:
+        _wait(export.job, "exporting")
+        export.refresh()
+    file = export.download(out / "subnet.onnx")
+    console.print(f"    {file}, {export['bytes']:,} bytes, SHA-256 verified", highlight=False)
+    return Answer(supernet, target, limit, pick, export, file)
+
+
+def _cancel_leftovers(client: Client) -> None:
+    """Jobs of a demo that was killed would take this one's time."""
+    for state in ("queued", "running"):
+        for job in list(client.jobs.list(state=state)):
+            with contextlib.suppress(ConflictError):  # it ended meanwhile
+                job.cancel()
+
+
+def _measure(client: Client, target: Target, supernet: Supernet) -> list[Measurement]:
+    job = _wait(target.measure(supernet.id, count=MEASURED), "measuring")
+    rows = client.measurements.list(supernet=supernet.id, target=target.id, metric="latency_ms", job=job.id)
+    return list(rows)
+
+
+def _wait(job: Job, title: str) -> Job:
+    with bar(title) as show:
+        return job.wait(JOB_TIMEOUT_S, lambda now: show(now.data))
+
+
+def report_card(predictor: Predictor) -> str:
+    """A predictor's report card in one line."""
+    card = predictor["report"] or {}
+    parts = [f"{predictor['metric']} ({predictor['kind']}, {predictor['rows']} rows)"]
+    for figure, form in (
+        ("spearman", "{:.3f}"),
+        ("noise_ceiling", "{:.3f}"),
+        ("mape", "{:.1%}"),
+        ("coverage", "{:.0%}"),
+    ):
+        if isinstance(card.get(figure), int | float):
+            parts.append(f"{figure.replace('_', ' ')} {form.format(card[figure])}")
+    return ", ".join(parts)
+
+
+def round_to(value: float, digits: int) -> float:
+    """``value`` with so many significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def _write_report(out: Path, answer: Answer, checked: Checked, line: str, status: int) -> None:
+    record: dict[str, Any] = {
+        "line": line,
+        "status": status,
+        "limit_ms": answer.limit_ms,
+        "checked": checked.as_json(),
+        "pick": answer.pick.data,
+        "export": answer.export.data,
+        "supernet": answer.supernet.id,
+        "target": answer.target.data,
+    }
+    (out / "result.json").write_text(json.dumps(record, indent=1) + "\n")

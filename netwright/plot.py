@@ -1,0 +1,60 @@
+"""A picture of a front; needs matplotlib, which comes with the server's packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netwright.errors import NetwrightError
+from netwright.resources.fronts import Front, Point
+
+
+def plot_front(
+    front: Front,
+    path: Path,
+    *,
+    limit_ms: float | None = None,
+    pick: Point | None = None,
+    quality: str = "accuracy",
+) -> Path:
+    """Save measured latency against quality on test as a PNG; bars are standard errors, a star is the pick."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NetwrightError("a plot needs matplotlib: pip install 'netwright[server]'") from error
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    points = sorted(front, key=lambda point: point.value("latency_ms") or 0.0)
+    x, dx, y, dy = _coordinates(points)
+    axes.errorbar(
+        x, y, xerr=dx, yerr=dy, fmt="o", ms=5, lw=1, capsize=2, color="#1f5fa8", label="front, measured"
+    )
+    axes.plot(x, y, drawstyle="steps-post", lw=1, alpha=0.4, color="#1f5fa8")
+    if limit_ms is not None:
+        axes.axvline(limit_ms, ls="--", lw=1.2, color="#b3261e", label=f"asked: latency <= {limit_ms:g} ms")
+    if pick is not None:
+        star_x, star_y = _coordinates([pick])[0], _coordinates([pick])[2]
+        axes.plot(
+            star_x, star_y, "*", ms=16, mec="black", color="#f2b705", label="downloaded as ONNX", zorder=5
+        )
+    axes.set_xlabel("latency [ms], reference-corrected")
+    axes.set_ylabel(f"{quality} on test images")
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def _coordinates(points: list[Point]) -> tuple[list[float], list[float], list[float], list[float]]:
+    x, dx, y, dy = [], [], [], []
+    for point in points:
+        measured = next((row for row in point["measured"] if row["metric"] == "latency_ms"), None)
+        quality = point["quality"]
+        if measured is None or quality is None:
+            continue
+        x.append(measured["value"])
+        dx.append(measured["spread"] or 0.0)
+        y.append(quality["value"])
+        dy.append(quality["standard_error"])
+    return x, dx, y, dy

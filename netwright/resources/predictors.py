@@ -1,0 +1,61 @@
+"""Predictors and their report cards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.connection import JSON, Connection
+from netwright.resources.jobs import DEFAULT_TIMEOUT_S, Jobs, OnProgress, Pending
+from netwright.resources.supernets import Supernets
+from netwright.resources.targets import Targets
+
+
+class Predictor(Pending):
+    """A predictor of one metric of one supernet (and target); ``report`` says how far to trust it."""
+
+    def __init__(self, data: JSON, predictors: Predictors, jobs: Jobs) -> None:
+        super().__init__(data)
+        self._predictors, self._jobs = predictors, jobs
+
+    def refresh(self) -> None:
+        """Ask the server again."""
+        self.data = self._predictors.get(self.id).data
+
+    def wait(
+        self, timeout: float = DEFAULT_TIMEOUT_S, progress: OnProgress | bool | None = None
+    ) -> Predictor:
+        """Wait until it is fitted."""
+        self.job.wait(timeout, progress)
+        self.refresh()
+        return self
+
+
+class Predictors:
+    """``client.predictors``."""
+
+    def __init__(self, connection: Connection, jobs: Jobs, supernets: Supernets, targets: Targets) -> None:
+        self._connection, self._jobs, self._supernets, self._targets = connection, jobs, supernets, targets
+
+    def fit(
+        self, supernet: str, *, metric: str, target: str | None = None, kind: str | None = None
+    ) -> Predictor:
+        """Fit a predictor to everything measured so far; ``supernet`` and ``target`` by id or name."""
+        body = {
+            "supernet": self._supernets.get(supernet).id,
+            "target": self._targets.get(target).id if target else None,
+            "metric": metric,
+            "kind": kind,
+        }
+        return self.get(self._connection.post("/v1/predictors", body)["id"])
+
+    def get(self, id: str) -> Predictor:
+        """The predictor with this id."""
+        return Predictor(self._connection.get(f"/v1/predictors/{id}"), self, self._jobs)
+
+    def list(
+        self, *, supernet: str | None = None, target: str | None = None, metric: str | None = None
+    ) -> Iterator[Predictor]:
+        """All predictors that fit, newest first; ``supernet`` and ``target`` are ids."""
+        query = {"supernet": supernet, "target": target, "metric": metric}
+        for row in self._connection.pages("/v1/predictors", query):
+            yield Predictor(row, self, self._jobs)

@@ -1,0 +1,78 @@
+"""Trained supernets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from netwright.connection import JSON, Connection
+from netwright.errors import NetwrightError
+from netwright.resources.jobs import Job, Jobs
+from netwright.resources.resource import Resource
+
+
+class Supernet(Resource):
+    """A registered supernet."""
+
+    def __init__(self, data: JSON, supernets: Supernets) -> None:
+        super().__init__(data)
+        self._supernets = supernets
+
+    def space(self) -> JSON:
+        """``{axes, size, smallest, largest}``."""
+        return self._supernets.space(self.id)
+
+    def evaluate(
+        self, *, count: int | None = None, archs: Sequence[Mapping[str, Any]] | None = None, seed: int = 0
+    ) -> Job:
+        """Evaluate the quality of ``count`` subnets spread over the space, or of exactly ``archs``."""
+        return self._supernets.evaluate(self.id, count=count, archs=archs, seed=seed)
+
+
+class Supernets:
+    """``client.supernets``."""
+
+    def __init__(self, connection: Connection, jobs: Jobs) -> None:
+        self._connection, self._jobs = connection, jobs
+
+    def add(self, zoo: str | None = None, *, path: str | None = None, name: str | None = None) -> Supernet:
+        """Register a supernet of the ``zoo``, or a directory ``path`` inside the server's import folder."""
+        body = {"zoo": zoo, "path": path, "name": name}
+        return Supernet(self._connection.post("/v1/supernets", body), self)
+
+    def get(self, id_or_name: str) -> Supernet:
+        """The supernet with this id, or the newest of this name."""
+        if id_or_name.startswith("sup_"):
+            return Supernet(self._connection.get(f"/v1/supernets/{id_or_name}"), self)
+        for supernet in self.list(name=id_or_name):
+            return supernet
+        names = sorted({supernet["name"] for supernet in self.list()})
+        raise NetwrightError(
+            f"no supernet is called {id_or_name!r}; there are: {', '.join(names) or 'none'}; "
+            f"`netwright supernets add NAME` registers one of the zoo"
+        )
+
+    def list(self, *, name: str | None = None) -> Iterator[Supernet]:
+        """All supernets, newest first."""
+        for row in self._connection.pages("/v1/supernets", {"name": name}):
+            yield Supernet(row, self)
+
+    def space(self, id: str) -> JSON:
+        """``{axes, size, smallest, largest}`` of a supernet."""
+        return self._connection.get(f"/v1/supernets/{id}/space")
+
+    def evaluate(
+        self,
+        id: str,
+        *,
+        count: int | None = None,
+        archs: Sequence[Mapping[str, Any]] | None = None,
+        seed: int = 0,
+    ) -> Job:
+        """Start the evaluation of subnets."""
+        body = {"count": count, "archs": _plain(archs), "seed": seed}
+        return self._jobs.started(self._connection.post(f"/v1/supernets/{id}/evaluations", body))
+
+
+def _plain(archs: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
+    return None if archs is None else [dict(arch) for arch in archs]

@@ -1,0 +1,80 @@
+"""Hardware targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from netwright.connection import JSON, Connection
+from netwright.errors import NetwrightError
+from netwright.resources.jobs import Job, Jobs
+from netwright.resources.resource import Resource
+from netwright.resources.supernets import Supernets
+
+
+class Target(Resource):
+    """A device, its runtime, and the settings under which latency is defined."""
+
+    def __init__(self, data: JSON, targets: Targets) -> None:
+        super().__init__(data)
+        self._targets = targets
+
+    def measure(
+        self,
+        supernet: str,
+        *,
+        count: int | None = None,
+        archs: Sequence[Mapping[str, Any]] | None = None,
+        seed: int = 0,
+    ) -> Job:
+        """Measure ``count`` subnets spread over the space of ``supernet``, or exactly ``archs``."""
+        return self._targets.measure(self.id, supernet, count=count, archs=archs, seed=seed)
+
+
+class Targets:
+    """``client.targets``."""
+
+    def __init__(self, connection: Connection, jobs: Jobs, supernets: Supernets) -> None:
+        self._connection, self._jobs, self._supernets = connection, jobs, supernets
+
+    def add(
+        self, kind: str = "cpu", *, name: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Target:
+        """Register a target; ``cpu`` is the machine of the server's worker through ONNX Runtime."""
+        body = {"kind": kind, "name": name, "settings": dict(settings or {})}
+        return Target(self._connection.post("/v1/targets", body), self)
+
+    def get(self, id_or_name: str) -> Target:
+        """The target with this id, or the newest of this name."""
+        if id_or_name.startswith("tgt_"):
+            return Target(self._connection.get(f"/v1/targets/{id_or_name}"), self)
+        for target in self.list(name=id_or_name):
+            return target
+        names = sorted({target["name"] for target in self.list()})
+        raise NetwrightError(
+            f"no target is called {id_or_name!r}; there are: {', '.join(names) or 'none'}; "
+            f"`netwright targets add` registers one"
+        )
+
+    def list(self, *, name: str | None = None, kind: str | None = None) -> Iterator[Target]:
+        """All targets, newest first."""
+        for row in self._connection.pages("/v1/targets", {"name": name, "kind": kind}):
+            yield Target(row, self)
+
+    def measure(
+        self,
+        id: str,
+        supernet: str,
+        *,
+        count: int | None = None,
+        archs: Sequence[Mapping[str, Any]] | None = None,
+        seed: int = 0,
+    ) -> Job:
+        """Start the measurement of subnets of ``supernet`` (id or name)."""
+        body = {
+            "supernet": self._supernets.get(supernet).id,
+            "count": count,
+            "archs": None if archs is None else [dict(arch) for arch in archs],
+            "seed": seed,
+        }
+        return self._jobs.started(self._connection.post(f"/v1/targets/{id}/measurements", body))

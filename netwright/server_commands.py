@@ -1,0 +1,260 @@
+"""What the commands of a server do. The only module here that imports the server's folders, and only when called."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from netwright.errors import NetwrightError
+from netwright.progress import Show, bar, duration
+from netwright.verdict import Checked
+
+if TYPE_CHECKING:
+    from supernets.data import DataSet
+    from supernets.families.family import Family
+    from supernets.recipes.recipe import Recipe
+
+DRY_STEPS = 3
+CHECK_BATCH = 256
+MEASURING_RUNS = 3
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what the server's folders raise on purpose into an error of ours: a message, not a traceback."""
+    from pydantic import ValidationError
+
+    from predictors.errors import PredictorError
+    from service.errors import ServiceError
+    from supernets.errors import SupernetError
+
+    try:
+        yield
+    except (SupernetError, PredictorError, ServiceError) as error:
+        raise NetwrightError(str(error)) from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"NETWRIGHT_{'.'.join(map(str, e['loc'])).upper()}={e['input']}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
+        raise NetwrightError(faults) from error
+
+
+def serve(host: str | None, port: int | None) -> None:
+    """Answer HTTP until a signal ends the process."""
+    with readable():
+        from service import run
+        from service.settings import Settings
+
+        given: dict[str, Any] = {"host": host, "port": port}
+        run.serve(Settings(**{name: value for name, value in given.items() if value is not None}))
+
+
+def worker() -> None:
+    """Do jobs until a signal ends the process."""
+    with readable():
+        from service import run
+        from service.settings import Settings
+
+        run.worker(Settings())
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema, and say which that is."""
+    with readable():
+        from service import run
+        from service.settings import Settings
+
+        typer.echo(f"the database has schema {run.migrate(Settings())}")
+
+
+# --- train -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What ``netwright train`` was asked for; ``family`` and ``recipe`` are files or names."""
+
+    out: Path
+    name: str
+    data: str
+    recipe: str
+    family: Path
+    steps: int | None
+    until_step: int | None
+    seed: int
+    threads: int
+    dry_run: bool
+
+
+def train(plan: TrainingPlan) -> None:
+    """Train, resume, or with ``dry_run`` only say what it would take; a finished training becomes a supernet."""
+    with readable():
+        import torch
+
+        from supernets.data import load_data
+        from supernets.finish import finish
+        from supernets.recipes.recipe import Recipe
+        from supernets.train import train as run
+
+        torch.set_num_threads(plan.threads)
+        data = load_data(plan.data)
+        family = _family(plan.family, data)
+        recipe = Recipe.read(plan.recipe)
+        if plan.steps:
+            recipe = Recipe.parse({**recipe.as_json(), "steps": plan.steps})
+        if plan.dry_run:
+            _foretell(recipe, family, data, plan.seed)
+            return
+        state = plan.out / "training"
+        last = min(plan.until_step or recipe.steps, recipe.steps)
+        with bar(f"training {plan.name}") as show:
+            training = run(
+                recipe,
+                family,
+                data,
+                state,
+                seed=plan.seed,
+                until_step=plan.until_step,
+                progress=_told(show, last),
+            )
+        if not training.finished:
+            typer.echo(
+                f"stopped at step {training.step} of {recipe.steps}; the same command goes on from here"
+            )
+            return
+        with bar("report card") as show:
+            finish(training, plan.name, state, plan.out, _counted(show))
+    typer.echo((plan.out / "report.md").read_text())
+    typer.echo(
+        f"{plan.out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
+    )
+
+
+def _told(show: Show, last: int) -> Callable[[Any], None]:
+    def tell(progress: Any) -> None:
+        words = " ".join(f"{role} {loss:.3f}" for role, loss in progress.losses.items())
+        scores = " ".join(f"{end} {value:.3f}" for end, value in progress.accuracy.items())
+        told = {"done": progress.step, "total": last, "eta_s": progress.eta_s}
+        show({"progress": told, "message": f"loss {words}{f' | accuracy {scores}' if scores else ''}"})
+
+    return tell
+
+
+def _counted(show: Show) -> Callable[[int, int], None]:
+    return lambda done, total: show(
+        {"progress": {"done": done, "total": total}, "message": "evaluating subnets"}
+    )
+
+
+def _family(path: Path, data: DataSet) -> Family:
+    """The family of a TOML file, fitted to the classes and channels of the data."""
+    from supernets import FAMILIES
+
+    try:
+        config = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise NetwrightError(
+            f"--family must be a TOML file such as zoo/digits/family.toml: {error}"
+        ) from error
+    kind = config.pop("family", "mobilenet_v3")
+    fitted = {**config, "num_classes": len(data.classes), "image_channels": data.channels}
+    family: Family = FAMILIES.load(kind).from_config(fitted)
+    return family
+
+
+def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int) -> None:
+    """Say what would be trained, and how long it would take, from a few real steps that leave no trace."""
+    import time
+
+    from supernets.train import start, train_step
+
+    space = family.space()
+    costs = family.costs(space.encode([space.min(), space.max()]))
+    sizes = " / ".join(f"{split.name} {len(split)}" for split in (data.train, data.validation, data.test))
+    typer.echo(f"data      {data.name}: {sizes} images, {len(data.classes)} classes")
+    typer.echo(
+        f"space     {space.size():.3g} subnets, {costs['params'][0]:,.0f} to {costs['params'][1]:,.0f} parameters"
+    )
+    typer.echo(f"          {costs['macs'][0] / 1e6:.3g} to {costs['macs'][1] / 1e6:.3g} million MACs")
+    training = start(recipe, family, data, seed)
+    train_step(training)
+    began = time.monotonic()
+    for _ in range(DRY_STEPS):
+        train_step(training)
+    per_step = (time.monotonic() - began) / DRY_STEPS
+    typer.echo(
+        f"recipe    {recipe.name}: {recipe.steps} steps of {recipe.batch_size} images, {per_step:.2f} s a step now"
+    )
+    typer.echo(f"training  about {duration(per_step * recipe.steps)} on this machine")
+
+
+# --- check a downloaded file -----------------------------------------------------------------------
+
+
+def check_file(path: Path, supernet: Mapping[str, Any], target: Mapping[str, Any]) -> Checked:
+    """Run an ONNX file on the test images of its supernet's data set, and measure it on this machine.
+
+    ``supernet`` and ``target`` are what the API shows of them. A measurement that is not good is repeated, at
+    most ``MEASURING_RUNS`` times in all.
+    """
+    with readable():
+        accuracy, images = _accuracy(path, supernet)
+        timing: dict[str, Any] = {}
+        for _ in range(MEASURING_RUNS):
+            timing = _measure(path, target)
+            if timing["verdict"] in ("good", "unsupported"):
+                break
+    return Checked(
+        accuracy=accuracy,
+        images=images,
+        latency_ms=timing["latency_ms"],
+        raw_p50_ms=timing["raw_ms"].get("p50"),
+        rounds=timing["rounds"],
+        verdict=timing["verdict"],
+        error=timing["error"],
+    )
+
+
+def _accuracy(path: Path, supernet: Mapping[str, Any]) -> tuple[float, int]:
+    """Share of the test images that a file classifies right, and their number."""
+    import onnxruntime
+
+    from supernets.data import load_data, prepare
+
+    data = load_data(supernet["data"]["name"])
+    announced = supernet["data"]["splits"]["test"]["sha256"]
+    if data.test.sha256 != announced:
+        raise NetwrightError(f"the test images must have SHA-256 {announced}, got {data.test.sha256}")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0]
+    right, n = 0, len(data.test.images)
+    for start in range(0, n, CHECK_BATCH):
+        batch = slice(start, start + CHECK_BATCH)
+        ready = prepare(data.test.images[batch], image.shape[2], data.mean, data.std)
+        scores = session.run(None, {image.name: ready.numpy()})[0]
+        right += int((scores.argmax(axis=1) == data.test.labels[batch].numpy()).sum())
+    return right / n, n
+
+
+def _measure(path: Path, target: Mapping[str, Any]) -> dict[str, Any]:
+    """A fresh measurement of the file, on the scale of the target's own calibration."""
+    from predictors.protocol import Calibration
+    from predictors.runtime import Settings
+    from predictors.targets.cpu import CpuTarget
+
+    stored = target["description"].get("calibrations") or {}
+    calibrations = {name: Calibration(**entry) for name, entry in stored.items()}
+    cpu = CpuTarget(Settings(**target["settings"]), calibrations)
+    with bar("measuring") as show:
+
+        def tell(step: str, done: int, total: int) -> None:
+            show({"progress": {"done": done, "total": total}, "message": step})
+
+        return cpu.measure({"subnet": path}, progress=tell)[0].as_json()

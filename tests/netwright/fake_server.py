@@ -1,0 +1,228 @@
+"""A server of a few dozen lines at the edge: it answers as ``service`` does, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+ONNX = b"an onnx file" * 1000
+SHA256 = hashlib.sha256(ONNX).hexdigest()
+ARCH = {"resolution": 24, "stage1.depth": 1, "stage1.block1.kernel": 3}
+
+
+def point(subnet: str, latency: float, accuracy: float, feasible: bool = True) -> dict[str, Any]:
+    measured = {"metric": "latency_ms", "target": "tgt_1", "value": latency, "spread": 0.001, "n": 25}
+    predicted = {"metric": "latency_ms", "target": "tgt_1", "mean": latency, "low": latency, "high": latency}
+    quality = {"metric": "accuracy", "value": accuracy, "standard_error": 0.009, "n": 360, "split": "test"}
+    return {
+        "subnet": subnet,
+        "search": "sea_1",
+        "target": None,
+        "arch": ARCH,
+        "feasible": feasible,
+        "violations": [],
+        "predicted": [predicted],
+        "measured": [{**measured, "verdict": "good", "raw": {"p50": latency * 1.5, "p90": latency * 2}}],
+        "quality": quality,
+        "validation": {**quality, "split": "validation"},
+        "costs": {"params": 5000.0, "macs": 1e5, "activation_mb": 0.1, "size_mb": 0.02},
+    }
+
+
+POINTS = [point("sub_small", 0.04, 0.93), point("sub_middle", 0.06, 0.96), point("sub_large", 0.09, 0.98)]
+
+
+def job(state: str = "succeeded", done: int = 3, **more: Any) -> dict[str, Any]:
+    values = {
+        "id": "job_1",
+        "created_at": "2026-11-23T20:00:00Z",
+        "kind": "search",
+        "state": state,
+        "progress": {"done": done, "total": 3, "eta_s": 3.0 - done},
+        "message": "measuring",
+        "error": None,
+        "resource": None,
+        "attempts": 1,
+        "started_at": None,
+        "finished_at": None,
+        "log": [],
+    }
+    return {**values, **more}
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> httpx.Response:
+    body = {
+        "type": f"urn:{code}",
+        "title": "Bad",
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "errors": [],
+        "actions": [],
+    }
+    return httpx.Response(status, json={**body, **more}, headers={"content-type": "application/problem+json"})
+
+
+class FakeServer:
+    """Answers from ``routes`` (method and path to a body, a response, or a function of the request)."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        supernet = {
+            "id": "sup_1",
+            "name": "digits",
+            "family": "mobilenet_v3",
+            "quality": "accuracy",
+            "source": "zoo",
+            "space_size": 799_000.0,
+            "data": {"name": "digits"},
+        }
+        target = {
+            "id": "tgt_1",
+            "name": "cpu",
+            "kind": "cpu",
+            "settings": {"threads": 1},
+            "metrics": ["latency_ms"],
+        }
+        search = {
+            "id": "sea_1",
+            "state": "succeeded",
+            "feasible": True,
+            "nearest": None,
+            "warnings": [],
+            "points": 3,
+            "evaluations": {"done": 24, "budget": 24},
+            "constraints": [],
+            "created_at": "2026-11-23T20:00:00Z",
+            "job": "job_1",
+        }
+        predictor = {
+            "id": "prd_1",
+            "metric": "latency_ms",
+            "kind": "bayesian_linear",
+            "state": "succeeded",
+            "rows": 30,
+            "report": {"spearman": 0.99, "mape": 0.02, "bias": 0.001, "coverage": 0.9},
+            "job": "job_1",
+        }
+        export = {
+            "id": "exp_1",
+            "subnet": "sub_middle",
+            "state": "succeeded",
+            "sha256": SHA256,
+            "bytes": len(ONNX),
+            "parity": {"max_error": 3e-7, "n": 64, "tolerance": 1e-4},
+            "job": "job_1",
+        }
+        measurement = {
+            "id": "mea_1",
+            "subnet": "sub_small",
+            "arch": ARCH,
+            "metric": "latency_ms",
+            "unit": "ms",
+            "value": 0.064,
+            "spread": 0.001,
+            "n": 22,
+            "verdict": "good",
+            "details": {"raw": {"p50": 0.1, "p90": 0.2}},
+        }
+        accepted = {"job": {"id": "job_1", "kind": "any", "state": "queued"}}
+        self.routes: dict[tuple[str, str], Any] = {
+            ("GET", "/readyz"): {
+                "status": "ok",
+                "database": "sqlite",
+                "schema_version": "0001",
+                "workers": 1,
+            },
+            ("GET", "/v1/supernets"): self.named([supernet]),
+            ("POST", "/v1/supernets"): supernet,
+            ("GET", "/v1/supernets/sup_1"): supernet,
+            ("GET", "/v1/supernets/sup_1/space"): {
+                "axes": [{"name": "resolution", "kind": "resolution", "choices": [24, 32], "parent": None}],
+                "size": 799_000.0,
+            },
+            ("POST", "/v1/supernets/sup_1/evaluations"): {"id": "job_1", **accepted},
+            ("GET", "/v1/targets"): self.named([target]),
+            ("POST", "/v1/targets"): target,
+            ("GET", "/v1/targets/tgt_1"): target,
+            ("POST", "/v1/targets/tgt_1/measurements"): {"id": "job_1", **accepted},
+            ("GET", "/v1/measurements"): {"items": [measurement], "next_page_token": None},
+            ("GET", "/v1/predictors"): {"items": [predictor], "next_page_token": None},
+            ("POST", "/v1/predictors"): {"id": "prd_1", **accepted},
+            ("GET", "/v1/predictors/prd_1"): predictor,
+            ("POST", "/v1/searches"): {"id": "sea_1", **accepted},
+            ("POST", "/v1/searches:profile"): {
+                "metrics": [
+                    {
+                        "metric": "macs",
+                        "unit": "count",
+                        "smallest": 1e3,
+                        "centroid": 1e4,
+                        "largest": 1e5,
+                        "best": 1e3,
+                        "worst": 1e5,
+                        "source": "closed_form",
+                    }
+                ],
+                "satisfiable": True,
+                "share": 0.31,
+                "unmet": [],
+                "missing": [],
+                "sampled": 5000,
+            },
+            ("GET", "/v1/searches"): {"items": [search], "next_page_token": None},
+            ("GET", "/v1/searches/sea_1"): search,
+            ("GET", "/v1/searches/sea_1/front"): self.front,
+            ("GET", "/v1/fronts"): {
+                "search": None,
+                "objectives": [],
+                "pick": None,
+                "total": 3,
+                "points": POINTS,
+            },
+            ("GET", "/v1/subnets/sub_middle"): {"id": "sub_middle", "arch": ARCH},
+            ("POST", "/v1/subnets/sub_middle/exports"): {"id": "exp_1", **accepted},
+            ("GET", "/v1/exports/exp_1"): export,
+            ("GET", f"/v1/artifacts/{SHA256}"): lambda _: httpx.Response(200, content=ONNX),
+            ("GET", "/v1/jobs"): {"items": [job()], "next_page_token": None},
+            ("GET", "/v1/jobs/job_1"): job(),
+            ("POST", "/v1/jobs/job_1:cancel"): job("cancelled"),
+            ("POST", "/v1/jobs/job_1:resume"): job("queued"),
+            ("POST", "/v1/trainings"): {"id": "job_1", **accepted},
+        }
+
+    @staticmethod
+    def named(rows: list[dict[str, Any]]) -> Callable[[httpx.Request], httpx.Response]:
+        def answer(request: httpx.Request) -> httpx.Response:
+            name = request.url.params.get("name")
+            items = [row for row in rows if name in (None, row["name"])]
+            return httpx.Response(200, json={"items": items, "next_page_token": None})
+
+        return answer
+
+    @staticmethod
+    def front(request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("format") == "csv":
+            return httpx.Response(200, text="subnet,latency_ms\nsub_small,0.04\n")
+        return httpx.Response(
+            200, json={"search": "sea_1", "objectives": [], "pick": None, "total": 3, "points": POINTS}
+        )
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content) if request.content else None
+        self.asked.append((request.method, request.url.path, body))
+        answer = self.routes.get((request.method, request.url.path))
+        if answer is None:
+            return problem(404, "not_found", f"there is no {request.url.path}")
+        if callable(answer):
+            result: httpx.Response = answer(request)
+            return result
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
+
+    def sent(self, path: str) -> Any:
+        """Body of the last POST to ``path``."""
+        return [body for method, at, body in self.asked if (method, at) == ("POST", path)][-1]

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from netwright import Client
+from netwright.cli import app
+from tests.netwright.fake_server import ONNX, FakeServer, job, problem
+
+READING = [
+    "supernets list",
+    "supernets show digits",
+    "supernets space digits",
+    "supernets add digits",
+    "supernets evaluate digits --count 5",
+    "targets list",
+    "targets show cpu",
+    "targets add cpu --set threads=2 --name mine",
+    "targets measure cpu --supernet digits --count 5",
+    "targets measurements cpu",
+    "targets predictors cpu",
+    "predictors list --supernet digits --target cpu --metric latency_ms",
+    "predictors show prd_1",
+    "predictors fit --supernet digits --metric latency_ms --target cpu",
+    "search list",
+    "search show sea_1",
+    "search profile --supernet digits --target cpu -l latency_ms=20",
+    "search run --supernet digits --target cpu -l latency_ms=20 -l accuracy>=0.9 --restrict resolution=24,32",
+    "search run --supernet digits --target cpu --no-wait",
+    "front show sea_1",
+    "front best --supernet digits --target cpu --max-latency-ms 3",
+    "jobs list",
+    "jobs show job_1",
+    "jobs watch job_1",
+    "jobs cancel job_1",
+    "jobs resume job_1",
+]
+
+
+def run(line: str) -> Result:
+    return CliRunner().invoke(app, line.split(), env={"COLUMNS": "200"})
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("line", READING)
+def test_json_output_is_one_json_document(line: str) -> None:
+    result = run(f"{line} --json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("line", READING)
+def test_output_for_people_is_no_json(line: str) -> None:
+    result = run(line)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip()
+    with pytest.raises(ValueError, match=r".*"):
+        json.loads(result.stdout)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_front_as_a_table_has_a_line_a_point_fastest_first() -> None:
+    lines = run("front show sea_1").stdout.splitlines()
+    rows = [line for line in lines if "sub_" in line]
+    assert [next(word for word in row.split() if word.startswith("sub_")) for row in rows] == [
+        "sub_small",
+        "sub_middle",
+        "sub_large",
+    ]
+    assert "0.06 ± 0.001" in rows[1]
+    assert "0.9600 ± 0.0090" in rows[1]
+    assert "good" in rows[1]
+
+
+def test_what_a_search_was_asked(client: Client, server: FakeServer) -> None:
+    line = "search run --supernet digits --target cpu -l latency_ms=20 --evaluations 9 --seconds 5"
+    run(f"{line} --restrict resolution=24,32 --restrict kind=a")
+    sent = server.sent("/v1/searches")
+    assert sent["constraints"] == [{"metric": "latency_ms", "max": 20.0}]
+    assert sent["restrict"] == {"resolution": [24, 32], "kind": ["a"]}
+    assert sent["budget"] == {"evaluations": 9, "seconds": 5.0}
+
+
+def test_settings_of_a_target_are_typed(client: Client, server: FakeServer) -> None:
+    run("targets add cpu --set threads=2 --set precision=fp32")
+    assert server.sent("/v1/targets")["settings"] == {"threads": 2, "precision": "fp32"}
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("what", ["sub_middle", "sea_1 --max-latency-ms 0.07"])
+def test_export_saves_the_file(what: str, tmp_path: Path) -> None:
+    result = run(f"export {what} -o {tmp_path / 'm.onnx'}")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "m.onnx").read_bytes() == ONNX
+    assert "64 real images" in result.stdout
+
+
+@pytest.mark.usefixtures("client")
+def test_front_saves_a_csv(tmp_path: Path) -> None:
+    assert run(f"front show sea_1 --csv {tmp_path / 'front.csv'}").exit_code == 0
+    assert (tmp_path / "front.csv").read_text().startswith("subnet,")
+
+
+# --- what goes wrong -------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_readable_and_has_status_1(client: Client, server: FakeServer) -> None:
+    errors = [{"field": "budget.evaluations", "got": 0, "allowed": ">= 1"}]
+    actions = [{"method": "POST", "path": "/v1/predictors", "body": {"metric": "accuracy"}}]
+    server.routes["POST", "/v1/searches"] = problem(
+        422, "invalid_request", "not so", errors=errors, actions=actions
+    )
+    result = run("search run --supernet digits --target cpu --evaluations 0")
+    assert result.exit_code == 1
+    assert "error: not so [422 invalid_request]" in result.stderr
+    assert "budget.evaluations; got 0; allowed: >= 1" in result.stderr
+    assert 'POST /v1/predictors {"metric": "accuracy"}' in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_search_without_an_answer_has_status_3(client: Client, server: FakeServer) -> None:
+    found = {
+        **server.routes["GET", "/v1/searches/sea_1"],
+        "feasible": False,
+        "nearest": {"subnet": "sub_small", "violations": [{"excess": 0.5}]},
+    }
+    server.routes["GET", "/v1/searches/sea_1"] = found
+    empty = {"search": "sea_1", "objectives": [], "pick": None, "total": 0, "points": []}
+    server.routes["GET", "/v1/searches/sea_1/front"] = empty
+    result = run("search run --supernet digits --target cpu -l latency_ms=1e-9")
+    assert result.exit_code == 3
+    assert "cannot be met" in result.stdout
+    assert "sub_small" in result.stdout
+    assert run("search run --supernet digits --target cpu -l latency_ms=1e-9 --json").exit_code == 3
+    assert run("export sea_1").exit_code == 3
+
+
+def test_a_failed_job_has_status_4_and_shows_its_log(client: Client, server: FakeServer) -> None:
+    server.routes["GET", "/v1/jobs/job_1"] = job(
+        "failed", error={"code": "x", "message": "it broke"}, log=["the last line"]
+    )
+    result = run("jobs watch job_1")
+    assert result.exit_code == 4
+    assert "it broke" in result.stderr
+    assert "the last line" in result.stderr
+
+
+def test_a_wait_that_is_too_short_has_status_5(client: Client, server: FakeServer) -> None:
+    server.routes["GET", "/v1/jobs/job_1"] = job("running", 1)
+    result = run("jobs watch job_1 --timeout 1")
+    assert result.exit_code == 5
+    assert "is running after 1 s" in result.stderr
+
+
+def test_no_server_has_status_5() -> None:
+    result = run("--url http://127.0.0.1:9 targets list")
+    assert result.exit_code == 5
+    assert "netwright serve" in result.stderr
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "targets add --set threads",
+        "search run --supernet digits --restrict resolution",
+        "search run",
+        "supernets evaluate digits --count 0",
+        "no-such-command",
+    ],
+)
+def test_wrong_usage_has_status_2(line: str) -> None:
+    assert run(line).exit_code == 2
+
+
+@pytest.mark.usefixtures("client")
+def test_a_limit_that_cannot_be_read_is_explained() -> None:
+    result = run("search run --supernet digits -l fast")
+    assert result.exit_code == 1
+    assert "must look like latency_ms=20" in result.stderr
+
+
+def test_server_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    for line in ("serve", "worker", "migrate", "demo", "train out --family f.toml --data digits"):
+        result = run(line)
+        assert result.exit_code == 1
+        assert "pip install 'netwright[server]'" in result.stderr
+
+
+def test_the_server_comes_from_options_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    class Recorded(Client):
+        def __init__(self, url: str, key: str | None) -> None:
+            seen.append((url, key))
+            super().__init__(url, key, transport=httpx.MockTransport(FakeServer()))
+
+    monkeypatch.setattr("netwright.commands.output.Client", Recorded)
+    run("--url http://one --key k jobs list")
+    CliRunner().invoke(app, ["jobs", "list"], env={"NETWRIGHT_URL": "http://two", "NETWRIGHT_KEY": "k2"})
+    assert seen == [("http://one", "k"), ("http://two", "k2")]
