@@ -23,6 +23,16 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from predictors.errors import (
+    FitError,
+    MeasureError,
+    PredictorError,
+    PredictorFileError,
+    ProtocolError,
+    RowError,
+    ScopeError,
+)
+from search.errors import AlgorithmError, MissingPredictorError, SearchError, SurrogateError
 from service.schemas.common import Action, FieldProblem, Problem
 from supernets.errors import (
     ArchError,
@@ -151,7 +161,21 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (TrainingError, 500, "training_failed"),
     (ExportError, 500, "export_failed"),
     (SupernetError, 422, "invalid_request"),
+    (ScopeError, 422, "foreign_predictor"),
+    (ProtocolError, 422, "bad_protocol"),
+    (MeasureError, 500, "measuring_failed"),
+    (RowError, 422, "bad_rows"),
+    (FitError, 422, "too_few_rows"),
+    (PredictorFileError, 500, "artifact_damaged"),
+    (PredictorError, 422, "invalid_request"),
+    (MissingPredictorError, 422, "predictors_missing"),
+    (AlgorithmError, 422, "bad_algorithm"),
+    (SurrogateError, 500, "bad_surrogate"),
+    (SearchError, 422, "invalid_request"),
 )
+
+
+HANDLED: tuple[type[Exception], ...] = (ServiceError, SupernetError, PredictorError, SearchError)
 
 
 def classify(error: BaseException) -> tuple[int, str]:

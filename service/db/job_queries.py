@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -98,6 +98,11 @@ def events_after(session: Session, cursors: Mapping[str, int], limit: int = 1000
     return list(
         session.scalars(sa.select(JobEvent).where(sa.or_(*wanted)).order_by(JobEvent.id).limit(limit))
     )
+
+
+def finished_among(session: Session, jobs: Iterable[str]) -> set[str]:
+    """Those of these jobs that have ended."""
+    return set(session.scalars(sa.select(Job.id).where(Job.id.in_(list(jobs)), Job.state.in_(FINAL))))
 
 
 def log_of(session: Session, job: str, limit: int = MAX_LOG_LINES) -> list[str]:

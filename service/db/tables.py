@@ -87,7 +87,7 @@ class Supernet(Owned):
 
 
 class Target(Owned):
-    """A hardware target: its kind, the settings it was asked for and what was found."""
+    """A hardware target; ``calibrations`` put all its measurements on one scale, made by the first."""
 
     __tablename__ = "targets"
     __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
@@ -95,7 +95,9 @@ class Target(Owned):
     kind: Mapped[str] = mapped_column(sa.String(40))
     settings: Mapped[Json]
     description: Mapped[Json]
+    fingerprint: Mapped[str] = mapped_column(sa.String(16))
     metrics: Mapped[list[Any]]
+    calibrations: Mapped[Json | None]
 
 
 class Subnet(Owned):

@@ -1,0 +1,126 @@
+"""Predictors and their report cards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from predictors import PREDICTORS
+from service.db import job_queries, queries
+from service.db.tables import Predictor, Supernet, Target
+from service.deps import App, Page, Project
+from service.errors import InvalidError
+from service.ids import new_id
+from service.problems import scope_of
+from service.schemas import common
+from service.schemas.common import Action
+from service.schemas.predictors import PredictorCreate, PredictorView
+from service.views import accepted, predictor_view
+from supernets.spaces.metric import METRICS
+
+router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
+DEFAULT_KIND = {"measured": "bayesian_linear", "evaluated": "gaussian_process"}
+
+
+@router.get("")
+def list_predictors(
+    app: App,
+    project: Project,
+    page: Page,
+    supernet: Annotated[str | None, Query()] = None,
+    target: Annotated[str | None, Query()] = None,
+    metric: Annotated[str | None, Query()] = None,
+) -> common.Page[PredictorView]:
+    """Predictors, newest first."""
+    with app.database.read() as session:
+        rows, token = queries.page(
+            session,
+            project,
+            Predictor,
+            size=page.size,
+            token=page.token,
+            supernet_id=supernet,
+            target_id=target,
+            metric=metric,
+        )
+        return common.Page(items=[predictor_view(session, row) for row in rows], next_page_token=token)
+
+
+@router.post("", status_code=202)
+def create_predictor(
+    app: App, project: Project, body: PredictorCreate, response: Response
+) -> common.Accepted:
+    """Job: fit a predictor to everything measured so far, and write its report card."""
+    kind = _kind(body)
+    with app.database.write() as session:
+        supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
+        _check_target(session, project, body, supernet)
+        _check_rows(session, project, body, kind)
+        row = Predictor(
+            id=new_id("prd"),
+            project_id=project,
+            supernet_id=body.supernet,
+            target_id=body.target,
+            metric=body.metric,
+            kind=kind,
+        )
+        job = job_queries.create_job(session, project, "fit", {"predictor": row.id}, ("predictor", row.id))
+        row.job_id = job.id
+        session.add(row)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job, row.id)
+
+
+def _kind(body: PredictorCreate) -> str:
+    learnable = [name for name, metric in METRICS.items() if metric.source in DEFAULT_KIND]
+    if body.metric not in learnable:
+        raise InvalidError("metric", body.metric, learnable)
+    kind = body.kind or DEFAULT_KIND[METRICS[body.metric].source]
+    if kind not in PREDICTORS:
+        raise InvalidError("kind", kind, list(PREDICTORS))
+    return kind
+
+
+def _check_target(session: Session, project: str, body: PredictorCreate, supernet: Supernet) -> None:
+    if METRICS[body.metric].source == "evaluated":
+        if body.target is not None:
+            raise InvalidError("target", body.target, f"null: {body.metric} does not depend on a target")
+        if body.metric != supernet.manifest["quality"]:
+            raise InvalidError("metric", body.metric, supernet.manifest["quality"])
+    elif body.target is None:
+        raise InvalidError("target", None, f"the id of a target: {body.metric} depends on one")
+    else:
+        queries.given(session, project, Target, body.target, "target")
+
+
+def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:
+    have = queries.count_measured(session, project, body.supernet, body.metric, scope_of(body.target))
+    need: int = PREDICTORS.load(kind).fewest_rows
+    if have < need:
+        action = (
+            Action(method="POST", path=f"/v1/supernets/{body.supernet}/evaluations", body={"count": 100})
+            if body.target is None
+            else Action(
+                method="POST",
+                path=f"/v1/targets/{body.target}/measurements",
+                body={"supernet": body.supernet, "count": 30},
+            )
+        )
+        raise InvalidError(
+            "metric",
+            body.metric,
+            f"measured on at least {need} subnets first",
+            f"{kind} needs {need} subnets with a measured {body.metric}, there are {have}: "
+            f"{action.method} {action.path} first",
+            actions=[action],
+        )
+
+
+@router.get("/{id}")
+def get_predictor(app: App, project: Project, id: str) -> PredictorView:
+    """One predictor with its report card."""
+    with app.database.read() as session:
+        return predictor_view(session, queries.get(session, project, Predictor, id))

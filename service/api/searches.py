@@ -1,0 +1,135 @@
+"""Searches, their fronts, and the quick look before one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+
+from search import ALGORITHMS
+from service.checkpoints import family_of
+from service.db import job_queries, queries
+from service.db.tables import Search
+from service.deps import App, Page, Project
+from service.errors import InvalidError
+from service.fronts import as_csv, as_parquet, pick, thin
+from service.ids import new_id
+from service.problems import limited_space, load_models, make_plans, profile_parts
+from service.profiling import look
+from service.schemas import common
+from service.schemas.searches import (
+    FrontPoint,
+    FrontView,
+    ProfileCreate,
+    ProfileView,
+    SearchCreate,
+    SearchView,
+)
+from service.views import accepted, search_view
+
+router = APIRouter(prefix="/v1", tags=["searches"])
+MEDIA: dict[Literal["csv", "parquet"], str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+Format = Literal["json", "csv", "parquet"]
+MAX_POINTS = 2000
+
+
+@router.post("/searches:profile")
+def profile_search(app: App, project: Project, body: ProfileCreate) -> ProfileView:
+    """Smallest, centroid and largest of every metric, and whether the constraints can be met; answers at once."""
+    with app.database.read() as session:
+        supernet, limits, found, missing = profile_parts(session, project, body)
+        family = family_of(supernet)
+        space = limited_space(family, body.restrict)
+        versions = {key: row.version or "" for key, row in found.items()}
+        models = load_models(versions, app.store.read, family, supernet.manifest)
+    return look(family, space, models, limits, body.confidence, missing, body.seed)
+
+
+@router.get("/searches")
+def list_searches(
+    app: App, project: Project, page: Page, supernet: Annotated[str | None, Query()] = None
+) -> common.Page[SearchView]:
+    """Searches, newest first."""
+    with app.database.read() as session:
+        rows, token = queries.page(
+            session, project, Search, size=page.size, token=page.token, supernet_id=supernet
+        )
+        return common.Page(items=[search_view(session, row) for row in rows], next_page_token=token)
+
+
+@router.post("/searches", status_code=202)
+def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
+    """Job: search for the best subnets under hard limits, measure them, and store the front."""
+    if body.algorithm not in ALGORITHMS:
+        raise InvalidError("algorithm", body.algorithm, list(ALGORITHMS))
+    with app.database.write() as session:
+        plans, found = make_plans(session, project, body)
+        row = Search(
+            id=new_id("sea"), project_id=project, supernet_id=body.supernet, spec=body.model_dump(mode="json")
+        )
+        params = {
+            "search": row.id,
+            "plans": plans,
+            "predictors": [
+                {
+                    "metric": metric,
+                    "target": target,
+                    "id": model.id,
+                    "kind": model.kind,
+                    "version": model.version,
+                }
+                for (metric, target), model in found.items()
+            ],
+        }
+        job = job_queries.create_job(session, project, "search", params, ("search", row.id))
+        row.job_id = job.id
+        session.add(row)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job, row.id)
+
+
+@router.get("/searches/{id}")
+def get_search(app: App, project: Project, id: str) -> SearchView:
+    """One search: its state and, apart from that, whether anything met the limits."""
+    with app.database.read() as session:
+        return search_view(session, queries.get(session, project, Search, id))
+
+
+@router.get(
+    "/searches/{id}/front",
+    response_model=FrontView,
+    responses={200: {"content": {media: {"schema": {"type": "string"}} for media in MEDIA.values()}}},
+)
+def get_front(
+    app: App,
+    project: Project,
+    id: str,
+    how: Annotated[Literal["knee", "best"] | None, Query(alias="pick")] = None,
+    k: Annotated[int, Query(ge=1, le=MAX_POINTS)] = 1,
+    max_points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
+    format: Annotated[Format | None, Query()] = None,
+    accept: Annotated[str, Header()] = "application/json",
+) -> Response | FrontView:
+    """The front of a search, best first objective first; all of it, thinned, or picked from."""
+    with app.database.read() as session:
+        row = queries.get(session, project, Search, id)
+        objectives: list[str] = row.spec["objectives"]
+        bodies = queries.points_of_search(session, project, id)
+    points = [FrontPoint.model_validate(body) for body in bodies]
+    view = FrontView(search=id, objectives=objectives, pick=how, total=len(points), points=points)
+    view.points = (
+        pick(points, objectives, how, k) if how is not None else thin(points, objectives, max_points)
+    )
+    return negotiated(view, format, accept, f"front-{id}")
+
+
+def negotiated(view: FrontView, format: Format | None, accept: str, name: str) -> Response | FrontView:
+    """The front in the format asked for, by parameter or by the Accept header."""
+    asked = next((key for key, media in MEDIA.items() if media in accept), None)
+    wanted = format or asked
+    if wanted is None or wanted == "json":
+        return view
+    content = as_csv(view.points) if wanted == "csv" else as_parquet(view.points)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{wanted}"'}
+    return Response(content, media_type=MEDIA[wanted], headers=headers)

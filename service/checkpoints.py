@@ -1,0 +1,121 @@
+"""Supernet directories in and out of the artifact store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.artifacts import ArtifactStore, hash_file
+from service.db.queries import own_artifact
+from service.db.tables import Supernet
+from service.errors import InvalidError
+from service.ids import new_id
+from supernets.errors import CheckpointError
+from supernets.families.family import Family
+from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+
+EXTRA_FILES = ("curve.png", "metrics.jsonl", "report.md")
+MEDIA_TYPES = {".json": "application/json", ".png": "image/png", ".md": "text/markdown"}
+MAX_BYTES = 4 << 30
+CHECK_TIMEOUT_S = 300
+
+
+def check(directory: Path) -> Manifest:
+    """The manifest of a supernet directory whose weights have the hash it names; raises ``CheckpointError``."""
+    manifest = Manifest.read(directory)
+    weights = directory / WEIGHTS_FILE
+    if not weights.is_file():
+        raise CheckpointError(f"a supernet directory must hold {WEIGHTS_FILE}, {directory.name!r} does not")
+    if weights.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"weights may take at most {MAX_BYTES} bytes, got {weights.stat().st_size}")
+    got = hash_file(weights)
+    if got != manifest.weights_sha256:
+        raise CheckpointError(f"{WEIGHTS_FILE} must have SHA-256 {manifest.weights_sha256}, got {got}")
+    return manifest
+
+
+def check_fully(directory: Path) -> Manifest:
+    """Like :func:`check`, and every tensor fits its network; in a process of its own, which needs torch."""
+    manifest = check(directory)
+    code = "import sys; from pathlib import Path; from supernets.checkpoints import load_supernet; "
+    code += "load_supernet(Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(directory)], capture_output=True, text=True, timeout=CHECK_TIMEOUT_S
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise CheckpointError(f"{directory.name!r} does not hold a supernet: {last}")
+    return manifest
+
+
+def inside(folder: Path | None, path: str, field: str) -> Path:
+    """``path`` below ``folder``, resolved; anything that leads out of it is refused."""
+    if folder is None:
+        raise InvalidError(field, path, "used only where NETWRIGHT_IMPORT_DIR is set")
+    root = folder.resolve()
+    found = (root / path).resolve()
+    if Path(path).is_absolute() or not found.is_relative_to(root):
+        raise InvalidError(field, path, "relative to NETWRIGHT_IMPORT_DIR and inside it")
+    if not found.exists():
+        raise InvalidError(field, path, "a path that exists in NETWRIGHT_IMPORT_DIR")
+    return found
+
+
+def put_directory(store: ArtifactStore, directory: Path) -> dict[str, Any]:
+    """Store the files of a supernet directory; returns name to ``{"sha256", "bytes"}``."""
+    names = [MANIFEST_FILE, WEIGHTS_FILE, *(name for name in EXTRA_FILES if (directory / name).is_file())]
+    files = {}
+    for name in names:
+        sha256, size = store.put_file(directory / name)
+        files[name] = {"sha256": sha256, "bytes": size}
+    return files
+
+
+def add_supernet(
+    session: Session, project: str, name: str, source: str, manifest: Manifest, files: dict[str, Any]
+) -> Supernet:
+    """The row of a supernet whose files are stored."""
+    for file, entry in files.items():
+        media_type = MEDIA_TYPES.get(Path(file).suffix, "application/octet-stream")
+        own_artifact(session, project, entry["sha256"], entry["bytes"], media_type, f"{name}-{file}")
+    row = Supernet(
+        id=new_id("sup"),
+        project_id=project,
+        name=name,
+        source=source,
+        weights_sha256=manifest.weights_sha256,
+        manifest=manifest.as_json(),
+        files=files,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def materialise(store: ArtifactStore, files: Mapping[str, Mapping[str, Any]], cache: Path) -> Path:
+    """A directory with these files, each checked by its hash; made once a machine."""
+    directory: Path = cache / files[WEIGHTS_FILE]["sha256"][:16] / files[MANIFEST_FILE]["sha256"][:16]
+    for name in (WEIGHTS_FILE, MANIFEST_FILE):
+        store.fetch(files[name]["sha256"], directory / name)
+    return directory
+
+
+def family_of(row: Supernet) -> Family:
+    """The family of a registered supernet."""
+    return _family(json.dumps([row.manifest["family"], row.manifest["config"]], sort_keys=True))
+
+
+@lru_cache(maxsize=32)
+def _family(text: str) -> Family:
+    from supernets import FAMILIES
+
+    name, config = json.loads(text)
+    family: Family = FAMILIES.load(name).from_config(config)
+    return family

@@ -1,0 +1,125 @@
+"""Fronts as the API hands them out: thinned, picked from, as JSON, CSV or parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.front import knee, non_dominated
+from search.pick import spread
+from service.schemas.searches import FrontPoint
+from supernets.spaces.metric import METRICS
+
+
+def true_value(point: FrontPoint, metric: str, target: str | None = None) -> float:
+    """A point's real value of a metric: on validation, measured (worst target), or closed form."""
+    source = METRICS[metric].source
+    if source == "closed_form":
+        return point.costs[metric]
+    if source == "evaluated":
+        # Validation chose the front; the test value is for reporting and would choose the lucky ones.
+        return point.validation.value if point.validation is not None else float("nan")
+    values = [m.value for m in point.measured if m.metric == metric and target in (None, m.target)]
+    return max(values) if values else float("nan")
+
+
+def scores(points: Sequence[FrontPoint], objectives: Sequence[str]) -> NDArray[np.float64]:
+    """Minimised true scores ``(n, m)``."""
+    rows = [
+        [METRICS[name].sign * true_value(point, name, point.target) for name in objectives]
+        for point in points
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(points), len(objectives))
+
+
+def best_of(points: Sequence[FrontPoint], objectives: Sequence[str]) -> list[FrontPoint]:
+    """The non-dominated points among these, each subnet once (its newest measurement, which comes first)."""
+    seen: set[str] = set()
+    newest = [point for point in points if not (point.subnet in seen or seen.add(point.subnet))]  # type: ignore[func-returns-value]
+    values = scores(newest, objectives)
+    usable = np.flatnonzero(np.isfinite(values).all(axis=1))
+    kept = usable[non_dominated(values[usable])] if len(usable) else usable
+    order = kept[np.lexsort(values[kept].T[::-1])] if len(kept) else kept
+    return [newest[index] for index in order]
+
+
+def thin(points: list[FrontPoint], objectives: Sequence[str], limit: int) -> list[FrontPoint]:
+    """At most ``limit`` points, well spread, in the same order."""
+    if len(points) <= limit:
+        return points
+    return [points[index] for index in sorted(spread(scores(points, objectives), limit))]
+
+
+def pick(points: list[FrontPoint], objectives: Sequence[str], how: str, k: int) -> list[FrontPoint]:
+    """``best``: the k best of the first objective; ``knee``: the bend of the front, and k - 1 spread around it."""
+    if not points:
+        return []
+    values = scores(points, objectives)
+    if how == "best":
+        return [points[index] for index in np.argsort(values[:, 0], kind="stable")[:k]]
+    return (
+        [points[index] for index in spread(values, k, first=[knee(values)])]
+        if k > 1
+        else [points[knee(values)]]
+    )
+
+
+def flat(point: FrontPoint) -> dict[str, Any]:
+    """A point as one row of a table."""
+    row: dict[str, Any] = {"subnet": point.subnet, "search": point.search, "feasible": point.feasible}
+    if point.quality is not None:
+        row |= {
+            point.quality.metric: point.quality.value,
+            f"{point.quality.metric}_standard_error": point.quality.standard_error,
+            f"{point.quality.metric}_n": point.quality.n,
+            f"{point.quality.metric}_split": point.quality.split,
+        }
+    if point.validation is not None:
+        row[f"{point.validation.metric}_validation"] = point.validation.value
+    several = len({measured.target for measured in point.measured}) > 1
+    for measured in point.measured:
+        name = f"{measured.metric}@{measured.target}" if several else measured.metric
+        row |= {
+            name: measured.value,
+            f"{name}_spread": measured.spread,
+            f"{name}_n": measured.n,
+            f"{name}_verdict": measured.verdict,
+            f"{name}_raw_p50": measured.raw.get("p50"),
+            f"{name}_raw_p90": measured.raw.get("p90"),
+        }
+    for predicted in point.predicted:
+        name = f"{predicted.metric}@{predicted.target}" if several and predicted.target else predicted.metric
+        row |= {
+            f"{name}_predicted": predicted.mean,
+            f"{name}_low": predicted.low,
+            f"{name}_high": predicted.high,
+            f"{name}_predictor": predicted.version,
+        }
+    return {**row, **point.costs, "arch": json.dumps(point.arch)}
+
+
+def as_csv(points: Sequence[FrontPoint]) -> bytes:
+    """A table with a header line."""
+    rows = [flat(point) for point in points]
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["subnet"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_parquet(points: Sequence[FrontPoint]) -> bytes:
+    """The same table as parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(point) for point in points]), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,30 @@
+"""Hardware targets from their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from predictors import TARGETS
+from predictors.errors import MeasureError
+from predictors.protocol import Calibration
+from predictors.runtime import Settings
+from predictors.targets.cpu import CpuTarget
+
+
+def make_target(
+    kind: str, settings: Mapping[str, Any], calibrations: Mapping[str, Any] | None = None
+) -> CpuTarget:
+    """The target of this kind; raises ``ProtocolError`` or ``TypeError`` for settings it does not take."""
+    known = {name: Calibration(**value) for name, value in (calibrations or {}).items()}
+    target: CpuTarget = TARGETS.load(kind)(Settings(**settings), known)
+    return target
+
+
+def require_same(target: CpuTarget, fingerprint: str) -> None:
+    """Refuse to measure on another device or runtime than the target was registered with."""
+    if target.fingerprint != fingerprint:
+        raise MeasureError(
+            f"this machine is no longer the target: device, runtime or settings have fingerprint "
+            f"{target.fingerprint}, the target {fingerprint}; register a new target"
+        )

@@ -1,0 +1,8 @@
+"""The version that the service tells."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    VERSION = version("netwright")
+except PackageNotFoundError:  # a checkout that was not installed
+    VERSION = "0"

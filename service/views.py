@@ -1,0 +1,186 @@
+"""Rows as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.checkpoints import family_of
+from service.db import job_queries, queries
+from service.db.tables import Export, Job, Measurement, Predictor, Search, Supernet, Target
+from service.schemas.common import Accepted, JobBrief
+from service.schemas.jobs import JobError, JobView, Progress, ResourceRef
+from service.schemas.predictors import PredictorView
+from service.schemas.searches import FrontPoint, SearchView, Spent
+from service.schemas.subnets import ExportView
+from service.schemas.supernets import SupernetView
+from service.schemas.targets import MeasurementView, TargetView
+from supernets.spaces.metric import METRICS
+
+FOLDERS = {"supernet": "supernets", "search": "searches", "predictor": "predictors", "export": "exports"}
+
+
+def accepted(job: Job, id: str | None = None) -> Accepted:
+    """The answer to a POST that started a job."""
+    return Accepted(id=id or job.id, job=JobBrief(id=job.id, kind=job.kind, state=job.state))
+
+
+def job_view(job: Job, log: list[str] | None = None) -> JobView:
+    """A job; ``log`` is left out of lists."""
+    resource = None
+    if job.resource_type and job.resource_id:
+        href = f"/v1/{FOLDERS.get(job.resource_type, job.resource_type + 's')}/{job.resource_id}"
+        resource = ResourceRef(type=job.resource_type, id=job.resource_id, href=href)
+    error = None
+    if job.error_code is not None:
+        error = JobError(code=job.error_code, message=job.error_message or "")
+    return JobView(
+        id=job.id,
+        created_at=job.created_at,
+        kind=job.kind,
+        state=job.state,
+        progress=Progress(done=job.done, total=job.total, eta_s=job.eta_s),
+        message=job.message,
+        error=error,
+        resource=resource,
+        attempts=job.attempts,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        log=log or [],
+    )
+
+
+def supernet_view(row: Supernet) -> SupernetView:
+    """A supernet: its row and its manifest."""
+    known = {
+        key: row.manifest[key]
+        for key in (
+            "family",
+            "quality",
+            "classes",
+            "data",
+            "preprocessing",
+            "training",
+            "recipe",
+            "report",
+            "licence",
+        )
+    }
+    return SupernetView(
+        id=row.id,
+        created_at=row.created_at,
+        name=row.name,
+        source=row.source,
+        weights_sha256=row.weights_sha256,
+        space_sha256=row.manifest["space_sha256"],
+        space_size=float(family_of(row).space().size()),
+        **known,
+    )
+
+
+def target_view(row: Target) -> TargetView:
+    """A target."""
+    return TargetView(
+        id=row.id,
+        created_at=row.created_at,
+        name=row.name,
+        kind=row.kind,
+        settings=row.settings,
+        description=row.description,
+        metrics=row.metrics,
+    )
+
+
+def measurement_view(row: Measurement, arch: dict[str, Any]) -> MeasurementView:
+    """A measurement with the arch that was measured."""
+    return MeasurementView(
+        id=row.id,
+        created_at=row.created_at,
+        subnet=row.subnet_id,
+        supernet=row.supernet_id,
+        arch=arch,
+        metric=row.metric,
+        unit=METRICS[row.metric].unit,
+        target=row.target_id,
+        split=row.split,
+        value=row.value,
+        spread=row.spread,
+        n=row.n,
+        statistic=row.statistic,
+        precision=row.precision,
+        protocol_version=row.protocol_version,
+        verdict=row.verdict,
+        details=row.details,
+        job=row.job_id,
+    )
+
+
+def _state(session: Session, job_id: str | None, done: bool) -> str:
+    job = session.get(Job, job_id) if job_id is not None else None
+    return job.state if job is not None else ("succeeded" if done else "failed")
+
+
+def predictor_view(session: Session, row: Predictor) -> PredictorView:
+    """A predictor and how the job that fits it is doing."""
+    return PredictorView(
+        id=row.id,
+        created_at=row.created_at,
+        supernet=row.supernet_id,
+        target=row.target_id,
+        metric=row.metric,
+        unit=METRICS[row.metric].unit,
+        kind=row.kind,
+        state=_state(session, row.job_id, row.version is not None),
+        version=row.version,
+        rows=row.rows,
+        report=row.report,
+        job=row.job_id,
+    )
+
+
+def search_view(session: Session, row: Search) -> SearchView:
+    """A search: what was asked, how its job is doing, and what came out."""
+    spec = row.spec
+    return SearchView(
+        id=row.id,
+        created_at=row.created_at,
+        supernet=row.supernet_id,
+        state=_state(session, row.job_id, row.finished_at is not None),
+        feasible=row.feasible,
+        nearest=FrontPoint.model_validate(row.nearest) if row.nearest else None,
+        evaluations=Spent(done=row.evaluations, budget=spec["budget"]["evaluations"]),
+        points=queries.count_points(session, row.project_id, row.id),
+        warnings=row.warnings,
+        provenance=row.provenance,
+        job=row.job_id or "",
+        finished_at=row.finished_at,
+        **{key: value for key, value in spec.items() if key not in ("supernet", "predictors")},
+    )
+
+
+def export_view(session: Session, row: Export) -> ExportView:
+    """An export and how the job that makes it is doing."""
+    exporter = row.exporter or {}
+    return ExportView(
+        id=row.id,
+        created_at=row.created_at,
+        subnet=row.subnet_id,
+        format=row.format,
+        precision=row.precision,
+        opset=row.opset,
+        batch=row.batch,
+        state=_state(session, row.job_id, row.sha256 is not None),
+        sha256=row.sha256,
+        bytes=row.bytes,
+        exporter=exporter.get("exporter"),
+        exporter_version=exporter.get("exporter_version"),
+        parity=row.parity,
+        metadata=row.facts,
+        job=row.job_id,
+    )
+
+
+def job_with_log(session: Session, job: Job) -> JobView:
+    """A job with the last lines of its log."""
+    return job_view(job, job_queries.log_of(session, job.id))
