@@ -25,7 +25,7 @@ COPY migrations migrations
 COPY zoo zoo
 
 USER netwright
-ENV NETWRIGHT_DATA_DIR=/data
+ENV NETWRIGHT_HOME=/data
 VOLUME /data
 ENTRYPOINT ["netwright"]
 CMD ["serve"]

@@ -30,6 +30,12 @@ from netwright.verdict import Checked, final_line
 MEASURED, EVALUATED, EVALUATIONS = 30, 120, 24
 SHARE_OF_RANGE = 0.42  # where the limit lies between the smallest and the largest measured latency
 JOB_TIMEOUT_S = 1800.0
+FIGURES = (
+    ("spearman", "Spearman", "{:.3f}"),
+    ("noise_ceiling", "noise ceiling", "{:.3f}"),
+    ("median_ape", "median error", "{:.1%}"),
+    ("coverage90", "90 % interval covers", "{:.0%}"),
+)
 Say = Callable[[str], None]
 
 
@@ -139,14 +145,9 @@ def report_card(predictor: Predictor) -> str:
     """A predictor's report card in one line."""
     card = predictor["report"] or {}
     parts = [f"{predictor['metric']} ({predictor['kind']}, {predictor['rows']} rows)"]
-    for figure, form in (
-        ("spearman", "{:.3f}"),
-        ("noise_ceiling", "{:.3f}"),
-        ("mape", "{:.1%}"),
-        ("coverage", "{:.0%}"),
-    ):
+    for figure, label, form in FIGURES:
         if isinstance(card.get(figure), int | float):
-            parts.append(f"{figure.replace('_', ' ')} {form.format(card[figure])}")
+            parts.append(f"{label} {form.format(card[figure])}")
     return ", ".join(parts)
 
 

@@ -59,7 +59,7 @@ def show(context: typer.Context, predictor: str, as_json: Json = False) -> None:
 
 def print_predictors(rows: Iterable[Predictor]) -> None:
     """Report cards side by side."""
-    figures = ("spearman", "mape", "bias", "coverage")
+    figures = ("spearman", "noise_ceiling", "median_ape", "bias", "coverage90", "width90")
     table = []
     for row in rows:
         card = row["report"] or {}

@@ -106,7 +106,13 @@ class FakeServer:
             "kind": "bayesian_linear",
             "state": "succeeded",
             "rows": 30,
-            "report": {"spearman": 0.99, "mape": 0.02, "bias": 0.001, "coverage": 0.9},
+            "report": {
+                "spearman": 0.99,
+                "median_ape": 0.02,
+                "bias": 0.001,
+                "coverage90": 0.9,
+                "noise_ceiling": None,
+            },
             "job": "job_1",
         }
         export = {
