@@ -119,7 +119,7 @@ def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Ans
         export.refresh()
     file = export.download(out / "subnet.onnx")
     console.print(f"    {file}, {export['bytes']:,} bytes, SHA-256 verified", highlight=False)
-    return Answer(supernet, target, limit, pick, export, file)
+    return Answer(supernet, client.targets.get(target.id), limit, pick, export, file)
 
 
 def _cancel_leftovers(client: Client) -> None:

@@ -249,7 +249,7 @@ def _measure(path: Path, target: Mapping[str, Any]) -> dict[str, Any]:
     from predictors.runtime import Settings
     from predictors.targets.cpu import CpuTarget
 
-    stored = target["description"].get("calibrations") or {}
+    stored = target["calibrations"] or {}
     calibrations = {name: Calibration(**entry) for name, entry in stored.items()}
     cpu = CpuTarget(Settings(**target["settings"]), calibrations)
     with bar("measuring") as show:

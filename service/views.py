@@ -89,6 +89,7 @@ def target_view(row: Target) -> TargetView:
         settings=row.settings,
         description=row.description,
         metrics=row.metrics,
+        calibrations=row.calibrations,
     )
 
 

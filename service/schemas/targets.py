@@ -28,6 +28,10 @@ class TargetView(Stamped):
     settings: dict[str, Any]
     description: dict[str, Any] = Field(description="What was found: device, runtime, versions")
     metrics: list[str] = Field(description="Metrics that can be measured on it")
+    calibrations: dict[str, Any] | None = Field(
+        None,
+        description="Reference nets and their latency here: the scale of every measurement; null before any",
+    )
 
 
 class Selection(Body):
