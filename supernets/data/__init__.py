@@ -6,7 +6,7 @@
 
 from supernets.data.batches import augment, batch_indices, epoch_order, prepare, step_generator
 from supernets.data.dataset import DataSet, Split
-from supernets.data.load import DATASETS, load_data
+from supernets.data.load import DATASETS, check_data, load_data
 
 __all__ = [
     "DATASETS",
@@ -14,6 +14,7 @@ __all__ = [
     "Split",
     "augment",
     "batch_indices",
+    "check_data",
     "epoch_order",
     "load_data",
     "prepare",

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from supernets.data.dataset import carve
 from supernets.data.images import resized
-from supernets.data.load import Piles, Request
+from supernets.data.load import FILES, Piles, Request
 from supernets.data.parquet import read_table
-from supernets.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 VALIDATION = 5_000
@@ -23,7 +22,8 @@ def load(request: Request) -> Piles:
 
         source = from_hub("cifar10", channels=3)
     else:
-        source = {split: _read(request.data_dir / f"cifar10_{split}.parquet") for split in ("train", "test")}
+        files = zip(("train", "test"), FILES["cifar10"], strict=True)
+        source = {split: _read(request.data_dir / file) for split, file in files}
     splits = {
         name: (resized(images, request.resolution), labels) for name, (images, labels) in source.items()
     }
@@ -35,11 +35,5 @@ def load(request: Request) -> Piles:
 
 
 def _read(path: Path) -> tuple[Tensor, Tensor]:
-    if not path.is_file():
-        raise DataError(
-            f"cifar10 must be in cifar10_train.parquet and cifar10_test.parquet in the data folder, but "
-            f"{path.parent} has no {path.name}; put it there, set NETWRIGHT_DATA to the folder that has it, "
-            "or unset NETWRIGHT_DATA to use the hub"
-        )
     table = read_table(path, resolution=32, channels=3)
     return table.images, table.labels

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from supernets.data.dataset import carve
 from supernets.data.images import resized
-from supernets.data.load import Piles, Request
+from supernets.data.load import FILES, Piles, Request
 from supernets.errors import DataError
 
-FILE = "fashion_mnist.npz"
 CLASSES = (
     "t-shirt/top",
     "trouser",
@@ -37,7 +36,7 @@ def load(request: Request) -> Piles:
 
         source = from_hub("fashion_mnist", channels=1)
     else:
-        source = read(request.data_dir / FILE)
+        source = read(request.data_dir / FILES["fashion_mnist"][0])
     splits = {
         name: (resized(images, request.resolution), labels) for name, (images, labels) in source.items()
     }
@@ -50,11 +49,6 @@ def load(request: Request) -> Piles:
 
 def read(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
     """The official train and test of an npz file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``."""
-    if not path.is_file():
-        raise DataError(
-            f"fashion_mnist must be in {FILE} in the data folder, but {path.parent} has no such file; put it "
-            "there, set NETWRIGHT_DATA to the folder that has it, or unset NETWRIGHT_DATA to use the hub"
-        )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {

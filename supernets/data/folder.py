@@ -25,8 +25,6 @@ SPLIT_NAMES = {
 def load(request: Request) -> Piles:
     """All images below ``request.path``; classes are the names of the sub-folders, sorted."""
     root = request.path
-    if not root.is_dir():
-        raise DataError(f"folder:PATH must name a folder of class sub-folders, but {root} is none")
     subfolders = _subfolders(root)
     splits = {SPLIT_NAMES[folder.name]: folder for folder in subfolders if folder.name in SPLIT_NAMES}
     if not splits:

@@ -26,6 +26,11 @@ DATASETS = Registry(
 """A name, or the word before the colon in ``folder:PATH`` and ``parquet:PATH``, to its loader."""
 
 WITH_PATH = ("folder", "parquet")
+FILES = {
+    "fashion_mnist": ("fashion_mnist.npz",),
+    "cifar10": ("cifar10_train.parquet", "cifar10_test.parquet"),
+}
+"""What the data folder must hold, if there is one, for the data sets that do not come with a library."""
 MAX_RESOLUTION = 1024
 
 
@@ -78,9 +83,30 @@ def load_data(
         UnknownNameError: no such data set.
         DataError: it is absent (the message says how to get it), too small, or contradicts itself.
     """
-    kind, colon, path = name.partition(":")
-    loader = DATASETS.load(kind)
-    if bool(colon) != (kind in WITH_PATH) or (colon and not path):
+    kind, request = _request(name, data_dir, seed, resolution, channels)
+    piles: Piles = DATASETS.load(kind)(request)
+    return assemble(name, piles.classes, piles.splits, seed)
+
+
+def check_data(name: str, data_dir: Path | None = None) -> None:
+    """Raise what :func:`load_data` would for a name that is wrong or files that are not there; answers at once.
+
+    The hub is not asked: whether it answers is known only when the data are loaded.
+    """
+    _request(name, data_dir)
+
+
+def _request(
+    name: str,
+    data_dir: Path | None,
+    seed: int = 0,
+    resolution: int | None = None,
+    channels: int | None = None,
+) -> tuple[str, Request]:
+    """The kind of data set and what its loader is asked for, checked."""
+    kind, colon, text = name.partition(":")
+    _ = DATASETS[kind]
+    if bool(colon) != (kind in WITH_PATH) or (colon and not text):
         allowed = ", ".join(f"{k}:PATH" if k in WITH_PATH else k for k in DATASETS)
         raise DataError(f"a data set is one of {allowed}, but got {name!r}")
     if resolution is not None and not 1 <= resolution <= MAX_RESOLUTION:
@@ -89,5 +115,21 @@ def load_data(
         raise DataError(f"channels must be 1 or 3, for a folder or parquet file only, but got {channels}")
     if data_dir is None and os.environ.get("NETWRIGHT_DATA"):
         data_dir = Path(os.environ["NETWRIGHT_DATA"])
-    piles: Piles = loader(Request(data_dir, Path(path), resolution, channels, seed))
-    return assemble(name, piles.classes, piles.splits, seed)
+    path = Path(text)
+    if kind == "folder" and not path.is_dir():
+        raise DataError(f"folder:PATH must name a folder of class sub-folders, but {path} is none")
+    if kind == "parquet" and not path.exists():
+        raise DataError(f"parquet:PATH must name a parquet file or a folder of them, but {path} is none")
+    if data_dir is not None:
+        _check_files(kind, data_dir)
+    return kind, Request(data_dir, path, resolution, channels, seed)
+
+
+def _check_files(kind: str, data_dir: Path) -> None:
+    missing = [file for file in FILES.get(kind, ()) if not (data_dir / file).is_file()]
+    if missing:
+        raise DataError(
+            f"{kind} must lie in the data folder as {' and '.join(FILES[kind])}, but {data_dir} has no "
+            f"{' and no '.join(missing)}; put it there, set NETWRIGHT_DATA to the folder that has it, or unset "
+            "NETWRIGHT_DATA to use the Hugging Face hub"
+        )

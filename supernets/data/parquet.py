@@ -32,12 +32,7 @@ class Table:
 def load(request: Request) -> Piles:
     """A file, which is split by seed, or a folder with a train and, if any, a validation and a test file."""
     path = request.path
-    if path.is_file():
-        files = {"train": path}
-    elif path.is_dir():
-        files = _splits(path)
-    else:
-        raise DataError(f"parquet:PATH must name a parquet file or a folder of them, but {path} is none")
+    files = _splits(path) if path.is_dir() else {"train": path}
     resolution, channels = request.resolution, request.channels
     splits: dict[str, tuple[Tensor, Tensor]] = {}
     classes: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from supernets.checkpoints import write_bytes
 from supernets.errors import ExportError
 from supernets.export.exporter import Exported, Exporter, Run, check_net
 from supernets.export.runtime import session
@@ -49,7 +50,7 @@ class OnnxExporter(Exporter):
         for key, text in sorted(metadata.items()):
             model.metadata_props.add(key=key, value=text)
         content = model.SerializeToString(deterministic=True)
-        _write(path, content)
+        write_bytes(path, content)
         return Exported(
             path=path,
             sha256=hashlib.sha256(content).hexdigest(),
@@ -142,19 +143,6 @@ def _clean(model: Any) -> None:
     ):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from supernets.data import (
     Split,
     augment,
     batch_indices,
+    check_data,
     epoch_order,
     load_data,
     prepare,
@@ -175,8 +176,19 @@ def test_cifar10_test_split_from_the_data_folder() -> None:
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])
 def test_an_absent_data_set_says_how_to_get_it(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="NETWRIGHT_DATA.*hub"):
-        load_data(name, tmp_path)
+    for ask in (check_data, load_data):
+        with pytest.raises(DataError, match=f"{name} must lie in.*NETWRIGHT_DATA.*hub"):
+            ask(name, tmp_path)
+
+
+def test_what_can_be_loaded_passes_the_check_and_the_hub_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "fashion_mnist.npz").touch()
+    check_data("digits", tmp_path)
+    check_data("fashion_mnist", tmp_path)
+    check_data("cifar10")
+    check_data(f"folder:{tmp_path}")
+    with pytest.raises(DataError, match="nowhere is none"):
+        check_data(f"parquet:{tmp_path / 'nowhere'}")
 
 
 def test_the_data_folder_is_read_from_the_environment(
@@ -396,8 +408,9 @@ def test_parquet_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "", "Digits", "https://example.org/x.zip"])
 def test_an_unknown_name_lists_the_choices(name: str) -> None:
-    with pytest.raises(UnknownNameError, match="digits, fashion_mnist, cifar10"):
-        load_data(name)
+    for ask in (check_data, load_data):
+        with pytest.raises(UnknownNameError, match="digits, fashion_mnist, cifar10"):
+            ask(name)
 
 
 @pytest.mark.parametrize("name", ["digits:here", "folder", "folder:", "parquet"])
