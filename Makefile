@@ -9,12 +9,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format docs clean
 help:
 	@echo "make demo    install, then the whole job on this machine: constraints -> front -> verified ONNX subnet"
 	@echo "make test    install the development tools, then run every test"
 	@echo "make check   ruff, mypy, import linter"
 	@echo "make format  let ruff fix and format"
+	@echo "make docs    write the reference pages that come from code"
 	@echo "make clean   remove the environment, caches and what the demo wrote"
 
 demo: $(VENV)/.server
@@ -32,6 +33,9 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) demo-out netwright-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

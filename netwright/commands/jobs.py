@@ -11,6 +11,7 @@ from netwright.progress import duration
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S, Job
 
 app = typer.Typer(no_args_is_help=True, help="Durable work: list, show, watch, cancel, resume.")
+JobId = Annotated[str, typer.Argument(help="Id of a job.")]
 
 
 @app.command("list")
@@ -47,26 +48,26 @@ def _print(job: Job, as_json: bool) -> None:
 
 
 @app.command()
-def show(context: typer.Context, job: str, as_json: Json = False) -> None:
+def show(context: typer.Context, job: JobId, as_json: Json = False) -> None:
     """One job, with its error and its log."""
     _print(client_of(context).jobs.get(job), as_json)
 
 
 @app.command()
 def watch(
-    context: typer.Context, job: str, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json = False
+    context: typer.Context, job: JobId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json = False
 ) -> None:
     """Wait for a job with a progress bar; exit status 4 if it fails."""
     _print(client_of(context).jobs.get(job).wait(timeout, not as_json), as_json)
 
 
 @app.command()
-def cancel(context: typer.Context, job: str, as_json: Json = False) -> None:
+def cancel(context: typer.Context, job: JobId, as_json: Json = False) -> None:
     """Stop a job; what it has finished stays."""
     _print(client_of(context).jobs.cancel(job), as_json)
 
 
 @app.command()
-def resume(context: typer.Context, job: str, as_json: Json = False) -> None:
+def resume(context: typer.Context, job: JobId, as_json: Json = False) -> None:
     """Let a failed or cancelled job go on after its last finished step."""
     _print(client_of(context).jobs.resume(job), as_json)

@@ -51,7 +51,11 @@ def fit(
 
 
 @app.command()
-def show(context: typer.Context, predictor: str, as_json: Json = False) -> None:
+def show(
+    context: typer.Context,
+    predictor: Annotated[str, typer.Argument(help="Id of a predictor.")],
+    as_json: Json = False,
+) -> None:
     """One predictor, with its report card."""
     found = client_of(context).predictors.get(predictor)
     print_json(found.data) if as_json else print_fields(found.data)

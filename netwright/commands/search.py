@@ -58,7 +58,7 @@ def run(
     restrict: Restrict = None,
     confidence: Confidence = None,
     algorithm: Annotated[str | None, typer.Option(help="Name of a search algorithm.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     wait: Annotated[bool, typer.Option(help="Wait with a progress bar and print the front.")] = True,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -173,7 +173,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(context: typer.Context, search: str, as_json: Json = False) -> None:
+def show(
+    context: typer.Context,
+    search: Annotated[str, typer.Argument(help="Id of a search.")],
+    as_json: Json = False,
+) -> None:
     """One search: its state, whether its limits could be met, warnings, provenance."""
     found = client_of(context).searches.get(search)
     print_json(found.data) if as_json else print_fields(found.data)

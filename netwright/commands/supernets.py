@@ -79,7 +79,7 @@ def evaluate(
     context: typer.Context,
     supernet: Supernet,
     count: Annotated[int, typer.Option(min=1, help="How many subnets, spread over the space.")] = 100,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:

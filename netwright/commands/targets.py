@@ -73,7 +73,7 @@ def measure(
     target: Target,
     supernet: Annotated[str, typer.Option(help="Id or name of the supernet whose subnets are measured.")],
     count: Annotated[int, typer.Option(min=1, help="How many subnets, spread over the space.")] = 30,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:

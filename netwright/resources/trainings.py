@@ -19,17 +19,16 @@ class Trainings:
         self,
         name: str,
         *,
-        recipe: str,
-        data: str | None = None,
+        data: str,
+        family: str | Mapping[str, Any],
+        recipe: str | Mapping[str, Any] | None = None,
+        steps: int | None = None,
         seed: int = 0,
-        overrides: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Start a training; when the job has succeeded its ``resource`` names the new supernet."""
-        body = {
-            "name": name,
-            "recipe": recipe,
-            "data": data,
-            "seed": seed,
-            "overrides": dict(overrides or {}),
-        }
+        """Start a training; when the job has succeeded its ``resource`` names the new supernet.
+
+        ``family`` is the name of a zoo supernet whose sizes are taken, or ``{"family": name, …}``; ``recipe``
+        a name or its values; ``data`` a data set of the server.
+        """
+        body = {"name": name, "data": data, "family": family, "recipe": recipe, "steps": steps, "seed": seed}
         return self._jobs.started(self._connection.post("/v1/trainings", body))
