@@ -60,7 +60,7 @@ def list_searches(
 @router.post("/searches", status_code=202)
 def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
-    if body.algorithm not in ALGORITHMS:
+    if body.algorithm is not None and body.algorithm not in ALGORITHMS:
         raise InvalidError("algorithm", body.algorithm, list(ALGORITHMS))
     with app.database.write() as session:
         plans, found = make_plans(session, project, body)

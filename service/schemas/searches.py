@@ -106,7 +106,9 @@ class SearchCreate(Body):
     predictors: list[str] = Field(
         default_factory=list, max_length=32, description="Defaults to the newest that fit"
     )
-    algorithm: str = "nsga2"
+    algorithm: str | None = Field(
+        None, description="Name of an algorithm; defaults to the one that suits the space"
+    )
     seed: Seed = 0
     labels: Labels = Field(default_factory=dict)
 
@@ -203,7 +205,7 @@ class SearchView(Stamped):
     restrict: dict[str, list[Choice]]
     confidence: float
     budget: Budget
-    algorithm: str
+    algorithm: str | None
     seed: int
     labels: dict[str, str]
     state: str

@@ -1,0 +1,45 @@
+"""Job: measure subnets of a supernet on a target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.checkpoints import family_of
+from service.db import queries
+from service.db.tables import Supernet
+from service.errors import JobError
+from service.jobs.rows import bench_of, store_timings, target_of
+from service.jobs.run import JobRun
+from service.selection import choose
+
+STEP = "measure"
+
+
+async def run(job: JobRun) -> None:
+    """One interleaved run over all of them; fails only when not one gave a value."""
+    with job.read() as session:
+        supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
+        target = target_of(session, job, job.params["target"])
+        session.expunge_all()
+    population = choose(family_of(supernet), job.params, for_latency=True)
+
+    def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+        values = store_timings(session, job, supernet, job.params["target"], STEP, population, result)
+        verdicts = [timing["verdict"] for timing in result["timings"]]
+        return {"measured": sum(value is not None for value in values), "verdicts": verdicts}
+
+    job.window(0, len(population), len(population))
+    await job.say(f"measuring {len(population)} subnets")
+    payload = {
+        "bench": bench_of(job, supernet),
+        "population": population.tolist(),
+        "target": target,
+        "seed": job.params["seed"],
+    }
+    result = await job.step(STEP, "service.jobs.work:measure", payload, store)
+    if result["measured"] == 0:
+        raise JobError(
+            "measuring_failed", f"none of {len(population)} subnets gave a value: {result['verdicts'][:5]}"
+        )

@@ -1,0 +1,156 @@
+"""Points of a front as the API returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from search.measured import Miss
+from service.checkpoints import family_of
+from service.db.tables import Supernet
+from service.jobs.judge import Judgement
+from service.jobs.rows import population_of, subnet_ids
+from service.jobs.run import JobRun
+from service.jobs.trail import Trail
+from service.schemas.searches import FrontPoint, MeasuredValue, PredictedValue, QualityValue, Violation
+
+Json = dict[str, Any]
+NOISY = ("noisy", "contended", "refused")
+
+
+def front_points(
+    session: Session,
+    job: JobRun,
+    supernet: Supernet,
+    search: str,
+    judgements: Sequence[Judgement],
+    trail: Trail,
+) -> list[list[Json]]:
+    """Bodies of the feasible fronts, one list a judgement."""
+    found = _describe(session, job, supernet, trail, [index for each in judgements for index in each.front])
+    return [[_point(search, each, index, found[index], trail) for index in each.front] for each in judgements]
+
+
+def describe_nearest(
+    session: Session,
+    job: JobRun,
+    supernet: Supernet,
+    search: str,
+    judgements: Sequence[Judgement],
+    trail: Trail,
+) -> Json | None:
+    """Where nothing is feasible, the nearest point and by how much it misses each limit."""
+    if any(judgement.front for judgement in judgements):
+        return None
+    reached = [judgement for judgement in judgements if judgement.nearest is not None]
+    if not reached:
+        return None
+    best = min(reached, key=lambda judgement: judgement.least_violation)
+    assert best.nearest is not None
+    found = _describe(session, job, supernet, trail, [best.nearest])
+    return _point(search, best, best.nearest, found[best.nearest], trail)
+
+
+def warnings_of(judgements: Sequence[Judgement], trail: Trail, stopped: str) -> list[str]:
+    """What a user should know before trusting the front."""
+    warnings = [] if stopped == "budget" else [f"ended early: {stopped}"]
+    for target, confirmed in trail.confirmations.items():
+        for verdict in NOISY:
+            count = sum(timing["verdict"] == verdict for timing in confirmed.values())
+            if count:
+                warnings.append(f"{count} of {len(confirmed)} confirmations on {target} are {verdict}")
+    for judgement in judgements:
+        for limit in judgement.plan["constraints"]:
+            warnings += _below_on_test(limit, judgement, trail)
+    return warnings
+
+
+def _below_on_test(limit: Json, judgement: Judgement, trail: Trail) -> list[str]:
+    """A lower limit on quality is judged on validation; test may disagree, and then it must be said."""
+    low = limit.get("min")
+    tested = [
+        trail.test[i]
+        for i in judgement.front
+        if i in trail.test and trail.test[i]["metric"] == limit["metric"]
+    ]
+    below = [found for found in tested if low is not None and found["value"] < low]
+    if not below:
+        return []
+    return [f"{len(below)} of {len(tested)} points have {limit['metric']} below {low} on the test split"]
+
+
+Described = tuple[str, Json, Json]
+
+
+def _describe(
+    session: Session, job: JobRun, supernet: Supernet, trail: Trail, indices: Sequence[int]
+) -> dict[int, Described]:
+    """Subnet id, arch and closed-form costs of entries of the trail."""
+    family, wanted = family_of(supernet), sorted(set(indices))
+    population = population_of(family, [trail.rows[index] for index in wanted])
+    ids = subnet_ids(session, job, supernet, population)
+    archs, costs = family.space().decode(population), family.costs(population)
+    return {
+        index: (ids[k], archs[k].as_dict(), {name: float(column[k]) for name, column in costs.items()})
+        for k, index in enumerate(wanted)
+    }
+
+
+def _point(search: str, judgement: Judgement, index: int, described: Described, trail: Trail) -> Json:
+    subnet, arch, costs = described
+    scope = judgement.plan["scope"]
+    target = None if scope == "shared" else scope
+    confirmed = {t: timings[index] for t, timings in trail.confirmations.items() if index in timings}
+    point = FrontPoint(
+        subnet=subnet,
+        search=search,
+        target=target,
+        arch=arch,
+        feasible=bool(judgement.front),
+        violations=[]
+        if judgement.front
+        else [_violation(miss) for miss in judgement.misses if miss.excess > 0],
+        predicted=[PredictedValue.model_validate(each) for each in trail.predicted[index]],
+        measured=[
+            _measured(t, timing) for t, timing in confirmed.items() if timing["latency_ms"] is not None
+        ],
+        quality=_quality(trail.test.get(index)),
+        validation=_quality(trail.validation[index]),
+        costs=costs,
+    )
+    return point.model_dump(mode="json")
+
+
+def _measured(target: str, timing: Json) -> MeasuredValue:
+    reference = {f"reference_{name}": value for name, value in timing["reference"].items()}
+    return MeasuredValue(
+        metric="latency_ms",
+        target=target,
+        value=timing["latency_ms"],
+        spread=timing["standard_error_ms"],
+        n=timing["rounds"],
+        statistic=timing["statistic"],
+        protocol_version=str(timing["protocol_version"]),
+        verdict=timing["verdict"],
+        raw={**timing["raw_ms"], "n": timing["raw_n"], **reference},
+    )
+
+
+def _quality(found: Json | None) -> QualityValue | None:
+    if found is None:
+        return None
+    return QualityValue(**{name: found[name] for name in QualityValue.model_fields})
+
+
+def _violation(miss: Miss) -> Violation:
+    limit = miss.constraint
+    return Violation(
+        metric=limit.metric,
+        target=limit.target,
+        max=limit.max,
+        min=limit.min,
+        value=miss.value,
+        excess=miss.excess,
+    )

@@ -1,0 +1,159 @@
+"""What jobs read from the database and write into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.checkpoints import family_of
+from service.db import queries
+from service.db.tables import Measurement, Supernet, Target
+from service.ids import new_id
+from service.jobs.run import JobRun
+from service.problems import scope_of
+from supernets.families.family import Family
+from supernets.spaces.space import Population
+
+Json = dict[str, Any]
+Rows = list[list[int]]
+
+
+def bench_of(run: JobRun, supernet: Supernet) -> Json:
+    """What a child process needs to know to work on a supernet."""
+    settings = run.settings
+    return {
+        "artifacts": settings.artifacts,
+        "cache": str(settings.home.resolve() / "cache"),
+        "data": str(settings.data.resolve()) if settings.data is not None else None,
+        "threads": settings.threads,
+        "files": supernet.files,
+    }
+
+
+def target_of(session: Session, run: JobRun, id: str) -> Json:
+    """A target as the measuring task wants it."""
+    row = queries.get(session, run.project, Target, id)
+    return {
+        "kind": row.kind,
+        "settings": row.settings,
+        "calibrations": row.calibrations,
+        "fingerprint": row.fingerprint,
+    }
+
+
+def subnet_ids(session: Session, run: JobRun, supernet: Supernet, population: Population) -> list[str]:
+    """Subnets of a population, in its order, made where they are new."""
+    family = family_of(supernet)
+    archs = family.space().decode(population)
+    costs = family.costs(population)
+    entries = [
+        (arch.id, arch.as_dict(), {name: float(column[index]) for name, column in costs.items()})
+        for index, arch in enumerate(archs)
+    ]
+    ids = queries.ensure_subnets(session, run.project, supernet.id, entries)
+    return [ids[arch.id] for arch in archs]
+
+
+def store_timings(
+    session: Session,
+    run: JobRun,
+    supernet: Supernet,
+    target: str,
+    step: str,
+    population: Population,
+    result: Mapping[str, Any],
+) -> list[float | None]:
+    """Write the usable timings of a run, and the target's calibrations if it had none; returns the values."""
+    row = queries.get(session, run.project, Target, target)
+    if row.calibrations is None:
+        row.calibrations = result["calibrations"]
+    ids = subnet_ids(session, run, supernet, population)
+    rows = []
+    for subnet, timing in zip(ids, result["timings"], strict=True):
+        if timing["latency_ms"] is None:
+            continue
+        rows.append(
+            _row(run, supernet, step, subnet, "latency_ms", target)
+            | {
+                "value": timing["latency_ms"],
+                "spread": timing["standard_error_ms"],
+                "n": timing["rounds"],
+                "statistic": timing["statistic"],
+                "precision": result["precision"],
+                "protocol_version": str(timing["protocol_version"]),
+                "verdict": timing["verdict"],
+                "details": {
+                    "raw": {**timing["raw_ms"], "n": timing["raw_n"]},
+                    "reference": timing["reference"],
+                    "file_sha256": timing["sha256"],
+                },
+            }
+        )
+    queries.insert_new(session, Measurement, rows)
+    return [timing["latency_ms"] for timing in result["timings"]]
+
+
+def store_evaluations(
+    session: Session,
+    run: JobRun,
+    supernet: Supernet,
+    step: str,
+    population: Population,
+    evaluations: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """Write evaluations on a split; returns the subnets' ids."""
+    ids = subnet_ids(session, run, supernet, population)
+    rows = []
+    for subnet, found in zip(ids, evaluations, strict=True):
+        row = _row(run, supernet, step, subnet, found["metric"], None)
+        rows.append(
+            row
+            | {
+                "scope": f"split:{found['split']}",
+                "split": found["split"],
+                "value": found["value"],
+                "spread": found["standard_error"],
+                "n": found["n"],
+                "statistic": "mean over images",
+                "precision": found["precision"],
+                "protocol_version": None,
+                "verdict": None,
+                "details": {name: found[name] for name in ("split_sha256", "stats_sha256")},
+            }
+        )
+    queries.insert_new(session, Measurement, rows)
+    return ids
+
+
+def _row(run: JobRun, supernet: Supernet, step: str, subnet: str, metric: str, target: str | None) -> Json:
+    return {
+        "id": new_id("mea"),
+        "project_id": run.project,
+        "job_id": run.id,
+        "step": step,
+        "supernet_id": supernet.id,
+        "subnet_id": subnet,
+        "target_id": target,
+        "metric": metric,
+        "scope": scope_of(target),
+        "split": None,
+    }
+
+
+def training_rows(
+    session: Session, run: JobRun, supernet: Supernet, metric: str, target: str | None
+) -> tuple[Rows, list[float]]:
+    """Everything measured of a metric on a target (or on validation), as rows of choices and values."""
+    found = queries.measured_rows(session, run.project, supernet.id, metric, scope_of(target))
+    space = family_of(supernet).space()
+    population = space.encode(space.arch(arch) for arch, _ in found)
+    return population.tolist(), [row.value for _, row in found]
+
+
+def population_of(family: Family, rows: Rows) -> Population:
+    """JSON rows as a population."""
+    import numpy as np
+
+    return np.array(rows, dtype=np.int64).reshape(len(rows), family.space().d)

@@ -1,0 +1,37 @@
+"""Job: train a supernet and register it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.checkpoints import add_supernet
+from service.db import job_queries
+from service.jobs.run import JobRun
+from supernets.manifest import Manifest
+
+
+async def run(job: JobRun) -> None:
+    """One step, which resumes from its own last checkpoint when the worker is killed in it."""
+    settings = job.settings
+    payload = {
+        **job.params,
+        "artifacts": settings.artifacts,
+        "data_dir": str(settings.data.resolve()) if settings.data is not None else None,
+        "run_dir": str(settings.home.resolve() / "trainings" / job.id),
+        "threads": settings.threads,
+    }
+
+    def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+        manifest = Manifest.parse(result["manifest"])
+        row = add_supernet(session, job.project, job.params["name"], "training", manifest, result["files"])
+        mine = job_queries.locked_job(session, job.id)
+        assert mine is not None
+        mine.resource_type, mine.resource_id = "supernet", row.id
+        return {"supernet": row.id}
+
+    steps = job.params["recipe"]["steps"]
+    job.window(0, steps, steps)
+    await job.say(f"training {job.params['name']} for {steps} steps")
+    await job.step("train", "service.jobs.work:train", payload, store)

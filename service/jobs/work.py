@@ -1,0 +1,261 @@
+"""The tasks that child processes do, each a pure function of its payload: measure, evaluate, fit, propose.
+
+Payloads and results are JSON. A population is a list of rows of choice indices.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.jobs.bench import Bench, open_bench
+from supernets.spaces.space import Population
+
+Payload = dict[str, Any]
+Progress = Callable[..., None]
+FEW = 3  # archs that are tried for real where no predictor leaves any hope
+EXPORT_SHARE = 0.3  # of a measuring run's progress
+
+
+def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Time a population on a target, all interleaved in one run.
+
+    Returns ``timings`` in its order and the target's ``calibrations``.
+    """
+    from predictors.protocol import Protocol
+    from service.hardware import make_target, require_same
+
+    bench = open_bench(payload["bench"])
+    wanted = payload["target"]
+    target = make_target(wanted["kind"], wanted["settings"], wanted["calibrations"])
+    require_same(target, wanted["fingerprint"])
+    population = bench.population(payload["population"])
+
+    def rounds(step: str, done: int, total: int) -> None:
+        progress(int(100 * (EXPORT_SHARE + (1 - EXPORT_SHARE) * done / total)), 100, f"{step} round {done}")
+
+    with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
+        files = _write_nets(bench, population, target.settings.batch, Path(folder), progress)
+        result = target.run(files, Protocol(seed=payload["seed"]), rounds)
+    return {
+        "timings": [timing.as_json() for timing in result.timings],
+        "calibrations": {name: calibration.as_json() for name, calibration in result.calibrations.items()},
+        "precision": target.settings.precision,
+    }
+
+
+def _write_nets(
+    bench: Bench, population: Population, batch: int, folder: Path, progress: Progress
+) -> dict[str, Path]:
+    """Files that are only measured: the fast exporter, and statistics that change no operator."""
+    import torch
+
+    from supernets.export.onnx import export_for_measuring
+    from supernets.extract import extract
+
+    files = {}
+    archs = bench.family.space().decode(population)
+    for index, arch in enumerate(archs):
+        net = extract(bench.supernet.net, arch, None)
+        path = folder / f"{index}.onnx"
+        export_for_measuring(net, torch.zeros(batch, *bench.family.input_shape(arch)), path)
+        files[str(index)] = path
+        progress(int(100 * EXPORT_SHARE * (index + 1) / len(archs)), 100, f"writing net {index + 1}")
+    return files
+
+
+def evaluate(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Quality of a population on a split; returns ``evaluations`` in its order."""
+    from supernets.evaluate import evaluate_arch
+
+    bench = open_bench(payload["bench"])
+    archs = bench.family.space().decode(bench.population(payload["population"]))
+    found = []
+    for index, arch in enumerate(archs):
+        evaluation = evaluate_arch(bench.supernet, bench.data, arch, payload["split"])
+        found.append(evaluation.as_json())
+        progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {payload['split']}")
+    return {"evaluations": found}
+
+
+def fit(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Fit predictors to rows; returns ``models`` with version (hash), bytes, rows and, if wanted, report."""
+    bench = open_bench(payload["bench"])
+    models = []
+    for index, wanted in enumerate(payload["models"]):
+        models.append(_fit_one(bench, wanted, payload["report"]))
+        progress(index + 1, len(payload["models"]), f"fitted {wanted['metric']}")
+    return {"models": models}
+
+
+def _fit_one(bench: Bench, wanted: Mapping[str, Any], report: bool) -> dict[str, Any]:
+    from predictors import PREDICTORS
+
+    population, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
+    scope = bench.scope(wanted["metric"], wanted["target"])
+    model = PREDICTORS.load(wanted["kind"])(bench.family, scope)
+    model.fit(population, values)
+    content = model.dump()
+    card = None
+    if report:
+        ceiling = bench.manifest.report.get("random", {}).get("noise_ceiling") if scope.data else None
+        card = model.report(noise_ceiling=ceiling).as_json()
+    return {
+        "metric": wanted["metric"],
+        "target": wanted["target"],
+        "version": bench.store.put(content),
+        "bytes": len(content),
+        "rows": len(population),
+        "report": card,
+    }
+
+
+def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
+    """One row an arch: the median of its values."""
+    unique, group = np.unique(population, axis=0, return_inverse=True)
+    merged = [np.median(values[group.reshape(-1) == index]) for index in range(len(unique))]
+    return unique, np.array(merged, dtype=np.float64)
+
+
+def propose(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Archs to evaluate next, with what the predictors say of them, and whether the limits look hopeless."""
+    from search.run import propose as propose_archs
+    from service.problems import load_models, make_problem
+
+    bench = open_bench(payload["bench"])
+    versions = {(m["metric"], m["target"]): m["version"] for m in payload["predictors"]}
+    models = load_models(versions, bench.store.read, bench.family, bench.manifest.as_json())
+    evaluated = bench.population(payload["evaluated"])
+    rows: list[list[int]] = []
+    hopeless = True
+    for index, plan in enumerate(payload["plans"]):
+        problem = make_problem(plan, bench.family, models)
+        count = payload["counts"][index]
+        if count == 0:
+            continue
+        known = np.concatenate([evaluated, bench.population(rows)])
+        chosen = propose_archs(problem, known, count, payload["seed"] + index, algorithm=payload["algorithm"])
+        lost = bool(len(chosen)) and bool((_least_excess(problem, models, chosen) > 0).all())
+        if lost:
+            chosen = chosen[:FEW]
+        hopeless = hopeless and lost
+        rows += chosen.tolist()
+        progress(index + 1, len(payload["plans"]), "choosing what to evaluate")
+    return {
+        "population": rows,
+        "hopeless": hopeless,
+        "predicted": _predictions(bench.population(rows), models, payload["predictors"]),
+    }
+
+
+def _least_excess(problem: Any, models: Mapping[Any, Any], population: Population) -> Any:
+    """Violation ``(n,)`` if every prediction errs in our favour as far as its interval allows."""
+    exact = problem.costs(population)
+    total = np.zeros(len(population))
+    for limit in problem.constraints:
+        model = models.get(limit.key)
+        if model is None:
+            total += limit.excess(exact[limit.metric])
+        else:
+            low, high = (model.quantile(population, p) for p in (1 - problem.confidence, problem.confidence))
+            total += limit.excess(low, high)
+    return total
+
+
+def _predictions(
+    population: Population, models: Mapping[Any, Any], predictors: list[dict[str, Any]]
+) -> list[list[dict[str, Any]]]:
+    """For each arch what each predictor says: mean, and the 5 % and 95 % quantiles."""
+    columns = []
+    for entry in predictors:
+        model = models[entry["metric"], entry["target"]]
+        mean, _ = model.predict(population)
+        low, high = model.quantile(population, 0.05), model.quantile(population, 0.95)
+        head = {name: entry[name] for name in ("metric", "target", "version")} | {"predictor": entry["id"]}
+        columns.append(
+            [
+                head | {"mean": float(m), "low": float(lo), "high": float(hi)}
+                for m, lo, hi in zip(mean, low, high, strict=True)
+            ]
+        )
+    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in population]
+
+
+def export(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Write a subnet with the reference exporter, prove it on real images, and store the file."""
+    from supernets import EXPORTERS
+    from supernets.data import prepare
+    from supernets.evaluate import calibrated
+    from supernets.export.metadata import file_metadata
+    from supernets.export.parity import prove_parity
+    from supernets.extract import extract
+
+    bench = open_bench(payload["bench"])
+    arch = bench.family.space().arch(payload["arch"])
+    resolution = bench.family.input_shape(arch)[1]
+    progress(0, 3, "recalibrating")
+    stats = calibrated(bench.supernet, bench.data, arch)
+    net = extract(bench.supernet.net, arch, stats)
+    images = prepare(bench.data.test.images[: payload["images"]], resolution, bench.data.mean, bench.data.std)
+    metadata = file_metadata(
+        supernet=bench.manifest.name,
+        arch=arch.as_dict(),
+        weights_sha256=bench.manifest.weights_sha256,
+        stats_sha256=stats.sha256,
+        preprocessing={**bench.data.preprocessing(), "resolution": resolution},
+        classes=bench.manifest.classes,
+        quality=payload["quality"],
+        licence=bench.manifest.licence,
+    )
+    with tempfile.TemporaryDirectory(prefix="netwright-export-") as folder:
+        path = Path(folder) / "subnet.onnx"
+        progress(1, 3, "exporting")
+        exporter = EXPORTERS.load(payload["format"])()
+        exported = exporter.export(net, images[:2], path, metadata=metadata, opset=payload["opset"])
+        progress(2, 3, "proving that the file equals the network")
+        parity = prove_parity(net, path, images, exporter=payload["format"])
+        sha256, size = bench.store.put_file(path)
+    return {
+        "sha256": sha256,
+        "bytes": size,
+        "exporter": exported.as_json(),
+        "parity": parity.as_json(),
+        "metadata": metadata,
+    }
+
+
+def train(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Train to the end, resuming what the run's folder holds, and store the supernet's files."""
+    import torch
+
+    from service.artifacts import ArtifactStore
+    from service.checkpoints import put_directory
+    from supernets import FAMILIES
+    from supernets.data import load_data
+    from supernets.finish import finish
+    from supernets.recipes.recipe import Recipe
+    from supernets.train import train as run_training
+
+    torch.set_num_threads(payload["threads"])
+    recipe = Recipe.parse(payload["recipe"])
+    family = FAMILIES.load(payload["family"]["family"]).from_config(payload["family"]["config"])
+    data = load_data(payload["data"], Path(payload["data_dir"]) if payload["data_dir"] else None)
+    run = Path(payload["run_dir"])
+
+    def told(at: Any) -> None:
+        progress(at.step, at.steps, f"step {at.step} of {at.steps}")
+
+    training = run_training(recipe, family, data, run, seed=payload["seed"], progress=told)
+    manifest = finish(
+        training,
+        payload["name"],
+        run,
+        run / "supernet",
+        lambda done, total: progress(recipe.steps, recipe.steps, f"report card {done} of {total}"),
+    )
+    files = put_directory(ArtifactStore(payload["artifacts"]), run / "supernet")
+    return {"files": files, "manifest": manifest.as_json()}
