@@ -142,9 +142,8 @@ class Predictor(ABC):
             raise FitError(f"values must be finite, got {y[~np.isfinite(y)][:3].tolist()}")
         if self.scope.definition.source == "measured" and (y <= 0).any():
             raise FitError(f"{self.scope.metric} must be above 0, got {float(y.min())}")
-        inside = np.zeros(len(y), dtype=bool)
-        if ((archs >= 0) & (archs < self.space.cardinalities)).all():
-            inside = self.space.member(archs)
+        inside = np.asarray(((archs >= 0) & (archs < self.space.cardinalities)).all(axis=1))
+        inside[inside] = self.space.member(archs[inside])
         if not inside.all():
             raise FitError(
                 f"archs must be canonical members of the space, row {int(np.argmin(inside))} is not"

@@ -1,0 +1,174 @@
+"""Real ONNX Runtime, tiny nets. Nothing here asserts how long anything takes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from predictors.errors import MeasureError, ProtocolError
+from predictors.measure import Request, Result, measure_here, measure_in_child
+from predictors.protocol import Calibration, Protocol
+from predictors.references import SIZES, reference_net, reference_sha256
+from predictors.runtime import OnnxBlock, Settings, machine_lock, pinned
+
+PINNED = {"medium": "55269023e3f2", "small": "ccce85237c70", "large": "0a605387ed0a"}
+FAST = Protocol(block_ms=1.0, rounds_max=20, calibration_rounds=20)
+
+
+def matmul_net(path, width=8, batch="batch", dtype=TensorProto.FLOAT):
+    """``y = x . w``; the batch is free unless it is given."""
+    weight = helper.make_tensor("w", dtype, [width, width], np.eye(width).ravel())
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", dtype, [batch, width])],
+        [helper.make_tensor_value_info("y", dtype, [batch, width])],
+        [weight],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def calibrations():
+    return measure_here(Request(files={}, protocol=FAST)).calibrations
+
+
+def test_reference_nets_are_the_same_bytes_everywhere():
+    # A changed hash is a new scale for every target: raise PROTOCOL_VERSION with it.
+    assert {name: reference_sha256(name)[:12] for name in SIZES} == PINNED
+    for name in SIZES:
+        onnx.checker.check_model(onnx.load_from_string(reference_net(name)))
+
+
+def test_files_are_timed_in_the_order_asked_and_bad_ones_are_rows(tmp_path, calibrations):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a net")
+    files = {
+        "b": matmul_net(tmp_path / "b.onnx"),
+        "broken": broken,
+        "absent": tmp_path / "absent.onnx",
+        "batch2": matmul_net(tmp_path / "two.onnx", batch=2),
+        "a": matmul_net(tmp_path / "a.onnx", 64),
+    }
+    result = measure_here(Request(files=files, protocol=FAST, calibrations=calibrations))
+    assert [timing.key for timing in result.timings] == list(files)
+    by_key = {timing.key: timing for timing in result.timings}
+    assert {key for key, timing in by_key.items() if timing.verdict == "unsupported"} == {
+        "broken",
+        "absent",
+        "batch2",
+    }
+    assert "batch 1" in by_key["batch2"].error and "absent" in by_key["absent"].error
+    for key in "ab":
+        assert by_key[key].raw_ms["min"] > 0
+        assert by_key[key].rounds == 20
+        assert len(by_key[key].sha256) == 64
+        assert by_key[key].reference["sha256"] == reference_sha256(by_key[key].reference["name"])
+    assert result.calibrations == calibrations
+    assert Result.from_json(json.loads(json.dumps(result.as_json()))) == result
+
+
+def test_calibrations_of_other_reference_nets_are_refused(calibrations):
+    foreign = {name: Calibration(name, "0" * 64, 1.0, 20) for name in SIZES}
+    with pytest.raises(MeasureError, match="calibrate the target anew"):
+        measure_here(Request(files={}, protocol=FAST, calibrations=foreign))
+    partial = {name: calibrations[name] for name in list(SIZES)[:1]}
+    with pytest.raises(MeasureError, match="reference nets"):
+        measure_here(Request(files={}, protocol=FAST, calibrations=partial))
+
+
+def test_a_child_process_measures_and_reports_progress(tmp_path):
+    seen = []
+    files = {"a": matmul_net(tmp_path / "a.onnx")}
+    result = measure_in_child(Request(files=files, protocol=FAST), lambda *line: seen.append(line), 120)
+    assert {step for step, _, _ in seen} == {"calibrate", "measure"}
+    assert seen[-1][1] == seen[-1][2]
+    assert result.timings[0].verdict != "unsupported"
+    assert set(result.calibrations) == set(SIZES)
+
+
+def test_an_exception_in_the_callers_progress_ends_the_child(tmp_path):
+    class Cancelled(Exception):
+        pass
+
+    def cancel(step, done, total):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        measure_in_child(Request(files={"a": matmul_net(tmp_path / "a.onnx")}, protocol=FAST), cancel)
+    with machine_lock(10):  # the child's lock is free again: it has ended
+        pass
+
+
+def test_a_child_out_of_time_is_stopped_and_said_so(tmp_path):
+    files = {"a": matmul_net(tmp_path / "a.onnx")}
+    with pytest.raises(MeasureError, match="within 0.01 s"):
+        measure_in_child(Request(files=files), timeout_s=0.01)
+
+
+def test_the_command_says_how_it_is_used_and_what_went_wrong(tmp_path):
+    command = [sys.executable, "-m", "predictors.measure"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=os.getcwd(), check=False)
+    assert run.returncode == 2 and "usage" in run.stderr
+    foreign = {name: Calibration(name, "0" * 64, 1.0, 20) for name in SIZES}
+    with pytest.raises(MeasureError, match="calibrate the target anew"):
+        measure_in_child(Request(files={}, calibrations=foreign))
+
+
+def test_only_one_run_at_a_time(monkeypatch):
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with machine_lock(60):
+            held.set()
+            release.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(60)
+    try:
+        with pytest.raises(MeasureError, match="another measuring run"), machine_lock(0.0):
+            pass
+    finally:
+        release.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot set affinity")
+def test_affinity_is_given_back_even_after_an_error():
+    before = os.sched_getaffinity(0)
+    with pytest.raises(RuntimeError), pinned(1) as cores:
+        assert os.sched_getaffinity(0) == set(cores) and len(cores) == 1
+        raise RuntimeError
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_block_takes_the_batch_and_types_it_is_asked_for(tmp_path):
+    block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Settings(batch=5))
+    samples = block(0.0)
+    assert samples.shape == (3,) and (samples > 0).all()
+    OnnxBlock(matmul_net(tmp_path / "i.onnx", dtype=TensorProto.INT64), Settings())
+    with pytest.raises(MeasureError, match="type"):
+        OnnxBlock(matmul_net(tmp_path / "u.onnx", dtype=TensorProto.UINT32), Settings())
+
+
+def test_a_block_lasts_as_long_as_asked(tmp_path):
+    block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Settings())
+    start = time.perf_counter()
+    samples = block(5.0)
+    assert time.perf_counter() - start >= 0.005
+    assert len(samples) > 3
+
+
+@pytest.mark.parametrize("changes", [{"threads": 0}, {"batch": 0}, {"precision": "int3"}])
+def test_settings_outside_their_range_are_refused(changes):
+    with pytest.raises(ProtocolError, match=next(iter(changes))):
+        Settings(**changes)

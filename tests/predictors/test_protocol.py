@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from predictors.errors import MeasureError, ProtocolError
+from predictors.protocol import (
+    Calibration,
+    Protocol,
+    Timing,
+    calibrate,
+    nearest_reference,
+    relative_error,
+    time_interleaved,
+)
+from tests.predictors.toy import FlippingCore
+
+REFERENCES = {"small": 0.3, "large": 3.0}
+
+
+def run(core, nets, protocol=None, calibrations=None, progress=None):
+    references = {name: core.block(name, latency) for name, latency in REFERENCES.items()}
+    known = calibrations or {
+        name: Calibration(name, "hash", latency, 20) for name, latency in REFERENCES.items()
+    }
+    blocks = {key: core.block(key, latency) for key, latency in nets.items()}
+    return time_interleaved(blocks, references, known, protocol or Protocol(), progress)
+
+
+def test_a_core_that_flips_between_two_speeds_does_not_move_the_latency():
+    nets = {"a": 0.2, "b": 0.5, "c": 2.0}
+    for seed in range(3):
+        timings = run(FlippingCore(seed=seed), nets)
+        for timing in timings:
+            assert timing.verdict in ("good", "noisy")
+            assert timing.latency_ms == pytest.approx(nets[timing.key], rel=0.03)
+        # The raw median is what the flipping moves: that is why the ratio is taken.
+        assert max(t.raw_ms["p50"] / nets[t.key] for t in timings) > 1.0
+
+
+def test_a_quiet_core_is_known_after_the_fewest_rounds_and_good():
+    (timing,) = run(FlippingCore(slowdown=1.0), {"a": 0.2})
+    assert (timing.verdict, timing.rounds, timing.error) == ("good", 20, None)
+    assert timing.standard_error_ms <= 0.01 * timing.latency_ms
+    assert timing.raw_ms["min"] <= timing.raw_ms["p50"] <= timing.raw_ms["p90"]
+    assert timing.reference["near_share"] == 1.0
+
+
+def test_every_net_is_timed_next_to_its_reference_in_every_round():
+    core = FlippingCore(slowdown=1.0)
+    run(core, {"a": 0.2, "b": 0.3, "c": 0.4, "d": 2.0}, Protocol(rounds_max=20))
+    pilots, rounds = core.calls[:4], core.calls[4:]
+    assert sorted(pilots) == ["a", "b", "c", "d"]
+    per_round = len(rounds) // 20
+    assert per_round == 4 + 2 + 1  # four nets, two blocks of the small reference, one of the large
+    orders = set()
+    for start in range(0, len(rounds), per_round):
+        calls = rounds[start : start + per_round]
+        assert sorted(name for name in calls if name not in REFERENCES) == ["a", "b", "c", "d"]
+        for position, name in enumerate(calls):
+            if name not in REFERENCES:
+                own = "large" if name == "d" else "small"
+                assert own in calls[max(position - 1, 0) : position + 2]
+        orders.add(tuple(calls))
+    assert len(orders) > 5
+
+
+def test_a_constantly_slower_machine_is_contended_but_corrected():
+    core = FlippingCore(slowdown=1.0)
+    slower = {name: Calibration(name, "hash", latency / 1.5, 20) for name, latency in REFERENCES.items()}
+    (timing,) = run(core, {"a": 0.3}, calibrations=slower)
+    assert timing.verdict == "contended"
+    assert timing.reference["near_share"] == 0
+    assert timing.reference["drift"] == pytest.approx(1.5, rel=0.02)
+    assert timing.latency_ms == pytest.approx(0.2, rel=0.02)
+
+
+def test_what_stays_uncertain_is_noisy_and_then_refused():
+    (noisy,) = run(FlippingCore(slowdown=1.0, jitter=0.2), {"a": 6.0}, Protocol(enough_error=0.001))
+    assert noisy.verdict == "noisy" and noisy.rounds == 60 and noisy.usable
+    (refused,) = run(FlippingCore(slowdown=1.0, jitter=1.0), {"a": 6.0}, Protocol(refuse_error=0.02))
+    assert refused.verdict == "refused" and refused.latency_ms is None and not refused.usable
+    assert "at most 2%" in refused.error
+
+
+def test_progress_ends_at_its_total_and_a_timing_survives_json():
+    seen = []
+    (timing,) = run(FlippingCore(), {"a": 0.2}, progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (1, 20) and seen[-1][0] == seen[-1][1] == timing.rounds
+    assert Timing(**json.loads(json.dumps(timing.as_json()))) == timing
+
+
+def test_the_same_machine_and_seed_give_the_same_timings():
+    nets = {"a": 0.2, "b": 0.5, "c": 2.0}
+    assert run(FlippingCore(seed=4), nets) == run(FlippingCore(seed=4), nets)
+    orders = []
+    for seed in (1, 2):
+        core = FlippingCore(seed=4)
+        run(core, nets, Protocol(seed=seed))
+        orders.append(core.calls)
+    assert orders[0] != orders[1]
+
+
+def test_calibration_finds_the_fast_state_and_one_scale():
+    core = FlippingCore()
+    blocks = {name: core.block(name, latency) for name, latency in REFERENCES.items()}
+    found = calibrate(blocks, dict.fromkeys(REFERENCES, "hash"), Protocol())
+    assert found["small"].latency_ms == pytest.approx(0.3, rel=0.02)
+    assert found["large"].latency_ms == pytest.approx(3.0, rel=0.05)
+    assert found["large"].name == "large" and found["large"].rounds == 60
+
+
+def test_the_reference_of_similar_size_is_taken():
+    known = {name: Calibration(name, "", latency, 20) for name, latency in REFERENCES.items()}
+    assert [nearest_reference(ms, known) for ms in (0.01, 0.9, 1.0, 50)] == [
+        "small",
+        "small",
+        "large",
+        "large",
+    ]
+
+
+def test_references_without_calibration_are_refused():
+    with pytest.raises(MeasureError, match="calibration"):
+        time_interleaved({}, {"small": lambda ms: np.ones(3)}, {}, Protocol())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rounds_min": 19},
+        {"rounds_max": 10},
+        {"rounds_max": 10**9},
+        {"block_ms": 0},
+        {"block_ms": float("nan")},
+        {"enough_error": 0.0},
+        {"enough_error": 0.06},
+        {"refuse_error": 0.5},
+        {"calibration_rounds": 1},
+    ],
+)
+def test_a_protocol_outside_its_range_is_refused(changes):
+    with pytest.raises(ProtocolError, match=next(iter(changes)).split("_")[0]):
+        Protocol(**changes)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=60), st.floats(0.01, 100))
+def test_the_relative_error_ignores_scale_and_order(ratios, scale):
+    error = relative_error(np.array(ratios))
+    assert error >= 0
+    assert relative_error(np.array(ratios[::-1]) * scale) == pytest.approx(error, rel=1e-9, abs=1e-12)
+
+
+def test_the_relative_error_is_that_of_a_median():
+    rng = np.random.default_rng(0)
+    draws = 1 + 0.05 * rng.standard_normal((2000, 25))
+    medians = np.median(draws, axis=1)
+    errors = [relative_error(row) for row in draws]
+    assert np.mean(errors) == pytest.approx(medians.std(), rel=0.1)
+    assert relative_error(np.array([1.0])) == float("inf")

@@ -1,0 +1,81 @@
+"""A small family with a latency and a quality of known form, and a machine whose speed flips."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from predictors import PREDICTORS
+from predictors.scope import Scope
+from supernets.spaces.metric import METRICS
+from tests.small import small_family
+
+FAMILY = small_family()
+SPACE = FAMILY.space()
+LEAST_MACS = FAMILY.costs(SPACE.encode([SPACE.min()]))["macs"][0]
+
+
+def scope_for(metric, **changes):
+    target, data = ("tgt", None) if METRICS[metric].source == "measured" else (None, "validation")
+    fields = {"supernet": "weights", "space_sha256": SPACE.sha256, "metric": metric}
+    return Scope(**{**fields, "target": target, "data": data, **changes})
+
+
+def metric_of(name):
+    """A metric that suits the predictor: latency for those that live in ``latency``."""
+    return "latency_ms" if ".latency." in PREDICTORS[name] else "accuracy"
+
+
+def archs(n, seed=0):
+    """``n`` different archs, the smallest and the largest among them."""
+    rng = np.random.default_rng(seed)
+    ends = SPACE.encode([SPACE.min(), SPACE.max()])
+    drawn = SPACE.sample(rng, 4 * n + 20)
+    rows = np.concatenate([ends, drawn])
+    _, first = np.unique(rows, axis=0, return_index=True)
+    return rows[np.sort(first)][:n]
+
+
+def true_value(metric, population):
+    """Latency: a fixed part, MACs and memory traffic. Accuracy: saturating in log MACs, less with small kernels."""
+    costs = FAMILY.costs(population)
+    if metric == "latency_ms":
+        return 0.01 + 2e-7 * costs["macs"] + 0.3 * costs["activation_mb"]
+    size = np.log(costs["macs"] / LEAST_MACS)
+    kernels = SPACE.features(population)[:, :4].sum(axis=1)
+    return 0.98 - 0.08 * np.exp(-size) + 0.002 * kernels
+
+
+def noisy(metric, population, noise=0.01, seed=0):
+    values = true_value(metric, population)
+    spread = noise * (values if metric == "latency_ms" else 0.1)
+    return values + spread * np.random.default_rng(seed).standard_normal(len(values))
+
+
+class FlippingCore:
+    """Runs nets of known latency on a core that flips between two speeds; time is simulated.
+
+    ``dwell_ms`` is the mean time in a state, ``slowdown`` how much slower the other state is.
+    """
+
+    def __init__(self, slowdown=1.8, dwell_ms=40.0, jitter=0.01, seed=0):
+        self.rng = np.random.default_rng(seed)
+        self.slowdown, self.dwell_ms, self.jitter = slowdown, dwell_ms, jitter
+        self.slow, self.left = False, dwell_ms
+        self.calls = []
+
+    def block(self, name, latency_ms):
+        def run(block_ms):
+            self.calls.append(name)
+            samples, spent = [], 0.0
+            while spent < block_ms or len(samples) < 3:
+                factor = self.slowdown if self.slow else 1.0
+                took = latency_ms * factor * (1 + self.jitter * self.rng.exponential())
+                samples.append(took)
+                spent += took
+                self.left -= took
+                if self.left <= 0:
+                    self.slow = not self.slow
+                    self.left = self.rng.exponential(self.dwell_ms)
+            return np.array(samples)
+
+        return run
