@@ -13,7 +13,7 @@ from rich.console import Console
 
 from netwright.client import Client
 from netwright.commands.front import print_front
-from netwright.commands.output import number
+from netwright.commands.output import number, stdout
 from netwright.errors import ConflictError
 from netwright.plot import plot_front
 from netwright.processes import running_server
@@ -53,7 +53,7 @@ class Answer:
 
 def run_demo(supernet: str, out: Path, port: int, console: Console | None = None) -> int:
     """Run the demo, write what came out into ``out``, and return the exit status."""
-    console = console or Console()
+    console = console or stdout()
     out.mkdir(parents=True, exist_ok=True)
     say = _steps(console, 7)
     say("start a service and a worker on this machine")

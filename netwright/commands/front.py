@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from netwright.commands.output import Json, client_of, number, print_json, print_table, words
+from netwright.commands.output import Json, client_of, number, print_json, print_table, with_error, words
 from netwright.resources.fronts import Front, Point
 
 app = typer.Typer(
     no_args_is_help=True, help="Non-dominated subnets: of one search, or the best of everything stored."
 )
+Archs = Annotated[bool, typer.Option("--arch", help="Show the arch of every point too.")]
 
 
 @app.command()
@@ -23,6 +24,7 @@ def show(
     pick: Annotated[str | None, typer.Option(help="knee or best: only that choice.")] = None,
     k: Annotated[int | None, typer.Option(min=1, help="How many points to pick.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Save the whole front as CSV here.")] = None,
+    arch: Archs = False,
     as_json: Json = False,
 ) -> None:
     """The front of a search: for each point what was predicted and what was measured."""
@@ -30,7 +32,7 @@ def show(
     front = client.fronts.of_search(search, pick=pick, k=k)
     if csv:
         client.fronts.save(search, csv, format="csv")
-    print_json(front.data) if as_json else print_front(front)
+    print_json(front.data) if as_json else print_front(front, archs=arch)
 
 
 @app.command()
@@ -40,46 +42,47 @@ def best(
     target: Annotated[str, typer.Option(help="Id or name of a target.")],
     max_latency_ms: Annotated[float | None, typer.Option(help="Only subnets measured within this.")] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Only subnets at least this accurate.")] = None,
+    arch: Archs = False,
     as_json: Json = False,
 ) -> None:
     """The best of everything stored, over all searches."""
     front = client_of(context).fronts.best(
         supernet, target, max_latency_ms=max_latency_ms, min_accuracy=min_accuracy
     )
-    print_json(front.data) if as_json else print_front(front)
+    print_json(front.data) if as_json else print_front(front, archs=arch)
 
 
-def print_front(front: Front, console: Console | None = None) -> None:
+def print_front(front: Front, to: Console | None = None, *, archs: bool = False) -> None:
     """One line a point, fastest first."""
-    rows = sorted((_row(point) for point in front), key=lambda row: row[0])
-    columns = (
+    points = sorted(front, key=lambda point: point.value("latency_ms") or float("inf"))
+    columns = [
         "latency_ms",
         "verdict",
-        "quality on test",
+        "on test",
+        "on validation",
         "predicted latency",
         "MACs",
         "params",
         "subnet",
-        "arch",
-    )
+    ]
+    rows = [[*_row(point), *([words(point["arch"])] if archs else [])] for point in points]
     title = f"{len(front)} of {front.data['total']} points"
-    print_table(columns, [row[1:] for row in rows], title, console)
+    print_table([*columns, *(["arch"] if archs else [])], rows, title, to)
 
 
-def _row(point: Point) -> tuple[float | str, ...]:
+def _row(point: Point) -> list[str]:
     measured = next((row for row in point["measured"] if row["metric"] == "latency_ms"), None)
     predicted = next((row for row in point["predicted"] if row["metric"] == "latency_ms"), None)
-    quality = point["quality"]
-    return (
-        measured["value"] if measured else float("inf"),
-        f"{number(measured['value'])} ± {number(measured['spread'] or 0)}" if measured else "-",
+    test, validation = point["quality"], point["validation"]
+    return [
+        with_error(measured["value"], measured["spread"]) if measured else "-",
         (measured["verdict"] or "-") if measured else "-",
-        f"{quality['value']:.4f} ± {quality['standard_error']:.4f}" if quality else "-",
+        with_error(test["value"], test["standard_error"]) if test else "-",
+        number(validation["value"]) if validation else "-",
         f"{number(predicted['mean'])} ({number(predicted['low'])} to {number(predicted['high'])})"
         if predicted
         else "-",
-        float(point["costs"].get("macs", 0)),
-        float(point["costs"].get("params", 0)),
+        number(point["costs"].get("macs", 0)),
+        number(point["costs"].get("params", 0)),
         point.id,
-        words(point["arch"]),
-    )
+    ]

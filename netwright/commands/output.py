@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +28,7 @@ from netwright.errors import (
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_INFEASIBLE, EXIT_JOB_FAILED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5
 LOG_LINES = 10
+PIPE_WIDTH = 160
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables for people.")]
 Timeout = Annotated[
@@ -51,6 +56,11 @@ def client_of(context: typer.Context) -> Client:
     return client
 
 
+def stdout() -> Console:
+    """Where tables go: as wide as the terminal, and wide enough for a line a row where there is none."""
+    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(value, indent=2, default=dict))
@@ -63,14 +73,14 @@ def print_table(
     console: Console | None = None,
 ) -> None:
     """A table on stdout; long cells are folded, never cut."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "subnet"))
     count = 0
     for row in rows:
         table.add_row(*[escape(cell(value)) for value in row])
         count += 1
-    (console or Console()).print(table if count else f"nothing yet{f': {title}' if title else ''}")
+    (console or stdout()).print(table if count else f"nothing yet{f': {title}' if title else ''}")
 
 
 def print_fields(data: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
@@ -81,7 +91,7 @@ def print_fields(data: Mapping[str, Any], names: Sequence[str] | None = None) ->
     for name in names or list(data):
         if name in data:
             table.add_row(name, escape(cell(data[name])))
-    Console().print(table)
+    stdout().print(table)
 
 
 def cell(value: Any) -> str:
@@ -102,6 +112,14 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def with_error(value: float, error: float | None) -> str:
+    """Value and standard error, to two significant digits of the error: ``0.02080 ± 0.00012``."""
+    if not error or not math.isfinite(error):
+        return number(value)
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
 def words(arch: Mapping[str, Any]) -> str:

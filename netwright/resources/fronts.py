@@ -29,11 +29,12 @@ class Point(Resource):
         return str(self.data["subnet"])
 
     def value(self, metric: str, target: str | None = None) -> float | None:
-        """Its true ``metric``: quality on the test split, latency as measured, costs in closed form.
+        """Its true ``metric`` as choices are made by: quality on validation, latency as measured, exact costs.
 
+        The quality on test (``point["quality"]``) is for reporting; choosing by it would keep the lucky ones.
         Where several targets were measured and none is named, the largest. None where nothing is known.
         """
-        quality = self.data.get("quality")
+        quality = self.data.get("validation")
         if quality and quality["metric"] == metric:
             return float(quality["value"])
         rows = [row for row in self.data["measured"] if row["metric"] == metric]
@@ -82,7 +83,7 @@ class Front(Sequence[Point]):
         return f"Front({len(self)} points of {self.data.get('search') or 'everything stored'})"
 
     def pick(self, **limits: float) -> Point:
-        """The point of best quality that meets ``max_<metric>`` and ``min_<metric>`` limits by its true values.
+        """The point of best quality that meets ``max_<metric>`` and ``min_<metric>`` limits (:meth:`Point.value`).
 
         Equal quality: the smaller latency. Raises :class:`NoSuchPointError`, naming the nearest value.
         """
@@ -119,7 +120,7 @@ def _meets(point: Point, side: str, metric: str, limit: float) -> bool:
 
 
 def _goodness(point: Point) -> tuple[float, float]:
-    quality = point.data.get("quality") or {}
+    quality = point.data.get("validation") or {}
     latency = point.value("latency_ms")
     return quality.get("value", 0.0), -latency if latency is not None else 0.0
 

@@ -72,7 +72,7 @@ def test_a_front_as_a_table_has_a_line_a_point_fastest_first() -> None:
         "sub_middle",
         "sub_large",
     ]
-    assert "0.06 ± 0.001" in rows[1]
+    assert "0.0600 ± 0.0010" in rows[1]
     assert "0.9600 ± 0.0090" in rows[1]
     assert "good" in rows[1]
 
