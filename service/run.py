@@ -53,7 +53,8 @@ def serve(settings: Settings) -> None:
 
 def _log(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "dbos"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _require_schema(settings: Settings) -> None:

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Header, Query, Response
 
 from search import ALGORITHMS
 from service.checkpoints import family_of
+from service.datasets import require_data
 from service.db import job_queries, queries
-from service.db.tables import Search
+from service.db.tables import Search, Supernet
 from service.deps import App, Page, Project
 from service.errors import InvalidError
 from service.fronts import as_csv, as_parquet, pick, thin
@@ -62,8 +63,12 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
     if body.algorithm is not None and body.algorithm not in ALGORITHMS:
         raise InvalidError("algorithm", body.algorithm, list(ALGORITHMS))
-    with app.database.write() as session:
+    with app.database.read() as session:
         plans, found = make_plans(session, project, body)
+        data = queries.get(session, project, Supernet, body.supernet).manifest["data"]["name"]
+        require_data("supernet", data, app.settings)
+        session.expunge_all()
+    with app.database.write() as session:
         row = Search(
             id=new_id("sea"), project_id=project, supernet_id=body.supernet, spec=body.model_dump(mode="json")
         )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
 
 from service.api.artifacts import send
+from service.datasets import require_data
 from service.db import job_queries, queries
 from service.db.tables import Export, Measurement, Subnet, Supernet
 from service.deps import App, Project
@@ -55,8 +56,11 @@ def create_export(
     if body.format not in EXPORTERS:
         raise InvalidError("format", body.format, list(EXPORTERS))
     like = body.model_dump(mode="json")
+    with app.database.read() as session:
+        subnet = queries.get(session, project, Subnet, id)
+        supernet = queries.get(session, project, Supernet, subnet.supernet_id)
+        require_data("subnet", supernet.manifest["data"]["name"], app.settings)
     with app.database.write() as session:
-        queries.get(session, project, Subnet, id)
         done = queries.finished_export(session, project, id, **like)
         if done is not None:
             location = {"Location": f"/v1/exports/{done.id}"}

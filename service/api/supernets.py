@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from service import checkpoints
+from service.datasets import require_data
 from service.db import job_queries, queries
 from service.db.tables import Supernet
 from service.deps import App, Page, Project
@@ -100,9 +101,11 @@ def create_evaluations(
     app: App, project: Project, id: str, body: EvaluationCreate, response: Response
 ) -> common.Accepted:
     """Job: evaluate the quality of subnets on the validation split."""
-    with app.database.write() as session:
+    with app.database.read() as session:
         supernet = queries.get(session, project, Supernet, id)
         check_archs(checkpoints.family_of(supernet).space(), body)
+        require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+    with app.database.write() as session:
         params = {"supernet": id, **body.model_dump(mode="json")}
         job = job_queries.create_job(session, project, "evaluate", params)
         app.queue.enqueue(session, job)

@@ -49,10 +49,8 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
 
     try:
         target = make_target(body.kind, body.settings)
-    except (ProtocolError, TypeError) as error:
-        raise InvalidError(
-            "settings", body.settings, "settings of this kind", f"settings: {error}"
-        ) from error
+    except ProtocolError as error:
+        raise InvalidError("settings", body.settings, str(error), f"settings: {error}") from error
     description = target.describe()
     name = body.name or body.kind
     with app.database.write() as session:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from service import checkpoints
+from service.datasets import require_data
 from service.db import job_queries, queries
 from service.db.tables import Supernet
 from service.deps import App, Project
@@ -92,11 +93,5 @@ def _data(settings: Settings, wanted: str) -> str:
         return f"{kind}:{checkpoints.inside(settings.import_dir, path, 'data')}"
     if colon or Path(wanted).name != wanted:
         raise InvalidError("data", wanted, "the name of a data set, folder:PATH or parquet:PATH")
-    names = _data_names()
-    if wanted not in names:
-        raise InvalidError("data", wanted, [*names, *(f"{kind}:PATH" for kind in WITH_PATH)])
+    require_data("data", wanted, settings)
     return wanted
-
-
-def _data_names() -> list[str]:
-    return ["digits", "fashion_mnist", "cifar10"]

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from service.errors import JobError
 
 LINE_LIMIT = 64 << 20
 TAIL = 4000
+LOG_WIDTH = 2000
 Progress = Callable[[int, int, str | None], None]
 Log = Callable[[str], None]
 
@@ -23,12 +24,12 @@ Log = Callable[[str], None]
 class Child:
     """One child process: it takes one task at a time, and dies with its parent.
 
-    The child keeps what it imported and loaded from task to task, so a search pays for that once.
+    The child keeps what it imported and loaded from task to task, and from job to job of a worker.
     """
 
-    def __init__(self, log: Log, *, threads: int = 1, environment: Mapping[str, str] | None = None) -> None:
-        self._log = log
-        self._environment = {**os.environ, **thread_settings(threads), **(environment or {})}
+    def __init__(self, threads: int = 1) -> None:
+        self.log: Log = lambda _line: None
+        self._environment = {**os.environ, **thread_settings(threads)}
         self._process: asyncio.subprocess.Process | None = None
         self._stderr: asyncio.Task[None] | None = None
         self._tail = ""
@@ -84,11 +85,14 @@ class Child:
 
     async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
+        rest = ""
         while text := await process.stderr.read(4096):
-            self._tail = (self._tail + text.decode(errors="replace"))[-TAIL:]
-            for line in text.decode(errors="replace").replace("\r", "\n").splitlines():
+            decoded = text.decode(errors="replace")
+            self._tail = (self._tail + decoded)[-TAIL:]
+            *lines, rest = (rest + decoded.replace("\r", "\n")).split("\n")
+            for line in lines:
                 if line.strip():
-                    self._log(line.rstrip())
+                    self.log(line.rstrip()[:LOG_WIDTH])
 
     async def kill(self) -> None:
         """End the process and everything it started."""

@@ -41,16 +41,19 @@ class JobRun:
         job_id: str,
         project: str,
         params: dict[str, Any],
+        child: Child,
     ) -> None:
         self.database, self.settings = database, settings
         self.id, self.project, self.params = job_id, project, params
         self._worker_id = worker_id
         self._window = (0, 0, 0)
         self._told = 0.0
+        self._reached = 0.0
         self._began: tuple[float, float] | None = None
         self._lines: list[str] = []
         self._logged = time.monotonic()
-        self.child = Child(self._log, threads=settings.threads)
+        self.child = child
+        child.log = self._log
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -71,8 +74,7 @@ class JobRun:
         """
 
         async def work() -> dict[str, Any]:
-            payload_, progress = payload, self._progress
-            return await self.child.run(task, payload_, progress)
+            return await self.child.run(task, payload, self._progress)
 
         return await self._once(name, work, store)
 
@@ -133,12 +135,15 @@ class JobRun:
         if whole == 0:
             start, stop, whole = 0, total, total
         reached = start + (stop - start) * (done / total if total else 0.0)
+        if self._began is None:  # only now: what came before was loading, which happens once
+            self._began = (time.monotonic(), reached)
         asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message)
 
     def _tell(self, done: float, total: int, message: str | None) -> None:
-        if self._began is None:
-            self._began = (time.monotonic(), done)
-        spent, gained = time.monotonic() - self._began[0], done - self._began[1]
+        """Write progress; it never goes back, though a step may turn out longer than it said."""
+        done = self._reached = max(done, self._reached)
+        began, first = self._began or (time.monotonic(), done)
+        spent, gained = time.monotonic() - began, done - first
         eta = spent * (total - done) / gained if spent >= 1 and gained > 0 else None
         with self.database.write() as session:
             job_queries.set_progress(session, self.id, int(done), total, eta, message)
@@ -156,8 +161,7 @@ class JobRun:
                 job_queries.add_log(session, self.id, lines)
 
     async def close(self) -> None:
-        """End the child process and write what is left of the log."""
-        await self.child.kill()
+        """Write what is left of the log."""
         await asyncio.to_thread(self._flush_log)
 
 

@@ -18,7 +18,7 @@ from supernets.spaces.space import Population
 Payload = dict[str, Any]
 Progress = Callable[..., None]
 FEW = 3  # archs that are tried for real where no predictor leaves any hope
-EXPORT_SHARE = 0.3  # of a measuring run's progress
+EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
 
 
 def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
@@ -36,7 +36,9 @@ def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     population = bench.population(payload["population"])
 
     def rounds(step: str, done: int, total: int) -> None:
-        progress(int(100 * (EXPORT_SHARE + (1 - EXPORT_SHARE) * done / total)), 100, f"{step} round {done}")
+        first = EXPORT_SHARE if step == "calibrate" or wanted["calibrations"] else CALIBRATED_SHARE
+        last = CALIBRATED_SHARE if step == "calibrate" else 1.0
+        progress(int(100 * (first + (last - first) * done / total)), 100, f"{step}: round {done} of {total}")
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
         files = _write_nets(bench, population, target.settings.batch, Path(folder), progress)

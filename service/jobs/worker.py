@@ -6,6 +6,7 @@ It is made to be killed: stopping and crashing are the same thing to the jobs it
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import signal
@@ -19,12 +20,13 @@ from service.errors import WorkerLostError
 from service.ids import new_id
 from service.jobs import JOBS
 from service.jobs.engine import APPLICATION, QUEUE, WORKFLOW, engine_config
-from service.jobs.process import kill_group
+from service.jobs.process import Child, kill_group
 from service.jobs.recovery import host_name, take_over
 from service.jobs.run import CancelledJobError, JobRun, failure
 from service.settings import Settings
 from supernets.registry import Registry
 
+KEEP_CHILD_S = 120.0
 LOST = 70  # exit status of a worker that was declared dead
 log = logging.getLogger("netwright.worker")
 
@@ -36,7 +38,9 @@ class Worker:
         self.id = new_id("wrk")
         self._settings, self._jobs = settings, jobs
         self._database = Database(settings.database)
-        self._running: dict[str, JobRun] = {}
+        self._child = Child(settings.threads)
+        self._running: set[str] = set()
+        self._forgetting: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
     def start(self) -> None:
@@ -105,9 +109,8 @@ class Worker:
 
     def _die(self, status: int) -> None:
         """End at once, with all children: another worker takes the jobs over, or has done so."""
-        for run in list(self._running.values()):
-            if run.child.pid is not None:
-                kill_group(run.child.pid)
+        if self._child.pid is not None:
+            kill_group(self._child.pid)
         logging.shutdown()
         os._exit(status)
 
@@ -121,7 +124,7 @@ class Worker:
         if taken is None:
             return
         kind, run = taken
-        self._running[job_id] = run
+        self._running.add(job_id)
         try:
             await self._jobs.load(kind)(run)
         except CancelledJobError:
@@ -140,7 +143,20 @@ class Worker:
         else:
             await self._end(run, "succeeded", None)
         finally:
-            self._running.pop(job_id, None)
+            self._running.discard(job_id)
+            self._forget_later()
+
+    def _forget_later(self) -> None:
+        """A worker with nothing to do gives back the memory of its child process."""
+
+        async def forget() -> None:
+            await asyncio.sleep(KEEP_CHILD_S)
+            if not self._running:
+                await self._child.kill()
+
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().create_task(forget(), context=contextvars.Context())
 
     def _take(self, job_id: str) -> tuple[str, JobRun] | None:
         with self._database.write() as session:
@@ -151,7 +167,9 @@ class Worker:
             job.worker_id = self.id
             job.attempts += 1
             job_queries.set_state(session, job, "running")
-            run = JobRun(self._database, self._settings, self.id, job_id, job.project_id, dict(job.params))
+            run = JobRun(
+                self._database, self._settings, self.id, job_id, job.project_id, dict(job.params), self._child
+            )
             return job.kind, run
 
     async def _end(self, run: JobRun, state: str, error: tuple[str, str] | None) -> None:
