@@ -37,10 +37,16 @@ class Algorithm(ABC):
         self.space, self.n_objectives = space, n_objectives
         self.rng = np.random.default_rng(seed)
         self.seen = Seen(space)
+        self._pending: Population | None = None
 
-    @abstractmethod
     def ask(self, n: int) -> Population:
         """Up to ``n`` new members ``(k, d)``; ``k = 0`` means that the algorithm has finished."""
+        self._pending = self._ask(n)
+        return self._pending
+
+    @abstractmethod
+    def _ask(self, n: int) -> Population:
+        """What :meth:`ask` returns; every row is in ``seen`` afterwards."""
 
     def tell(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
         """Learn how ``archs (n, d)`` did."""
@@ -51,7 +57,8 @@ class Algorithm(ABC):
                 f"tell needs scores ({len(archs)}, {self.n_objectives}) and violations ({len(archs)},), "
                 f"got {scores.shape} and {violations.shape}"
             )
-        self.seen.add(archs)
+        if archs is not self._pending:
+            self.seen.add(archs)
         usable = np.isfinite(scores).all(axis=1) & np.isfinite(violations)
         if not self.constrained and (violations[usable] > 0).any():
             raise AlgorithmError(_unconstrained(self.name))

@@ -36,22 +36,19 @@ def non_dominated(scores: Scores) -> NDArray[np.bool_]:
         return np.asarray(scores[:, 0] == scores[:, 0].min())
     if scores.shape[1] > 2:
         return _non_dominated_many(scores)
-    order, first = _ordered(scores)
-    best = scores[order[first], 1]
-    keep = np.ones(len(best), dtype=bool)
-    keep[1:] = best[1:] < np.minimum.accumulate(best)[:-1]
+    order = _lexicographic(scores)
     mask = np.empty(len(scores), dtype=bool)
-    mask[order] = keep[np.cumsum(first) - 1]
+    mask[order] = _first_of_two(scores[order])
     return mask
 
 
-def _ordered(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Lexicographic order of two columns, and which points in that order differ from the one before."""
-    order = np.lexsort((scores[:, 1], scores[:, 0]))
-    ordered = scores[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    return order, first
+def _lexicographic(scores: Scores) -> NDArray[np.int64]:
+    """Order of two columns by the first, then the second; one plain sort where the first has no ties."""
+    order = np.argsort(scores[:, 0])
+    x = scores[order, 0]
+    if (x[1:] == x[:-1]).any():
+        return np.lexsort((scores[:, 1], scores[:, 0]))
+    return order
 
 
 def _non_dominated_many(scores: Scores) -> NDArray[np.bool_]:
@@ -60,32 +57,59 @@ def _non_dominated_many(scores: Scores) -> NDArray[np.bool_]:
     return np.asarray(is_nondominated(scores, maximise=False, keep_weakly=True), dtype=bool)
 
 
-def ranks(scores: Scores) -> NDArray[np.int64]:
-    """Number ``(n,)`` of the front each point belongs to: 0 non-dominated, 1 once those are gone, and so on."""
+def ranks(scores: Scores, enough: int | None = None) -> NDArray[np.int64]:
+    """Number ``(n,)`` of the front each point belongs to: 0 non-dominated, 1 once those are gone, and so on.
+
+    With ``enough``, ranking ends with the front that brings the number of ranked points to it; all others
+    get the next rank.
+    """
     scores = checked(scores)
-    if len(scores) == 0:
+    n = len(scores)
+    if n == 0:
         return np.zeros(0, dtype=np.int64)
     if scores.shape[1] == 1:
         return np.unique(scores[:, 0], return_inverse=True)[1].astype(np.int64)
-    if scores.shape[1] == 2:
+    if scores.shape[1] == 2 and enough is None:
         return _ranks_of_two(scores)
-    rank = np.zeros(len(scores), dtype=np.int64)
+    return _peeled(scores, n if enough is None else enough)
+
+
+def _peeled(scores: Scores, enough: int) -> NDArray[np.int64]:
+    rank = np.empty(len(scores), dtype=np.int64)
     left = np.arange(len(scores))
-    for front in range(len(scores)):
-        if len(left) == 0:
-            break
-        best = _non_dominated_many(scores[left])
+    if scores.shape[1] == 2:
+        left = _lexicographic(scores)
+    front, ranked = 0, 0
+    while len(left) and ranked < enough:  # each pass ranks at least one point
+        best = _first_of_two(scores[left]) if scores.shape[1] == 2 else _non_dominated_many(scores[left])
         rank[left[best]] = front
+        ranked += int(best.sum())
         left = left[~best]
+        front += 1
+    rank[left] = front
     return rank
+
+
+def _first_of_two(ordered: Scores) -> NDArray[np.bool_]:
+    """The non-dominated among points that are in lexicographic order."""
+    x, y = ordered[:, 0], ordered[:, 1]
+    keep = np.ones(len(y), dtype=bool)
+    keep[1:] = y[1:] < np.minimum.accumulate(y)[:-1]
+    same = np.flatnonzero((x[1:] == x[:-1]) & (y[1:] == y[:-1])) + 1
+    for index in same.tolist():  # copies share the fate of the first, in order
+        keep[index] = keep[index - 1]
+    return keep
 
 
 def _ranks_of_two(scores: Scores) -> NDArray[np.int64]:
     """In lexicographic order a point joins the first front whose last member does not dominate it."""
-    order, first = _ordered(scores)
+    order = _lexicographic(scores)
+    ordered = scores[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     tails: list[float] = []
     front_of = []
-    for value in scores[order[first], 1].tolist():
+    for value in ordered[first, 1].tolist():
         front = bisect_right(tails, value)
         if front == len(tails):
             tails.append(value)
@@ -127,19 +151,27 @@ def hypervolume(scores: Scores, reference: NDArray[np.float64]) -> float:
         raise ProblemError(
             f"the reference must be {scores.shape[1]} finite numbers, got {reference.tolist()}"
         )
+    if scores.shape[1] == 2:
+        return _area(scores[:, 0], scores[:, 1], reference)
     inside = scores[(scores < reference).all(axis=1)]
     if len(inside) == 0:
         return 0.0
     if scores.shape[1] == 1:
         return float(reference[0] - inside.min())
-    if scores.shape[1] > 2:
-        from moocore import hypervolume as many
+    from moocore import hypervolume as many
 
-        return float(many(inside[_non_dominated_many(inside)], ref=reference))
-    inside = inside[np.lexsort((inside[:, 1], inside[:, 0]))]
-    height = np.minimum.accumulate(inside[:, 1])
-    width = np.append(inside[1:, 0], reference[0]) - inside[:, 0]
-    return float((width * (reference[1] - height)).sum())
+    return float(many(inside[_non_dominated_many(inside)], ref=reference))
+
+
+def _area(x: NDArray[np.float64], y: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """Two objectives: rectangles under the running minimum."""
+    inside = (x < reference[0]) & (y < reference[1])
+    x, y = x[inside], y[inside]
+    if len(x) == 0:
+        return 0.0
+    order = np.argsort(x)
+    x, height = x[order], np.minimum.accumulate(y[order])
+    return float((np.append(x[1:], reference[0]) - x) @ (reference[1] - height))
 
 
 def normalised(scores: Scores) -> Scores:

@@ -17,7 +17,8 @@ from search.problem import Problem
 from search.seen import Seen
 from supernets.spaces.space import Population
 
-BATCH = 200
+MAX_BATCH = 625
+GENERATIONS = 16
 MAX_DROPPED = 0.5  # of what was scored, once MIN_SCORED were
 MIN_SCORED = 20
 PATIENCE = 2_000  # evaluations without a feasible arch or a violation smaller by MIN_PROGRESS
@@ -153,12 +154,13 @@ def optimise(
     progress: Progress | None = None,
     *,
     margin: bool = True,
-    batch: int = BATCH,
+    batch: int | None = None,
     reference: NDArray[np.float64] | None = None,
 ) -> Result:
     """Search on predictions only, scoring each arch at most once and at most ``evaluations`` in all.
 
     ``algorithm`` is a name of ``ALGORITHMS``, an instance, or ``None`` for :func:`default_algorithm`.
+    ``batch`` archs are asked at a time; by default a sixteenth of the budget, from 20 to 625.
     ``initial (k, d)`` archs are scored first (they count). Limits are checked at the problem's confidence
     with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or set by
     the first batch. Ends early when the space is exhausted, or when nothing is feasible and the smallest
@@ -169,6 +171,7 @@ def optimise(
         name = algorithm or default_algorithm(problem, evaluations)
         constrained = bool(problem.constraints)
         algorithm = make_algorithm(name, problem.space, problem.n_objectives, seed, constrained=constrained)
+    batch = batch or min(MAX_BATCH, max(20, evaluations // GENERATIONS))
     ledger = _Ledger(problem, reference, margin)
     if initial is not None and len(initial):
         known = unique_members(problem, initial)[:evaluations]

@@ -7,6 +7,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
+from search.variation import Variation
 from supernets.spaces.space import Population, Space
 
 
@@ -26,15 +27,28 @@ class Seen:
         data = np.asarray(population).astype(self._dtype).tobytes()
         return [data[at : at + self._width] for at in range(0, len(data), self._width)]
 
-    def new(self, population: Population, add: bool = False) -> NDArray[np.bool_]:
-        """Which rows ``(n,)`` are neither in the set nor copies of an earlier row; ``add`` puts them in."""
-        rows = self._rows if add else dict(self._rows)
-        mask = np.zeros(len(population), dtype=bool)
+    def new(self, population: Population) -> NDArray[np.bool_]:
+        """Which rows ``(n,)`` are neither in the set nor copies of an earlier row."""
+        rows = self._rows
+        here: set[bytes] = set()
+        mask = np.zeros(len(population), dtype=np.bool_)
         for index, key in enumerate(self._keys(population)):
-            if key not in rows:
-                rows[key] = None
+            if key not in rows and key not in here:
+                here.add(key)
                 mask[index] = True
         return mask
+
+    def take(self, population: Population, limit: int) -> Population:
+        """The first ``limit`` new rows, put into the set."""
+        rows = self._rows
+        new: list[int] = []
+        for index, key in enumerate(self._keys(population)):
+            if len(new) == limit:
+                break
+            if key not in rows:
+                rows[key] = None
+                new.append(index)
+        return population[new] if new else population[:0]
 
     def add(self, population: Population) -> None:
         """Put all rows in."""
@@ -61,14 +75,12 @@ def fresh(space: Space, rng: np.random.Generator, seen: Seen, n: int, rounds: in
     for _ in range(rounds):
         if missing <= 0:
             break
-        drawn = space.sample(rng, missing)
-        parts.append(drawn[seen.new(drawn, add=True)])
+        parts.append(seen.take(space.sample(rng, missing), missing))
         missing -= len(parts[-1])
     if missing > 0 and space.size() <= ENUMERABLE:
         left = space.enumerate()
         left = left[seen.new(left)]
-        parts.append(left[rng.permutation(len(left))[:missing]])
-        seen.add(parts[-1])
+        parts.append(seen.take(left[rng.permutation(len(left))], missing))
     return np.concatenate(parts)
 
 
@@ -76,20 +88,11 @@ ENUMERABLE = 50_000
 
 
 def start_set(space: Space, rng: np.random.Generator, n: int) -> Population:
-    """``n`` rows to begin with, spread over sizes: smallest, largest, then graded and uniform ones in turn.
+    """``n`` rows to begin with, spread over sizes: smallest, largest, then graded and uniform ones by halves.
 
-    Sums of independently drawn axes crowd in the middle of every cost. A graded row draws a level first
-    and then each axis around it (choices are ordered from the smallest network to the largest), so that
-    both ends of the front are met from the beginning. Rows may repeat in small spaces.
+    Rows may repeat in small spaces.
     """
     ends = space.encode([space.min(), space.max()])
-    counts = np.array([len(choices) for choices in space.allowed])
-    graded = max((n - 2 + 1) // 2, 0)
-    level = (np.arange(graded) + rng.random(graded)) / max(graded, 1)
-    position = np.clip(level[:, None] + rng.normal(0.0, 0.25, (graded, space.d)), 0.0, 1.0)
-    picked = np.minimum((position * counts).astype(np.int64), counts - 1)
-    widest = np.zeros((space.d, int(counts.max())), dtype=np.int64)
-    for column, choices in enumerate(space.allowed):
-        widest[column, : len(choices)] = choices
-    rows = space.canonical(widest[np.arange(space.d), picked])
+    graded = max((n - 1) // 2, 0)
+    rows = Variation(space).graded(rng, graded)
     return np.concatenate([ends, rows, space.sample(rng, max(n - 2 - graded, 0))])[:n]

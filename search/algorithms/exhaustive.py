@@ -33,14 +33,14 @@ class Exhaustive(Algorithm):
         self._seed, self._next = seed, 0
         self._members = members[np.random.default_rng(seed).permutation(len(members))]
 
-    def ask(self, n: int) -> Population:
+    def _ask(self, n: int) -> Population:
         """The next members that were not told."""
         parts = [np.zeros((0, self.space.d), dtype=np.int64)]
         missing = n
         while missing > 0 and self._next < len(self._members):
             rows = self._members[self._next : self._next + missing]
             self._next += len(rows)
-            parts.append(rows[self.seen.new(rows, add=True)])
+            parts.append(self.seen.take(rows, missing))
             missing -= len(parts[-1])
         return np.concatenate(parts)
 

@@ -8,21 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.additive import guess
 from search.algorithm import Algorithm, Scores
 from search.errors import AlgorithmError
 from search.front import crowding, ranks
 from search.seen import fresh, start_set
+from search.variation import Variation
 from supernets.spaces.space import Population, Space
 
 ROUNDS = 4
+STEPS = np.array([-3, -2, -1, 1, 2, 3])  # how far along the front a mate may be
+LEAST_TO_GUESS = 50
 
 
 class NSGA2(Algorithm):
     """Feasibility first, then non-dominated rank, then crowding.
 
-    There are no individuals: a generation is a handful of array operations. Unlike the original, no arch
-    is ever asked twice, and the start is spread over sizes, since copies and a crowded middle waste a
-    discrete space.
+    There are no individuals: a generation is a handful of array operations. Other than the original: no
+    arch is ever asked twice; the first batch is spread over sizes and the second is the front of an
+    additive model of the first; parents mate with near neighbours on the front, since the genes that suit
+    one trade-off rarely suit another.
     """
 
     name = "nsga2"
@@ -33,45 +38,68 @@ class NSGA2(Algorithm):
         if population < 4:
             raise AlgorithmError(f"population must be at least 4, got {population}")
         self.population = population
-        self._clear()
-
-    def _clear(self) -> None:
         self.archs: Population = np.zeros((0, self.space.d), dtype=np.int64)
         self.scores: Scores = np.zeros((0, self.n_objectives))
         self.violations = np.zeros(0)
+        self._phase = 0  # 0 spread, 1 guess, 2 breed
+        self._variation = Variation(space)
 
-    def ask(self, n: int) -> Population:
-        """Children of the survivors; spread members before anything was told."""
+    def _ask(self, n: int) -> Population:
+        """A spread start, then a guess at the front, then children of the survivors."""
         parts = [np.zeros((0, self.space.d), dtype=np.int64)]
-        missing = n
+        if self._phase < 2:
+            parts.append(self.seen.take(self._first(n), n))
+        if len(self.archs):
+            parts += self._breed(n - sum(map(len, parts)))
+        parts.append(fresh(self.space, self.rng, self.seen, n - sum(map(len, parts))))
+        return np.concatenate(parts)
+
+    def _breed(self, missing: int) -> list[Population]:
+        """New children, in a few rounds since some are copies; some more than needed are made at once."""
+        parts: list[Population] = []
+        genomes = self._variation.filled(self.rng, self.archs)
         for _ in range(ROUNDS):
             if missing <= 0:
                 break
-            rows = self._children(missing) if len(self.archs) else start_set(self.space, self.rng, missing)
-            parts.append(rows[self.seen.new(rows, add=True)])
+            children = self._children(genomes, missing + missing // 4)
+            parts.append(self.seen.take(children, missing))
             missing -= len(parts[-1])
-        parts.append(fresh(self.space, self.rng, self.seen, missing))
-        return np.concatenate(parts)
+        return parts
 
-    def _children(self, n: int) -> Population:
-        """Uniform crossover of tournament winners, then mutation of about one gene."""
+    def _first(self, n: int) -> Population:
+        """What the first and the second ask begin with."""
+        self._phase += 1
+        if self._phase == 1:
+            return start_set(self.space, self.rng, n)
+        if len(self.archs) < LEAST_TO_GUESS:
+            return self.archs[:0]
+        return guess(self.space, self.rng, self.archs, self.scores, n)
+
+    def _children(self, genomes: NDArray[np.integer[Any]], n: int) -> Population:
+        """Each child has a tournament winner and one of its neighbours on the front as parents."""
+        count = len(genomes)
         # Survivors are sorted from best to worst, so a binary tournament is a minimum of two indices.
-        picks = self.rng.integers(len(self.archs), size=(4, n))
-        left, right = np.minimum(picks[0], picks[1]), np.minimum(picks[2], picks[3])
-        children = self.space.crossover(self.rng, self.archs[left], self.archs[right])
-        return self.space.mutate(self.rng, children, 1.0 / self.space.d)
+        left = self.rng.integers(count, size=(2, n)).min(axis=0)
+        along = np.argsort(self.scores[:, 0], kind="stable")
+        place = np.empty(count, dtype=np.int64)
+        place[along] = np.arange(count)
+        step = STEPS[self.rng.integers(len(STEPS), size=n)]
+        right = along[np.clip(place[left] + step, 0, count - 1)]
+        return self._variation.children(self.rng, genomes, left, right)
 
     def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
         archs = np.concatenate([self.archs, archs])
         scores = np.concatenate([self.scores, scores])
         violations = np.concatenate([self.violations, violations])
-        keep = survivors(scores, violations, self.population)
+        # The guess wants all of the start, so nobody dies before it was made.
+        keep = survivors(scores, violations, self.population if self._phase == 2 else len(archs))
         self.archs, self.scores, self.violations = archs[keep], scores[keep], violations[keep]
 
     def state(self) -> dict[str, Any]:
         """Survivors beside the generator and what was seen."""
         return {
             **super().state(),
+            "phase": self._phase,
             "archs": self.archs.tolist(),
             "scores": self.scores.tolist(),
             "violations": self.violations.tolist(),
@@ -80,6 +108,7 @@ class NSGA2(Algorithm):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what :meth:`state` described."""
         super().restore(state)
+        self._phase = int(state["phase"])
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
         self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
         self.violations = np.array(state["violations"], dtype=np.float64)
@@ -98,15 +127,13 @@ def survivors(scores: Scores, violations: NDArray[np.float64], keep: int) -> NDA
 
 def _best(scores: Scores, keep: int) -> NDArray[np.int64]:
     """The ``keep`` best by rank; within a front, and to cut the last one, the loneliest first."""
-    rank = ranks(scores)
-    by_rank = np.argsort(rank, kind="stable")
-    ends = np.searchsorted(rank[by_rank], np.arange(rank.max(initial=-1) + 1), side="right")
+    rank = ranks(scores, keep)
     parts: list[NDArray[np.int64]] = []
-    start = 0
-    for end in ends.tolist():
-        front = by_rank[start:end]
-        parts.append(front[np.argsort(-crowding(scores[front]), kind="stable")])
-        start = end
-        if end >= keep:
+    kept = 0
+    for front in range(int(rank.max(initial=-1)) + 1):
+        rows = np.flatnonzero(rank == front)
+        parts.append(rows[np.argsort(-crowding(scores[rows]), kind="stable")])
+        kept += len(rows)
+        if kept >= keep:
             break
     return np.concatenate(parts)[:keep] if parts else np.zeros(0, dtype=np.int64)

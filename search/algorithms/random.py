@@ -15,7 +15,7 @@ class RandomSearch(Algorithm):
 
     name = "random"
 
-    def ask(self, n: int) -> Population:
+    def _ask(self, n: int) -> Population:
         """Members drawn uniformly."""
         return fresh(self.space, self.rng, self.seen, n)
 

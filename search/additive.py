@@ -1,0 +1,67 @@
+"""A first guess at a front: as if every choice had an effect of its own.
+
+Costs are nearly sums over layers and quality is not far from one, so the optimum of an additive model is a
+good place to begin, and it is found exactly, however large the space.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from supernets.spaces.space import Population, Space
+
+RIDGE = 1.0
+NOISE = 0.3
+
+
+def effects(space: Space, archs: Population, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effect ``(features, m)`` of each choice on each score, scores in standard deviations: ridge regression."""
+    features = space.features(archs).astype(np.float64)
+    features -= features.mean(axis=0)
+    spread = scores.std(axis=0)
+    wanted = (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    gram = features.T @ features
+    gram[np.diag_indices_from(gram)] += RIDGE
+    return np.asarray(np.linalg.solve(gram, features.T @ wanted))
+
+
+def best_of_sums(space: Space, sums: NDArray[np.float64]) -> Population:
+    """For each row of ``sums (n, features)`` the member with the smallest total over its active choices.
+
+    Exact, by dynamic programming from the children to their parents: a choice costs its own term and the
+    best of every axis that it makes active.
+    """
+    n = len(sums)
+    offset = np.concatenate([[0], np.cumsum(space.cardinalities)])
+    pending = [sums[:, offset[c] : offset[c + 1]].copy() for c in range(space.d)]
+    genes = np.zeros((n, space.d), dtype=np.int64)
+    for column in range(space.d - 1, -1, -1):
+        axis, allowed = space.axes[column], np.array(space.allowed[column])
+        totals = pending[column][:, allowed]
+        genes[:, column] = allowed[totals.argmin(axis=1)]
+        if axis.parent is not None:
+            parent = space.column(axis.parent)
+            active = [choice in axis.active_when for choice in space.axes[parent].choices]
+            pending[parent] += totals.min(axis=1)[:, None] * np.array(active)
+    return space.canonical(genes)
+
+
+def guess(
+    space: Space, rng: np.random.Generator, archs: Population, scores: NDArray[np.float64], n: int
+) -> Population:
+    """``n`` members near the front of the additive model fitted to ``scores (k, m)``; rows may repeat.
+
+    Each row minimises one weighting of the scores (evenly graded for two, random for more), with a little
+    noise on the effects so that rows differ.
+    """
+    effect = effects(space, archs, scores)
+    m = scores.shape[1]
+    if m == 2:
+        level = (np.arange(n) + rng.random(n)) / n
+        weights = np.stack([level, 1.0 - level], axis=1)
+    else:
+        weights = rng.dirichlet(np.ones(m), n)
+    sums = weights @ effect.T
+    sums += rng.standard_normal(sums.shape, dtype=np.float32) * (NOISE * np.abs(effect).mean())
+    return best_of_sums(space, sums)
