@@ -243,7 +243,7 @@ class JobEvent(Table):
     """Something that happened to a job; the row id is the event's id."""
 
     __tablename__ = "job_events"
-    __table_args__ = (sa.Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (sa.Index(None, "job_id", "id"),)
     id: Mapped[int] = mapped_column(SERIAL, primary_key=True, autoincrement=True)
     project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"))
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))

@@ -1,6 +1,7 @@
 """Jobs that a test can watch, kill and cancel; run as a module it is a worker that knows them."""
 
 import os
+import sys
 import time
 
 from service.errors import InvalidError
@@ -31,7 +32,8 @@ def count_task(payload, progress):
     if payload["log"]:
         with open(payload["log"], "a") as file:
             file.write(f"{payload['number']} {os.getpid()}\n")
-    print("counting", payload["number"])
+    sys.stdout.write(f"counting {payload['number']}\n")
+    sys.stdout.flush()
     for part in range(10):
         time.sleep(payload["seconds"] / 10)
         progress(part + 1, 10, f"part {part}")

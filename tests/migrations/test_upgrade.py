@@ -1,0 +1,66 @@
+"""Migrations lead to the tables that the code has, and are the only way there."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from service.db import migrate
+from service.db.session import Database
+from service.db.tables import Project, Table
+from service.ids import DEFAULT_PROJECT
+from tests.service.conftest import any_url  # noqa: F401
+
+VERSIONS = Path(__file__).resolve().parents[2] / "migrations" / "versions"
+
+
+@pytest.fixture(scope="module")
+def db(any_url):  # noqa: F811
+    database = Database(any_url)
+    with database.engine.begin() as connection:  # the session's database may be migrated already
+        Table.metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+    assert migrate.current(database) is None
+    migrate.upgrade(database)
+    yield database
+    database.dispose()
+
+
+def test_an_upgrade_from_nothing_gives_exactly_our_tables(db):
+    assert migrate.current(db) == migrate.newest()
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": ours})
+        assert compare_metadata(context, Table.metadata) == []
+    with db.read() as session:
+        assert session.get(Project, DEFAULT_PROJECT) is not None
+
+
+def ours(name, kind, _parents):
+    return kind != "table" or name in Table.metadata.tables
+
+
+def test_upgrading_twice_changes_nothing(db):
+    migrate.upgrade(db)
+    with db.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Project)) == 1
+
+
+def test_every_constraint_has_the_name_of_the_convention(db):
+    inspector = sa.inspect(db.engine)
+    for table in Table.metadata.tables:
+        assert inspector.get_pk_constraint(table)["name"] == f"pk_{table}"
+        for key in inspector.get_foreign_keys(table):
+            assert key["name"] == f"fk_{table}_{key['constrained_columns'][0]}"
+        for key in inspector.get_unique_constraints(table):
+            assert key["name"].startswith(f"uq_{table}_")
+
+
+def test_versions_never_import_our_tables():
+    for path in VERSIONS.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("service") for name in names), path.name

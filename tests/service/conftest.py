@@ -1,0 +1,215 @@
+"""A migrated database once a session, copied for each test; an application on it; rows that jobs would write."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.db import job_queries, queries
+from service.db.session import Database
+from service.db.tables import Job, Measurement
+from service.ids import DEFAULT_PROJECT, new_id
+from service.run import migrate
+from service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+POSTGRES = os.environ.get("NETWRIGHT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """A folder with a migrated SQLite database."""
+    home = tmp_path_factory.mktemp("template")
+    migrate(Settings(home=home))
+    return home
+
+
+@pytest.fixture
+def settings(template, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(template, home)
+    (tmp_path / "import").mkdir()
+    return Settings(
+        home=home, import_dir=tmp_path / "import", heartbeat_s=0.2, poll_s=0.1, worker_timeout_s=5.0
+    )
+
+
+@pytest.fixture
+def database(settings):
+    database = Database(settings.database)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def client(settings):
+    with TestClient(
+        create_app(settings), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def supernet(client):
+    """The digits supernet, registered."""
+    answer = client.post("/v1/supernets", json={"zoo": "digits"})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def target(client):
+    answer = client.post("/v1/targets", json={})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def measured(database, supernet, target):
+    """Rows as a measuring and an evaluating job would have left them, made from the closed forms."""
+    from service.checkpoints import family_of
+    from service.db.tables import Supernet
+    from service.selection import choose
+
+    with database.write() as session:
+        row = queries.get(session, DEFAULT_PROJECT, Supernet, supernet["id"])
+        family = family_of(row)
+        population = choose(family, {"archs": None, "count": 60, "seed": 0}, for_latency=False)
+        costs = family.costs(population)
+        job = job_queries.create_job(session, DEFAULT_PROJECT, "measure", {})
+        job_queries.set_state(session, job, "succeeded")
+        archs = family.space().decode(population)
+        ids = queries.ensure_subnets(
+            session,
+            DEFAULT_PROJECT,
+            supernet["id"],
+            [
+                (arch.id, arch.as_dict(), {k: float(v[i]) for k, v in costs.items()})
+                for i, arch in enumerate(archs)
+            ],
+        )
+        rng = np.random.default_rng(0)
+        rows = []
+        for i, arch in enumerate(archs):
+            macs = float(costs["macs"][i])
+            latency = (0.01 + 1.1e-7 * macs) * (1 + 0.01 * rng.standard_normal())
+            accuracy = float(np.clip(0.8 + 0.015 * np.log(macs / 1e3) + 0.005 * rng.standard_normal(), 0, 1))
+            for metric, value, scope, target_id, split in (
+                ("latency_ms", latency, f"target:{target['id']}", target["id"], None),
+                ("accuracy", accuracy, "split:validation", None, "validation"),
+            ):
+                rows.append(
+                    {
+                        "id": new_id("mea"),
+                        "project_id": DEFAULT_PROJECT,
+                        "job_id": job.id,
+                        "step": "made",
+                        "supernet_id": supernet["id"],
+                        "subnet_id": ids[arch.id],
+                        "target_id": target_id,
+                        "metric": metric,
+                        "scope": scope,
+                        "split": split,
+                        "value": value,
+                        "spread": value / 100,
+                        "n": 20,
+                        "statistic": "made",
+                        "precision": "fp32",
+                        "protocol_version": None,
+                        "verdict": None,
+                        "details": {},
+                    }
+                )
+        queries.insert_new(session, Measurement, rows)
+    return ids
+
+
+class Workers:
+    """Worker processes of a test; all are gone at its end."""
+
+    def __init__(self, settings):
+        self._settings = settings
+        self._started = []
+
+    def start(self, module="tests.service.small_jobs"):
+        environment = {
+            **os.environ,
+            "NETWRIGHT_HOME": str(self._settings.home),
+            "NETWRIGHT_DATABASE_URL": self._settings.database_url,
+            "NETWRIGHT_HEARTBEAT_S": str(self._settings.heartbeat_s),
+            "NETWRIGHT_POLL_S": str(self._settings.poll_s),
+            "NETWRIGHT_WORKER_TIMEOUT_S": str(self._settings.worker_timeout_s),
+            "NETWRIGHT_MAX_ATTEMPTS": str(self._settings.max_attempts),
+        }
+        log = (self._settings.home / "worker.log").open("a")
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        self._started.append(process)
+        return process
+
+    def stop(self):
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait(20)
+
+
+@pytest.fixture
+def workers(settings):
+    workers = Workers(settings)
+    yield workers
+    workers.stop()
+
+
+def wait_for(database, job_id, states=job_queries.FINAL, seconds=120.0):
+    """The job, once it is in one of these states."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with database.read() as session:
+            job = session.get_one(Job, job_id)
+            if job.state in states:
+                session.expunge_all()
+                return job
+        time.sleep(0.1)
+    raise AssertionError(f"job {job_id} is {job.state} after {seconds} s, expected {states}")
+
+
+def postgres_answers():
+    engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 2})
+    try:
+        with engine.connect():
+            return True
+    except sa.exc.OperationalError:
+        return False
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def any_url(request, tmp_path_factory):
+    """URL of a database of each kind, empty at first; the one on PostgreSQL is made and dropped here."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('any') / 'test.db'}"
+        return
+    if not postgres_answers():
+        pytest.skip("no PostgreSQL answers at NETWRIGHT_TEST_POSTGRES")
+    name = new_id("netwright_test")
+    server = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    try:
+        yield sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        server.dispose()
