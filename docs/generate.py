@@ -1,10 +1,13 @@
 """Write the reference pages that come from code: ``python docs/generate.py`` (``make docs``).
 
-A test holds the pages against what this file would write.
+A test holds the pages against what this file would write. ``python docs/generate.py demo-out`` also puts what a
+demo printed, and its picture, into README.md.
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from netwright.cli import app
 from service.settings import Settings
 
 DOCS = Path(__file__).parent
+BEGIN, END = "<!-- demo begins -->", "<!-- demo ends -->"
 GENERATED = "<!-- written by docs/generate.py; edit the code instead -->"
 
 
@@ -113,6 +117,18 @@ def _parameter(parameter: Any) -> str:
 PAGES = {"settings.md": settings_page, "command-line.md": commands_page}
 
 
+def quote_demo(folder: Path) -> None:
+    """Put the output and the picture of a demo into README.md."""
+    readme = DOCS.parent / "README.md"
+    lines = [line.rstrip() for line in (folder / "demo.txt").read_text().splitlines()]
+    block = "\n".join([BEGIN, "", "```", *filter(None, lines), "```", "", END])
+    before, _, rest = readme.read_text().partition(BEGIN)
+    readme.write_text(before + block + rest.partition(END)[2])
+    shutil.copyfile(folder / "front.png", DOCS / "images" / "front-digits.png")
+
+
 if __name__ == "__main__":
     for page, text in PAGES.items():
         (DOCS / page).write_text(text())
+    for demo in sys.argv[1:]:
+        quote_demo(Path(demo))

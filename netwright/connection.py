@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -73,10 +72,9 @@ class Connection:
     ) -> str:
         """Save ``path`` at ``destination`` and return its SHA-256, which must equal ``sha256`` where given."""
         destination.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
-        temporary = Path(name)
+        temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 got = self._stream_into(path, _given(query), file)
             if sha256 and got != sha256:
                 raise IntegrityError(

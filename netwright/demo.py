@@ -53,7 +53,7 @@ class Answer:
 
 def run_demo(supernet: str, out: Path, port: int, console: Console | None = None) -> int:
     """Run the demo, write what came out into ``out``, and return the exit status."""
-    console = console or stdout()
+    console = console or stdout(record=True)
     out.mkdir(parents=True, exist_ok=True)
     say = _steps(console, 7)
     say("start a service and a worker on this machine")
@@ -67,6 +67,8 @@ def run_demo(supernet: str, out: Path, port: int, console: Console | None = None
     line, status = final_line(answer.limit_ms, answer.pick, answer.export, checked)
     _write_report(out, answer, checked, line, status)
     console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if console.record:
+        (out / "demo.txt").write_text(console.export_text())
     return status
 
 

@@ -66,7 +66,8 @@ def print_front(front: Front, to: Console | None = None, *, archs: bool = False)
         "subnet",
     ]
     rows = [[*_row(point), *([words(point["arch"])] if archs else [])] for point in points]
-    title = f"{len(front)} of {front.data['total']} points"
+    total = front.data["total"]
+    title = f"{total} points" if len(front) == total else f"{len(front)} of {total} points"
     print_table([*columns, *(["arch"] if archs else [])], rows, title, to)
 
 

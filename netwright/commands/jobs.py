@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from netwright.commands.output import Json, Timeout, cell, client_of, print_fields, print_json, print_table
+from netwright.commands.output import (
+    Json,
+    Timeout,
+    cell,
+    client_of,
+    moment,
+    print_fields,
+    print_json,
+    print_table,
+)
 from netwright.progress import duration
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S, Job
 
@@ -28,7 +37,7 @@ def list_(
     if as_json:
         print_json([row.data for row in rows])
         return
-    table = [(r.id, r["kind"], r["state"], _progress(r), r["message"], r["created_at"]) for r in rows]
+    table = [(r.id, r["kind"], r["state"], _progress(r), r["message"], moment(r["created_at"])) for r in rows]
     print_table(("id", "kind", "state", "progress", "message", "created"), table)
 
 

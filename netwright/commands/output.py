@@ -56,9 +56,10 @@ def client_of(context: typer.Context) -> Client:
     return client
 
 
-def stdout() -> Console:
+def stdout(*, record: bool = False) -> Console:
     """Where tables go: as wide as the terminal, and wide enough for a line a row where there is none."""
-    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=PIPE_WIDTH)
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=PIPE_WIDTH if piped else None, record=record)
 
 
 def print_json(value: Any) -> None:
@@ -112,6 +113,11 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def moment(text: str) -> str:
+    """An ISO time to the second: ``2026-11-23 21:14:47``."""
+    return text[:19].replace("T", " ")
 
 
 def with_error(value: float, error: float | None) -> str:

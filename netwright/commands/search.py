@@ -16,6 +16,7 @@ from netwright.commands.output import (
     Timeout,
     cell,
     client_of,
+    moment,
     print_fields,
     print_json,
     print_table,
@@ -165,11 +166,20 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json([row.data for row in rows])
         return
-    table = [
-        (r.id, r["state"], r["feasible"], r["points"], r["evaluations"], r["constraints"], r["created_at"])
-        for r in rows
+    columns = ("id", "state", "feasible", "points", "evaluations", "limits", "created")
+    print_table(columns, [_summary(row) for row in rows])
+
+
+def _summary(search: Search) -> list[Any]:
+    spent = f"{search['evaluations']['done']}/{search['evaluations']['budget']}"
+    limits = [
+        f"{row['metric']} {sign} {cell(row[side])}"
+        for row in search["constraints"]
+        for side, sign in (("min", ">="), ("max", "<="))
+        if row.get(side) is not None
     ]
-    print_table(("id", "state", "feasible", "points", "evaluations", "constraints", "created"), table)
+    created = moment(search["created_at"])
+    return [search.id, search.state, search.feasible, search["points"], spent, ", ".join(limits), created]
 
 
 @app.command()
