@@ -1,8 +1,9 @@
-"""Jobs that a test can watch, kill and cancel; run as a module it is a worker that knows them."""
+"""Jobs that a test can watch, hold, kill and cancel; run as a module it is a worker that knows them."""
 
 import os
 import sys
 import time
+from pathlib import Path
 
 from service.errors import InvalidError
 from service.settings import Settings
@@ -16,27 +17,31 @@ JOBS = Registry(
         "crash": "tests.service.small_jobs:crash",
     },
 )
+HELD_S = 300
 
 
 async def count(run):
-    """``steps`` steps of ``seconds`` each; each stores what it was given."""
+    """``steps`` steps; step ``n > 0`` waits in ``folder`` for a file called ``n``, if there is a folder."""
     steps = run.params["steps"]
     for number in range(steps):
         run.window(number, number + 1, steps)
-        task = {"number": number, "seconds": run.params["seconds"], "log": run.params.get("log")}
+        task = {"number": number, "folder": run.params.get("folder")}
         result = await run.step(f"count {number}", "tests.service.small_jobs:count_task", task)
         assert result["number"] == number
 
 
 def count_task(payload, progress):
-    if payload["log"]:
-        with open(payload["log"], "a") as file:
-            file.write(f"{payload['number']} {os.getpid()}\n")
     sys.stdout.write(f"counting {payload['number']}\n")
     sys.stdout.flush()
-    for part in range(10):
-        time.sleep(payload["seconds"] / 10)
-        progress(part + 1, 10, f"part {part}")
+    if payload["folder"] is not None:
+        folder = Path(payload["folder"])
+        with (folder / "log").open("a") as file:
+            file.write(f"{payload['number']} {os.getpid()}\n")
+        deadline = time.monotonic() + HELD_S
+        while payload["number"] and not (folder / str(payload["number"])).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    progress(1, 1, "counted")
     return {"number": payload["number"]}
 
 
