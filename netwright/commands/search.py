@@ -43,6 +43,9 @@ Confidence = Annotated[
 ]
 
 
+SUMMARY = ("id", "state", "feasible", "points", "evaluations", "limits", "created")
+
+
 @app.command()
 def run(
     context: typer.Context,
@@ -120,8 +123,7 @@ def _print_result(search: Search, as_json: bool) -> None:
     for warning in search["warnings"]:
         typer.echo(f"warning: {warning}")
     if search.feasible is False:
-        typer.echo("The limits cannot be met. The nearest subnet:")
-        print_fields(search["nearest"] or {}, ("subnet", "violations", "measured", "quality"))
+        typer.echo(f"The limits cannot be met. {_nearest(search)}")
         return
     print_front(front)
 
@@ -166,8 +168,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json([row.data for row in rows])
         return
-    columns = ("id", "state", "feasible", "points", "evaluations", "limits", "created")
-    print_table(columns, [_summary(row) for row in rows])
+    print_table(SUMMARY, [_summary(row) for row in rows])
 
 
 def _summary(search: Search) -> list[Any]:
@@ -190,4 +191,27 @@ def show(
 ) -> None:
     """One search: its state, whether its limits could be met, warnings, provenance."""
     found = client_of(context).searches.get(search)
-    print_json(found.data) if as_json else print_fields(found.data)
+    if as_json:
+        print_json(found.data)
+        return
+    print_fields(dict(zip(SUMMARY, _summary(found), strict=True)))
+    print_fields(
+        found.data, ("supernet", "targets", "objectives", "restrict", "confidence", "seed", "labels", "job")
+    )
+    for warning in found["warnings"]:
+        typer.echo(f"warning: {warning}")
+    if found["nearest"]:
+        typer.echo(_nearest(found))
+
+
+def _nearest(search: Search) -> str:
+    """The subnet that misses the limits least, and by how much."""
+    nearest = search["nearest"]
+    if not nearest:
+        return "Nothing was measured that comes near."
+    misses = [
+        f"{miss['metric']} {cell(miss['value'])} where {'<=' if miss['max'] is not None else '>='} "
+        f"{cell(miss['max'] if miss['max'] is not None else miss['min'])} was asked"
+        for miss in nearest["violations"]
+    ]
+    return f"The nearest subnet is {nearest['subnet']}: {'; '.join(misses)}"

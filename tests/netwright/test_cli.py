@@ -124,18 +124,21 @@ def test_a_refusal_is_readable_and_has_status_1(client: Client, server: FakeServ
 
 
 def test_a_search_without_an_answer_has_status_3(client: Client, server: FakeServer) -> None:
+    miss = {"metric": "latency_ms", "target": "tgt_1", "max": 1e-9, "min": None, "value": 0.04, "excess": 4e7}
     found = {
         **server.routes["GET", "/v1/searches/sea_1"],
         "feasible": False,
-        "nearest": {"subnet": "sub_small", "violations": [{"excess": 0.5}]},
+        "nearest": {"subnet": "sub_small", "violations": [miss]},
     }
     server.routes["GET", "/v1/searches/sea_1"] = found
     empty = {"search": "sea_1", "objectives": [], "pick": None, "total": 0, "points": []}
     server.routes["GET", "/v1/searches/sea_1/front"] = empty
     result = run("search run --supernet digits --target cpu -l latency_ms=1e-9")
     assert result.exit_code == 3
-    assert "cannot be met" in result.stdout
-    assert "sub_small" in result.stdout
+    assert (
+        "cannot be met. The nearest subnet is sub_small: latency_ms 0.04 where <= 1e-09 was asked"
+        in result.stdout
+    )
     assert run("search run --supernet digits --target cpu -l latency_ms=1e-9 --json").exit_code == 3
     assert run("export sea_1").exit_code == 3
 
