@@ -51,7 +51,8 @@ class Connection:
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> JSON:
         """Post ``body``; fields that are None are left out, so that the server's defaults hold."""
-        return self._json(self._send("POST", path, json=_given(body)))
+        content = {} if body is None else {"json": _given(body)}
+        return self._json(self._send("POST", path, **content))
 
     def pages(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[JSON]:
         """All items of a list, page after page."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from netwright.client import Client
 from netwright.commands.front import print_front
 from netwright.commands.output import number, stdout
-from netwright.errors import ConflictError
+from netwright.errors import ConflictError, NetwrightError
 from netwright.plot import plot_front
 from netwright.processes import running_server
 from netwright.progress import bar
@@ -30,6 +30,7 @@ from netwright.verdict import Checked, final_line
 MEASURED, EVALUATED, EVALUATIONS = 30, 120, 24
 SHARE_OF_RANGE = 0.42  # where the limit lies between the smallest and the largest measured latency
 JOB_TIMEOUT_S = 1800.0
+NAMES = 50
 FIGURES = (
     ("spearman", "Spearman", "{:.3f}"),
     ("noise_ceiling", "noise ceiling", "{:.3f}"),
@@ -80,8 +81,7 @@ def _steps(console: Console, total: int) -> Say:
 def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Answer:
     """Everything that goes through the API."""
     _cancel_leftovers(client)
-    supernet = client.supernets.add(name)
-    target = client.targets.add("cpu")
+    supernet, target = _supernet(client, name), _target(client)
     say(f"measure {MEASURED} of the {supernet['space_size']:.3g} subnets of {name!r} on this CPU")
     measured = _measure(client, target, supernet)
     low, high = min(row["value"] for row in measured), max(row["value"] for row in measured)
@@ -130,6 +130,26 @@ def _cancel_leftovers(client: Client) -> None:
         for job in list(client.jobs.list(state=state)):
             with contextlib.suppress(ConflictError):  # it ended meanwhile
                 job.cancel()
+
+
+def _supernet(client: Client, zoo: str) -> Supernet:
+    """The supernet of the zoo; under a further name where an older version of it has the first."""
+    for name in _names(zoo):
+        with contextlib.suppress(ConflictError):
+            return client.supernets.add(zoo, name=name)
+    raise NetwrightError(f"the database holds {NAMES} versions of {zoo!r}; give a fresh folder by --out")
+
+
+def _target(client: Client) -> Target:
+    """This machine's CPU; under a further name where it was another CPU or runtime before."""
+    for name in _names("cpu"):
+        with contextlib.suppress(ConflictError):
+            return client.targets.add("cpu", name=name)
+    raise NetwrightError(f"the database holds {NAMES} versions of this CPU; give a fresh folder by --out")
+
+
+def _names(first: str) -> list[str]:
+    return [first, *(f"{first}-{k}" for k in range(2, NAMES + 1))]
 
 
 def _measure(client: Client, target: Target, supernet: Supernet) -> list[Measurement]:
