@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from predictors.predictor import Predictor as Model
 from predictors.predictor import load
 from predictors.scope import Scope
-from search.constraints import Constraint
+from search.constraints import Constraint, merged
 from search.errors import ProblemError
 from search.problem import Objective, Problem
 from service.checkpoints import family_of
@@ -87,7 +87,13 @@ def exact_constraints(
         except ProblemError as error:
             got = body.model_dump(mode="json")
             raise InvalidError(field, got, "a limit that can hold", str(error)) from error
-    return constraints
+    try:
+        return list(merged(constraints))
+    except ProblemError as error:
+        got = [body.model_dump(mode="json") for body in bodies]
+        raise InvalidError(
+            "constraints", got, "limits that do not contradict each other", str(error)
+        ) from error
 
 
 def exact_objectives(

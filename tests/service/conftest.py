@@ -38,7 +38,12 @@ def settings(template, tmp_path):
     shutil.copytree(template, home)
     (tmp_path / "import").mkdir()
     return Settings(
-        home=home, import_dir=tmp_path / "import", heartbeat_s=0.2, poll_s=0.1, worker_timeout_s=5.0
+        home=home,
+        import_dir=tmp_path / "import",
+        heartbeat_s=0.2,
+        poll_s=0.1,
+        worker_timeout_s=5.0,
+        max_attempts=2,
     )
 
 
@@ -171,7 +176,7 @@ def workers(settings):
     workers.stop()
 
 
-def wait_for(database, job_id, states=job_queries.FINAL, seconds=120.0):
+def wait_for(database, job_id, states=job_queries.FINAL, seconds=300.0):
     """The job, once it is in one of these states."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -1,0 +1,268 @@
+"""Judging by true values, and fronts as they are handed out."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from service.db import queries
+from service.db.tables import Point, Search
+from service.fronts import as_csv, best_of, pick, thin, true_value
+from service.ids import DEFAULT_PROJECT, new_id
+from service.jobs.judge import MOST_CONFIRMED, candidates, judge, shifted
+from service.jobs.search import round_sizes
+from service.jobs.trail import Trail
+from service.schemas.searches import FrontPoint
+
+P = DEFAULT_PROJECT
+PLAN = {
+    "scope": "shared",
+    "objectives": [["accuracy", None], ["latency_ms", ["tgt_a"]]],
+    "constraints": [{"metric": "latency_ms", "target": "tgt_a", "max": 10.0}],
+    "restrict": {},
+    "confidence": 0.95,
+}
+
+
+def trail_of(values):
+    """A trail with (accuracy, latency) of each arch, seen in one round."""
+    trail = Trail("accuracy", ["tgt_a"], lambda population: {"macs": np.ones(len(population))})
+    rows = [[index] for index in range(len(values))]
+    trail.add(rows, [[] for _ in rows])
+    trail.set_quality([{"metric": "accuracy", "value": accuracy} for accuracy, _ in values])
+    trail.set_timings("tgt_a", rows, [timing(latency) for _, latency in values], confirmed=False)
+    return trail
+
+
+def timing(latency, verdict="good"):
+    return {"latency_ms": latency, "verdict": verdict}
+
+
+def confirm(trail, latencies):
+    rows = [trail.rows[index] for index in latencies]
+    trail.set_timings("tgt_a", rows, [timing(value) for value in latencies.values()], confirmed=True)
+
+
+@pytest.mark.parametrize("budget", [1, 7, 8, 9, 24, 64, 100, 10_000])
+def test_rounds_spend_exactly_the_budget(budget):
+    sizes = round_sizes(budget)
+    assert sum(sizes) == budget and min(sizes) >= 1 and max(sizes) - min(sizes) <= 1
+
+
+def test_only_the_confirmation_decides_what_is_feasible():
+    trail = trail_of([(0.9, 9.9), (0.8, 5.0), (0.95, 10.2)])
+    rows = candidates([PLAN], trail, wide=False)
+    assert rows == [[0], [1], [2]]  # also the one just over the limit: its first measurement may be wrong
+    confirm(trail, {0: 10.1, 1: 5.0, 2: 9.9})
+    found = judge(PLAN, trail.values(confirmed=True))
+    assert found.front == [2, 1] and found.nearest is None
+
+
+def test_what_was_not_confirmed_is_never_returned():
+    trail = trail_of([(0.9, 9.0), (0.8, 5.0)])
+    confirm(trail, {1: 5.0})
+    assert judge(PLAN, trail.values(confirmed=True)).front == [1]
+
+
+def test_a_refused_confirmation_is_not_feasible():
+    trail = trail_of([(0.9, 9.0), (0.8, 5.0)])
+    trail.set_timings("tgt_a", [[0], [1]], [timing(None, "refused"), timing(5.0)], confirmed=True)
+    found = judge(PLAN, trail.values(confirmed=True))
+    assert found.front == [1] and found.unusable == 1
+
+
+def test_nothing_feasible_gives_the_nearest_and_by_how_much():
+    trail = trail_of([(0.9, 30.0), (0.8, 12.0), (0.99, 50.0)])
+    assert candidates([PLAN], trail, wide=False) == [[0], [1], [2]]
+    confirm(trail, {0: 30.0, 1: 12.0, 2: 50.0})
+    found = judge(PLAN, trail.values(confirmed=True))
+    assert found.front == [] and found.nearest == 1
+    assert found.misses[0].value == 12.0 and found.misses[0].excess == pytest.approx(0.2)
+
+
+def test_a_second_choice_is_what_was_not_confirmed_yet():
+    trail = trail_of([(0.9, 9.9), (0.8, 5.0), (0.85, 9.0), (0.7, 8.0)])
+    confirm(trail, {0: 11.0, 1: 11.0, 2: 11.0})
+    assert candidates([PLAN], trail, wide=True) == [[3]]
+    confirm(trail, {3: 8.0})
+    assert candidates([PLAN], trail, wide=True) == []
+    assert judge(PLAN, trail.values(confirmed=True)).front == [3]
+
+
+def test_a_long_front_is_thinned_before_it_is_confirmed():
+    trail = trail_of([(0.5 + 0.005 * index, 0.1 * (index + 1)) for index in range(90)])
+    rows = candidates([PLAN], trail, wide=False)
+    assert len(rows) == MOST_CONFIRMED
+    assert [0] in rows and [89] in rows
+
+
+def test_shifting_a_limit_leaves_fractions_alone():
+    from search.constraints import Constraint
+
+    assert shifted(Constraint("latency_ms", "t", None, 10.0), 1.05).max == 10.5
+    assert shifted(Constraint("macs", None, 100.0, None), 1.05).min == pytest.approx(100 / 1.05)
+    assert shifted(Constraint("accuracy", None, 0.9, None), 1.05).min == 0.9
+
+
+# --- handing out -------------------------------------------------------------------------------------
+
+
+def point(number, accuracy, latency, search="sea_1", target="tgt_a", feasible=True):
+    return FrontPoint.model_validate(
+        {
+            "subnet": f"sub_{number}",
+            "search": search,
+            "target": None,
+            "arch": {"depth": number},
+            "feasible": feasible,
+            "violations": [],
+            "predicted": [
+                {
+                    "metric": "latency_ms",
+                    "target": target,
+                    "mean": latency,
+                    "low": latency * 0.9,
+                    "high": latency * 1.1,
+                    "predictor": "prd_1",
+                    "version": "v",
+                }
+            ],
+            "measured": [
+                {
+                    "metric": "latency_ms",
+                    "target": target,
+                    "value": latency,
+                    "spread": 0.01,
+                    "n": 20,
+                    "statistic": "median",
+                    "protocol_version": "1",
+                    "verdict": "good",
+                    "raw": {"p50": latency * 2, "p90": latency * 3},
+                }
+            ],
+            "quality": quality(accuracy - 0.01, "test"),
+            "validation": quality(accuracy, "validation"),
+            "costs": {"params": 1.0, "macs": float(number), "activation_mb": 1.0, "size_mb": 1.0},
+        }
+    )
+
+
+def quality(value, split):
+    return {
+        "metric": "accuracy",
+        "value": value,
+        "standard_error": 0.01,
+        "n": 360,
+        "split": split,
+        "precision": "fp32",
+    }
+
+
+POINTS = [point(n, 0.5 + 0.1 * (1 - np.exp(-n / 5)), 1.0 + n) for n in range(20)][::-1]
+OBJECTIVES = ["accuracy", "latency_ms"]
+
+
+def test_fronts_are_thinned_to_well_spread_points_in_the_same_order():
+    some = thin(POINTS, OBJECTIVES, 5)
+    assert len(some) == 5 and some[0] == POINTS[0] and some[-1] == POINTS[-1]
+    assert [POINTS.index(each) for each in some] == sorted(POINTS.index(each) for each in some)
+    assert thin(POINTS, OBJECTIVES, 50) == POINTS
+
+
+def test_picks_are_the_best_and_the_knee():
+    assert pick(POINTS, OBJECTIVES, "best", 2) == POINTS[:2]
+    [knee] = pick(POINTS, OBJECTIVES, "knee", 1)
+    assert knee not in (POINTS[0], POINTS[-1])
+    assert knee in pick(POINTS, OBJECTIVES, "knee", 4)
+    assert pick([], OBJECTIVES, "knee", 3) == []
+
+
+def test_the_best_of_everything_is_not_dominated_and_each_subnet_once():
+    worse = point(99, 0.4, 30.0)
+    older = point(19, 0.9, 0.5, search="sea_0")  # the same subnet, an older and luckier measurement
+    best = best_of([*POINTS, worse, older], OBJECTIVES)
+    assert {each.subnet for each in best} == {each.subnet for each in POINTS}
+    assert all(each.search == "sea_1" for each in best)
+
+
+def test_a_front_is_chosen_on_validation_and_never_on_test():
+    assert true_value(POINTS[0], "accuracy") == POINTS[0].validation.value
+
+
+@pytest.fixture
+def stored(client, database, supernet, target, measured):
+    """Two searches with fronts on the test's own points."""
+    ids = list(measured.values())
+    with database.write() as session:
+        searches = []
+        for _ in range(2):
+            spec = {
+                "supernet": supernet["id"],
+                "targets": [target["id"]],
+                "front": "shared",
+                "objectives": OBJECTIVES,
+                "constraints": [],
+                "restrict": {},
+                "confidence": 0.95,
+                "budget": {"evaluations": 4, "seconds": None},
+                "predictors": [],
+                "algorithm": None,
+                "seed": 0,
+                "labels": {},
+            }
+            search = Search(id=new_id("sea"), project_id=P, supernet_id=supernet["id"], spec=spec)
+            session.add(search)
+            searches.append(search.id)
+        session.flush()
+        rows = []
+        for number, search in enumerate(searches):
+            for rank, index in enumerate(range(number * 10, number * 10 + 10)):
+                body = point(index, POINTS[index].validation.value, 20.0 - index, search, target["id"])
+                body.subnet = ids[index]
+                rows.append(
+                    {
+                        "id": new_id("pnt"),
+                        "project_id": P,
+                        "search_id": search,
+                        "supernet_id": supernet["id"],
+                        "subnet_id": ids[index],
+                        "scope": "shared",
+                        "rank": rank,
+                        "body": body.model_dump(mode="json"),
+                    }
+                )
+        queries.insert_new(session, Point, rows)
+    return searches
+
+
+def test_a_front_comes_as_json_csv_and_parquet(client, stored):
+    path = f"/v1/searches/{stored[0]}/front"
+    front = client.get(path).json()
+    assert (front["total"], len(front["points"]), front["objectives"]) == (10, 10, OBJECTIVES)
+    for parameters, headers in (({"format": "csv"}, {}), ({}, {"accept": "text/csv"})):
+        answer = client.get(path, params=parameters, headers=headers)
+        assert answer.headers["content-type"].startswith("text/csv")
+        lines = answer.text.splitlines()
+        assert len(lines) == 11 and lines[0].startswith("subnet,search,feasible,accuracy,")
+    answer = client.get(path, params={"format": "parquet"})
+    table = pyarrow.parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+    assert [row["subnet"] for row in table] == [each["subnet"] for each in front["points"]]
+    assert json.loads(table[0]["arch"]) == front["points"][0]["arch"]
+    assert client.get(path, params={"pick": "best"}).json()["points"] == front["points"][:1]
+    assert len(client.get(path, params={"max_points": 3}).json()["points"]) == 3
+    assert as_csv([]) == b"subnet\r\n"
+
+
+def test_everything_stored_gives_one_front_under_limits(client, stored, supernet, target):
+    where = {"supernet": supernet["id"], "target": target["id"]}
+    whole = client.get("/v1/fronts", params=where).json()
+    assert {each["search"] for each in whole["points"]} == set(stored) and whole["search"] is None
+    limit = 10.0
+    some = client.get("/v1/fronts", params=where | {"max_latency_ms": limit}).json()["points"]
+    assert some and all(each["measured"][0]["value"] <= limit for each in some)
+    none = client.get("/v1/fronts", params=where | {"min_accuracy": 0.99}).json()
+    assert none["points"] == [] and none["total"] == 0
+    assert client.get("/v1/fronts", params=where | {"max_latency_ms": -1}).status_code == 422
+    assert client.get("/v1/fronts", params={"supernet": "sup_x"}).status_code == 422

@@ -1,0 +1,504 @@
+"""Happy paths and bad input, resource by resource; jobs are queued and no worker runs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from service.db import job_queries, queries
+from service.db.tables import Export, Predictor, Supernet, Target
+from service.ids import DEFAULT_PROJECT, new_id
+from service.settings import ZOO_DIR
+from tests.service.test_errors import assert_problem
+
+P = DEFAULT_PROJECT
+
+
+def listed(client, path, **params):
+    answer = client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+# --- supernets -------------------------------------------------------------------------------------
+
+
+def test_a_zoo_supernet_is_registered_once(client, supernet):
+    assert supernet["id"].startswith("sup_") and supernet["source"] == "zoo"
+    again = client.post("/v1/supernets", json={"zoo": "digits"})
+    assert (again.status_code, again.json()["id"]) == (200, supernet["id"])
+    assert [row["id"] for row in listed(client, "/v1/supernets", name="digits")] == [supernet["id"]]
+    assert client.get(f"/v1/supernets/{supernet['id']}").json() == supernet
+    renamed = client.post("/v1/supernets", json={"zoo": "digits", "name": "mine"})
+    assert (
+        renamed.status_code == 201 and renamed.headers["location"] == f"/v1/supernets/{renamed.json()['id']}"
+    )
+
+
+def test_a_space_names_axes_and_ends(client, supernet):
+    space = client.get(f"/v1/supernets/{supernet['id']}/space").json()
+    assert space["size"] == supernet["space_size"]
+    axes = {axis["name"]: axis for axis in space["axes"]}
+    for name, choice in space["largest"].items():
+        assert choice in axes[name]["choices"]
+    assert set(space["smallest"]) <= set(axes)
+
+
+def test_weights_are_artifacts_that_can_be_downloaded(client, supernet):
+    whole = client.get(f"/v1/artifacts/{supernet['weights_sha256']}")
+    assert whole.status_code == 200
+    assert whole.headers["content-disposition"] == 'attachment; filename="digits-supernet.safetensors"'
+    part = client.get(f"/v1/artifacts/{supernet['weights_sha256']}", headers={"range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, whole.content[5:10])
+    assert part.headers["content-range"] == f"bytes 5-9/{len(whole.content)}"
+    last = client.get(f"/v1/artifacts/{supernet['weights_sha256']}", headers={"range": "bytes=-4"})
+    assert last.content == whole.content[-4:]
+    named = client.get(f"/v1/artifacts/{supernet['weights_sha256']}", params={"name": 'a"b/c.bin'})
+    assert named.headers["content-disposition"] == 'attachment; filename="a-b-c.bin"'
+    bad = client.get(f"/v1/artifacts/{supernet['weights_sha256']}", headers={"range": "bytes=99999999-"})
+    assert_problem(bad, 416)
+
+
+@pytest.fixture
+def imported(settings):
+    """A copy of the zoo's digits in the import folder."""
+    folder = settings.import_dir / "mine"
+    shutil.copytree(ZOO_DIR / "digits", folder)
+    return folder
+
+
+def test_a_supernet_is_imported_after_its_tensors_were_checked(client, imported):
+    answer = client.post("/v1/supernets", json={"path": "mine", "name": "mine"})
+    assert answer.status_code == 201 and answer.json()["source"] == "import"
+
+
+@pytest.mark.parametrize("path", ["../template", "/etc", "mine/../../home", "absent", "link"])
+def test_a_path_cannot_leave_the_import_folder(client, settings, tmp_path, path):
+    (settings.import_dir / "link").symlink_to(tmp_path)
+    problem = assert_problem(client.post("/v1/supernets", json={"path": path}), 422)
+    assert problem.errors[0].field == "path" and problem.errors[0].got == path
+
+
+def test_truncated_and_foreign_checkpoints_are_refused_and_leave_nothing(client, imported):
+    weights = imported / "supernet.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
+    assert assert_problem(client.post("/v1/supernets", json={"path": "mine"}), 422).code == "bad_checkpoint"
+    manifest = json.loads((imported / "manifest.json").read_text())
+    (imported / "manifest.json").write_text(json.dumps({**manifest, "space_sha256": "0" * 64}))
+    assert assert_problem(client.post("/v1/supernets", json={"path": "mine"}), 422).code == "bad_checkpoint"
+    (imported / "manifest.json").write_text("{}")
+    assert assert_problem(client.post("/v1/supernets", json={"path": "mine"}), 422).code == "bad_checkpoint"
+    assert listed(client, "/v1/supernets") == []
+
+
+def test_another_supernet_may_not_take_a_name(client, supernet, imported):
+    manifest = json.loads((imported / "manifest.json").read_text())
+    (imported / "manifest.json").write_text(json.dumps({**manifest, "licence": "MIT"}))
+    assert_problem(client.post("/v1/supernets", json={"path": "mine"}), 409)
+
+
+# --- targets, measurements, evaluations -------------------------------------------------------------
+
+
+def test_the_same_target_is_registered_once(client, target):
+    assert client.post("/v1/targets", json={}).json()["id"] == target["id"]
+    assert target["metrics"] == ["latency_ms"] and target["calibrations"] is None
+    other = client.post("/v1/targets", json={"settings": {"batch": 8}})
+    assert_problem(other, 409)
+    assert client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{"threads": 0}, {"threads": 9999}, {"threads": "1"}, {"batch": True}, {"precision": "int1"}, {"x": 1}],
+)
+def test_impossible_target_settings_are_named(client, chosen):
+    problem = assert_problem(client.post("/v1/targets", json={"settings": chosen}), 422)
+    assert problem.errors[0].field.startswith("settings")
+
+
+def test_measuring_and_evaluating_are_queued_as_jobs(client, supernet, target):
+    archs = [client.get(f"/v1/supernets/{supernet['id']}/space").json()["largest"]]
+    for path, body in (
+        (f"/v1/targets/{target['id']}/measurements", {"supernet": supernet["id"], "count": 4}),
+        (f"/v1/targets/{target['id']}/measurements", {"supernet": supernet["id"], "archs": archs}),
+        (f"/v1/supernets/{supernet['id']}/evaluations", {"archs": archs}),
+    ):
+        answer = client.post(path, json=body)
+        assert answer.status_code == 202, answer.text
+        job = client.get(answer.headers["location"]).json()
+        assert job["state"] == "queued" and job["id"] == answer.json()["job"]["id"]
+    assert len(listed(client, "/v1/jobs", state="queued")) == 3
+    assert len(listed(client, "/v1/jobs", kind="evaluate")) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"count": 3, "archs": [{"depth": 1}]}, ""),
+        ({}, ""),
+        ({"archs": [{"resolution": 999}]}, "archs.0"),
+        ({"archs": []}, "archs"),
+        ({"count": 3, "split": "test"}, "split"),
+        ({"count": 10**9}, "count"),
+    ],
+)
+def test_archs_outside_the_space_and_wrong_selections_are_refused(client, supernet, body, field):
+    answer = client.post(f"/v1/supernets/{supernet['id']}/evaluations", json=body)
+    assert assert_problem(answer, 422).errors[0].field in (field, "body")
+    assert listed(client, "/v1/jobs") == []
+
+
+def test_measurements_are_listed_by_filter_and_page(client, measured, supernet, target):
+    latencies = listed(client, "/v1/measurements", target=target["id"], page_size=500)
+    assert len(latencies) == 60 and {row["unit"] for row in latencies} == {"ms"}
+    accuracies = listed(client, "/v1/measurements", split="validation", page_size=500)
+    assert len(accuracies) == 60 and {row["target"] for row in accuracies} == {None}
+    seen, token = [], None
+    while True:
+        page = client.get(
+            "/v1/measurements", params={"page_size": 50, **({"page_token": token} if token else {})}
+        )
+        seen += [row["id"] for row in page.json()["items"]]
+        token = page.json()["next_page_token"]
+        if token is None:
+            break
+    assert len(seen) == len(set(seen)) == 120
+    one = listed(client, "/v1/measurements", subnet=latencies[0]["subnet"])
+    assert {row["metric"] for row in one} == {"accuracy", "latency_ms"}
+
+
+# --- predictors --------------------------------------------------------------------------------------
+
+
+def test_a_predictor_needs_rows_first_and_says_how(client, supernet, target):
+    body = {"supernet": supernet["id"], "target": target["id"], "metric": "latency_ms"}
+    problem = assert_problem(client.post("/v1/predictors", json=body), 422)
+    assert problem.actions[0].path == f"/v1/targets/{target['id']}/measurements"
+
+
+SENSELESS_PREDICTORS = (
+    ({"metric": "macs"}, "metric"),
+    ({"metric": "beauty"}, "metric"),
+    ({"target": None}, "target"),
+    ({"metric": "accuracy"}, "target"),
+    ({"kind": "crystal_ball"}, "kind"),
+    ({"supernet": "sup_x"}, "supernet"),
+    ({"target": "tgt_x"}, "target"),
+)
+
+
+def test_predictors_of_something_else_are_refused(client, measured, supernet, target):
+    for change, field in SENSELESS_PREDICTORS:
+        body = {"supernet": supernet["id"], "target": target["id"], "metric": "latency_ms"} | change
+        problem = assert_problem(client.post("/v1/predictors", json=body), 422)
+        assert problem.errors[0].field == field, (change, problem)
+
+
+def test_fitting_is_queued(client, measured, supernet):
+    body = {"supernet": supernet["id"], "metric": "accuracy"}
+    answer = client.post("/v1/predictors", json=body)
+    assert answer.status_code == 202
+    predictor = client.get(f"/v1/predictors/{answer.json()['id']}").json()
+    assert (predictor["state"], predictor["version"], predictor["kind"]) == (
+        "queued",
+        None,
+        "gaussian_process",
+    )
+    assert [row["id"] for row in listed(client, "/v1/predictors", metric="accuracy")] == [predictor["id"]]
+
+
+@pytest.fixture
+def fitted(client, database, measured, supernet, target):
+    """Two fitted predictors, made as the fitting job makes them."""
+    from predictors import PREDICTORS
+    from service.artifacts import ArtifactStore
+    from service.checkpoints import family_of
+    from service.problems import model_scope, scope_of
+
+    store: ArtifactStore = client.app.state.services.store
+    ids = {}
+    with database.write() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        family, space = family_of(row), family_of(row).space()
+        for metric, of, kind in (
+            ("accuracy", None, "gaussian_process"),
+            ("latency_ms", target["id"], "bayesian_linear"),
+        ):
+            found = queries.measured_rows(session, P, row.id, metric, scope_of(of))
+            population = space.encode(space.arch(arch) for arch, _ in found)
+            model = PREDICTORS.load(kind)(family, model_scope(row.manifest, metric, of))
+            model.fit(population, np.array([entry.value for _, entry in found]))
+            predictor = Predictor(
+                id=new_id("prd"),
+                project_id=P,
+                supernet_id=row.id,
+                target_id=of,
+                metric=metric,
+                kind=kind,
+                version=store.put(model.dump()),
+                rows=len(found),
+                report={"n": len(found)},
+            )
+            session.add(predictor)
+            ids[metric] = predictor.id
+    return ids
+
+
+# --- profile and searches ----------------------------------------------------------------------------
+
+
+def test_a_profile_answers_without_predictors_and_names_them(client, supernet, target):
+    body = {
+        "supernet": supernet["id"],
+        "targets": [target["id"]],
+        "constraints": [{"metric": "macs", "max": 1e5}],
+    }
+    profile = client.post("/v1/searches:profile", json=body).json()
+    assert {row["metric"] for row in profile["metrics"]} == {"params", "macs", "activation_mb", "size_mb"}
+    assert profile["satisfiable"] is True and 0 < profile["share"] < 1
+    assert [action["body"]["metric"] for action in profile["missing"]] == ["accuracy", "latency_ms"]
+
+
+def test_a_profile_says_what_can_and_cannot_be_met(client, supernet, target, fitted):
+    body = {"supernet": supernet["id"], "targets": [target["id"]]}
+    rows = {row["metric"]: row for row in client.post("/v1/searches:profile", json=body).json()["metrics"]}
+    latency = rows["latency_ms"]
+    assert (
+        latency["best"] <= latency["smallest"] < latency["centroid"] < latency["largest"] <= latency["worst"]
+    )
+    assert rows["accuracy"]["best"] >= rows["accuracy"]["worst"]
+    limit = {"metric": "latency_ms", "max": (latency["smallest"] + latency["largest"]) / 2}
+    fine = client.post("/v1/searches:profile", json={**body, "constraints": [limit]}).json()
+    assert fine["satisfiable"] is True and fine["unmet"] == [] and fine["missing"] == []
+    limit = {"metric": "latency_ms", "max": latency["best"] / 100}
+    bad = client.post("/v1/searches:profile", json={**body, "constraints": [limit]}).json()
+    assert bad["satisfiable"] is False and bad["share"] == 0
+    assert bad["unmet"][0]["metric"] == "latency_ms" and bad["unmet"][0]["best"] > limit["max"]
+
+
+def test_a_restriction_shrinks_the_profile(client, supernet):
+    whole = client.post("/v1/searches:profile", json={"supernet": supernet["id"]}).json()
+    body = {"supernet": supernet["id"], "restrict": {"resolution": [8]}}
+    small = client.post("/v1/searches:profile", json=body).json()
+    assert small["metrics"][1]["largest"] < whole["metrics"][1]["largest"]
+    bad = client.post("/v1/searches:profile", json={**body, "restrict": {"resolution": [9]}})
+    assert assert_problem(bad, 422).errors[0].field == "restrict"
+
+
+def test_a_search_needs_predictors_and_names_the_posts(client, supernet, target):
+    body = {"supernet": supernet["id"], "targets": [target["id"]], "budget": {"evaluations": 4}}
+    problem = assert_problem(client.post("/v1/searches", json=body), 422)
+    assert problem.code == "predictors_missing"
+    assert {action.path for action in problem.actions} == {"/v1/predictors"}
+    assert listed(client, "/v1/searches") == []
+
+
+def test_a_search_is_queued_with_everything_it_was_asked(client, supernet, target, fitted):
+    body = {
+        "supernet": supernet["id"],
+        "targets": [target["id"]],
+        "constraints": [{"metric": "latency_ms", "max": 0.03}],
+        "budget": {"evaluations": 4},
+        "labels": {"for": "me"},
+        "predictors": [fitted["latency_ms"]],
+    }
+    answer = client.post("/v1/searches", json=body)
+    assert answer.status_code == 202, answer.text
+    search = client.get(f"/v1/searches/{answer.json()['id']}").json()
+    assert (search["state"], search["feasible"], search["labels"]) == ("queued", None, {"for": "me"})
+    assert search["evaluations"] == {"done": 0, "budget": 4}
+    job = client.get(answer.headers["location"]).json()
+    assert job["resource"] == {"type": "search", "id": search["id"], "href": f"/v1/searches/{search['id']}"}
+    assert client.get(f"/v1/searches/{search['id']}/front").json()["points"] == []
+
+
+SENSELESS_SEARCHES = (
+    ({"budget": {"evaluations": 0}}, "budget.evaluations"),
+    ({"budget": {"evaluations": 10**9}}, "budget.evaluations"),
+    ({"budget": {"evaluations": 4, "seconds": -1}}, "budget.seconds"),
+    ({"budget": {}}, "budget.evaluations"),
+    ({"confidence": 1.5}, "confidence"),
+    ({"objectives": []}, "objectives"),
+    ({"objectives": ["beauty"]}, "objectives.0"),
+    ({"objectives": ["accuracy", "accuracy"]}, "objectives.1"),
+    ({"targets": ["tgt_x"]}, "targets.0"),
+    ({"targets": []}, "targets"),
+    ({"algorithm": "guessing"}, "algorithm"),
+    ({"restrict": {"nothing": [1]}}, "restrict"),
+    ({"constraints": [{"metric": "latency_ms", "max": -1}]}, "constraints.0"),
+    ({"constraints": [{"metric": "latency_ms", "max": 0}]}, "constraints.0"),
+    ({"constraints": [{"metric": "latency_ms"}]}, "constraints.0"),
+    ({"constraints": [{"metric": "latency_ms", "max": 1, "min": 2}]}, "constraints.0"),
+    ({"constraints": [{"metric": "accuracy", "min": 95}]}, "constraints.0"),
+    ({"constraints": [{"metric": "macs", "max": 1, "target": "tgt_x"}]}, "constraints.0.target"),
+    ({"constraints": [{"metric": "latency_ms", "max": 1, "target": "tgt_x"}]}, "constraints.0.target"),
+    ({"constraints": [{"metric": "beauty", "max": 1}]}, "constraints.0.metric"),
+    ({"predictors": ["prd_x"]}, "predictors.0"),
+    ({"supernet": "sup_x"}, "supernet"),
+)
+
+
+def test_searches_that_make_no_sense_are_refused(client, supernet, target, fitted):
+    for change, field in SENSELESS_SEARCHES:
+        body = {"supernet": supernet["id"], "targets": [target["id"]], "budget": {"evaluations": 4}} | change
+        problem = assert_problem(client.post("/v1/searches", json=body), 422)
+        assert problem.errors[0].field == field, (change, problem)
+    assert listed(client, "/v1/searches") == [] and listed(client, "/v1/jobs", state="queued") == []
+
+
+def test_numbers_that_are_none_are_refused(client, supernet, target, fitted):
+    for number in ("NaN", "Infinity", "-Infinity", "1e999"):
+        text = (
+            f'{{"supernet": "{supernet["id"]}", "targets": ["{target["id"]}"], "budget": {{"evaluations": 4}}, '
+            f'"constraints": [{{"metric": "latency_ms", "max": {number}}}]}}'
+        )
+        answer = client.post("/v1/searches", content=text, headers={"content-type": "application/json"})
+        assert assert_problem(answer, 422).errors[0].field == "constraints.0.max"
+
+
+def test_contradicting_limits_are_refused(client, supernet, target, fitted):
+    limits = [{"metric": "latency_ms", "max": 0.02}, {"metric": "latency_ms", "min": 0.03}]
+    body = {"supernet": supernet["id"], "targets": [target["id"]], "budget": {"evaluations": 4}}
+    assert_problem(client.post("/v1/searches", json=body | {"constraints": limits}), 422)
+
+
+def test_a_predictor_of_another_supernet_is_refused(client, database, supernet, target, fitted):
+    other = client.post("/v1/supernets", json={"zoo": "digits", "name": "other"}).json()
+    body = {
+        "supernet": other["id"],
+        "targets": [target["id"]],
+        "budget": {"evaluations": 4},
+        "predictors": [fitted["accuracy"]],
+    }
+    problem = assert_problem(client.post("/v1/searches", json=body), 422)
+    assert problem.errors[0].field == "predictors.0" and supernet["id"] in problem.detail
+
+
+# --- subnets and exports ------------------------------------------------------------------------------
+
+
+def test_a_subnet_shows_what_is_known(client, measured):
+    arch_id, subnet = next(iter(measured.items()))
+    shown = client.get(f"/v1/subnets/{subnet}").json()
+    assert shown["arch_id"] == arch_id and len(shown["measurements"]) == 2 and shown["exports"] == []
+    assert set(shown["costs"]) == {"params", "macs", "activation_mb", "size_mb"}
+
+
+def test_the_file_is_named_by_the_post_that_makes_it_until_it_is_there(client, database, measured):
+    subnet = next(iter(measured.values()))
+    problem = assert_problem(client.get(f"/v1/subnets/{subnet}/onnx"), 409)
+    assert problem.code == "not_exported"
+    [action] = problem.actions
+    answer = client.request(action.method, action.path, json=action.body)
+    assert answer.status_code == 202
+    export = client.get(f"/v1/exports/{answer.json()['id']}").json()
+    assert (export["state"], export["sha256"]) == ("queued", None)
+    store = client.app.state.services.store
+    with database.write() as session:
+        row = queries.get(session, P, Export, export["id"])
+        row.sha256, row.bytes = store.put(b"onnx"), 4
+    answer = client.get(f"/v1/subnets/{subnet}/onnx")
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (200, b"onnx", f'"{row.sha256}"')
+    again = client.post(f"/v1/subnets/{subnet}/exports", json={})
+    assert (again.status_code, again.json()["id"]) == (200, export["id"])
+
+
+@pytest.mark.parametrize("body", [{"format": "tflite"}, {"opset": 3}, {"precision": "int8"}, {"batch": "7"}])
+def test_exports_that_cannot_be_made_are_refused(client, measured, body):
+    subnet = next(iter(measured.values()))
+    assert_problem(client.post(f"/v1/subnets/{subnet}/exports", json=body), 422)
+
+
+def test_a_damaged_file_is_an_error_not_a_download(client, database, measured, settings):
+    subnet = next(iter(measured.values()))
+    store = client.app.state.services.store
+    with database.write() as session:
+        row = Export(id=new_id("exp"), project_id=P, subnet_id=subnet, format="onnx", precision="fp32")
+        row.opset, row.batch, row.sha256, row.bytes = 18, "dynamic", store.put(b"onnx"), 4
+        session.add(row)
+    path = settings.home / "artifacts" / row.sha256[:2] / row.sha256
+    path.write_bytes(b"evil")
+    assert assert_problem(client.get(f"/v1/subnets/{subnet}/onnx"), 500).code == "artifact_damaged"
+
+
+# --- trainings ----------------------------------------------------------------------------------------
+
+
+def test_a_training_is_queued_with_its_whole_recipe(client, database):
+    body = {"name": "mine", "data": "digits", "family": "digits", "recipe": "digits", "steps": 20}
+    answer = client.post("/v1/trainings", json=body)
+    assert answer.status_code == 202, answer.text
+    from service.db.tables import Job
+
+    with database.read() as session:
+        params = session.get_one(Job, answer.json()["id"]).params
+    assert params["recipe"]["steps"] == 20 and params["family"]["family"] == "mobilenet_v3"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"data": "nope"}, "data"),
+        ({"data": "folder:../.."}, "data"),
+        ({"data": "fashion_mnist"}, "data"),
+        ({"family": "nope"}, "family"),
+        ({"family": {"family": "nope"}}, "family.family"),
+        ({"family": {"family": "mobilenet_v3", "widht": 3}}, "family"),
+        ({"recipe": "nope"}, "recipe"),
+        ({"recipe": {"steps": 1}}, "recipe"),
+        ({"steps": 0}, "steps"),
+        ({"name": "../x"}, "name"),
+    ],
+)
+def test_a_training_that_cannot_work_is_refused(settings, change, field):
+    from starlette.testclient import TestClient
+
+    from service.app import create_app
+
+    empty = settings.import_dir / "data"
+    empty.mkdir()
+    app = create_app(settings.model_copy(update={"data": empty}))
+    body = {"name": "mine", "data": "digits", "family": "digits", "recipe": "digits"} | change
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        problem = assert_problem(client.post("/v1/trainings", json=body), 422)
+    assert problem.errors[0].field.split(".")[0] == field.split(".")[0]
+
+
+# --- jobs ---------------------------------------------------------------------------------------------
+
+
+def test_readiness_counts_workers(client, database):
+    assert client.get("/readyz").json()["workers"] == 0
+    with database.write() as session:
+        job_queries.register_worker(session, "wrk_x", "host", 1)
+    assert client.get("/readyz").json() == {
+        "status": "ok",
+        "database": "sqlite",
+        "schema_version": "0001",
+        "workers": 1,
+    }
+
+
+def test_a_database_that_was_never_migrated_is_not_ready(settings, tmp_path):
+    from starlette.testclient import TestClient
+
+    from service.app import create_app
+
+    app = create_app(settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'empty.db'}"}))
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        assert assert_problem(client.get("/readyz"), 503).detail.endswith("run netwright migrate")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_targets_and_their_rows_belong_to_a_project(client, database, target):
+    with database.write() as session:
+        from service.db.tables import Project
+
+        session.add(Project(id="prj_other", name="other"))
+        session.flush()
+        session.get_one(Target, target["id"]).project_id = "prj_other"
+    assert_problem(client.get(f"/v1/targets/{target['id']}"), 404)
+    assert listed(client, "/v1/targets") == []

@@ -1,0 +1,194 @@
+"""A whole search by real processes: service, worker, child; and a worker that is killed in the middle of it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from service.db import job_queries
+from service.db.tables import Measurement
+from tests.service.conftest import ROOT
+from tests.service.test_resources import fitted  # noqa: F401
+
+# A machine that does other things at the same time may need minutes for what takes half of one.
+pytestmark = pytest.mark.timeout(1200)
+CODE = "from service.settings import Settings; from service.run import {0}; {0}(Settings())"
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def processes(settings):
+    """Starts ``serve`` and ``worker`` as the command line does; all are gone at the end."""
+    port, started = free_port(), []
+    environment = {
+        **os.environ,
+        "NETWRIGHT_HOME": str(settings.home),
+        "NETWRIGHT_PORT": str(port),
+        "NETWRIGHT_HEARTBEAT_S": "0.5",
+        "NETWRIGHT_POLL_S": "0.1",
+    }
+
+    def start(what):
+        log = (settings.home / f"{what}.log").open("a")
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", CODE.format(what)], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        started.append(process)
+        return process
+
+    start.port = port
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(20)
+
+
+@pytest.fixture
+def http(processes):
+    processes("serve")
+    with httpx.Client(base_url=f"http://127.0.0.1:{processes.port}", timeout=60) as http:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                http.get("/readyz")
+                break
+            except httpx.ConnectError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield http
+
+
+def job_of(http, answer):
+    assert answer.status_code == 202, answer.text
+    return answer.json()["job"]["id"]
+
+
+def follow(http, job, until=lambda kind, data: False):
+    """Events of a job up to one that is waited for, or its end."""
+    events = []
+    with http.stream("GET", f"/v1/jobs/{job}/events", timeout=600) as stream:
+        kind = ""
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                data = httpx.Response(200, content=line.removeprefix("data: ")).json()
+                events.append((kind, data))
+                if until(kind, data):
+                    break
+    return events
+
+
+def test_a_search_survives_its_worker_and_repeats_no_finished_step(
+    http,
+    processes,
+    database,
+    supernet,
+    target,
+    measured,
+    fitted,  # noqa: F811
+):
+    limit = 0.03
+    body = {
+        "supernet": supernet["id"],
+        "targets": [target["id"]],
+        "constraints": [{"metric": "latency_ms", "max": limit}],
+        "budget": {"evaluations": 4},
+    }
+    answer = http.post("/v1/searches", json=body)
+    job, search_id = job_of(http, answer), answer.json()["id"]
+    first = processes("worker")
+    follow(
+        http,
+        job,
+        until=lambda _kind, data: data.get("step", "").startswith("measure 0") and data["state"] == "started",
+    )
+    first.kill()
+    first.wait(10)
+    with database.read() as session:
+        before = {
+            s.step: s.execution for s in job_queries.steps_of(session, job) if s.finished_at is not None
+        }
+    assert set(before) == {"prepare", "propose 0", "evaluate 0"}
+    processes("worker")
+    events = follow(http, job)
+    assert events[-1][1]["state"] == "succeeded", http.get(f"/v1/jobs/{job}").json()
+
+    with database.read() as session:
+        steps = job_queries.steps_of(session, job)
+        rows = session.query(Measurement).filter_by(job_id=job).all()
+    for step in {each.step for each in steps}:
+        runs = [each for each in steps if each.step == step]
+        assert [each.finished_at is not None for each in runs].count(True) == 1, step
+        assert runs[-1].finished_at is not None, f"{step} ran again after it had finished"
+        if step in before:
+            assert len(runs) == before[step], f"{step} was repeated"
+    assert len(rows) == len({(row.step, row.subnet_id, row.metric, row.scope) for row in rows})
+
+    search = http.get(f"/v1/searches/{search_id}").json()
+    assert search["state"] == "succeeded" and search["evaluations"] == {"done": 4, "budget": 4}
+    assert http.get(f"/v1/jobs/{job}").json()["attempts"] == 2
+    front = http.get(f"/v1/searches/{search_id}/front").json()
+    if search["feasible"]:
+        assert search["nearest"] is None and front["points"]
+    else:  # the made-up rows need not fit this machine
+        assert search["nearest"]["violations"] and front["points"] == []
+    for point in front["points"] or [search["nearest"]]:
+        [latency] = point["measured"]
+        assert (latency["value"] <= limit) == point["feasible"] == search["feasible"]
+        assert point["quality"]["split"] == "test" and point["quality"]["n"] == 360
+        assert point["quality"]["standard_error"] > 0
+        assert {each["metric"] for each in point["predicted"]} == {"accuracy", "latency_ms"}
+        assert all(
+            each["low"] <= each["mean"] <= each["high"] and each["version"] for each in point["predicted"]
+        )
+        confirmed = [
+            row for row in rows if row.subnet_id == point["subnet"] and row.step.startswith("confirm")
+        ]
+        assert [row.value for row in confirmed] == [latency["value"]]
+    tested = {row.subnet_id for row in rows if row.scope == "split:test"}
+    returned = {point["subnet"] for point in front["points"] or [search["nearest"]]}
+    assert tested == returned  # test images are for what is returned, and nothing else
+
+
+def test_an_impossible_limit_ends_quickly_with_the_nearest_point_and_its_file(
+    http,
+    processes,
+    supernet,
+    fitted,  # noqa: F811
+):
+    body = {
+        "supernet": supernet["id"],
+        "objectives": ["accuracy", "macs"],
+        "constraints": [{"metric": "macs", "max": 10}],
+        "budget": {"evaluations": 200},
+    }
+    processes("worker")
+    answer = http.post("/v1/searches", json=body)
+    follow(http, job_of(http, answer))
+    search = http.get(f"/v1/searches/{answer.json()['id']}").json()
+    assert (search["state"], search["feasible"]) == ("succeeded", False)
+    assert 1 <= search["evaluations"]["done"] <= 3
+    [violation] = search["nearest"]["violations"]
+    assert violation["max"] == 10 and violation["excess"] > 1
+    assert any("ended early" in warning for warning in search["warnings"])
+
+    subnet = search["nearest"]["subnet"]
+    export = http.post(f"/v1/subnets/{subnet}/exports", json={})
+    follow(http, job_of(http, export))
+    shown = http.get(f"/v1/exports/{export.json()['id']}").json()
+    assert shown["state"] == "succeeded", http.get(f"/v1/jobs/{shown['job']}").json()
+    assert shown["parity"]["max_error"] <= shown["parity"]["tolerance"]
+    file = http.get(f"/v1/subnets/{subnet}/onnx")
+    assert file.status_code == 200 and len(file.content) == shown["bytes"]
