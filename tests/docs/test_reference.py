@@ -71,6 +71,17 @@ def test_every_documented_route_exists(heading: str) -> None:
     assert heading in ROUTES
 
 
+def test_every_error_code_is_explained() -> None:
+    from service.app import CODES
+    from service.errors import TABLE
+
+    listed = set(re.findall(r"^\| `(\w+)` \| (?:\dxx|\d{3}|job) \|", API, re.MULTILINE))
+    assert {code for _, _, code in TABLE} | set(CODES.values()) | {"internal"} <= listed
+    statuses = {code: str(status) for _, status, code in TABLE}
+    told = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", API, re.MULTILINE))
+    assert {code: told[code] for code in statuses} == statuses
+
+
 def examples() -> list[tuple[str, Any]]:
     found = []
     for section in re.split(r"^### ", API, flags=re.MULTILINE)[1:]:
