@@ -69,7 +69,7 @@ def look(
         share=float((violations <= 0).mean()) if known else None,
         unmet=[] if found.satisfiable else _unmet(problem.constraints, found.nearest_values),
         missing=list(missing),
-        sampled=found.scored,
+        sampled=len(probes),
     )
 
 
