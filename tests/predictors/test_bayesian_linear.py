@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from predictors.latency.bayesian_linear import FIXED, BayesianLinear, Fit, maximise_evidence
 from predictors.latency.features import LayerFeatures, layer_kind
+from supernets.spaces.layers import LayerSpec
 from tests.predictors.toy import FAMILY, SPACE, archs, noisy, scope_for, true_value
-
 
 FEATURES = LayerFeatures(FAMILY)
 
@@ -53,22 +53,48 @@ def test_the_evidence_is_higher_than_where_it_started(seed):
     assert 1 <= found.parameters <= rows.shape[1]
 
 
+def computed(layer, quantity):
+    """What a layer adds to a feature: depthwise ones compute the channels they are padded to."""
+    padded = -(-layer.out_channels // 16) * 16 if layer_kind(layer) == "depthwise" else layer.out_channels
+    return quantity(layer) * padded / layer.out_channels
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_features_of_a_population_equal_those_counted_layer_by_layer(seed):
     population = SPACE.sample(np.random.default_rng(seed), 3)
     table = dict(zip(FEATURES.names, FEATURES(population).T, strict=True))
+    quantities = {
+        "macs": lambda layer: layer.macs,
+        "weight_bytes": lambda layer: 4 * layer.weights,
+        "activation_bytes": lambda layer: 4 * (layer.in_elements + layer.out_elements),
+    }
     for index, arch in enumerate(SPACE.decode(population)):
         layers = FAMILY.layers(arch)
         for kind in {layer_kind(layer) for layer in layers}:
             own = [layer for layer in layers if layer_kind(layer) == kind]
             assert table[f"{kind}.count"][index] == len(own)
-            assert table[f"{kind}.macs"][index] == sum(layer.macs for layer in own)
-            assert table[f"{kind}.weight_bytes"][index] == 4 * sum(layer.weights for layer in own)
-            traffic = sum(layer.in_elements + layer.out_elements for layer in own)
-            assert table[f"{kind}.activation_bytes"][index] == 4 * traffic
-        relu = sum(layer.out_elements for layer in layers if layer.activation == "relu")
-        assert table["relu.elements"][index] == relu
+            for name, quantity in quantities.items():
+                total = sum(computed(layer, quantity) for layer in own)
+                assert table[f"{kind}.{name}"][index] == pytest.approx(total)
+        relu = [layer for layer in layers if layer.activation == "relu"]
+        elements = sum(computed(layer, lambda layer: layer.out_elements) for layer in relu)
+        assert table["relu.elements"][index] == pytest.approx(elements)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "kernel", "expected"),
+    [
+        ("conv", 6, 1, "pointwise"),
+        ("conv", 8, 3, "conv"),
+        ("depthwise", 12, 3, "depthwise"),
+        ("depthwise", 6, 5, "depthwise_uneven"),
+        ("linear", 10, 1, "linear"),
+    ],
+)
+def test_layers_of_one_kind_run_the_same_code(kind, channels, kernel, expected):
+    groups = channels if kind == "depthwise" else 1
+    assert layer_kind(LayerSpec("l", kind, channels, channels, 16, 16, kernel, groups=groups)) == expected
 
 
 def test_standardised_features_vary_over_the_space():
