@@ -90,7 +90,7 @@ def exact_constraints(
     try:
         return list(merged(constraints))
     except ProblemError as error:
-        got = [body.model_dump(mode="json") for body in bodies]
+        every = [body.model_dump(mode="json") for body in bodies]
         raise InvalidError(
             "constraints", got, "limits that do not contradict each other", str(error)
         ) from error

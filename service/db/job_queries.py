@@ -221,7 +221,9 @@ def jobs_of_worker(session: Session, worker: str) -> list[Job]:
 
 
 def stop_worker(session: Session, id: str) -> None:
-    """A worker that ends on purpose asks to be taken over at once."""
+    """A worker that ends on purpose asks to be taken over at once; that is no failed attempt of its jobs."""
+    for job in jobs_of_worker(session, id):
+        job.attempts = max(job.attempts - 1, 0)
     past = now() - timedelta(days=1)
     session.execute(
         sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(heartbeat_at=past)
