@@ -41,7 +41,7 @@ def plot_front(
     axes.set_xlabel("latency [ms], reference-corrected")
     axes.set_ylabel(f"{quality} on test images")
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     figure.savefig(path, dpi=130)
     return path
 
