@@ -91,9 +91,8 @@ def exact_constraints(
         return list(merged(constraints))
     except ProblemError as error:
         every = [body.model_dump(mode="json") for body in bodies]
-        raise InvalidError(
-            "constraints", got, "limits that do not contradict each other", str(error)
-        ) from error
+        rule = "limits that do not contradict each other"
+        raise InvalidError("constraints", every, rule, str(error)) from error
 
 
 def exact_objectives(

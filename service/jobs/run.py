@@ -17,7 +17,8 @@ from service.jobs.process import Child
 from service.settings import Settings
 
 Store = Callable[[Session, dict[str, Any]], dict[str, Any] | None]
-PROGRESS_EVERY_S = 0.5
+# Each line of progress is an event row: a long job tells it less often, so that rows stay few.
+PROGRESS_EVERY_S, SLOWEST_PROGRESS_S = 0.5, 10.0
 LOG_EVERY_S = 1.0
 
 
@@ -48,6 +49,7 @@ class JobRun:
         self._worker_id = worker_id
         self._window = (0, 0, 0)
         self._told = 0.0
+        self._opened = time.monotonic()
         self._reached = 0.0
         self._began: tuple[float, float] | None = None
         self._lines: list[str] = []
@@ -127,8 +129,9 @@ class JobRun:
         await asyncio.to_thread(self._tell, start, total, message)
 
     def _progress(self, done: int, total: int, message: str | None) -> None:
-        """Called on the event loop for each line of progress; writes at most twice a second."""
-        if time.monotonic() - self._told < PROGRESS_EVERY_S:
+        """Called on the event loop for each line of progress; writes some of them."""
+        age = time.monotonic() - self._opened
+        if time.monotonic() - self._told < min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S):
             return
         self._told = time.monotonic()
         start, stop, whole = self._window

@@ -49,6 +49,7 @@ class Worker:
 
         with self._database.write() as session:
             job_queries.register_worker(session, self.id, host_name(), os.getpid())
+        logging.getLogger("dbos").addFilter(_is_news)
         DBOS(config=engine_config(self._database, self.id, self._settings.log_level))  # type: ignore[arg-type]
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
@@ -186,3 +187,11 @@ class Worker:
                 job.total = max(job.total, 1)
                 job.done = job.total
             job_queries.set_state(session, job, state, error=error)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the engine's log is one: that a cancelled job was cancelled is no error."""
+    from dbos import error as engine_error
+
+    kind = record.exc_info[0] if isinstance(record.exc_info, tuple) else None
+    return kind is None or not issubclass(kind, engine_error.DBOSAwaitedWorkflowCancelledError)

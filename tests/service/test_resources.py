@@ -359,6 +359,37 @@ def test_numbers_that_are_none_are_refused(client, supernet, target, fitted):
         assert assert_problem(answer, 422).errors[0].field == "constraints.0.max"
 
 
+def test_a_front_a_target_makes_a_problem_a_target(client, database, supernet, target, fitted):
+    from service.db.tables import Job
+
+    other = client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).json()
+    both = [target["id"], other["id"]]
+    body = {
+        "supernet": supernet["id"],
+        "targets": both,
+        "front": "per_target",
+        "constraints": [{"metric": "latency_ms", "max": 0.03}, {"metric": "macs", "max": 1e6}],
+        "budget": {"evaluations": 4},
+    }
+    problem = assert_problem(client.post("/v1/searches", json=body), 422)
+    assert [action.body["target"] for action in problem.actions] == [other["id"]]
+    with database.write() as session:
+        known = session.get_one(Predictor, fitted["latency_ms"])
+        copied = {c.name: getattr(known, c.name) for c in Predictor.__table__.columns}
+        session.add(Predictor(**copied | {"id": new_id("prd"), "target_id": other["id"]}))
+    shared = client.post("/v1/searches", json=body | {"front": "shared"}).json()
+    apart = client.post("/v1/searches", json=body).json()
+    with database.read() as session:
+        [one] = session.get_one(Job, shared["job"]["id"]).params["plans"]
+        two = session.get_one(Job, apart["job"]["id"]).params["plans"]
+    assert one["scope"] == "shared" and one["objectives"][1] == ["latency_ms", both]
+    assert [limit.get("target") for limit in one["constraints"]] == [*both, None]
+    assert [plan["scope"] for plan in two] == both
+    for plan, id in zip(two, both, strict=True):
+        assert plan["objectives"][1] == ["latency_ms", [id]]
+        assert [limit.get("target") for limit in plan["constraints"]] == [id, None]
+
+
 def test_contradicting_limits_are_refused(client, supernet, target, fitted):
     limits = [{"metric": "latency_ms", "max": 0.02}, {"metric": "latency_ms", "min": 0.03}]
     body = {"supernet": supernet["id"], "targets": [target["id"]], "budget": {"evaluations": 4}}

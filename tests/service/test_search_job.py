@@ -162,22 +162,42 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
     assert tested == returned  # test images are for what is returned, and nothing else
 
 
-def test_an_impossible_limit_ends_quickly_with_the_nearest_point_and_its_file(
-    http,
-    processes,
-    supernet,
-    fitted,  # noqa: F811
-):
+def done(http, answer):
+    """What a job made, once it has succeeded."""
+    job = job_of(http, answer)
+    follow(http, job)
+    shown = http.get(f"/v1/jobs/{job}").json()
+    assert shown["state"] == "succeeded", shown
+    assert shown["progress"]["done"] == shown["progress"]["total"] > 0
+    return http.get(shown["resource"]["href"]).json() if shown["resource"] else shown
+
+
+def test_every_other_kind_of_job_and_an_impossible_limit(http, processes, supernet):
+    processes("worker")
+    training = {"name": "tiny", "data": "digits", "family": "digits", "recipe": "digits", "steps": 3}
+    trained = done(http, http.post("/v1/trainings", json=training))
+    assert trained["source"] == "training" and trained["training"]["steps"] == 3
+    assert http.post("/v1/trainings", json=training).status_code == 409
+
+    path = f"/v1/supernets/{supernet['id']}/evaluations"
+    job = done(http, http.post(path, json={"count": 24}))
+    rows = http.get("/v1/measurements", params={"job": job["id"]}).json()["items"]
+    assert len(rows) == 24 and {(row["split"], row["n"]) for row in rows} == {("validation", 360)}
+    smallest = min(rows, key=lambda row: len(row["arch"]))
+    assert 0.1 < smallest["value"] < 1 and smallest["spread"] > 0
+
+    body = {"supernet": supernet["id"], "metric": "accuracy"}
+    predictor = done(http, http.post("/v1/predictors", json=body))
+    assert predictor["rows"] == predictor["report"]["n"] == 24 and predictor["version"]
+    assert http.get(f"/v1/artifacts/{predictor['version']}").status_code == 200
+
     body = {
         "supernet": supernet["id"],
         "objectives": ["accuracy", "macs"],
         "constraints": [{"metric": "macs", "max": 10}],
         "budget": {"evaluations": 200},
     }
-    processes("worker")
-    answer = http.post("/v1/searches", json=body)
-    follow(http, job_of(http, answer))
-    search = http.get(f"/v1/searches/{answer.json()['id']}").json()
+    search = done(http, http.post("/v1/searches", json=body))
     assert (search["state"], search["feasible"]) == ("succeeded", False)
     assert 1 <= search["evaluations"]["done"] <= 3
     [violation] = search["nearest"]["violations"]
@@ -185,10 +205,8 @@ def test_an_impossible_limit_ends_quickly_with_the_nearest_point_and_its_file(
     assert any("ended early" in warning for warning in search["warnings"])
 
     subnet = search["nearest"]["subnet"]
-    export = http.post(f"/v1/subnets/{subnet}/exports", json={})
-    follow(http, job_of(http, export))
-    shown = http.get(f"/v1/exports/{export.json()['id']}").json()
-    assert shown["state"] == "succeeded", http.get(f"/v1/jobs/{shown['job']}").json()
-    assert shown["parity"]["max_error"] <= shown["parity"]["tolerance"]
+    export = done(http, http.post(f"/v1/subnets/{subnet}/exports", json={}))
+    assert export["parity"]["max_error"] <= export["parity"]["tolerance"]
     file = http.get(f"/v1/subnets/{subnet}/onnx")
-    assert file.status_code == 200 and len(file.content) == shown["bytes"]
+    assert file.status_code == 200 and len(file.content) == export["bytes"]
+    assert file.headers["etag"] == f'"{export["sha256"]}"'
