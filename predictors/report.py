@@ -38,9 +38,9 @@ class Report:
 
     Errors are relative to the measured value (0.01 = 1 %); ``bias`` is the mean relative error (above 0:
     predicted too large). ``coverage90`` is the share of rows inside the 90 % interval, ``width90`` its
-    mean width over the measured value. ``noise_ceiling`` is the Spearman correlation between two
-    measurements of the same archs on halves of the data: no predictor can show more than that. A
-    correlation is None where one side does not vary.
+    mean width over the measured value. ``noise_ceiling`` is the Spearman correlation ``c`` between
+    measurements of the same archs on two halves of the data; against all of the data a perfect predictor
+    shows about ``sqrt(2 c / (1 + c))``. A correlation is None where one side does not vary.
     """
 
     measured: Values

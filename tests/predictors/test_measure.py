@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -39,6 +40,13 @@ def matmul_net(path, width=8, batch="batch", dtype=TensorProto.FLOAT):
 @pytest.fixture(scope="module")
 def calibrations():
     return measure_here(Request(files={}, protocol=FAST)).calibrations
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path, monkeypatch):
+    """A lock of its own, also for child processes: another run on this machine must not fail a test."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 def test_reference_nets_are_the_same_bytes_everywhere():
@@ -105,6 +113,21 @@ def test_an_exception_in_the_callers_progress_ends_the_child(tmp_path):
     with pytest.raises(Cancelled):
         measure_in_child(Request(files={"a": matmul_net(tmp_path / "a.onnx")}, protocol=FAST), cancel)
     with machine_lock(10):  # the child's lock is free again: it has ended
+        pass
+
+
+def test_a_run_whose_caller_was_killed_ends_by_itself(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from predictors.measure import Request, measure_in_child\n"
+        "measure_in_child(Request(files={'a': Path(sys.argv[1])}), lambda *line: print('running', flush=True))"
+    )
+    file = str(matmul_net(tmp_path / "a.onnx"))
+    with subprocess.Popen([sys.executable, "-c", script, file], stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None and caller.stdout.readline() == "running\n"
+        with pytest.raises(MeasureError), machine_lock(0.0):
+            pass
+        caller.kill()
+    with machine_lock(60):
         pass
 
 
