@@ -72,7 +72,9 @@ def test_a_child_that_will_not_end_is_killed_with_its_children(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_a_child_ends_when_its_parent_is_signalled(tmp_path: Path, number: signal.Signals) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from netwright import processes\n"
+        "import os, signal, sys, time; from pathlib import Path; from netwright import processes\n"
+        # A shell's background jobs inherit an ignored SIGINT, which Python then leaves alone.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"processes._command = lambda _: [sys.executable, '-c', {SLEEP!r}]\n"
         f"home = Path({str(tmp_path)!r})\n"
         "with processes.terminating_signals(), processes._child('worker', home, dict(os.environ)) as child:\n"
