@@ -10,6 +10,11 @@ PREDICTORS: Registry = Registry(
     {
         "bayesian_linear": "predictors.latency.bayesian_linear:BayesianLinear",
         "gaussian_process": "predictors.accuracy.gaussian_process:GaussianProcess",
+        "kernel_sum": "predictors.latency.kernels:KernelSum",
+        "latency_surface": "predictors.latency.surface:LatencySurface",
+        "roofline_proxy": "predictors.latency.proxy:RooflineProxy",
+        "transfer": "predictors.latency.transfer:FewShotTransfer",
+        "trees": "predictors.latency.trees:GradientTrees",
     },
 )
 

@@ -160,6 +160,13 @@ class Predictor(ABC):
         """How many rows it was fitted to, 0 before any fit."""
         return 0 if self._archs is None else len(self._archs)
 
+    @property
+    def data(self) -> tuple[Population, Values]:
+        """The archs ``(n, d)`` and values ``(n,)`` it was fitted to."""
+        if self._archs is None:
+            raise NotFittedError(f"{self.name} must be fitted before it has data, got no rows yet")
+        return self._archs, self._y
+
     def fresh(self) -> Self:
         """An unfitted predictor like this one."""
         return type(self)(self.family, self.scope, self.seed)

@@ -1,0 +1,44 @@
+"""Encoding and layers of an arch as one matrix on which distances make sense."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.latency.features import LayerFeatures
+from supernets.families.family import Family
+from supernets.spaces.space import Population
+
+Matrix = NDArray[np.float64]
+SCALE_SAMPLE = 2048
+
+
+class Inputs:
+    """The centred one-hot encoding and the standardised layer features, each of total variance 1."""
+
+    def __init__(self, family: Family) -> None:
+        self._space = family.space()
+        self._layers = LayerFeatures(family)
+        sample = self._space.features(self._space.sample(np.random.default_rng(0), SCALE_SAMPLE))
+        self._mean = sample.mean(axis=0)
+        self._encoding_scale = max(float(sample.var(axis=0).sum()), 1e-12) ** 0.5
+        self._layer_scale = max(int(self._layers.varying.sum()), 1) ** 0.5
+
+    def __call__(self, archs: Population) -> Matrix:
+        """Inputs ``(n, k)``: one-hot columns, then layer features (none where a space has no layers)."""
+        encoding = (self._space.features(archs) - self._mean) / self._encoding_scale
+        return np.concatenate([encoding, self._layers.standardised(archs) / self._layer_scale], axis=1)
+
+
+@lru_cache(maxsize=16)
+def inputs_of(family: Family) -> Inputs:
+    """The inputs of ``family``, built once for all models of it."""
+    return Inputs(family)
+
+
+def exponential(left: Matrix, right: Matrix, width: float) -> Matrix:
+    """Squared exponential kernel ``(n, m)``."""
+    squares = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)[None, :]
+    return np.asarray(np.exp(np.maximum(squares - 2 * left @ right.T, 0.0) * (-0.5 / width**2)))

@@ -1,0 +1,134 @@
+"""Latency as a sum over fused kernels, and what that sum leaves over.
+
+After nn-Meter (Zhang et al., 2021): runtimes fuse a convolution with what follows it element by element, and
+run the fused kernels one after the other. Only whole nets are measured here, so that the cost of each kind of
+kernel (a call, its MACs, its bytes) is found from those: none is negative. Devices that overlap kernels break
+the sum; a Bayesian linear model of measured over summed latency on encoding and layers mends what it can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from predictors.latency.bayesian_linear import maximise_evidence
+from predictors.latency.features import layer_kind
+from predictors.latency.held_out import held_out_residuals
+from predictors.latency.inputs import Matrix, inputs_of
+from predictors.predictor import Predictor, Values
+from predictors.scope import Scope
+from supernets.families.family import Family
+from supernets.spaces.cost import SegmentTable
+from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec
+from supernets.spaces.space import Population
+
+FUSED = ("scale", "add")
+TERMS = 3
+# Weight of the pull towards no cost, against one row: ties between kinds that always come together.
+PULL = 0.03
+LEAST = 1e-9
+
+
+def fused(layers: tuple[LayerSpec, ...]) -> list[tuple[str, NDArray[np.float64]]]:
+    """Kind and ``(calls, MACs, bytes)`` of each kernel, in order of execution."""
+    kernels: list[tuple[str, NDArray[np.float64]]] = []
+    for layer in layers:
+        if layer.kind in FUSED and kernels:
+            # The fused operand is read, the result was written anyway.
+            kernels[-1][1][2] += BYTES_PER_ELEMENT * layer.in_elements
+            continue
+        traffic = layer.in_elements + layer.out_elements + layer.weights
+        kind = f"{layer_kind(layer)}{layer.kernel}" + ("s" if layer.stride > 1 else "")
+        kernels.append((kind, np.array([1.0, layer.macs, BYTES_PER_ELEMENT * traffic])))
+    return kernels
+
+
+class KernelSum(Predictor):
+    """See the module. Needs 8 rows."""
+
+    name = "kernel_sum"
+    fewest_rows = 8
+
+    def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
+        super().__init__(family, scope, seed)
+        self._inputs = inputs_of(family)
+        kinds: set[str] = set()
+
+        def note(layers: tuple[LayerSpec, ...]) -> list[float]:
+            kinds.update(kind for kind, _ in fused(layers))
+            return [0.0]
+
+        SegmentTable(self.space, family.segments(), note)
+        self.kinds = tuple(sorted(kinds))
+        self._table = SegmentTable(self.space, family.segments(), self._terms)
+        self._costs = np.empty(0)
+        self._weights, self._factor, self._noise = np.empty(0), np.empty((0, 0)), 0.0
+
+    def _terms(self, layers: tuple[LayerSpec, ...]) -> Values:
+        row = np.zeros(1 + TERMS * len(self.kinds))
+        for kind, terms in fused(layers):
+            start = 1 + TERMS * self.kinds.index(kind)
+            row[start : start + TERMS] += terms
+        return row
+
+    def _kernels(self, archs: Population) -> Matrix:
+        """What is summed ``(n, 1 + 3 kinds)``; the first column is the fixed part."""
+        terms = self._table(self.space, archs)
+        terms[:, 0] = 1.0
+        return terms
+
+    def costs_by_kind(self) -> dict[str, dict[str, float]]:
+        """What each kind of kernel costs: ms a call, a million MACs, a megabyte."""
+        scale = np.array([1.0, 1e6, 1e6])
+        values = (self._costs[1:].reshape(len(self.kinds), TERMS) * scale).tolist()
+        names = ("call", "million_macs", "megabyte")
+        return {
+            kind: dict(zip(names, row, strict=True)) for kind, row in zip(self.kinds, values, strict=True)
+        }
+
+    def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
+        determined = self._train(archs, y)
+        return held_out_residuals(self.fresh, archs, y, self.seed), determined
+
+    def _train(self, archs: Population, y: Values) -> float:
+        """Fit; returns the number of parameters that the data determined."""
+        terms = self._kernels(archs)
+        unit = np.maximum(terms.mean(axis=0), LEAST)
+        size = np.maximum(np.abs(y), LEAST)
+        middle = float(np.median(y))
+        pull = PULL * np.eye(terms.shape[1])[1:]
+        rows = np.concatenate([terms / unit * (middle / size)[:, None], pull])
+        found, _ = nnls(rows, np.concatenate([y / size, np.zeros(len(pull))]))
+        self._costs = middle * found / unit
+        total = self._sum(terms)
+        fit = maximise_evidence(self._design(archs), y / total, 1)
+        self._weights, self._factor, self._noise = fit.weights, fit.factor, fit.noise
+        return min(fit.parameters + float((found > 0).sum()), len(y) / 2)
+
+    def _sum(self, terms: Matrix) -> Values:
+        return np.maximum(terms @ self._costs, LEAST)
+
+    def _design(self, archs: Population) -> Matrix:
+        inputs = self._inputs(archs)
+        return np.concatenate([np.ones((len(inputs), 1)), inputs], axis=1)
+
+    def _answer(self, archs: Population) -> tuple[Values, Values]:
+        total, design = self._sum(self._kernels(archs)), self._design(archs)
+        ratio = design @ self._weights
+        variance = np.square(design @ self._factor).sum(axis=1) + np.square(self._noise * ratio)
+        return total * ratio, total * np.sqrt(variance)
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {
+            "costs": self._costs,
+            "weights": self._weights,
+            "factor": self._factor,
+            "noise": np.array([self._noise]),
+        }
+
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._costs, self._weights, self._factor = state["costs"], state["weights"], state["factor"]
+        self._noise = float(state["noise"][0])

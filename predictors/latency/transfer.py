@@ -1,0 +1,84 @@
+"""Few-shot transfer: a new device from 5-20 measurements, when others of the same space are known.
+
+See :mod:`predictors.latency.known` for the model. The idea of learning across devices is HELP's (Lee et al.,
+2021) and that of diverse samples NASFLAT's (Akhauri & Abdelfattah, 2024); here both are Bayesian linear
+algebra, so that a fit takes milliseconds and an interval comes with it, calibrated on the known devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import NotFittedError
+from predictors.latency.known import Basis, FewShot, KnownTarget, KnownTargets, Prior
+from predictors.predictor import Predictor, Values, load
+from predictors.scope import Scope
+from supernets.families.family import Family
+from supernets.spaces.space import Population
+
+
+class FewShotTransfer(Predictor):
+    """See the module. ``known`` are predictors of other targets, best fitted to hundreds of rows each.
+
+    Needs 5 rows, best chosen by :meth:`choose`. Without known targets it is a Gaussian process on encoding
+    and layers.
+    """
+
+    name = "transfer"
+    fewest_rows = 5
+
+    def __init__(
+        self,
+        family: Family,
+        scope: Scope,
+        seed: int = 0,
+        known: Sequence[Predictor] | KnownTargets = (),
+    ) -> None:
+        super().__init__(family, scope, seed)
+        if not isinstance(known, KnownTargets):
+            known = KnownTargets(family, [KnownTarget(predictor) for predictor in known])
+        self.known = known
+        self._model: FewShot | None = None
+
+    def choose(self, n: int, pool: Population, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Which rows of ``pool (m, d)`` to measure first; see :meth:`KnownTargets.choose`."""
+        return self.known.choose(n, pool, rng)
+
+    def fresh(self) -> Self:
+        """An unfitted predictor with the same known targets."""
+        return type(self)(self.family, self.scope, self.seed, self.known)
+
+    def fit(self, archs: Population, y: Values) -> None:
+        """See :meth:`Predictor.fit`; the interval comes from the known targets, where there are two."""
+        super().fit(archs, y)
+        assert self._model is not None
+        if len(self.known.targets) >= 2:
+            self._dof = self._model.dof
+            self._scale = self.known.scale(len(y))
+
+    def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
+        self._model = FewShot(self.known.basis(archs), y, self.known.prior)
+        return self._model.left_out, max(0.0, len(y) - self._model.dof)
+
+    def _answer(self, archs: Population) -> tuple[Values, Values]:
+        if self._model is None:
+            raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
+        basis: Basis = self.known.basis(np.ascontiguousarray(archs))
+        return self._model(basis)
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        state: dict[str, NDArray[Any]] = {"prior": self.known.prior.as_array()}
+        for index, target in enumerate(self.known.targets):
+            state[f"known{index}"] = np.frombuffer(target.predictor.dump(), dtype=np.uint8)
+        return state
+
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        assert self._archs is not None
+        files = [state[f"known{index}"].tobytes() for index in range(len(state) - 1)]
+        targets = [KnownTarget(load(file, self.family)) for file in files]
+        self.known = KnownTargets(self.family, targets, Prior.from_array(state["prior"]))
+        self._model = FewShot(self.known.basis(self._archs), self._y, self.known.prior)
