@@ -1,0 +1,339 @@
+"""Predicted latency on a device never seen, from 5-50 measurements, beside what else one would use.
+
+    python -m benchmarks.latency_transfer --table fbnet_open.parquet --arch ops --known COL … --target COL … \\
+        --samples 5 10 20 50 --seeds 10 [--protocol help] [--accuracy COL] [--flops COL] --json OUT
+
+Known devices show rows 0..899 only; samples of the target come from the same rows; test rows are 900..1899.
+With ``--protocol help`` both are trimmed to the middle 80 % by that device's latency. Known columns of the
+target's own device family are left out. ``*`` in a column is a wildcard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.linear_model import BayesianRidge
+
+from benchmarks.latency_figures import Answer, figures, pick_figures, summary
+from benchmarks.tables import TableFamily, device_family, encode, read_table
+from predictors.accuracy.gaussian_process import GaussianProcess
+from predictors.latency.bayesian_linear import BayesianLinear
+from predictors.latency.inputs import inputs_of
+from predictors.latency.known import FewShot, KnownTarget, KnownTargets
+from predictors.latency.surface import LatencySurface
+from predictors.latency.transfer import FewShotTransfer
+from predictors.latency.trees import GradientTrees
+from predictors.predictor import Predictor
+from predictors.scope import Scope
+
+KNOWN_ROWS, TEST_ROWS = 900, 1900
+CEILING_ROWS = 2000
+HELP_SHARE = 0.8
+PUBLISHED = {
+    "HELP": {"samples": "10 reference + 10 fine-tuning", "nasbench201_mean": 0.932, "protocol": "help"},
+    "NASFLAT": {"samples": 20, "nasbench201_mean": 0.960, "protocol": "its own"},
+}
+Values = NDArray[np.float64]
+
+
+class MeasuredTarget(KnownTarget):
+    """What no predictor may have: the measured latency of every arch on a known device (the ``oracle``)."""
+
+    def __init__(self, predictor: Predictor, archs: NDArray[np.int64], y: Values) -> None:
+        super().__init__(predictor)
+        self._truth = {row.tobytes(): float(value) for row, value in zip(archs, y, strict=True)}
+
+    def _predict(self, archs: NDArray[np.int64]) -> Values:
+        return np.array([self._truth[row.tobytes()] for row in archs])
+
+
+@dataclass
+class Table:
+    """A table as arrays, and models of its known columns, made once."""
+
+    frame: pd.DataFrame
+    family: TableFamily
+    archs: NDArray[np.int64]
+    flops: Values
+    accuracy: Values | None
+    _known: dict[str, KnownTarget] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> Table:
+        """The rows that are used, in the space of all rows."""
+        frame = read_table(args.table)
+        family = TableFamily.from_table(frame, args.arch)
+        frame = frame.iloc[: TEST_ROWS + CEILING_ROWS].reset_index(drop=True)
+        archs = encode(family.space(), frame, args.arch)
+        flops_column = args.flops or next((c for c in ("flops_M_c10", "macs", "flops") if c in frame), None)
+        flops = family.costs(archs)["macs"] if flops_column is None else frame[flops_column].to_numpy(float)
+        accuracy = args.accuracy or next(
+            (c for c in ("acc_cifar10_test_200ep", "token_accuracy") if c in frame), None
+        )
+        points = None if accuracy is None else frame[accuracy].to_numpy(float)
+        if points is not None and np.nanmax(points) <= 1:
+            points = 100 * points
+        return cls(frame, family, archs, flops, points)
+
+    def column(self, name: str) -> Values:
+        """Measured values; what cannot be one is not a number."""
+        values = self.frame[name].to_numpy(float)
+        return np.where(values > 0, values, np.nan)
+
+    def scope(self, name: str) -> Scope:
+        """Whom predictions for a column belong to."""
+        return Scope(
+            supernet="table", space_sha256=self.family.space().sha256, metric="latency_ms", target=name
+        )
+
+    def known(self, name: str) -> KnownTarget:
+        """A model of a known column from rows 0..899."""
+        if name not in self._known:
+            y = self.column(name)[:KNOWN_ROWS]
+            usable = np.flatnonzero(np.isfinite(y))
+            model = LatencySurface(self.family, self.scope(name))
+            model.fit(self.archs[usable], y[usable])
+            self._known[name] = KnownTarget(model)
+        return self._known[name]
+
+
+@dataclass
+class Task:
+    """One target: its pool, its test rows, and what is known."""
+
+    table: Table
+    name: str
+    known_names: list[str]
+    pool: NDArray[np.int64]
+    test: NDArray[np.int64]
+    rest: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        table = self.table
+        self.y = table.column(self.name)
+        self.known = KnownTargets(table.family, [table.known(name) for name in self.known_names])
+        complete = [name for name in self.known_names if np.isfinite(table.column(name)).all()]
+        self.oracle = KnownTargets(
+            table.family,
+            [
+                MeasuredTarget(table.known(name).predictor, table.archs, table.column(name))
+                for name in complete
+            ],
+        )
+        self.linear = BayesianLinear(table.family, table.scope(self.name))
+        self.process = GaussianProcess(table.family, table.scope(self.name))
+
+    @classmethod
+    def make(cls, table: Table, name: str, known: Sequence[str], protocol: str) -> Task:
+        """The target's rows under the protocol, and the known columns that are not of its device family."""
+        y = table.column(name)
+
+        def rows(start: int, stop: int) -> NDArray[np.int64]:
+            index = np.arange(start, min(stop, len(y)))
+            index = index[np.isfinite(y[index])]
+            if protocol == "help":
+                edge = (1 - HELP_SHARE) / 2
+                low, high = np.quantile(y[index], [edge, 1 - edge])
+                index = index[(y[index] >= low) & (y[index] <= high)]
+            return index
+
+        others = [k for k in known if device_family(k) != device_family(name)]
+        if not others:
+            raise SystemExit(f"--known must name a device of another family than {name}, got {list(known)}")
+        return cls(
+            table, name, others, rows(0, KNOWN_ROWS), rows(KNOWN_ROWS, TEST_ROWS), rows(TEST_ROWS, len(y))
+        )
+
+    # --- methods: rows measured -> answer on the test rows -------------------------------------------------
+
+    def informative(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Samples that ours would ask for, from a random half of the pool."""
+        half = rng.permutation(self.pool)[: max(len(self.pool) // 2, n)]
+        return half[self.known.choose(n, self.table.archs[half], rng)]
+
+    def predicted(self, model: Predictor, rows: NDArray[np.int64]) -> Answer:
+        """Fit a predictor to measured rows and ask it about the test rows."""
+        archs = self.table.archs
+        model.fit(archs[rows], self.y[rows])
+        low, upper = model.quantile(archs[self.test], 0.05), model.quantile(archs[self.test], 0.95)
+        return Answer(model.predict(archs[self.test])[0], low, upper)
+
+    def flops_only(self, rows: NDArray[np.int64]) -> Answer:
+        """A straight line through FLOPs."""
+        return self._regressed(np.stack([self.table.flops], axis=1), rows)
+
+    def ridge(self, rows: NDArray[np.int64]) -> Answer:
+        """Plain Bayesian ridge on encoding, layers and predictions of known targets."""
+        archs = self.table.archs
+        return self._regressed(
+            np.concatenate([inputs_of(self.table.family)(archs), self._predictions], axis=1), rows
+        )
+
+    @property
+    def _predictions(self) -> Values:
+        return np.stack([target.predict(self.table.archs) for target in self.known.targets], axis=1)
+
+    def _regressed(self, features: Values, rows: NDArray[np.int64]) -> Answer:
+        # Scaled by the pool of known rows, without the target.
+        mean, std = features[:KNOWN_ROWS].mean(axis=0), features[:KNOWN_ROWS].std(axis=0)
+        features = (features - mean) / np.where(std > 0, std, 1.0)
+        unit = float(self.y[rows].mean())
+        model = BayesianRidge().fit(features[rows], self.y[rows] / unit)
+        centre, spread = model.predict(features[self.test], return_std=True)
+        return Answer(unit * centre, unit * (centre - 1.645 * spread), unit * (centre + 1.645 * spread))
+
+    def ceiling(self) -> tuple[float, int]:
+        """Best Spearman correlation of our features with thousands of the target's own rows."""
+        rows = np.concatenate([self.pool, self.rest])[:CEILING_ROWS]
+        archs = self.table.archs
+        own = LatencySurface(self.table.family, self.table.scope(self.name))
+        shared = FewShot(self.known.basis(archs[rows]), self.y[rows], self.known.prior)
+        answers = [self.predicted(own, rows).mean, shared(self.known.basis(archs[self.test]))[0]]
+        return max(_spearman(answer, self.y[self.test]) for answer in answers), len(rows)
+
+    def methods(self) -> dict[str, tuple[int, bool, Callable[[NDArray[np.int64]], Answer]]]:
+        """Name → fewest samples, whether samples are chosen for information, method."""
+        table, scope = self.table, self.table.scope(self.name)
+        return {
+            "flops": (2, False, self.flops_only),
+            "linear": (8, False, lambda rows: self.predicted(self.linear, rows)),
+            "trees": (8, False, lambda rows: self.predicted(GradientTrees(table.family, scope), rows)),
+            "gaussian_process": (10, False, lambda rows: self.predicted(self.process, rows)),
+            "ridge_on_known": (2, False, self.ridge),
+            "ours_random_samples": (5, False, lambda rows: self.predicted(self._ours(self.known), rows)),
+            "ours": (5, True, lambda rows: self.predicted(self._ours(self.known), rows)),
+            "oracle": (5, True, lambda rows: self.predicted(self._ours(self.oracle), rows)),
+        }
+
+    def _ours(self, known: KnownTargets) -> FewShotTransfer:
+        return FewShotTransfer(self.table.family, self.table.scope(self.name), known=known)
+
+
+def _spearman(left: Values, right: Values) -> float:
+    return float(np.corrcoef(rankdata(left), rankdata(right))[0, 1])
+
+
+def run(task: Task, samples: Sequence[int], seeds: int, wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """All rows of one target."""
+    best, rows_used = task.ceiling()
+    rows: list[dict[str, Any]] = [
+        {
+            "method": "ceiling",
+            "target": task.name,
+            "samples": rows_used,
+            "spearman_mean": best,
+            "share_of_ceiling": 1.0,
+        }
+    ]
+    truth = task.y[task.test]
+    points = None if task.table.accuracy is None else task.table.accuracy[task.test]
+    for name, (fewest, chosen, method) in task.methods().items():
+        if wanted and name not in wanted:
+            continue
+        for n in (n for n in samples if n >= fewest):
+            found = []
+            for seed in range(seeds):
+                rng = np.random.default_rng((seed, n))
+                measured = task.informative(n, rng) if chosen else rng.permutation(task.pool)[:n]
+                answer = method(measured)
+                found.append({**figures(answer, truth), **pick_figures(answer, truth, points)})
+            rows.append({"method": name, "target": task.name, "samples": n, **summary(found, best)})
+    return rows
+
+
+def _matching(patterns: Sequence[str], columns: Sequence[str]) -> list[str]:
+    found = [column for pattern in patterns for column in columns if fnmatch.fnmatchcase(column, pattern)]
+    missing = [p for p in patterns if not fnmatch.filter(columns, p)]
+    if missing or not found:
+        raise SystemExit(f"columns must be in the table, {missing} are not; it has {', '.join(columns)}")
+    return list(dict.fromkeys(found))
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over targets of every figure, one row a method and number of samples."""
+    frame = pd.DataFrame(rows).drop(columns="target")
+    frame["samples"] = frame["samples"].where(frame["method"] != "ceiling", 0)
+    grouped = frame.groupby(["method", "samples"], sort=False).mean(numeric_only=True).reset_index()
+    worst = frame.groupby(["method", "samples"], sort=False).max(numeric_only=True).reset_index()
+    for name in [c for c in grouped if str(c).endswith("_worst")]:
+        grouped[name] = worst[name]
+    return list(json.loads(grouped.to_json(orient="records")))
+
+
+def first_share(rows: Sequence[dict[str, Any]], n: int) -> float | None:
+    """Share of targets on which ours has the highest mean Spearman of all real methods."""
+    frame = pd.DataFrame([r for r in rows if r["samples"] == n and r["method"] not in ("oracle", "ceiling")])
+    if frame.empty or "ours" not in set(frame["method"]):
+        return None
+    rivals = (
+        frame[~frame["method"].isin(["ours", "ours_random_samples"])].groupby("target")["spearman_mean"].max()
+    )
+    ours = frame[frame["method"] == "ours"].set_index("target")["spearman_mean"]
+    return float((ours > rivals.reindex(ours.index).fillna(-1)).mean())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--table", required=True, help="parquet or CSV; a bare name is found in NETWRIGHT_DATA"
+    )
+    parser.add_argument(
+        "--arch", nargs="+", action="extend", required=True, help="columns that describe the arch"
+    )
+    parser.add_argument(
+        "--known", nargs="+", action="extend", required=True, help="latency columns of known devices"
+    )
+    parser.add_argument("--target", nargs="+", action="extend", required=True, help="columns to predict")
+    parser.add_argument("--samples", nargs="+", type=int, default=[5, 10, 20, 50])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--protocol", choices=["all", "help"], default="all")
+    parser.add_argument("--methods", nargs="+", default=[], help="only these rows")
+    parser.add_argument("--accuracy", help="column of the true accuracy, for constrained picks")
+    parser.add_argument("--flops", help="column of FLOPs, where closed form is not wanted")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(argv)
+    table = Table.read(args)
+    columns = [str(column) for column in table.frame.columns]
+    known, targets = _matching(args.known, columns), _matching(args.target, columns)
+    started, rows = time.time(), []
+    for target in targets:
+        rows += run(Task.make(table, target, known, args.protocol), args.samples, args.seeds, args.methods)
+        print(f"{target}: {time.time() - started:.0f} s", flush=True)
+    means = _means(rows)
+    meta = {
+        "table": Path(args.table).name,
+        "known": known,
+        "targets": targets,
+        "seeds": args.seeds,
+        "protocol": args.protocol,
+        "means": means,
+        "first_on_share_of_targets": {n: first_share(rows, n) for n in args.samples},
+        "published": PUBLISHED,
+        "left_out": "known columns of the target's device family",
+        "seconds": round(time.time() - started, 1),
+    }
+    with pd.option_context(
+        "display.width", 220, "display.max_columns", 30, "display.float_format", "{:.3f}".format
+    ):
+        print(pd.DataFrame(means).to_string(index=False))
+    print("published:", json.dumps(PUBLISHED))
+    if args.json:
+        args.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
