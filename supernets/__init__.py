@@ -16,14 +16,36 @@ FAMILIES: Registry = Registry(
 SAMPLERS: Registry = Registry(
     "sampler",
     {
+        "attentive": "supernets.recipes.samplers.attentive:AttentiveSampler",
         "sandwich": "supernets.recipes.samplers.sandwich:SandwichSampler",
+        "shift": "supernets.recipes.samplers.shift:ShiftSampler",
+        "shift_learned": "supernets.recipes.samplers.shift_learned:LearnedShiftSampler",
+        "uniform": "supernets.recipes.samplers.uniform:UniformSampler",
     },
 )
 
 LOSSES: Registry = Registry(
     "loss",
     {
+        "alpha_divergence": "supernets.recipes.losses.alpha_divergence:AlphaDivergence",
         "inplace_distillation": "supernets.recipes.losses.inplace_distillation:InplaceDistillation",
+        "labels_and_teacher": "supernets.recipes.losses.labels_and_teacher:LabelsAndTeacher",
+    },
+)
+
+CONTROLLERS: Registry = Registry(
+    "controller",
+    {
+        "gradient_split": "supernets.recipes.controllers.gradient_split:GradientSplit",
+        "stages": "supernets.recipes.controllers.stages:Stages",
+    },
+)
+
+HOOKS: Registry = Registry(
+    "hook",
+    {
+        "masked": "supernets.recipes.hooks.masked:MaskedGradients",
+        "opening_ramp": "supernets.recipes.hooks.opening_ramp:OpeningRamp",
     },
 )
 
@@ -34,4 +56,4 @@ EXPORTERS: Registry = Registry(
     },
 )
 
-__all__ = ["EXPORTERS", "FAMILIES", "LOSSES", "SAMPLERS", "Registry"]
+__all__ = ["CONTROLLERS", "EXPORTERS", "FAMILIES", "HOOKS", "LOSSES", "SAMPLERS", "Registry"]

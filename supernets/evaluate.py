@@ -45,7 +45,12 @@ def calibrate(net: ElasticModel, data: DataSet, arch: Arch) -> BNStats:
     """
     resolution = net.family.input_shape(arch)[1]
     images = prepare(data.train.images[:CALIBRATION_IMAGES], resolution, data.mean, data.std)
-    return recalibrate(net, arch, images.contiguous(memory_format=torch.channels_last), BATCH_SIZE)
+    images = images.to(_device(net)).contiguous(memory_format=torch.channels_last)
+    return recalibrate(net, arch, images, BATCH_SIZE)
+
+
+def _device(net: ElasticModel) -> torch.device:
+    return next(net.parameters()).device
 
 
 def correct(net: ElasticModel, data: DataSet, arch: Arch, stats: BNStats, split: str) -> torch.Tensor:
@@ -59,8 +64,9 @@ def correct(net: ElasticModel, data: DataSet, arch: Arch, stats: BNStats, split:
         with torch.inference_mode(), use(net, arch, stats):
             for start in range(0, len(chosen), BATCH_SIZE):
                 images = prepare(chosen.images[start : start + BATCH_SIZE], resolution, data.mean, data.std)
+                images = images.to(_device(net))
                 logits = net(images.contiguous(memory_format=torch.channels_last))
-                right.append(logits.argmax(1) == chosen.labels[start : start + BATCH_SIZE])
+                right.append(logits.argmax(1).cpu() == chosen.labels[start : start + BATCH_SIZE])
     finally:
         net.train(was_training)
     return torch.cat(right)

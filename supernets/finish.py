@@ -47,7 +47,7 @@ def finish(
         raise TrainingError(
             f"only a finished training can be saved, got step {training.step} of {training.recipe.steps}"
         )
-    net = training.net.eval()
+    net = training.result.eval()
     settle(net, training)
     report = report_card(net, training.data, progress=progress)
     weights = pack(net)
@@ -79,6 +79,7 @@ def _cost(training: Training) -> dict[str, Any]:
         "seed": training.seed,
         "steps": training.step,
         "passes": training.passes,
+        "billed_passes": round(training.billed, 2),
         "images": training.step * training.recipe.batch_size,
         "seconds": round(training.seconds, 1),
         "stages": list(training.stages),

@@ -12,9 +12,9 @@ def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
     """PNG of loss by role and validation accuracy of the ends against steps, from the rows of ``metrics.jsonl``."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    steps = [row["step"] for row in rows]
-    for role in rows[-1]["losses"]:
-        left.plot(steps, [row["losses"][role] for row in rows], label=role, linewidth=1)
+    steps = [row["step"] for row in rows]  # roles come and go where the space opens in stages
+    for role in dict.fromkeys(role for row in rows for role in row["losses"]):
+        left.plot(steps, [row["losses"].get(role, float("nan")) for row in rows], label=role, linewidth=1)
     left.set(xlabel="step", ylabel="loss", title=f"{title}: loss")
     left.legend(frameon=False)
     known = [row for row in rows if row["accuracy"]]

@@ -6,33 +6,55 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save as save_safetensors
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernets.checkpoints import read_tensors, write_bytes
-from supernets.data import DataSet, augment, batch_indices, prepare, step_generator
+from supernets.data import DataSet, augment, batch_indices, step_generator
 from supernets.elastic.active import ElasticModel, use
-from supernets.errors import CheckpointError, DataError, TrainingError
+from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
 from supernets.families.family import Family
-from supernets.recipes.parts import Item, Loss
+from supernets.faults import explained, first_bad
+from supernets.processes import Processes
+from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
 from supernets.recipes.recipe import Recipe
+from supernets.schedule import learning_rate
+from supernets.spaces.space import Arch
+from supernets.step_view import Batch, StepView
+from supernets.structure import apply
+from supernets.training import Shard, Training, start
+from supernets.training_state import METRICS_FILE, STATE_FILE, STATE_INFO, forget_metrics, restore, save
 
-STATE_FILE = "training.safetensors"
-STATE_INFO = "training.json"
-METRICS_FILE = "metrics.jsonl"
+__all__ = [
+    "METRICS_FILE",
+    "STATE_FILE",
+    "STATE_INFO",
+    "Progress",
+    "Training",
+    "ends",
+    "learning_rate",
+    "restore",
+    "save",
+    "start",
+    "train",
+    "train_step",
+]
 LOG_EVERY = 50
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands; ``losses`` by role, ``accuracy`` of ``smallest`` and ``largest`` on validation."""
+    """Where a training stands; ``losses`` by role, ``accuracy`` of ``smallest`` and ``largest`` on validation.
+
+    ``passes`` counts forward-backwards of subnets, ``billed`` adds a third for each forward alone;
+    ``region`` is the number of subnets open in all ``shards``.
+    """
 
     step: int
     steps: int
@@ -43,109 +65,66 @@ class Progress:
     seconds: float
     passes_per_second: float
     eta_s: float
+    billed: float = 0.0
+    region: float = 0.0
+    shards: int = 1
 
 
-@dataclass
-class Training:
-    """A training between two steps: what a checkpoint holds, and what the next stage resumes from."""
-
-    recipe: Recipe
-    family: Family
-    data: DataSet
-    seed: int
-    net: ElasticModel
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    passes: int = 0
-    seconds: float = 0.0
-    stages: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether all steps of the recipe are done."""
-        return self.step >= self.recipe.steps
-
-
-def start(recipe: Recipe, family: Family, data: DataSet, seed: int) -> Training:
-    """A training at step 0; the same arguments give the same weights."""
-    if len(data.train) < recipe.batch_size:
-        raise DataError(
-            f"batch_size must be at most the {len(data.train)} training images, got {recipe.batch_size}"
-        )
-    fits = (
-        family.num_classes == len(data.classes)
-        and family.input_shape(family.space().max())[0] == data.channels
-    )
-    if not fits:
-        raise DataError(
-            f"the family must have {len(data.classes)} classes and {data.channels} image channels for {data.name!r}, "
-            f"got {family.num_classes} and {family.input_shape(family.space().max())[0]}"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = family.build()
-    if recipe.zero_init_residual:
-        for norm in net.residual_norms():
-            nn.init.zeros_(norm.weight)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Training(recipe, family, data, seed, net, _optimizer(recipe, net))
-
-
-def _optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
-    settings = recipe.optimizer
-    decayed = [p for n, p in net.named_parameters() if p.ndim > 1 and not n.endswith("_matrix")]
-    free = [p for n, p in net.named_parameters() if p.ndim <= 1 or n.endswith("_matrix")]
-    return torch.optim.SGD(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}],
-        lr=settings.lr,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-    )
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Learning rate of step ``step``, a pure function of the recipe."""
-    schedule, peak = recipe.schedule, recipe.optimizer.lr
-    if step < schedule.warmup_steps:
-        return peak * (step + 1) / schedule.warmup_steps
-    done = (step - schedule.warmup_steps) / max(1, recipe.steps - schedule.warmup_steps)
-    return peak * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+# --- one step --------------------------------------------------------------------------------------
 
 
 def train_step(training: Training) -> dict[str, float]:
     """One optimizer step: run the plan's items on one batch and apply the sum of their gradients.
 
-    Returns the loss of each role. Batch, plan and dropout are functions of (seed, step), so a resumed
-    training continues with the very losses it would have had.
+    Returns the loss of each role. Batch, plan and dropout are functions of (seed, step) and of what the
+    checkpoint holds, so a resumed training continues with the very losses it would have had.
     """
-    recipe, net, step = training.recipe, training.net, training.step
-    loss_of = recipe.make_loss()
-    images, labels = _batch(training)
-    plan = recipe.make_sampler().plan(
-        training.family.space(), step, np.random.default_rng([training.seed, step])
-    )
+    for controller in training.controllers:
+        for event in controller.observe(StepView(training)):
+            apply(event, training)
+    recipe, shard, step = training.recipe, training.shard, training.step
+    batch = _batch(training)
+    plan = _plan(training, shard)
     rate = learning_rate(recipe, step)
-    for group in training.optimizer.param_groups:
+    for group in shard.optimizer.param_groups:
         group["lr"] = rate
-    _zero_gradients(net)
-    net.train()
-    bank: dict[str, Tensor] = {}
-    prepared: dict[int, Tensor] = {}
-    losses = {}
+    _zero_gradients(shard.net)
+    shard.net.train()
     with torch.random.fork_rng(devices=[], enabled=recipe.dropout > 0):
-        torch.manual_seed(training.seed * 1_000_003 + step)
-        for item in plan:
-            resolution = training.family.input_shape(item.arch)[1]
-            if resolution not in prepared:
-                view = prepare(images, resolution, training.data.mean, training.data.std)
-                prepared[resolution] = view.contiguous(memory_format=torch.channels_last)
-            losses[item.role] = _run_item(training, item, loss_of, prepared[resolution], labels, bank)
+        torch.manual_seed(training.seed * 1_000_003 + step + training.processes.rank * 1_000_000_007)
+        with explained(recipe.batch_size):
+            losses = _run(training, shard, plan, batch)
     if recipe.optimizer.clip_norm is not None:
-        nn.utils.clip_grad_norm_(net.parameters(), recipe.optimizer.clip_norm)
-    training.optimizer.step()
+        nn.utils.clip_grad_norm_(shard.net.parameters(), recipe.optimizer.clip_norm)
+    shard.optimizer.step()
+    if shard.average is not None and recipe.ema_decay is not None:
+        _follow(shard.average, shard.net, recipe.ema_decay)
+    rng = np.random.default_rng([training.seed, step, 1])
+    training.sampler.observe(StepView(training), losses, rng)
     training.step += 1
-    training.passes += len(plan)
     return losses
+
+
+def _batch(training: Training) -> Batch:
+    split, recipe = training.data.train, training.recipe
+    chosen = batch_indices(len(split), recipe.batch_size, training.seed, training.step)
+    generator = step_generator(training.seed, training.step)
+    images = augment(split.images[chosen], generator, recipe.augment.pad, recipe.augment.flip)
+    return Batch(training, images, split.labels[chosen])
+
+
+def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
+    """The sampler's plan for the open region; one item where the region is one subnet.
+
+    An item that learns from the teacher learns from labels while there is none.
+    """
+    rng = np.random.default_rng([training.seed, training.step])
+    plan = training.sampler.plan(shard.region, training.step, rng)
+    if shard.region.size() == 1:
+        plan = plan[:1]
+    if training.teacher is None:
+        plan = tuple(replace(i, targets_from=None) if i.targets_from == TEACHER else i for i in plan)
+    return plan
 
 
 def _zero_gradients(net: nn.Module) -> None:
@@ -157,38 +136,116 @@ def _zero_gradients(net: nn.Module) -> None:
             parameter.grad.zero_()
 
 
-def _batch(training: Training) -> tuple[Tensor, Tensor]:
-    split, recipe = training.data.train, training.recipe
-    chosen = batch_indices(len(split), recipe.batch_size, training.seed, training.step)
-    generator = step_generator(training.seed, training.step)
-    images = augment(split.images[chosen], generator, recipe.augment.pad, recipe.augment.flip)
-    return images, split.labels[chosen]
+def _run(training: Training, shard: Shard, plan: tuple[Item, ...], batch: Batch) -> dict[str, float]:
+    """Forward and backward of all items; afterwards the parameters hold the step's gradient."""
+    moment = Moment(training.step, training.recipe.steps, lambda s: learning_rate(training.recipe, s))
+    apart = next((hook for hook in training.hooks if hook.per_item), None)
+    if shard.module is None:
+        shard.module = training.processes.wrap(shard.net)
+    bank: dict[str, Tensor] = {}
+    losses, parts = {}, []
+    for place, item in enumerate(plan, start=1):
+        item = _chosen(training, shard, item, batch)
+        weight = item.weight * math.prod(hook.weight(item, moment) for hook in training.hooks)
+        with training.processes.synchronise(shard.module, apart is None and place == len(plan)):
+            loss = _item_loss(training, shard, item, batch, bank)
+            losses[item.role] = _finite(training, shard, item, loss, batch)
+            (loss * (weight if apart is None else 1.0)).backward()  # type: ignore[no-untyped-call]
+        if apart is not None:
+            masks = training.masks(item.arch) if apart.needs_masks else {}
+            parts.append(ItemGradients(item, weight, _taken(shard.net), masks))
+    if apart is not None:
+        combined = apart.combine(parts)
+        training.processes.average(list(combined.values()))
+        for name, parameter in shard.net.named_parameters():
+            parameter.grad = combined[name]
+    training.passes += len(plan)
+    means = training.processes.mean(list(losses.values()), training.device)
+    return dict(zip(losses, means, strict=True))
 
 
-def _run_item(
-    training: Training, item: Item, loss_of: Loss, images: Tensor, labels: Tensor, bank: dict[str, Tensor]
-) -> float:
-    """Forward and backward of one item; gradients add up in the parameters."""
+def _chosen(training: Training, shard: Shard, item: Item, batch: Batch) -> Item:
+    """The item with its best or worst candidate on this batch as arch; every process chooses the same."""
+    if not item.candidates:
+        return item
+    with torch.no_grad():
+        found = [
+            float(F.cross_entropy(_forward(training, shard.net, shard.net, arch, batch), batch.labels))
+            for arch in item.candidates
+        ]
+    found = training.processes.mean(found, training.device)
+    training.forwards += len(found)
+    best = int(np.argmin(found) if item.pick == "best" else np.argmax(found))
+    return replace(item, arch=item.candidates[best], candidates=())
+
+
+def _item_loss(training: Training, shard: Shard, item: Item, batch: Batch, bank: dict[str, Tensor]) -> Tensor:
+    """Mean loss of one item on the batch; its detached output joins the bank."""
+    if item.targets_from == TEACHER:
+        bank[TEACHER] = _teach(training, item.arch, batch, bank)
     dropout = training.recipe.dropout if item.regularise else 0.0
-    with use(training.net, item.arch, dropout=dropout) as net:
-        logits = net(images)
-        bank[item.role] = logits.detach()
-        loss: Tensor = loss_of(item, logits, labels, bank)
+    assert shard.module is not None
+    logits = _forward(training, shard.net, shard.module, item.arch, batch, dropout)
+    bank[item.role] = logits.detach()
+    return training.loss(item, logits, batch.labels, bank)
+
+
+def _forward(
+    training: Training, net: ElasticModel, module: nn.Module, arch: Arch, batch: Batch, dropout: float = 0.0
+) -> Tensor:
+    """Logits ``(n, classes)`` in fp32 of ``arch``, by the batch's own statistics."""
+    autocast: AbstractContextManager[object] = nullcontext()
+    if training.recipe.precision == "bf16":
+        autocast = torch.autocast(training.device.type, dtype=torch.bfloat16)
+    with use(net, arch, dropout=dropout, norm=training.processes.norm), autocast:
+        logits: Tensor = module(batch.at(arch))
+    return logits.float()
+
+
+def _teach(training: Training, arch: Arch, batch: Batch, bank: dict[str, Tensor]) -> Tensor:
+    """Logits of the largest arch of the teacher at the resolution of ``arch``; once a resolution."""
+    assert training.teacher is not None
+    resolution = training.family.input_shape(arch)[1]
+    known = f"{TEACHER}@{resolution}"
+    if known not in bank:
+        space = training.family.space()
+        choices = space.max().as_dict()
+        if "resolution" in choices:
+            choices["resolution"] = resolution
+        with torch.no_grad():
+            bank[known] = _forward(training, training.teacher, training.teacher, space.arch(choices), batch)
+        training.forwards += 1
+    return bank[known]
+
+
+def _taken(net: nn.Module) -> dict[str, Tensor]:
+    """The gradients that one item left, which are then zero again."""
+    found = {}
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None
+        found[name] = parameter.grad.clone()
+        parameter.grad.zero_()
+    return found
+
+
+def _finite(training: Training, shard: Shard, item: Item, loss: Tensor, batch: Batch) -> float:
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingError(
             f"the loss of item {item.role!r} is {value} at step {training.step} (arch {item.arch.as_dict()}); "
-            f"{_first_bad(training.net)}; lower optimizer.lr or set optimizer.clip_norm. The last checkpoint is kept."
+            f"{first_bad(shard.net, item.arch, batch.at(item.arch))}; "
+            f"lower optimizer.lr or set optimizer.clip_norm. The last checkpoint is kept."
         )
-    (loss * item.weight).backward()  # type: ignore[no-untyped-call]
     return value
 
 
-def _first_bad(net: nn.Module) -> str:
-    for name, parameter in net.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
-            return f"first weight that is not finite: {name!r}"
-    return "all weights are finite, the activations are not"
+@torch.no_grad()
+def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
+    for mean, value in zip(average.parameters(), net.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+
+
+# --- all steps -------------------------------------------------------------------------------------
 
 
 def train(
@@ -202,148 +259,93 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     checkpoint_every: int = 500,
     evaluate_every: int = 1000,
+    device: str | torch.device = "cpu",
+    processes: Processes | None = None,
 ) -> Training:
     """Train to the end of the recipe, or to ``until_step``, resuming whatever ``out_dir`` holds.
 
     Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
-    later call continues bit for bit. Raises ``TrainingError`` when a loss is not a number.
+    later call continues bit for bit. With several ``processes`` the first one writes. Raises
+    ``TrainingError`` when a loss is not a number.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    training = start(recipe, family, data, seed)
+    training = start(recipe, family, data, seed, device=device, processes=processes)
+    first_process = training.processes.first
     if (out_dir / STATE_INFO).is_file():
         restore(training, out_dir)
+        if first_process:
+            forget_metrics(out_dir, training.step)
+    training.processes.wait()
     last = recipe.steps if until_step is None else min(until_step, recipe.steps)
-    first, sums, counted, accuracy = training.step, dict[str, float](), 0, dict[str, float]()
-    stage_seconds, began = training.seconds, time.monotonic()
+    log = _Log(training, out_dir, last, progress if first_process else None)
     while training.step < last:
-        for role, value in train_step(training).items():
-            sums[role] = sums.get(role, 0.0) + value
-        counted += 1
-        training.seconds = stage_seconds + time.monotonic() - began
-        if training.step % evaluate_every == 0 or training.step == last:
-            accuracy = ends(training)
-        if training.step % LOG_EVERY == 0 or training.step == last:
-            losses = {role: total / counted for role, total in sums.items()}
-            report = _progress(training, losses, accuracy, last, first, time.monotonic() - began)
-            _log(out_dir, report)
-            sums, counted, accuracy = {}, 0, {}
-            if progress:
-                progress(report)
-        if training.step % checkpoint_every == 0 or training.step == last:
-            if training.step == last and last > first:
-                stage = {
-                    "first_step": first,
-                    "last_step": last,
-                    "seconds": round(time.monotonic() - began, 1),
-                }
-                training.stages = (*training.stages, stage)
-            save(training, out_dir)
+        log.add(train_step(training))
+        due = training.step == last
+        if first_process and (due or training.step % evaluate_every == 0):
+            log.accuracy = ends(training)
+        if first_process and (due or training.step % LOG_EVERY == 0):
+            log.write()
+        if due:
+            stage = {"first_step": log.first, "last_step": last, "seconds": round(log.elapsed, 1)}
+            training.stages = (*training.stages, stage)
+        if due or training.step % checkpoint_every == 0:
+            if first_process:
+                save(training, out_dir)
+            training.processes.wait()
     return training
 
 
 def ends(training: Training) -> dict[str, float]:
-    """Validation accuracy of the smallest and the largest subnet."""
-    space = training.family.space()
+    """Validation accuracy of the smallest and the largest subnet of the recipe's space."""
     return {
-        name: evaluate_net(training.net, training.data, arch, "validation").value
-        for name, arch in (("smallest", space.min()), ("largest", space.max()))
+        name: evaluate_net(training.result_of(arch), training.data, arch, "validation").value
+        for name, arch in (("smallest", training.space.min()), ("largest", training.space.max()))
     }
 
 
-def _progress(
-    training: Training,
-    losses: dict[str, float],
-    accuracy: dict[str, float],
-    last: int,
-    first: int,
-    elapsed: float,
-) -> Progress:
-    per_step = elapsed / max(1, training.step - first)
-    return Progress(
-        step=training.step,
-        steps=training.recipe.steps,
-        passes=training.passes,
-        lr=learning_rate(training.recipe, training.step - 1),
-        losses=losses,
-        accuracy=accuracy,
-        seconds=training.seconds,
-        passes_per_second=training.passes / max(training.step, 1) / max(per_step, 1e-9),
-        eta_s=per_step * (last - training.step),
-    )
+class _Log:
+    """Mean losses since the last line, and how fast this stage goes."""
 
+    def __init__(
+        self, training: Training, out_dir: Path, last: int, progress: Callable[[Progress], None] | None
+    ) -> None:
+        self._training, self._path, self._last, self._tell = training, out_dir / METRICS_FILE, last, progress
+        self.first, self._billed, self._seconds = training.step, training.billed, training.seconds
+        self._began = time.monotonic()
+        self._losses: dict[str, list[float]] = {}
+        self.accuracy: dict[str, float] = {}
 
-def _log(out_dir: Path, report: Progress) -> None:
-    with (out_dir / METRICS_FILE).open("a") as file:
-        file.write(json.dumps(asdict(report)) + "\n")
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this stage began."""
+        return time.monotonic() - self._began
 
+    def add(self, losses: dict[str, float]) -> None:
+        """Take in a step."""
+        for role, value in losses.items():
+            self._losses.setdefault(role, []).append(value)
+        self._training.seconds = self._seconds + self.elapsed
 
-# --- checkpoints -----------------------------------------------------------------------------------
-
-
-def save(training: Training, out_dir: Path) -> None:
-    """Write the state of ``training``; the description comes last, so a torn write is never resumed."""
-    tensors = {f"net.{name}": t.contiguous().clone() for name, t in training.net.state_dict().items()}
-    for index, slots in training.optimizer.state_dict()["state"].items():
-        for slot, value in slots.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimizer.{index}.{slot}"] = value.contiguous().clone()
-    name = f"training-{training.step}.safetensors"
-    write_bytes(out_dir / name, save_safetensors(tensors))
-    info = {
-        "file": name,
-        "step": training.step,
-        "passes": training.passes,
-        "seconds": training.seconds,
-        "stages": list(training.stages),
-        "identity": _identity(training),
-    }
-    write_bytes(out_dir / STATE_INFO, json.dumps(info, indent=1).encode() + b"\n")
-    for old in out_dir.glob("training-*.safetensors"):
-        if old.name != name:
-            old.unlink()
-
-
-def _identity(training: Training) -> dict[str, Any]:
-    """What a state must agree in to be resumed."""
-    return {
-        "recipe": training.recipe.sha256,
-        "family": training.family.name,
-        "space": training.family.space().sha256,
-        "train": training.data.train.sha256,
-        "seed": training.seed,
-    }
-
-
-def restore(training: Training, out_dir: Path) -> None:
-    """Bring ``training`` to the state in ``out_dir``; one of another recipe, space, data or seed is refused."""
-    info = json.loads((out_dir / STATE_INFO).read_text())
-    own = _identity(training)
-    different = sorted(key for key in own if info["identity"].get(key) != own[key])
-    if different:
-        raise CheckpointError(
-            f"the training in {out_dir.name!r} has another {' and '.join(different)}; "
-            f"choose an empty folder, or resume with the same"
+    def write(self) -> None:
+        """Add a line to the file and tell whoever listens."""
+        training, elapsed = self._training, self.elapsed
+        per_step = elapsed / max(1, training.step - self.first)
+        report = Progress(
+            step=training.step,
+            steps=training.recipe.steps,
+            passes=training.passes,
+            lr=learning_rate(training.recipe, training.step - 1),
+            losses={role: sum(values) / len(values) for role, values in self._losses.items()},
+            accuracy=self.accuracy,
+            seconds=training.seconds,
+            passes_per_second=(training.billed - self._billed) / max(elapsed, 1e-9),
+            eta_s=per_step * (self._last - training.step),
+            billed=round(training.billed, 2),
+            region=float(sum(shard.region.size() for shard in training.shards)),
+            shards=len(training.shards),
         )
-    tensors = read_tensors(out_dir / info["file"])
-    training.net.load_weights({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
-    state = training.optimizer.state_dict()
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, slot = key.split(".", 2)
-            state["state"].setdefault(int(index), {})[slot] = value
-    training.optimizer.load_state_dict(state)
-    training.step, training.passes = info["step"], info["passes"]
-    training.seconds, training.stages = info["seconds"], tuple(info["stages"])
-    _forget_metrics(out_dir, training.step)
-
-
-def _forget_metrics(out_dir: Path, step: int) -> None:
-    """Drop log lines of steps after the checkpoint: they will be done again."""
-    path = out_dir / METRICS_FILE
-    if path.is_file():
-        kept = [
-            line
-            for line in path.read_text().splitlines()
-            if line.strip() and json.loads(line)["step"] <= step
-        ]
-        write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+        with self._path.open("a") as file:
+            file.write(json.dumps(asdict(report)) + "\n")
+        self._losses, self.accuracy = {}, {}
+        if self._tell:
+            self._tell(report)

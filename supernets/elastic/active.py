@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from supernets.elastic.norm import BNStats, Norm, normalise_by_batch, normalise_by_running, normalise_by_stats
-from supernets.errors import CheckpointError
+from supernets.elastic.reorder import ChannelGroup
+from supernets.errors import CheckpointError, TrainingError
 from supernets.families.family import Family
 from supernets.spaces.space import Arch
 
@@ -46,6 +47,12 @@ class ElasticModel(nn.Module, ABC):
     @abstractmethod
     def residual_norms(self) -> list[nn.BatchNorm2d]:
         """The last BatchNorm of every residual block (BigNAS starts them at zero)."""
+
+    def channel_groups(self) -> list[ChannelGroup]:
+        """Channels that may be permuted together; a family that cannot say raises ``TrainingError``."""
+        raise TrainingError(
+            f"family {self.family.name!r} cannot sort channels; leave reorder out of the recipe's stages"
+        )
 
     @property
     def arch(self) -> Arch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.conv import ElasticDepthwise, ElasticPointwise, ElasticSqueezeExcite
 from supernets.elastic.norm import BNStats, ElasticNorm, Norm
+from supernets.elastic.reorder import ChannelGroup
 from supernets.families.mobilenet_v3 import (
     SE_REDUCTION,
     BlockPlan,
@@ -20,7 +22,7 @@ from supernets.families.mobilenet_v3 import (
     make_divisible,
 )
 from supernets.families.mobilenet_v3_plain import PlainMobileNetV3
-from supernets.spaces.space import Arch
+from supernets.spaces.space import Arch, Choice
 
 
 def activate(name: str, x: Tensor) -> Tensor:
@@ -174,3 +176,54 @@ class MobileNetV3Net(ElasticModel):
             for b in plan.blocks
             if b.residual
         ]
+
+    def channel_groups(self) -> list[ChannelGroup]:
+        """The middle channels of every elastic block, and those inside its squeeze-excite."""
+        family, settings = self.family, self.family.settings
+        groups = []
+        for block in family.plan(family.space().max()).blocks[1:]:
+            own = block.index - 1 - (block.stage - 1) * settings.depths[-1] + 1
+            expand = f"stage{block.stage}.block{own}.expand"
+            options = {"width": settings.widths, expand: settings.expansions}
+            axes = tuple(axis for axis, choices in options.items() if len(choices) > 1)
+            plans: dict[tuple[Choice, ...], BlockPlan] = {
+                choices: family._block(
+                    dict(zip(axes, choices, strict=True)) | _kernel(family, block, own), block.stage, own
+                )
+                for choices in itertools.product(*(options[axis] for axis in axes))
+            }
+            groups += _groups(f"blocks.{block.index}.conv", axes, plans)
+        return groups
+
+
+def _kernel(family: MobileNetV3, block: BlockPlan, own: int) -> dict[str, Choice]:
+    kernels = family.settings.kernels
+    return {f"stage{block.stage}.block{own}.kernel": kernels[-1]} if len(kernels) > 1 else {}
+
+
+def _groups(
+    path: str, axes: tuple[str, ...], plans: dict[tuple[Choice, ...], BlockPlan]
+) -> list[ChannelGroup]:
+    """The groups of one block, whose plan is known for every combination of choices of ``axes``."""
+    expand, depth, project = f"{path}.inverted_bottleneck", f"{path}.depth_conv", f"{path}.point_linear"
+    norms = [
+        f"{part}.bn.bn.{kind}"
+        for part in (expand, depth)
+        for kind in ("weight", "bias", "running_mean", "running_var")
+    ]
+    middle = [
+        (f"{expand}.conv.conv.weight", 0),
+        (f"{depth}.conv.conv.weight", 0),
+        *((name, 0) for name in norms),
+    ]
+    middle.append((f"{project}.conv.conv.weight", 1))
+    squeeze = {choices: plan.squeeze for choices, plan in plans.items() if plan.squeeze is not None}
+    groups = []
+    if squeeze:
+        reduce, back = f"{depth}.se.fc.reduce", f"{depth}.se.fc.expand"
+        middle += [(f"{reduce}.weight", 1), (f"{back}.weight", 0), (f"{back}.bias", 0)]
+        inner = ((f"{reduce}.weight", 0), (f"{reduce}.bias", 0), (f"{back}.weight", 1))
+        groups.append(ChannelGroup(f"{path}.se", (f"{back}.weight", 1), inner, axes, squeeze))
+    sizes = {choices: plan.middle for choices, plan in plans.items()}
+    outer = ChannelGroup(f"{path}.middle", (f"{project}.conv.conv.weight", 1), tuple(middle), axes, sizes)
+    return [outer, *groups]

@@ -1,15 +1,24 @@
-"""The parts of a training method: what is trained in a step, and against what."""
+"""The parts of a training method: what is trained in a step, against what, within which part of the space.
+
+A method is a recipe that names parts; the loop knows these interfaces and no method. Every part may keep
+state: what :meth:`Part.state` returns is stored with the checkpoint and handed to :meth:`Part.restore`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from supernets.families.family import Family
 from supernets.spaces.space import Arch, Space
+
+TEACHER = "teacher"
+"""Role of the frozen teacher in the bank of outputs; what ``targets_from`` names to learn from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +26,9 @@ class Item:
     """One subnet's part in a step.
 
     ``role`` names its output in the step's bank and its loss in the log; ``targets_from`` is the role whose
-    detached output it learns from (``None``: the labels); ``regularise`` switches dropout on.
+    detached output it learns from (``None``: the labels); ``regularise`` switches dropout on. Where there
+    are ``candidates``, the loop runs each forward on the batch and trains the one with the lowest
+    (``best``) or highest (``worst``) cross entropy in place of ``arch``.
     """
 
     arch: Arch
@@ -25,23 +36,177 @@ class Item:
     weight: float = 1.0
     targets_from: str | None = None
     regularise: bool = False
+    candidates: tuple[Arch, ...] = ()
+    pick: Literal["best", "worst"] = "best"
 
 
-class Sampler(ABC):
+@dataclass(frozen=True)
+class Setting:
+    """What a part is told when a training starts; equal on every process and after a resume."""
+
+    family: Family
+    steps: int
+    seed: int
+
+
+class Part:
+    """What all parts share.
+
+    ``needs`` and ``gives`` are words a recipe is checked by: ``teacher`` (a frozen teacher), ``opening``
+    (a region that opens later). A part that needs what no other gives is refused.
+    """
+
+    needs: frozenset[str] = frozenset()
+    gives: frozenset[str] = frozenset()
+
+    def begin(self, setting: Setting) -> None:
+        """Called once, before the first step and before :meth:`restore`."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that changed since :meth:`begin`: JSON values, and tensors at the top level."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`state` gave."""
+
+
+class Sampler(Part, ABC):
     """Which subnets a step trains.
 
     Promises: members of the space only; the plan is a function of step, generator and what feedback has
-    been given, so every process of a training draws the same plan; an item comes after the one it learns from.
+    been given, so every process of a training draws the same plan; an item comes after the one it learns
+    from; roles of a plan are distinct.
     """
 
     @abstractmethod
     def plan(self, space: Space, step: int, rng: np.random.Generator) -> tuple[Item, ...]:
-        """The items of global step ``step``, in the order in which they run."""
+        """The items of global step ``step``, in the order in which they run; ``space`` is the open region."""
+
+    def observe(self, view: View, losses: Mapping[str, float], rng: np.random.Generator) -> None:
+        """Look at what the step did, after its update; gradients asked of ``view`` are billed as passes."""
 
 
-class Loss(ABC):
+class Loss(Part, ABC):
     """What an item's output is held against."""
 
     @abstractmethod
     def __call__(self, item: Item, logits: Tensor, labels: Tensor, bank: Mapping[str, Tensor]) -> Tensor:
         """Mean loss ``()`` of ``logits (n, classes)``; ``bank`` holds detached logits of earlier items by role."""
+
+
+# --- structure -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Make this part of the recipe's space the open region (of every shard, within its own bounds)."""
+
+    allowed: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reorder:
+    """Sort channels by importance, so that narrower subnets keep the most important ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTeacher:
+    """Make a frozen copy of the present network the teacher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Go on with one copy of shard ``shard`` for each group of choice indices of ``axis``."""
+
+    shard: int
+    axis: str
+    groups: tuple[tuple[int, ...], ...]
+
+
+Event = Open | Reorder | SwapTeacher | Split
+
+
+class View(Protocol):
+    """What controllers and samplers may look at; ``turn`` is the shard whose step it is."""
+
+    step: int
+    steps: int
+    turn: int
+    space: Space
+    regions: tuple[Space, ...]
+
+    def gradients(
+        self,
+        shard: int,
+        arch: Arch,
+        draw: int,
+        split: str = "train",
+        moved: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Gradient of the plain cross entropy of ``arch`` on batch ``draw`` of ``split``; a pass is billed.
+
+        The batch is a function of seed, step and ``draw``; ``moved`` is added to the weights meanwhile.
+        """
+        ...
+
+    def masks(self, arch: Arch) -> dict[str, Tensor]:
+        """0/1 per weight entry: which of them ``arch`` uses."""
+        ...
+
+
+class Controller(Part, ABC):
+    """When the structure changes: the only part that may open regions, reorder, swap teachers or split.
+
+    Promises: called once before every step; the events are a function of the step, the view and own state.
+    ``reorders`` says whether it will sort channels, ``last_opening`` and ``first_split`` at which fraction of
+    the steps it opens a region for the last time and splits for the first: openings come before splits.
+    """
+
+    reorders: bool = False
+    last_opening: float = 0.0
+    first_split: float = 1.0
+
+    @abstractmethod
+    def observe(self, view: View) -> Sequence[Event]:
+        """What is to happen before step ``view.step``, in order."""
+
+
+# --- gradients -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A step as a hook sees it; ``rate(s)`` is the learning rate of any step ``s``."""
+
+    step: int
+    steps: int
+    rate: Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class ItemGradients:
+    """Gradients of one item by parameter name, not yet weighted, and the 0/1 masks of its arch if asked for."""
+
+    item: Item
+    weight: float
+    gradients: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor]
+
+
+class Hook(Part):
+    """What happens to an item's share in the step's gradient.
+
+    Promises: pure functions of their arguments. With ``per_item`` the loop takes every item's gradient
+    apart and :meth:`combine` puts them together; otherwise the framework accumulates, which is faster.
+    """
+
+    per_item = False
+    needs_masks = False
+
+    def weight(self, item: Item, moment: Moment) -> float:  # noqa: ARG002
+        """Factor on the item's own weight at this moment."""
+        return 1.0
+
+    def combine(self, parts: Sequence[ItemGradients]) -> dict[str, Tensor]:
+        """The step's gradient by parameter name; called only with ``per_item``."""
+        raise NotImplementedError

@@ -6,19 +6,36 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from supernets import LOSSES, SAMPLERS
+from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
 from supernets.errors import RecipeError
-from supernets.recipes.parts import Loss, Sampler
+from supernets.recipes.parts import Controller, Hook, Loss, Part, Sampler
+from supernets.registry import Registry
+from supernets.spaces.coupled import couple
+from supernets.spaces.space import Choice, Space
 
 RECIPE_DIR = Path(__file__).parent
 
 
 class _Part(BaseModel):
+    """``added`` names fields that came after recipes had been hashed: at their default they leave the hash alone."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+    added: ClassVar[frozenset[str]] = frozenset()
+
+    def hashed(self) -> dict[str, Any]:
+        """The JSON values that identify a recipe."""
+        values = {}
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name in self.added and value == info.get_default(call_default_factory=True):
+                continue
+            dumped = self.model_dump(mode="json", include={name})[name]
+            values[name] = value.hashed() if isinstance(value, _Part) else dumped
+        return values
 
 
 class PartSettings(BaseModel):
@@ -45,12 +62,48 @@ class OptimizerSettings(_Part):
     )
 
 
-class ScheduleSettings(_Part):
-    """Linear warm-up, then a cosine down to ``floor`` times the peak."""
+class StageSettings(_Part):
+    """A part of the training with a schedule of its own, from the fraction ``start`` of the steps on."""
 
-    kind: Literal["cosine"] = "cosine"
+    start: float = Field(ge=0, lt=1)
+    lr: float = Field(gt=0, description="peak of this stage, as a factor on the optimizer's learning rate")
+    warmup_steps: int = Field(default=0, ge=0)
+
+
+class ScheduleSettings(_Part):
+    """Linear warm-up, then a cosine (or an exponential, or nothing) down to ``floor`` times the peak.
+
+    With ``stages`` each stage runs through this by itself.
+    """
+
+    added = frozenset({"decay", "stages"})
+    kind: Literal["cosine", "exponential", "constant"] = "cosine"
     warmup_steps: int = Field(default=0, ge=0)
     floor: float = Field(default=0.0, ge=0, lt=1)
+    decay: float = Field(default=5.0, gt=0, description="exponential: the rate falls by e^-decay in all")
+    stages: tuple[StageSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _ascending(self) -> ScheduleSettings:
+        starts = [stage.start for stage in self.stages]
+        if starts and (starts[0] != 0 or starts != sorted(set(starts)) or self.warmup_steps):
+            raise ValueError(
+                f"stages must start at 0 and ascend, with warm-up of their own only, got {starts} "
+                f"and warmup_steps {self.warmup_steps}"
+            )
+        return self
+
+
+class SpaceSettings(_Part):
+    """Which part of the family's space is trained: axes or kinds narrowed, kinds that follow another kind."""
+
+    restrict: dict[str, list[Choice]] = {}
+    couple: dict[str, str] = Field(default={}, description="follower kind to leader kind, stage by stage")
+
+    def of(self, space: Space) -> Space:
+        """That part of ``space``; raises ``SpaceError`` where it does not fit."""
+        narrowed = space.restrict(self.restrict) if self.restrict else space
+        return couple(narrowed, self.couple) if self.couple else narrowed
 
 
 class AugmentSettings(_Part):
@@ -67,6 +120,7 @@ class Recipe(_Part):
     gradients; ``steps`` counts optimizer steps.
     """
 
+    added = frozenset({"space", "controllers", "hooks", "ema_decay", "precision"})
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     steps: int = Field(gt=0, le=10_000_000)
     batch_size: int = Field(gt=1, le=65_536)
@@ -79,6 +133,15 @@ class Recipe(_Part):
     optimizer: OptimizerSettings
     schedule: ScheduleSettings = ScheduleSettings()
     augment: AugmentSettings = AugmentSettings()
+    space: SpaceSettings = SpaceSettings()
+    controllers: tuple[PartSettings, ...] = Field(default=(), description="what changes structure, in order")
+    hooks: tuple[PartSettings, ...] = Field(
+        default=(), description="what is done to items' gradients, in order"
+    )
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="evaluate and keep an average of the weights that decays so"
+    )
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16: autocast in forward passes")
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -111,17 +174,55 @@ class Recipe(_Part):
                 f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()
             )
             raise RecipeError(f"recipe does not fit: {faults}") from error
-        recipe.make_sampler()
-        recipe.make_loss()
+        recipe._check_parts()
         return recipe
+
+    def _check_parts(self) -> None:
+        """Refuse a part that needs what no other gives, and two parts that each want the last word."""
+        parts: list[tuple[str, Part]] = [
+            (f"sampler {self.sampler.kind!r}", self.make_sampler()),
+            (f"loss {self.loss.kind!r}", self.make_loss()),
+        ]
+        parts += [
+            (f"controller {s.kind!r}", p)
+            for s, p in zip(self.controllers, self.make_controllers(), strict=True)
+        ]
+        parts += [(f"hook {s.kind!r}", p) for s, p in zip(self.hooks, self.make_hooks(), strict=True)]
+        given = frozenset[str]().union(*(part.gives for _, part in parts))
+        for name, part in parts:
+            if absent := sorted(part.needs - given):
+                raise RecipeError(
+                    f"{name} needs a part that gives {' and '.join(map(repr, absent))}, got only "
+                    f"{', '.join(known for known, _ in parts)}; the 'stages' controller gives 'opening', "
+                    f"and 'teacher' with teacher = true"
+                )
+        moving = [(name, part) for name, part in parts if isinstance(part, Controller)]
+        for opener, opening in moving:
+            for splitter, splitting in moving:
+                if opening.last_opening >= splitting.first_split:
+                    raise RecipeError(
+                        f"regions open before they split, but {opener} opens the last at {opening.last_opening} "
+                        f"of the steps and {splitter} splits at {splitting.first_split}"
+                    )
+        apart = [name for name, part in parts if isinstance(part, Hook) and part.per_item]
+        if len(apart) > 1:
+            raise RecipeError(f"at most one hook may combine items' gradients, got {' and '.join(apart)}")
 
     def make_sampler(self) -> Sampler:
         """The sampler with its options."""
-        return _make(SAMPLERS, self.sampler)  # type: ignore[no-any-return]
+        return _make(SAMPLERS, self.sampler)  # type: ignore[return-value]
 
     def make_loss(self) -> Loss:
         """The loss with its options."""
-        return _make(LOSSES, self.loss)  # type: ignore[no-any-return]
+        return _make(LOSSES, self.loss)  # type: ignore[return-value]
+
+    def make_controllers(self) -> tuple[Controller, ...]:
+        """The controllers with their options, in order."""
+        return tuple(_make(CONTROLLERS, part) for part in self.controllers)  # type: ignore[misc]
+
+    def make_hooks(self) -> tuple[Hook, ...]:
+        """The hooks with their options, in order."""
+        return tuple(_make(HOOKS, part) for part in self.hooks)  # type: ignore[misc]
 
     def as_json(self) -> dict[str, Any]:
         """Every value, defaults too."""
@@ -129,13 +230,14 @@ class Recipe(_Part):
 
     @property
     def sha256(self) -> str:
-        """Hash of :meth:`as_json`."""
-        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+        """Hash of :meth:`hashed`: every value, but for later fields at their default."""
+        return hashlib.sha256(json.dumps(self.hashed(), sort_keys=True).encode()).hexdigest()
 
 
-def _make(registry: Any, part: PartSettings) -> Any:
+def _make(registry: Registry, part: PartSettings) -> Part:
     try:
-        return registry.load(part.kind)(**part.options)
+        made: Part = registry.load(part.kind)(**part.options)
+        return made
     except KeyError as error:
         raise RecipeError(str(error)) from error
     except TypeError as error:

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from supernets import LOSSES, SAMPLERS
+from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
 from supernets.data import DataSet, load_data
 from supernets.errors import RecipeError
-from supernets.recipes.parts import Item
+from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.train import METRICS_FILE, start, train, train_step
 from tests.small import small_family
@@ -60,11 +60,49 @@ def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) 
     assert last[0]["accuracy"] == last[1]["accuracy"]
 
 
+def begun(name: str, **options: object) -> Sampler:
+    sampler: Sampler = SAMPLERS.load(name)(**options)
+    sampler.begin(Setting(small_family(), 100, 0))
+    return sampler
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_stay_in_the_open_region_and_continue_from_their_state(name: str) -> None:
+    region = small_family().space().restrict({"depth": [2], "kernel": [3], "resolution": [8]})
+    sampler, other = begun(name), begun(name)
+    state = sampler.state()
+    if state:
+        other.restore(state)
+    for step in range(3):
+        plans = [part.plan(region, step, np.random.default_rng([2, step])) for part in (sampler, other)]
+        assert plans[0] == plans[1]
+        for item in plans[0]:
+            assert all(region.contains(arch) for arch in (item.arch, *item.candidates))
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hooks_are_pure_and_leave_an_only_item_alone(name: str) -> None:
+    hook = HOOKS.load(name)()
+    item = Item(small_family().space().max(), "max")
+    moment = Moment(50, 100, lambda step: 1.0)
+    assert hook.weight(item, moment) == hook.weight(item, moment) == 1.0
+    if hook.per_item:
+        gradient, mask = {"w": torch.tensor([1.0, -2.0])}, {"w": torch.ones(2)}
+        assert torch.equal(hook.combine([ItemGradients(item, 1.0, gradient, mask)])["w"], gradient["w"])
+
+
+def test_every_controller_and_hook_is_in_a_recipe_or_its_own_test() -> None:
+    assert set(CONTROLLERS) == {"stages", "gradient_split"}
+    used = {part.kind for name in built_in() for part in Recipe.read(name).controllers}
+    assert used == set(CONTROLLERS)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samplers_plan_members_after_their_teachers_and_repeat(name: str) -> None:
     space = small_family().space()
+    samplers = [begun(name) for _ in range(2)]
     for step in range(5):
-        plans = [SAMPLERS.load(name)().plan(space, step, np.random.default_rng([1, step])) for _ in range(2)]
+        plans = [sampler.plan(space, step, np.random.default_rng([1, step])) for sampler in samplers]
         assert plans[0] == plans[1]
         seen: set[str] = set()
         for item in plans[0]:
@@ -150,7 +188,7 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sampler": {"kind": "sandwhich"}}, "choices: sandwich"),
+        ({"sampler": {"kind": "sandwhich"}}, "choices: attentive, sandwich"),
         ({"sampler": {"kind": "sandwich", "colour": 1}}, "does not take these options"),
         ({"sampler": {"kind": "sandwich", "random": -1}}, "0 to 64"),
         ({"loss": {"kind": "inplace_distillation", "temperature": 0}}, "above 0"),
@@ -158,6 +196,23 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
         ({"speed": 3}, "speed"),
         ({"schedule": {"warmup_steps": 6}}, "warmup_steps must be below"),
         ({"optimizer": {"lr": -1}}, "optimizer.lr"),
+        (
+            {"sampler": {"kind": "uniform", "teacher": True}},
+            "sampler 'uniform' needs a part that gives 'teacher'",
+        ),
+        ({"hooks": [{"kind": "opening_ramp"}]}, "hook 'opening_ramp' needs a part that gives 'opening'"),
+        ({"hooks": [{"kind": "masked"}, {"kind": "masked", "aggregate": "mean"}]}, "at most one hook"),
+        (
+            {
+                "controllers": [
+                    {"kind": "gradient_split", "at": [0.2]},
+                    {"kind": "stages", "stages": [{"start": 0}, {"start": 0.5}]},
+                ]
+            },
+            "regions open before they split",
+        ),
+        ({"controllers": [{"kind": "stages", "stages": [{"start": 0.5}]}]}, "start at 0 and ascend"),
+        ({"schedule": {"stages": [{"start": 0.5, "lr": 1}]}}, "stages must start at 0"),
     ],
 )
 def test_bad_recipes_name_the_part(changes: dict[str, object], message: str) -> None:

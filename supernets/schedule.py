@@ -1,0 +1,27 @@
+"""Learning rates: pure functions of recipe and step."""
+
+from __future__ import annotations
+
+import math
+
+from supernets.recipes.recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Learning rate of step ``step``; each stage of the schedule warms up and falls by itself."""
+    schedule = recipe.schedule
+    first, last, warmup, peak = 0, recipe.steps, schedule.warmup_steps, recipe.optimizer.lr
+    if schedule.stages:
+        starts = [round(stage.start * recipe.steps) for stage in schedule.stages]
+        index = max(k for k, start in enumerate(starts) if start <= step)
+        first, last = starts[index], [*starts[1:], recipe.steps][index]
+        warmup, peak = schedule.stages[index].warmup_steps, peak * schedule.stages[index].lr
+    step = step - first
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if schedule.kind == "constant":
+        return peak
+    done = min((step - warmup) / max(1, last - first - warmup), 1.0)
+    if schedule.kind == "exponential":
+        return peak * max(schedule.floor, math.exp(-schedule.decay * done))
+    return peak * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * done)))

@@ -1,0 +1,145 @@
+"""Trainings on disk: a state from which a later call continues bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from supernets.checkpoints import read_tensors, write_bytes
+from supernets.errors import CheckpointError
+from supernets.recipes.parts import Part
+from supernets.spaces.coupled import within
+from supernets.training import Shard, Training, make_shard
+
+STATE_FILE = "training.safetensors"
+STATE_INFO = "training.json"
+METRICS_FILE = "metrics.jsonl"
+
+
+def save(training: Training, out_dir: Path) -> None:
+    """Write the state of ``training``; the description comes last, so a torn write is never resumed."""
+    tensors: dict[str, Tensor] = {}
+    for index, shard in enumerate(training.shards):
+        tensors |= _shard_tensors(shard, _prefix(index))
+    if training.teacher is not None:
+        tensors |= {f"teacher.{name}": value for name, value in training.teacher.state_dict().items()}
+    parts = {}
+    for label, part in _parts(training).items():
+        state = part.state()
+        tensors |= {f"part.{label}.{key}": v for key, v in state.items() if isinstance(v, Tensor)}
+        if values := {key: v for key, v in state.items() if not isinstance(v, Tensor)}:
+            parts[label] = values
+    name = f"training-{training.step}.safetensors"
+    kept = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    write_bytes(out_dir / name, save_safetensors(kept))
+    info = {
+        "file": name,
+        "step": training.step,
+        "passes": training.passes,
+        "forwards": training.forwards,
+        "seconds": training.seconds,
+        "stages": list(training.stages),
+        "identity": identity(training),
+        "regions": [shard.region.allowed for shard in training.shards],
+        "parts": parts,
+    }
+    write_bytes(out_dir / STATE_INFO, json.dumps(info, indent=1).encode() + b"\n")
+    for old in out_dir.glob("training-*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def _prefix(index: int) -> str:
+    """Of the names of a shard's tensors; the first has none, as when there were no shards."""
+    return f"shard{index}." if index else ""
+
+
+def _shard_tensors(shard: Shard, prefix: str) -> dict[str, Tensor]:
+    tensors = {f"{prefix}net.{name}": value for name, value in shard.net.state_dict().items()}
+    if shard.average is not None:
+        tensors |= {f"{prefix}average.{name}": v for name, v in shard.average.state_dict().items()}
+    for index, slots in shard.optimizer.state_dict()["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"{prefix}optimizer.{index}.{slot}"] = value
+    return tensors
+
+
+def _parts(training: Training) -> dict[str, Part]:
+    named: dict[str, Part] = {"sampler": training.sampler, "loss": training.loss}
+    named |= {f"controller{k}": part for k, part in enumerate(training.controllers)}
+    return named | {f"hook{k}": part for k, part in enumerate(training.hooks)}
+
+
+def identity(training: Training) -> dict[str, Any]:
+    """What a state must agree in to be resumed."""
+    return {
+        "recipe": training.recipe.sha256,
+        "family": training.family.name,
+        "space": training.family.space().sha256,
+        "train": training.data.train.sha256,
+        "seed": training.seed,
+    }
+
+
+def restore(training: Training, out_dir: Path) -> None:
+    """Bring ``training`` to the state in ``out_dir``; one of another recipe, space, data or seed is refused."""
+    info = json.loads((out_dir / STATE_INFO).read_text())
+    own = identity(training)
+    different = sorted(key for key in own if info["identity"].get(key) != own[key])
+    if different:
+        raise CheckpointError(
+            f"the training in {out_dir.name!r} has another {' and '.join(different)}; "
+            f"choose an empty folder, or resume with the same"
+        )
+    tensors = read_tensors(out_dir / info["file"])
+    first = training.shards[0]
+    regions = info.get("regions", [first.region.allowed])
+    for _ in regions[1:]:
+        net = copy.deepcopy(first.net)
+        training.shards.append(make_shard(training.recipe, training.space, net))
+    for index, (shard, allowed) in enumerate(zip(training.shards, regions, strict=True)):
+        shard.region = within(training.space, allowed)
+        _load_shard(shard, tensors, _prefix(index))
+    if teacher := _taken(tensors, "teacher."):
+        training.teacher = copy.deepcopy(first.net).requires_grad_(False).train()
+        training.teacher.load_weights(teacher)
+    for label, part in _parts(training).items():
+        state = info.get("parts", {}).get(label, {}) | _taken(tensors, f"part.{label}.")
+        if state:
+            part.restore(state)
+    training.step, training.passes = info["step"], info["passes"]
+    training.forwards = info.get("forwards", 0)
+    training.seconds, training.stages = info["seconds"], tuple(info["stages"])
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _load_shard(shard: Shard, tensors: dict[str, Tensor], prefix: str) -> None:
+    shard.net.load_weights(_taken(tensors, f"{prefix}net."))
+    if shard.average is not None:
+        shard.average.load_weights(_taken(tensors, f"{prefix}average."))
+    state = shard.optimizer.state_dict()
+    for key, value in _taken(tensors, f"{prefix}optimizer.").items():
+        index, slot = key.split(".", 1)
+        state["state"].setdefault(int(index), {})[slot] = value
+    shard.optimizer.load_state_dict(state)
+
+
+def forget_metrics(out_dir: Path, step: int) -> None:
+    """Drop log lines of steps after the checkpoint: they will be done again."""
+    path = out_dir / METRICS_FILE
+    if path.is_file():
+        kept = [
+            line
+            for line in path.read_text().splitlines()
+            if line.strip() and json.loads(line)["step"] <= step
+        ]
+        write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
