@@ -173,6 +173,7 @@ def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int) -> None:
     """Say what would be trained, and how long it would take, from a few real steps that leave no trace."""
     import time
 
+    from supernets.estimate import estimate
     from supernets.train import start, train_step
 
     space = family.space()
@@ -192,7 +193,13 @@ def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int) -> None:
     typer.echo(
         f"recipe    {recipe.name}: {recipe.steps} steps of {recipe.batch_size} images, {per_step:.2f} s a step now"
     )
-    typer.echo(f"training  about {duration(per_step * recipe.steps)} on this machine")
+    told = estimate(recipe, family, data, seed=seed)
+    per_pass = per_step / (training.billed / training.step)
+    typer.echo(
+        f"cost      {told.billed:,.0f} subnet passes, {told.macs_per_step / 1e9:.3g} billion MACs a step on average"
+    )
+    typer.echo(f"memory    about {told.memory_mb:,.0f} MB for weights, gradients, activations and images")
+    typer.echo(f"training  about {duration(per_pass * told.billed)} on this machine")
 
 
 # --- check a downloaded file -----------------------------------------------------------------------
