@@ -1,0 +1,266 @@
+"""Training methods at equal cost: ``python -m benchmarks.training --arms sandwich random … --seeds 3 --json DIR``.
+
+Every arm gets ``--passes`` subnet forward-backwards (a forward alone, of a teacher or a candidate, is a third;
+what samplers and controllers ask is billed too), the same initial weights, data order and panel per seed. One arm
+and seed is one unit: its result is a file in DIR, its training resumes where it stopped, and a unit that is done is
+not done again. ``name@0.6`` is an arm at 60 % of the passes. The stand-alone nets (``--alone``) are trained for as many
+optimizer steps as sandwich's. ``--only-table`` prints the table of what DIR holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import kendalltau
+
+from supernets.checkpoints import write_bytes
+from supernets.data import DataSet, Split, load_data
+from supernets.estimate import Rehearsal
+from supernets.evaluate import evaluate_net
+from supernets.families.mobilenet_v3 import MobileNetV3
+from supernets.recipes.recipe import Recipe, built_in
+from supernets.report import panel
+from supernets.spaces.space import Arch
+from supernets.train import Training, train
+
+TOY: dict[str, Any] = {
+    "divisor": 4,
+    "stem_width": 8,
+    "first_width": 8,
+    "stages": [
+        {"width": 12, "stride": 1, "activation": "relu"},
+        {"width": 20, "stride": 2, "activation": "h_swish", "squeeze_excite": True},
+        {"width": 32, "stride": 2, "activation": "h_swish", "squeeze_excite": True},
+    ],
+    "head_width": 96,
+    "feature_width": 128,
+    "resolutions": [28],
+    "depths": [1, 2, 3],
+    "kernels": [3, 5],
+    "expansions": [2, 3, 4],
+}
+"""Three stages x depth {1, 2, 3} x expand {2, 3, 4} x kernel {3, 5}: the toy space of the methods sheet."""
+IMAGES = 10_000
+STAND_ALONE = 10
+BASE = "sandwich"
+FIGURES = ("panel", "smallest", "largest", "third1", "third2", "third3", "kendall_alone")
+
+
+def toy_family(data: DataSet, resolution: int) -> MobileNetV3:
+    """The toy space for this data."""
+    fitted = {"num_classes": len(data.classes), "image_channels": data.channels, "resolutions": [resolution]}
+    return MobileNetV3.from_config({**TOY, **fitted})
+
+
+def cut(data: DataSet, images: int) -> DataSet:
+    """The same data with the first ``images`` of its training split, which are class-balanced."""
+    train_split = Split("train", data.train.images[:images].clone(), data.train.labels[:images].clone())
+    return replace(data, train=train_split)
+
+
+def at_cost(name: str, family: MobileNetV3, passes: float, batch_size: int) -> Recipe:
+    """The built-in recipe with as many steps as ``passes`` pay for, its warm-ups shortened in proportion."""
+    values = Recipe.read(name).as_json()
+    original = values["steps"]
+
+    def sized(steps: int) -> Recipe:
+        share = steps / original
+        schedule = dict(values["schedule"])
+        schedule["warmup_steps"] = int(schedule["warmup_steps"] * share)
+        schedule["stages"] = [
+            {**stage, "warmup_steps": int(stage["warmup_steps"] * share)} for stage in schedule["stages"]
+        ]
+        return Recipe.parse({**values, "steps": steps, "batch_size": batch_size, "schedule": schedule})
+
+    steps = max(2, int(passes / 4))
+    for _ in range(6):
+        billed = Rehearsal(sized(steps), family).run().billed
+        if 0.995 * passes <= billed <= passes:
+            break
+        steps = max(2, int(steps * passes / billed))
+    return sized(steps)
+
+
+def alone(arch: Arch, base: Recipe, family: MobileNetV3) -> Recipe:
+    """The base recipe in a space of one subnet: trained from labels, a pass a step."""
+    choices = arch.as_dict()
+    fixed = {axis.name: [choices.get(axis.name, axis.choices[0])] for axis in family.space().axes}
+    return Recipe.parse({**base.as_json(), "name": "alone", "space": {"restrict": fixed}})
+
+
+def accuracies(training: Training, archs: list[Arch]) -> list[float]:
+    """Test accuracy of each arch, recalibrated, by the network whose region holds it."""
+    return [evaluate_net(training.result_of(arch), training.data, arch, "test").value for arch in archs]
+
+
+def unit(
+    label: str, recipe: Recipe, family: MobileNetV3, data: DataSet, seed: int, archs: list[Arch], folder: Path
+) -> None:
+    """Train and evaluate one arm and seed, or go on with it; nothing where its result already is."""
+    path = folder / f"{label}-{seed}.json"
+    if path.is_file():
+        return
+    print(f"{label} seed {seed}: {recipe.steps} steps")
+    began = time.monotonic()
+    training = train(
+        recipe,
+        family,
+        data,
+        folder / "work" / f"{label}-{seed}",
+        seed=seed,
+        checkpoint_every=200,
+        evaluate_every=10**9,
+    )
+    found = accuracies(training, archs)
+    space = training.space
+    result = {
+        "arm": label,
+        "seed": seed,
+        "recipe": {**recipe.as_json(), "sha256": recipe.sha256},
+        "steps": training.step,
+        "passes": training.passes,
+        "forwards": training.forwards,
+        "billed": round(training.billed, 2),
+        "train_seconds": round(training.seconds, 1),
+        "seconds_now": round(time.monotonic() - began, 1),
+        "data": data.describe(),
+        "family": family.config(),
+        "archs": [arch.as_dict() for arch in archs],
+        "in_space": [space.contains(arch) for arch in archs],
+        "accuracy": found,
+        "torch": torch.__version__,
+    }
+    write_bytes(path, json.dumps(result, indent=1).encode() + b"\n")
+
+
+def figures(result: dict[str, Any], standalone: dict[int, float]) -> dict[str, float]:
+    """Panel mean, ends, thirds of the MACs, and rank agreement with stand-alone nets, of one unit."""
+    values = np.array(result["accuracy"])
+    inner = values[1:-1]
+    family = MobileNetV3.from_config(result["family"])
+    space = family.space()
+    macs = family.costs(space.encode([space.arch(a) for a in result["archs"]]))["macs"][1:-1]
+    thirds = np.array_split(inner[np.argsort(macs, kind="stable")], 3)
+    row = {"panel": float(values.mean()), "smallest": float(values[0]), "largest": float(values[-1])}
+    row |= {f"third{k}": float(part.mean()) for k, part in enumerate(thirds, start=1)}
+    known = sorted(standalone)
+    tau = (
+        float(kendalltau([standalone[k] for k in known], values[known]).statistic)
+        if len(known) > 2
+        else np.nan
+    )
+    return row | {"kendall_alone": tau, "seconds": result["train_seconds"], "billed": result["billed"]}
+
+
+def table(folder: Path) -> dict[str, Any]:
+    """What the result files say, and every arm's paired differences from the base arm: mean and spread."""
+    results = [
+        json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != "summary"
+    ]
+    standalone = {
+        int(r["arm"].removeprefix("alone")): r["accuracy"][0] for r in results if r["arm"].startswith("alone")
+    }
+    rows: dict[str, dict[int, dict[str, float]]] = {}
+    for result in results:
+        if not result["arm"].startswith("alone"):
+            rows.setdefault(result["arm"], {})[result["seed"]] = figures(result, standalone)
+    summary: dict[str, Any] = {"stand_alone": standalone, "arms": {}}
+    for arm, seeds in rows.items():
+        keys = next(iter(seeds.values())).keys()
+        entry: dict[str, Any] = {
+            "seeds": sorted(seeds),
+            "mean": {key: float(np.mean([row[key] for row in seeds.values()])) for key in keys},
+        }
+        paired = sorted(set(seeds) & set(rows.get(BASE, {})))
+        if paired and arm != BASE:
+            gaps = {key: [seeds[s][key] - rows[BASE][s][key] for s in paired] for key in FIGURES}
+            entry["minus_base"] = {
+                key: {
+                    "mean": float(np.mean(gap)),
+                    "spread": float(np.std(gap, ddof=1)) if len(gap) > 1 else None,
+                }
+                for key, gap in gaps.items()
+            }
+        summary["arms"][arm] = entry
+    return summary
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The summary for people: accuracies as fractions, differences from the base arm as mean ± spread."""
+    lines = [
+        "| arm | seeds | billed | seconds | smallest | largest | thirds | panel | tau | panel minus sandwich |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for arm, entry in sorted(summary["arms"].items()):
+        mean = entry["mean"]
+        gap = entry.get("minus_base", {}).get("panel")
+        spread = "" if gap is None or gap["spread"] is None else f" ± {gap['spread']:.4f}"
+        thirds = " / ".join(f"{mean[f'third{k}']:.4f}" for k in (1, 2, 3))
+        lines.append(
+            f"| {arm} | {len(entry['seeds'])} | {mean['billed']:.0f} | {mean['seconds']:.0f} | {mean['smallest']:.4f} "
+            f"| {mean['largest']:.4f} | {thirds} | {mean['panel']:.4f} | {mean['kendall_alone']:.2f} "
+            f"| {'' if gap is None else format(gap['mean'], '+.4f')}{spread} |"
+        )
+    if summary["stand_alone"]:
+        values = list(summary["stand_alone"].values())
+        lines += ["", f"{len(values)} stand-alone nets of the panel: mean accuracy {np.mean(values):.4f}."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Do the units that are not done, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arms", nargs="+", default=list(built_in()))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--passes", type=int, default=6000)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--data", default="fashion_mnist")
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--resolution", type=int, default=28)
+    parser.add_argument("--panel", type=int, default=20)
+    parser.add_argument(
+        "--alone", type=int, default=0, help=f"stand-alone nets to train, up to {STAND_ALONE}"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, required=True, help="folder of the result files")
+    parser.add_argument("--only-table", action="store_true")
+    given = parser.parse_args()
+    given.json.mkdir(parents=True, exist_ok=True)
+    if not given.only_table:
+        run(given)
+    summary = table(given.json)
+    write_bytes(given.json / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
+    print(markdown(summary))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Do the units that are not done, seed by seed, so that pairs come early."""
+    torch.set_num_threads(given.threads)
+    data = cut(load_data(given.data), given.images)
+    family = toy_family(data, given.resolution)
+    with torch.random.fork_rng():
+        archs = panel(family.build(), size=given.panel)
+    recipes = {}
+    for arm in given.arms:
+        name, _, share = arm.partition("@")
+        recipes[arm] = at_cost(name, family, given.passes * float(share or 1), given.batch_size)
+    for seed, arm in itertools.product(range(given.seeds), given.arms):
+        unit(arm, recipes[arm], family, data, seed, archs, given.json)
+    base = at_cost(BASE, family, given.passes, given.batch_size) if given.alone else None
+    places = np.linspace(0, len(archs) - 1, min(given.alone, STAND_ALONE, len(archs))).round().astype(int)
+    for place in places.tolist() if base is not None else []:
+        assert base is not None
+        single = alone(archs[place], base, family)
+        unit(f"alone{place}", single, family, data, 0, [archs[place]], given.json)
+
+
+if __name__ == "__main__":
+    main()
