@@ -80,13 +80,17 @@ def at_cost(name: str, family: MobileNetV3, passes: float, batch_size: int) -> R
         ]
         return Recipe.parse({**values, "steps": steps, "batch_size": batch_size, "schedule": schedule})
 
-    steps = max(2, int(passes / 4))
-    for _ in range(6):
-        billed = Rehearsal(sized(steps), family).run().billed
-        if 0.995 * passes <= billed <= passes:
+    steps, fitting, cost = max(2, int(passes / 4)), 0, 0.0
+    for _ in range(12):
+        cost = Rehearsal(sized(steps), family).run().billed
+        if cost <= passes:
+            fitting = max(fitting, steps)
+        if 0.995 * passes <= cost <= passes:
             break
-        steps = max(2, int(steps * passes / billed))
-    return sized(steps)
+        steps = max(2, min(int(steps * passes / cost), steps - 1 if cost > passes else 10**9))
+    if not fitting:
+        raise SystemExit(f"{name} cannot be had for {passes:g} passes: {steps} steps cost {cost:g}")
+    return sized(fitting)
 
 
 def alone(arch: Arch, base: Recipe, family: MobileNetV3) -> Recipe:
@@ -107,6 +111,11 @@ def unit(
     """Train and evaluate one arm and seed, or go on with it; nothing where its result already is."""
     path = folder / f"{label}-{seed}.json"
     if path.is_file():
+        known = json.loads(path.read_text())["recipe"]["sha256"]
+        if known != recipe.sha256:
+            raise SystemExit(
+                f"{path.name} holds the result of another recipe ({known[:12]}): choose another folder"
+            )
         return
     print(f"{label} seed {seed}: {recipe.steps} steps")
     began = time.monotonic()
