@@ -39,8 +39,9 @@ def report_card(
 ) -> dict[str, Any]:
     """Accuracy of the panel on validation and, once, on test; rank of MACs and accuracy over random subnets.
 
-    Accuracies are fractions with standard error; ``noise_ceiling`` is the Spearman correlation between
-    the accuracies on two halves of validation: no predictor can be expected to rank better.
+    Accuracies are fractions with standard error; ``noise_ceiling`` is the Spearman correlation ``c``
+    between the accuracies on two halves of validation; a predictor that knew the truth would reach about
+    ``sqrt(2 c / (1 + c))`` on the whole (Spearman-Brown), so ``c`` is a careful bound, not a hard one.
     """
     archs = panel(net, seed)
     space = net.family.space()
