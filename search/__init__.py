@@ -11,5 +11,7 @@ ALGORITHMS = Registry(
         "nsga2": "search.algorithms.nsga2:NSGA2",
         "random": "search.algorithms.random:RandomSearch",
         "exhaustive": "search.algorithms.exhaustive:Exhaustive",
+        "evolution": "search.algorithms.evolution:RegularisedEvolution",
+        "local": "search.algorithms.local:LocalSearch",
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,6 +36,31 @@ class TracePoint:
     evaluations: int
     seconds: float
     hypervolume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Stop rule: over the last ``evaluations`` the hypervolume has grown by less than ``gain`` of itself.
+
+    Nothing stops before twice as many evaluations, nor while the hypervolume is 0.
+    """
+
+    evaluations: int
+    gain: float = 0.001
+
+    def __post_init__(self) -> None:
+        if self.evaluations < 1 or not 0 <= self.gain < 1:
+            raise ProblemError(
+                f"a stop rule needs evaluations >= 1 and 0 <= gain < 1, got {self.evaluations} and {self.gain}"
+            )
+
+    def reached(self, trace: Sequence[TracePoint]) -> bool:
+        """Whether a search with this trace (one fixed reference point) has stalled."""
+        if not trace or trace[-1].evaluations < 2 * self.evaluations or trace[-1].hypervolume <= 0:
+            return False
+        then = trace[-1].evaluations - self.evaluations
+        before = max((point.hypervolume for point in trace if point.evaluations <= then), default=0.0)
+        return trace[-1].hypervolume - before < self.gain * trace[-1].hypervolume
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +181,8 @@ def optimise(
     margin: bool = True,
     batch: int | None = None,
     reference: NDArray[np.float64] | None = None,
+    patience: int = PATIENCE,
+    stall: Stall | None = None,
 ) -> Result:
     """Search on predictions only, scoring each arch at most once and at most ``evaluations`` in all.
 
@@ -164,7 +191,7 @@ def optimise(
     ``initial (k, d)`` archs are scored first (they count). Limits are checked at the problem's confidence
     with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or set by
     the first batch. Ends early when the space is exhausted, or when nothing is feasible and the smallest
-    violation has not shrunk by 1 % for 2,000 evaluations.
+    violation has not shrunk by 1 % for ``patience`` evaluations, or when ``stall`` says so.
     """
     evaluations = checked_budget(evaluations)
     if not isinstance(algorithm, Algorithm):
@@ -185,8 +212,11 @@ def optimise(
         algorithm.tell(*ledger.score(archs))
         if progress is not None:
             progress(ledger.scored, evaluations)
-        if ledger.least > 0 and ledger.scored - ledger.least_at >= PATIENCE:
+        if ledger.least > 0 and ledger.scored - ledger.least_at >= patience:
             stopped = "infeasible"
+            break
+        if stall is not None and stall.reached(ledger.trace):
+            stopped = "stalled"
             break
     return ledger.result(stopped)
 

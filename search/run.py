@@ -6,7 +6,7 @@ predictors only.
 """
 
 from search.measured import MeasuredFront, Miss, measured_front
-from search.optimise import Progress, Result, TracePoint, default_algorithm, optimise
+from search.optimise import Progress, Result, Stall, TracePoint, default_algorithm, optimise
 from search.profile import Profile, Range, profile
 from search.propose import propose
 
@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "Range",
     "Result",
+    "Stall",
     "TracePoint",
     "default_algorithm",
     "measured_front",

@@ -101,11 +101,11 @@ def test_an_impossible_limit_ends_early_with_the_nearest_arch(name):
             optimise(sized(name, max_latency=0.001), name, 100)
         return
     problem = sized(name, max_latency=0.001)
-    result = optimise(problem, name, 100_000, seed=1, batch=100)
+    result = optimise(problem, name, 100_000, seed=1, batch=100, patience=300)
     assert not result.feasible and len(result.front()) == 0
-    assert len(result.archs) <= 12_000
+    assert len(result.archs) <= 3_000
     assert result.stopped in ("infeasible", "exhausted")
-    if name != "random":
+    if name not in ("random", "evolution"):  # these come near it in so few
         smallest = problem.space.encode([problem.space.min()])
         assert (result.archs[result.nearest()] == smallest[0]).all()
 

@@ -4,7 +4,7 @@ import pytest
 from search.constraints import Constraint
 from search.errors import ProblemError, SurrogateError
 from search.front import hypervolume, non_dominated
-from search.run import measured_front, optimise, profile, propose
+from search.run import Stall, TracePoint, measured_front, optimise, profile, propose
 from tests.search.toy import Known, known_pair, toy_problem, toy_space
 
 
@@ -77,6 +77,22 @@ def test_too_many_of_them_fail_with_the_reason():
         optimise(holed((0, 1, 2, 3)), "nsga2", 1_000)
     with pytest.raises(SurrogateError, match="NaN or infinite"):
         profile(holed((0, 1, 2, 3)), 0)
+
+
+def test_a_search_stops_when_its_front_has_stopped_growing():
+    result = optimise(toy_problem(), "nsga2", 50_000, seed=0, batch=100, stall=Stall(1_000))
+    assert result.stopped == "stalled" and 2_000 <= len(result.archs) < 50_000
+    last = result.trace[-1]
+    then = [point.hypervolume for point in result.trace if point.evaluations <= last.evaluations - 1_000]
+    assert last.hypervolume - then[-1] < 0.001 * last.hypervolume
+
+
+def test_the_stop_rule_waits_for_a_front_and_for_enough_evaluations():
+    flat = [TracePoint(n, 0.0, 1.0) for n in range(100, 2_000, 100)]
+    assert not Stall(1_000).reached(flat) and Stall(900).reached(flat)
+    assert not Stall(100).reached([TracePoint(n, 0.0, 0.0) for n in (100, 200, 300)])
+    with pytest.raises(ProblemError, match="stop rule"):
+        Stall(0)
 
 
 @pytest.mark.parametrize("budget", [0, -3, 10**9, 1.5, True, float("nan")])
