@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,16 @@ class Task:
                 for name in complete
             ],
         )
-        self.linear = BayesianLinear(table.family, table.scope(self.name))
-        self.process = GaussianProcess(table.family, table.scope(self.name))
+
+    @cached_property
+    def linear(self) -> BayesianLinear:
+        """Made once, for its tables take longer than its fits."""
+        return BayesianLinear(self.table.family, self.table.scope(self.name))
+
+    @cached_property
+    def process(self) -> GaussianProcess:
+        """As :attr:`linear`."""
+        return GaussianProcess(self.table.family, self.table.scope(self.name))
 
     @classmethod
     def make(cls, table: Table, name: str, known: Sequence[str], protocol: str) -> Task:
@@ -310,29 +319,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     columns = [str(column) for column in table.frame.columns]
     known, targets = _matching(args.known, columns), _matching(args.target, columns)
     started, rows = time.time(), []
-    for target in targets:
-        rows += run(Task.make(table, target, known, args.protocol), args.samples, args.seeds, args.methods)
-        print(f"{target}: {time.time() - started:.0f} s", flush=True)
-    means = _means(rows)
-    meta = {
+    meta: dict[str, Any] = {
         "table": Path(args.table).name,
         "known": known,
         "targets": targets,
         "seeds": args.seeds,
         "protocol": args.protocol,
-        "means": means,
-        "first_on_share_of_targets": {n: first_share(rows, n) for n in args.samples},
         "published": PUBLISHED,
         "left_out": "known columns of the target's device family",
-        "seconds": round(time.time() - started, 1),
     }
+    for done, target in enumerate(targets, start=1):
+        rows += run(Task.make(table, target, known, args.protocol), args.samples, args.seeds, args.methods)
+        meta |= {
+            "means": _means(rows),
+            "first_on_share_of_targets": {n: first_share(rows, n) for n in args.samples},
+            "targets_done": done,
+            "seconds": round(time.time() - started, 1),
+        }
+        if args.json:
+            args.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1))
+        print(f"{target}: {time.time() - started:.0f} s", flush=True)
     with pd.option_context(
         "display.width", 220, "display.max_columns", 30, "display.float_format", "{:.3f}".format
     ):
-        print(pd.DataFrame(means).to_string(index=False))
+        print(pd.DataFrame(meta["means"]).to_string(index=False))
     print("published:", json.dumps(PUBLISHED))
-    if args.json:
-        args.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1))
 
 
 if __name__ == "__main__":

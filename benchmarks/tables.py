@@ -7,6 +7,7 @@ weights, so that its family is not registered: nothing can be built from it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -192,7 +193,7 @@ def _conv(
 
 # --- NAS-Bench-201 (Dong & Yang, 2020): six edges of a cell in three stages -----------------------------
 
-# One cell of each stage: that there are five of them, and the stem, changes nothing but the unit.
+# One cell of each stage: that there are five of them changes little but the unit.
 NB_STAGES = ((16, 32), (32, 16), (64, 8))
 # Edge → (edges from the input, edges to the output) of which one path each must be alive.
 NB_FROM = {0: ((),), 1: ((),), 2: ((0,),), 3: ((),), 4: ((0,),), 5: ((1,), (0, 2))}
@@ -204,7 +205,23 @@ def _is_nb201(space: Space) -> bool:
 
 
 def _nb201(space: Space) -> tuple[Segment, ...]:
-    return tuple(_nb_edge(space, edge) for edge in range(6))
+    ends = Segment("ends", (space.axes[0].name,), lambda _: _nb_ends())
+    return (ends, *(_nb_edge(space, edge) for edge in range(6)))
+
+
+def _nb_ends() -> Layers:
+    """What every arch has, so that none is without MACs: stem, the two reductions, classifier."""
+    stem = _conv("stem", 3, 16, 3, 32)
+    reductions = [
+        layer
+        for (width, side), (out, _) in itertools.pairwise(NB_STAGES)
+        for layer in (
+            _conv("reduce", width, out, 3, side, 2),
+            _conv("same", out, out, 3, side // 2),
+            _conv("short", width, out, 1, side // 2),
+        )
+    ]
+    return (stem, *reductions, LayerSpec("classifier", "linear", 64, 10, 1, 1, bias=True))
 
 
 def _nb_edge(space: Space, edge: int) -> Segment:
