@@ -13,5 +13,6 @@ ALGORITHMS = Registry(
         "exhaustive": "search.algorithms.exhaustive:Exhaustive",
         "evolution": "search.algorithms.evolution:RegularisedEvolution",
         "local": "search.algorithms.local:LocalSearch",
+        "surrogate": "search.algorithms.surrogate:SurrogateSearch",
     },
 )

@@ -6,6 +6,8 @@ good place to begin, and it is found exactly, however large the space.
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,3 +67,49 @@ def guess(
     sums = weights @ effect.T
     sums += rng.standard_normal(sums.shape, dtype=np.float32) * (NOISE * np.abs(effect).mean())
     return best_of_sums(space, sums)
+
+
+class AdditiveModel:
+    """Bayesian linear regression on the one-hot encoding: the surrogate for when none is handed in.
+
+    Weights have a normal prior whose size, and the noise, maximise the evidence (MacKay 1992), by at most
+    30 fixed-point steps.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._centre = np.zeros(0)
+        self._weights = np.zeros(0)
+        self._covariance = np.zeros((0, 0))
+        self._mean, self._unit, self._noise = 0.0, 1.0, 1.0
+
+    def fit(self, archs: Population, y: NDArray[np.float64]) -> None:
+        """Learn from archs ``(n, d)`` and values ``(n,)``."""
+        features = self._space.features(archs).astype(np.float64)
+        self._centre = features.mean(axis=0)
+        self._mean, self._unit = float(y.mean()), float(y.std()) or 1.0
+        x, t = features - self._centre, (y - self._mean) / self._unit
+        values, vectors = np.linalg.eigh(x.T @ x)
+        values = np.maximum(values, 0.0)
+        projected = vectors.T @ (x.T @ t)
+        prior, noise = 1.0, 0.1
+        for _ in range(30):
+            weights = projected / (values + noise * prior)
+            used = float((values / (values + noise * prior)).sum())
+            prior = used / max(float(weights @ weights), 1e-9)
+            residual = t - x @ (vectors @ weights)
+            noise = max(float(residual @ residual) / max(len(t) - used, 1.0), 1e-6)
+        self._weights = vectors @ (projected / (values + noise * prior))
+        self._covariance = (vectors * (noise / (values + noise * prior))) @ vectors.T
+        self._noise = noise
+
+    def predict(self, archs: Population) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean ``(n,)`` and standard deviation ``(n,)``."""
+        x = self._space.features(archs) - self._centre
+        variance = np.einsum("ij,ij->i", x @ self._covariance, x) + self._noise
+        return self._mean + self._unit * (x @ self._weights), self._unit * np.sqrt(np.maximum(variance, 0.0))
+
+    def quantile(self, archs: Population, p: float) -> NDArray[np.float64]:
+        """Quantile of the normal distribution that :meth:`predict` describes."""
+        mean, std = self.predict(archs)
+        return mean + std * NormalDist().inv_cdf(p)

@@ -32,6 +32,8 @@ class Algorithm(ABC):
     name: ClassVar[str]
     max_objectives: ClassVar[int | None] = None
     constrained: ClassVar[bool] = True
+    costly: ClassVar[bool] = False
+    """Worth its own time only where every evaluation is real; thousands of predictions are not its job."""
 
     def __init__(self, space: Space, n_objectives: int, seed: int) -> None:
         self.space, self.n_objectives = space, n_objectives

@@ -17,7 +17,7 @@ NAMES = tuple(ALGORITHMS)
 
 def sized(name, **options):
     """The toy problem in the size that suits the algorithm: small where it enumerates."""
-    return toy_problem(1 if name == "exhaustive" else 2, **options)
+    return toy_problem(1 if name in ("exhaustive", "surrogate") else 2, **options)
 
 
 def unlimited(name):
