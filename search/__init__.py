@@ -13,6 +13,9 @@ ALGORITHMS = Registry(
         "exhaustive": "search.algorithms.exhaustive:Exhaustive",
         "evolution": "search.algorithms.evolution:RegularisedEvolution",
         "local": "search.algorithms.local:LocalSearch",
+        "unsga3": "search.algorithms.unsga3:UnifiedNSGA3",
+        "smsemoa": "search.algorithms.smsemoa:SMSEMOASearch",
+        "moead": "search.algorithms.moead:MOEADSearch",
         "surrogate": "search.algorithms.surrogate:SurrogateSearch",
     },
 )

@@ -30,6 +30,7 @@ class Algorithm(ABC):
     """
 
     name: ClassVar[str]
+    min_objectives: ClassVar[int] = 1
     max_objectives: ClassVar[int | None] = None
     constrained: ClassVar[bool] = True
     costly: ClassVar[bool] = False
@@ -95,6 +96,11 @@ def _unconstrained(name: str) -> str:
     return f"{name!r} cannot keep limits; algorithms that can: {', '.join(able)}"
 
 
+def _takes(kind: type[Algorithm], n_objectives: int) -> bool:
+    most = kind.max_objectives
+    return kind.min_objectives <= n_objectives and (most is None or n_objectives <= most)
+
+
 def _kinds() -> dict[str, type[Algorithm]]:
     from search import ALGORITHMS
 
@@ -108,12 +114,11 @@ def make_algorithm(
     from search import ALGORITHMS
 
     kind: type[Algorithm] = ALGORITHMS.load(name)
-    if kind.max_objectives is not None and n_objectives > kind.max_objectives:
-        able = [
-            o for o, k in _kinds().items() if k.max_objectives is None or k.max_objectives >= n_objectives
-        ]
+    if not _takes(kind, n_objectives):
+        able = [other for other, each in _kinds().items() if _takes(each, n_objectives)]
+        most = f" and at most {kind.max_objectives}" if kind.max_objectives is not None else ""
         raise AlgorithmError(
-            f"{name!r} takes at most {kind.max_objectives} objectives, got {n_objectives}; "
+            f"{name!r} takes at least {kind.min_objectives}{most} objectives, got {n_objectives}; "
             f"algorithms that can: {', '.join(able)}"
         )
     if constrained and not kind.constrained:

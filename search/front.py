@@ -52,7 +52,7 @@ def _lexicographic(scores: Scores) -> NDArray[np.int64]:
 
 
 def _non_dominated_many(scores: Scores) -> NDArray[np.bool_]:
-    from moocore import is_nondominated  # type: ignore[import-untyped]
+    from moocore import is_nondominated
 
     return np.asarray(is_nondominated(scores, maximise=False, keep_weakly=True), dtype=bool)
 

@@ -1,6 +1,10 @@
 """What every registered search algorithm promises. To register is to be tested."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,8 @@ from search.algorithm import make_algorithm
 from search.errors import AlgorithmError
 from search.front import hypervolume
 from search.optimise import optimise
-from tests.search.toy import toy_problem, toy_space
+from search.problem import Problem
+from tests.search.toy import OBJECTIVES, known_pair, toy_costs, toy_problem, toy_space
 
 NAMES = tuple(ALGORITHMS)
 
@@ -84,6 +89,37 @@ def test_a_restored_state_goes_on_identically_through_json(name, between):
     assert json.dumps(straight.state()) == json.dumps(resumed.state())
 
 
+ELSEWHERE = """
+import json, sys
+from search.algorithm import make_algorithm
+from tests.contracts.test_algorithms import play, sized
+given = json.load(sys.stdin)
+problem = sized(given["name"])
+algorithm = make_algorithm(given["name"], problem.space, 2, seed=99)
+algorithm.restore(given["state"])
+asks = [ask.tolist() for ask in play(algorithm, problem, 3)]
+json.dump({"asks": asks, "state": algorithm.state()}, sys.stdout)
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_restored_state_goes_on_identically_in_another_process(name):
+    problem = sized(name)
+    straight = make_algorithm(name, problem.space, 2, seed=5)
+    play(straight, problem, 3)
+    given = json.dumps({"name": name, "state": straight.state()})
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", ELSEWHERE]
+    done = subprocess.run(
+        command, input=given, cwd=root, env=environment, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+    there = json.loads(done.stdout)
+    assert there["asks"] == [ask.tolist() for ask in play(straight, problem, 3)]
+    assert there["state"] == json.loads(json.dumps(straight.state()))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_state_of_another_algorithm_or_space_is_refused(name):
     problem = sized(name)
@@ -137,4 +173,41 @@ def test_beats_random_search_on_a_toy_front(name):
         return hypervolume(result.scores[result.front()], reference)
 
     seeds = range(3)
+    assert np.mean([volume(name, s) for s in seeds]) > np.mean([volume("random", s) for s in seeds]) * 1.01
+
+
+def many_objectives(stages, m):
+    """Latency on one target, accuracy, latency on another, and two closed forms: as many of them as wanted."""
+    space = toy_space(stages)
+    surrogates = {**known_pair(space), ("latency_ms", "u"): known_pair(space, 1)["latency_ms", "t"]}
+    wanted = [*OBJECTIVES, ("latency_ms", "u"), ("params", None), ("macs", None)][:m]
+    return Problem(space, wanted, surrogates=surrogates, costs=toy_costs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("m", [1, 3, 5])
+def test_takes_as_many_objectives_as_it_says_and_else_says_who_can(name, m):
+    problem = many_objectives(1, m)
+    kind = ALGORITHMS.load(name)
+    if not kind.min_objectives <= m <= (kind.max_objectives or m):
+        with pytest.raises(
+            AlgorithmError, match=rf"objectives, got {m}; algorithms that can: nsga2"
+        ) as refused:
+            make_algorithm(name, problem.space, m, seed=0)
+        assert f" {name}," not in f"{str(refused.value).split('can:')[1]},"
+        return
+    asks = play(make_algorithm(name, problem.space, m, seed=0), problem, 5)
+    assert problem.space.member(np.concatenate(asks)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("random", "exhaustive")])
+def test_beats_random_search_with_three_objectives(name):
+    problem = many_objectives(2, 3)
+    reference = np.array([0.0, 40.0, 40.0])
+
+    def volume(which, seed):
+        result = optimise(problem, which, 300, seed, batch=30)
+        return hypervolume(result.scores[result.front()], reference)
+
+    seeds = range(2)
     assert np.mean([volume(name, s) for s in seeds]) > np.mean([volume("random", s) for s in seeds]) * 1.01
