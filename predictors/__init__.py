@@ -22,6 +22,7 @@ TARGETS: Registry = Registry(
     "target kind",
     {
         "cpu": "predictors.targets.cpu:CpuTarget",
+        "table": "predictors.targets.table:TableTarget",
     },
 )
 

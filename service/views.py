@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.checkpoints import family_of
 from service.db import job_queries, queries
 from service.db.tables import Export, Job, Measurement, Predictor, Search, Supernet, Target
+from service.hardware import is_measurable
 from service.schemas.common import Accepted, JobBrief
 from service.schemas.jobs import JobError, JobView, Progress, ResourceRef
 from service.schemas.predictors import PredictorView
@@ -44,6 +45,7 @@ def job_view(job: Job, log: list[str] | None = None) -> JobView:
         message=job.message,
         error=error,
         resource=resource,
+        result=job.result,
         attempts=job.attempts,
         started_at=job.started_at,
         finished_at=job.finished_at,
@@ -89,6 +91,7 @@ def target_view(row: Target) -> TargetView:
         settings=row.settings,
         description=row.description,
         metrics=row.metrics,
+        measurable=is_measurable(row.kind),
         calibrations=row.calibrations,
     )
 

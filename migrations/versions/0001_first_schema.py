@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("error_code", sa.String(length=40), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("result", JSON, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("workflow_id", sa.String(length=80), nullable=False),
         sa.Column("worker_id", sa.String(length=40), nullable=True),

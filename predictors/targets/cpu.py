@@ -26,6 +26,7 @@ class CpuTarget(Target):
     """
 
     kind = "cpu"
+    settings_type = Settings
 
     def __init__(
         self,

@@ -20,11 +20,15 @@ class Target(ABC):
     Promises: :meth:`describe` answers at once, is JSON and stays equal while device, runtime and
     settings do; :meth:`measure` gives one :class:`~predictors.protocol.Timing` a file in the order
     asked, in ms, positive; a file that cannot be run gets verdict ``unsupported`` and the rest goes on;
-    everything measured on one target is on one scale (one calibration).
+    everything measured on one target is on one scale (one calibration). Where ``measurable`` is False all
+    rows are brought, and :meth:`measure` raises ``MeasureError``. It is made from an instance of
+    ``settings_type`` (a dataclass with defaults) and the calibrations stored with the target.
     """
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "ms"
+    measurable: ClassVar[bool] = True
+    settings_type: ClassVar[type]
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

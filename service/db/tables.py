@@ -219,6 +219,7 @@ class Job(Owned):
     message: Mapped[str | None] = mapped_column(sa.Text)
     error_code: Mapped[str | None] = mapped_column(sa.String(40))
     error_message: Mapped[str | None] = mapped_column(sa.Text)
+    result: Mapped[Json | None]
     attempts: Mapped[int] = mapped_column(default=0)
     workflow_id: Mapped[str] = mapped_column(sa.String(80))
     worker_id: Mapped[str | None] = mapped_column(sa.String(40))

@@ -27,12 +27,11 @@ def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     Returns ``timings`` in its order and the target's ``calibrations``.
     """
     from predictors.protocol import Protocol
-    from service.hardware import make_target, require_same
+    from service.hardware import timing_target
 
     bench = open_bench(payload["bench"])
     wanted = payload["target"]
-    target = make_target(wanted["kind"], wanted["settings"], wanted["calibrations"])
-    require_same(target, wanted["fingerprint"])
+    target = timing_target(wanted)
     population = bench.population(payload["population"])
 
     def rounds(step: str, done: int, total: int) -> None:

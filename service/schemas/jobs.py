@@ -44,6 +44,10 @@ class JobView(Stamped):
     message: str | None = Field(description="What it is doing")
     error: JobError | None
     resource: ResourceRef | None
+    result: dict[str, Any] | None = Field(
+        None,
+        description="What kinds of job that make no resource have to say, e.g. the rows that were refused",
+    )
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None

@@ -12,7 +12,10 @@ from service.schemas.common import ArchJson, Body, Name, Seed, Stamped
 class TargetCreate(Body):
     """Device, runtime and settings under which latency is defined."""
 
-    kind: str = Field("cpu", description="Kind of target; cpu is this machine through ONNX Runtime")
+    kind: str = Field(
+        "cpu",
+        description="Kind of target; cpu is this machine through ONNX Runtime, table a device that you measured",
+    )
     name: Name | None = Field(None, description="Defaults to the kind and the settings")
     settings: dict[str, Any] = Field(
         default_factory=dict,
@@ -27,7 +30,8 @@ class TargetView(Stamped):
     kind: str
     settings: dict[str, Any]
     description: dict[str, Any] = Field(description="What was found: device, runtime, versions")
-    metrics: list[str] = Field(description="Metrics that can be measured on it")
+    metrics: list[str] = Field(description="Metrics that are known or can be measured of it")
+    measurable: bool = Field(description="false: all its rows were brought, nothing can be measured on it")
     calibrations: dict[str, Any] | None = Field(
         None,
         description="Reference nets and their latency here: the scale of every measurement; null before any",

@@ -8,15 +8,21 @@ import json
 import pytest
 
 from predictors import TARGETS
+from predictors.errors import MeasureError
 from predictors.protocol import Protocol
 from predictors.references import reference_net
 from predictors.runtime import Settings
+from predictors.targets.table import TableSettings
 from predictors.targets.target import Target
 
 NAMES = tuple(TARGETS)
 pytestmark = pytest.mark.parametrize("name", NAMES)
 FAST = Protocol(block_ms=1.0, rounds_max=20, calibration_rounds=20)
-MAKERS = {"cpu": lambda **settings: TARGETS.load("cpu")(Settings(**settings))}
+MAKERS = {
+    "cpu": lambda **settings: TARGETS.load("cpu")(Settings(**settings)),
+    "table": lambda **settings: TARGETS.load("table")(TableSettings(**settings)),
+}
+IMPOSSIBLE = {"cpu": {"threads": 1000}, "table": {"batch": 0}}
 
 
 def make(name, **settings):
@@ -40,6 +46,10 @@ def test_it_describes_itself_stably(name):
 
 def test_it_measures_files_in_order_and_survives_a_bad_one(name, tmp_path):
     target = make(name)
+    if not target.measurable:
+        with pytest.raises(MeasureError, match="cannot measure"):
+            target.measure({"net": tmp_path / "net.onnx"}, FAST)
+        return
     files = {
         "small": tmp_path / "small.onnx",
         "bad": tmp_path / "bad.onnx",
@@ -65,5 +75,6 @@ def test_it_measures_files_in_order_and_survives_a_bad_one(name, tmp_path):
 
 
 def test_settings_that_this_device_has_not_are_refused(name):
-    with pytest.raises(ValueError, match="threads"):
-        make(name, threads=1000)
+    [(setting, value)] = IMPOSSIBLE[name].items()
+    with pytest.raises(ValueError, match=setting):
+        make(name, **{setting: value})
