@@ -11,38 +11,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.front import knee, non_dominated
-from search.pick import spread
+from search.constraints import Constraint
+from search.front import non_dominated
+from search.pick import fits, spread
+from search.pick import pick as pick_rows
 from service.schemas.searches import FrontPoint
 from supernets.spaces.metric import METRICS
 
 
 def true_value(point: FrontPoint, metric: str, target: str | None = None) -> float:
-    """A point's real value of a metric: on validation, measured (worst target), or closed form."""
+    """A point's real value of a metric: on validation, measured (worst target), or closed form; NaN if unknown."""
     source = METRICS[metric].source
     if source == "closed_form":
         return point.costs[metric]
     if source == "evaluated":
         # Validation chose the front; the test value is for reporting and would choose the lucky ones.
-        return point.validation.value if point.validation is not None else float("nan")
+        known = point.validation is not None and point.validation.metric == metric
+        return point.validation.value if known and point.validation is not None else float("nan")
     values = [m.value for m in point.measured if m.metric == metric and target in (None, m.target)]
     return max(values) if values else float("nan")
 
 
-def scores(points: Sequence[FrontPoint], objectives: Sequence[str]) -> NDArray[np.float64]:
-    """Minimised true scores ``(n, m)``."""
+def scores(
+    points: Sequence[FrontPoint], objectives: Sequence[str], target: str | None = None
+) -> NDArray[np.float64]:
+    """Minimised true scores ``(n, m)``; on ``target`` where one is named."""
     rows = [
-        [METRICS[name].sign * true_value(point, name, point.target) for name in objectives]
+        [METRICS[name].sign * true_value(point, name, target or point.target) for name in objectives]
         for point in points
     ]
     return np.array(rows, dtype=np.float64).reshape(len(points), len(objectives))
 
 
-def best_of(points: Sequence[FrontPoint], objectives: Sequence[str]) -> list[FrontPoint]:
+def best_of(
+    points: Sequence[FrontPoint], objectives: Sequence[str], target: str | None = None
+) -> list[FrontPoint]:
     """The non-dominated points among these, each subnet once (its newest measurement, which comes first)."""
     seen: set[str] = set()
     newest = [point for point in points if not (point.subnet in seen or seen.add(point.subnet))]  # type: ignore[func-returns-value]
-    values = scores(newest, objectives)
+    values = scores(newest, objectives, target)
     usable = np.flatnonzero(np.isfinite(values).all(axis=1))
     kept = usable[non_dominated(values[usable])] if len(usable) else usable
     order = kept[np.lexsort(values[kept].T[::-1])] if len(kept) else kept
@@ -56,23 +63,61 @@ def thin(points: list[FrontPoint], objectives: Sequence[str], limit: int) -> lis
     return [points[index] for index in sorted(spread(scores(points, objectives), limit))]
 
 
-def pick(points: list[FrontPoint], objectives: Sequence[str], how: str, k: int) -> list[FrontPoint]:
-    """``best``: the k best of the first objective; ``knee``: the bend of the front, and k - 1 spread around it."""
-    if not points:
-        return []
-    values = scores(points, objectives)
-    if how == "best":
-        return [points[index] for index in np.argsort(values[:, 0], kind="stable")[:k]]
-    return (
-        [points[index] for index in spread(values, k, first=[knee(values)])]
-        if k > 1
-        else [points[knee(values)]]
-    )
+def within(
+    points: Sequence[FrontPoint], limits: Sequence[Constraint], target: str | None = None
+) -> list[FrontPoint]:
+    """The points that meet every limit by their true values, in the same order."""
+    mask = fits(_values(points, [limit.metric for limit in limits], target), limits, len(points))
+    return [point for point, fitting in zip(points, mask, strict=True) if fitting]
+
+
+def pick(
+    points: Sequence[FrontPoint],
+    objectives: Sequence[str],
+    how: str,
+    k: int | None = None,
+    *,
+    limits: Sequence[Constraint] = (),
+    by: str | None = None,
+    target: str | None = None,
+    apart: bool = True,
+) -> tuple[list[FrontPoint], str | None]:
+    """Points with their ``reason`` by :func:`search.pick.pick`; and why there are none.
+
+    Where points belong to fronts of several targets, each of these gives ``k``, unless ``apart`` is false.
+    A shared front counts the worst target, or ``target`` where one is named.
+    """
+    picked: list[FrontPoint] = []
+    notes: list[str] = []
+    for owner in _owners(points) if apart else [None]:
+        mine = [point for point in points if not apart or point.target == owner]
+        values = _values(mine, [*objectives, *(limit.metric for limit in limits)], target)
+        found = pick_rows(values, objectives, how, k, limits, by)
+        of = f"on target {owner}: " if owner is not None else ""
+        picked += [mine[each.row].model_copy(update={"reason": of + each.reason}) for each in found.points]
+        notes += [of + found.note] if found.note is not None else []
+    return picked, "; ".join(notes) or None
+
+
+def _owners(points: Sequence[FrontPoint]) -> list[str | None]:
+    return list(dict.fromkeys(point.target for point in points)) or [None]
+
+
+def _values(
+    points: Sequence[FrontPoint], metrics: Sequence[str], target: str | None
+) -> dict[str, NDArray[np.float64]]:
+    closed = [name for name, metric in METRICS.items() if metric.source == "closed_form"]
+    return {
+        name: np.array([true_value(point, name, target or point.target) for point in points], dtype=float)
+        for name in dict.fromkeys([*metrics, *closed])
+    }
 
 
 def flat(point: FrontPoint) -> dict[str, Any]:
     """A point as one row of a table."""
     row: dict[str, Any] = {"subnet": point.subnet, "search": point.search, "feasible": point.feasible}
+    if point.reason is not None:
+        row["reason"] = point.reason
     if point.quality is not None:
         row |= {
             point.quality.metric: point.quality.value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,8 @@ def export(
     client = client_of(context)
     if what.startswith("sea_"):
         limits = {"max_latency_ms": max_latency_ms, "min_accuracy": min_accuracy}
-        what = client.fronts.of_search(what).pick(**{k: v for k, v in limits.items() if v is not None}).id
+        given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+        what = client.fronts.of_search(what).pick(**given).id
     record = client.subnets.download_onnx(what, out, timeout=timeout, progress=not as_json)
     if as_json:
         print_json({**record.data, "path": str(out)})

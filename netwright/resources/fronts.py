@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -27,6 +27,11 @@ class Point(Resource):
     def id(self) -> str:
         """The subnet's id."""
         return str(self.data["subnet"])
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was picked, in words; None where it was not picked."""
+        return self.data.get("reason")
 
     def value(self, metric: str, target: str | None = None) -> float | None:
         """Its true ``metric`` as choices are made by: quality on validation, latency as measured, exact costs.
@@ -60,11 +65,12 @@ class Point(Resource):
 
 
 class Front(Sequence[Point]):
-    """The points of a front, in the server's order."""
+    """The points of a front, in the server's order; ``ask`` asks for the same front with other parameters."""
 
-    def __init__(self, data: JSON, subnets: Subnets) -> None:
+    def __init__(self, data: JSON, subnets: Subnets, ask: Callable[[dict[str, Any]], JSON]) -> None:
         self.data = data
         self.points = [Point(row, subnets) for row in data["points"]]
+        self._subnets, self._ask = subnets, ask
 
     @overload
     def __getitem__(self, index: int) -> Point: ...
@@ -82,47 +88,40 @@ class Front(Sequence[Point]):
     def __repr__(self) -> str:
         return f"Front({len(self)} points of {self.data.get('search') or 'everything stored'})"
 
-    def pick(self, **limits: float) -> Point:
-        """The point of best quality that meets ``max_<metric>`` and ``min_<metric>`` limits (:meth:`Point.value`).
+    def pick(self, how: str = "best", *, target: str | None = None, **limits: float) -> Point:
+        """One point of the whole front that meets the limits, with its ``reason``.
 
-        Equal quality: the smaller latency. Raises :class:`NoSuchPointError`, naming the nearest value.
+        ``how`` is ``best`` (quality; of equals the smaller latency) or ``knee``. Limits are called
+        ``max_<metric>`` or ``min_<metric>`` and checked by true values (:meth:`Point.value`); ``target``, by
+        id, says whose latency is meant where the search had several. Raises :class:`NoSuchPointError`, naming
+        the nearest value.
         """
-        bounds = [_bound(name, limit) for name, limit in limits.items()]
-        fitting = [point for point in self.points if all(_meets(point, *bound) for bound in bounds)]
-        if not fitting:
-            raise NoSuchPointError(self._why_none(bounds))
-        return max(fitting, key=_goodness)
+        more: dict[str, Any] = {**limits}
+        return self.picks(how, 1, target=target, **more)[0]
 
-    def _why_none(self, bounds: Sequence[tuple[str, str, float]]) -> str:
-        if not self.points:
-            return "the front is empty: no subnet met the limits of its search"
-        words = []
-        for side, metric, limit in bounds:
-            values = [value for point in self.points if (value := point.value(metric)) is not None]
-            sign = "<=" if side == "max" else ">="
-            best = (min if side == "max" else max)(values) if values else "not known"
-            words.append(f"{metric} {sign} {limit:g} (best of {len(self)}: {best})")
-        return f"no point of the front meets {' and '.join(words)}"
+    def picks(
+        self,
+        how: str,
+        k: int | None = None,
+        *,
+        by: str | None = None,
+        target: str | None = None,
+        **limits: float,
+    ) -> Front:
+        """Several points, each with its ``reason``: of each target's front, where there are several.
 
-
-def _bound(name: str, limit: float) -> tuple[str, str, float]:
-    side, _, metric = name.partition("_")
-    if side not in ("max", "min") or not metric:
-        raise TypeError(f"a limit must be called max_<metric> or min_<metric>, got {name!r}")
-    return side, metric, limit
-
-
-def _meets(point: Point, side: str, metric: str, limit: float) -> bool:
-    value = point.value(metric)
-    if value is None:
-        return False
-    return value <= limit if side == "max" else value >= limit
-
-
-def _goodness(point: Point) -> tuple[float, float]:
-    quality = point.data.get("validation") or {}
-    latency = point.value("latency_ms")
-    return quality.get("value", 0.0), -latency if latency is not None else 0.0
+        ``how`` is ``best``, ``knee``, ``buckets`` (the best of each part of the range of a cost, or of the
+        metric ``by``) or ``spread``. Raises :class:`NoSuchPointError` where nothing meets the limits.
+        """
+        for name in limits:
+            if not name.startswith(("max_", "min_")):
+                raise TypeError(f"a limit must be called max_<metric> or min_<metric>, got {name!r}")
+        found = Front(
+            self._ask({"pick": how, "k": k, "by": by, "target": target, **limits}), self._subnets, self._ask
+        )
+        if not found.points:
+            raise NoSuchPointError(found.data.get("note") or "the front is empty: nothing met the limits")
+        return found
 
 
 class Fronts:
@@ -151,14 +150,20 @@ class Fronts:
             "min_accuracy": min_accuracy,
             "max_points": max_points,
         }
-        return Front(self._connection.get("/v1/fronts", query), self._subnets)
+        return self._front("/v1/fronts", query)
 
     def of_search(
         self, search: str, *, pick: str | None = None, k: int | None = None, max_points: int | None = None
     ) -> Front:
-        """The front of a search; ``pick`` is ``knee`` or ``best``."""
+        """The front of a search; ``pick`` is ``knee``, ``best``, ``buckets`` or ``spread``."""
         query = {"pick": pick, "k": k, "max_points": max_points}
-        return Front(self._connection.get(f"/v1/searches/{search}/front", query), self._subnets)
+        return self._front(f"/v1/searches/{search}/front", query)
+
+    def _front(self, path: str, query: dict[str, Any]) -> Front:
+        def ask(more: dict[str, Any]) -> JSON:
+            return self._connection.get(path, {**query, "max_points": None, **more})
+
+        return Front(self._connection.get(path, query), self._subnets, ask)
 
     def save(self, search: str, path: str | Path, *, format: str = "csv") -> Path:
         """Save the front of a search as ``csv`` or ``parquet`` at ``path``."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from search import ALGORITHMS
 from service.checkpoints import family_of
@@ -13,25 +13,14 @@ from service.db import job_queries, queries
 from service.db.tables import Search, Supernet
 from service.deps import App, Page, Project
 from service.errors import InvalidError
-from service.fronts import as_csv, as_parquet, pick, thin
 from service.ids import new_id
 from service.problems import limited_space, load_models, make_plans, profile_parts
 from service.profiling import look
 from service.schemas import common
-from service.schemas.searches import (
-    FrontPoint,
-    FrontView,
-    ProfileCreate,
-    ProfileView,
-    SearchCreate,
-    SearchView,
-)
+from service.schemas.searches import ProfileCreate, ProfileView, SearchCreate, SearchView
 from service.views import accepted, search_view
 
 router = APIRouter(prefix="/v1", tags=["searches"])
-MEDIA: dict[Literal["csv", "parquet"], str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
-Format = Literal["json", "csv", "parquet"]
-MAX_POINTS = 2000
 
 
 @router.post("/searches:profile")
@@ -100,42 +89,3 @@ def get_search(app: App, project: Project, id: str) -> SearchView:
     """One search: its state and, apart from that, whether anything met the limits."""
     with app.database.read() as session:
         return search_view(session, queries.get(session, project, Search, id))
-
-
-@router.get(
-    "/searches/{id}/front",
-    response_model=FrontView,
-    responses={200: {"content": {media: {"schema": {"type": "string"}} for media in MEDIA.values()}}},
-)
-def get_front(
-    app: App,
-    project: Project,
-    id: str,
-    how: Annotated[Literal["knee", "best"] | None, Query(alias="pick")] = None,
-    k: Annotated[int, Query(ge=1, le=MAX_POINTS)] = 1,
-    max_points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
-    format: Annotated[Format | None, Query()] = None,
-    accept: Annotated[str, Header()] = "application/json",
-) -> Response | FrontView:
-    """The front of a search, best first objective first; all of it, thinned, or picked from."""
-    with app.database.read() as session:
-        row = queries.get(session, project, Search, id)
-        objectives: list[str] = row.spec["objectives"]
-        bodies = queries.points_of_search(session, project, id)
-    points = [FrontPoint.model_validate(body) for body in bodies]
-    view = FrontView(search=id, objectives=objectives, pick=how, total=len(points), points=points)
-    view.points = (
-        pick(points, objectives, how, k) if how is not None else thin(points, objectives, max_points)
-    )
-    return negotiated(view, format, accept, f"front-{id}")
-
-
-def negotiated(view: FrontView, format: Format | None, accept: str, name: str) -> Response | FrontView:
-    """The front in the format asked for, by parameter or by the Accept header."""
-    asked = next((key for key, media in MEDIA.items() if media in accept), None)
-    wanted = format or asked
-    if wanted is None or wanted == "json":
-        return view
-    content = as_csv(view.points) if wanted == "csv" else as_parquet(view.points)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{wanted}"'}
-    return Response(content, media_type=MEDIA[wanted], headers=headers)

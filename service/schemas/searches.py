@@ -175,6 +175,7 @@ class FrontPoint(View):
     quality: QualityValue | None = Field(description="On the test split")
     validation: QualityValue | None
     costs: dict[str, float] = Field(description="params, macs, activation_mb, size_mb")
+    reason: str | None = Field(None, description="Why this one, in words, where points were picked")
 
 
 class FrontView(View):
@@ -183,7 +184,8 @@ class FrontView(View):
     search: str | None
     objectives: list[str]
     pick: str | None = None
-    total: int = Field(description="Points before thinning and picking")
+    total: int = Field(description="Points before thinning and picking; those within the limits")
+    note: str | None = Field(None, description="Why no point was picked")
     points: list[FrontPoint]
 
 

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import numpy as np
+
+from search.constraints import Constraint
+from search.pick import pick
 
 ONNX = b"an onnx file" * 1000
 SHA256 = hashlib.sha256(ONNX).hexdigest()
@@ -214,9 +218,24 @@ class FakeServer:
     def front(request: httpx.Request) -> httpx.Response:
         if request.url.params.get("format") == "csv":
             return httpx.Response(200, text="subnet,latency_ms\nsub_small,0.04\n")
-        return httpx.Response(
-            200, json={"search": "sea_1", "objectives": [], "pick": None, "total": 3, "points": POINTS}
-        )
+        asked = request.url.params
+        body = {"search": "sea_1", "objectives": [], "pick": None, "total": 3, "points": POINTS}
+        if "pick" in asked:  # as the service picks
+            values = {
+                "accuracy": np.array([each["validation"]["value"] for each in POINTS]),
+                "latency_ms": np.array([each["measured"][0]["value"] for each in POINTS]),
+                "macs": np.array([each["costs"]["macs"] for each in POINTS]),
+            }
+            limits = [
+                Constraint(name[4:], **{name[:3]: float(limit)})
+                for name, limit in asked.items()
+                if name.startswith(("max_", "min_"))
+            ]
+            k = int(asked["k"]) if "k" in asked else None
+            found = pick(values, ["accuracy", "latency_ms"], asked["pick"], k, limits, asked.get("by"))
+            points = [{**POINTS[each.row], "reason": each.reason} for each in found.points]
+            body |= {"pick": asked["pick"], "points": points, "note": found.note}
+        return httpx.Response(200, json=body)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None

@@ -32,6 +32,8 @@ READING = [
     "search run --supernet digits --target cpu -l latency_ms=20 -l accuracy>=0.9 --restrict resolution=24,32",
     "search run --supernet digits --target cpu --no-wait",
     "front show sea_1",
+    "front show sea_1 --pick knee",
+    "front pick sea_1 --how buckets --k 2 --by latency_ms -l accuracy>=0.9",
     "front best --supernet digits --target cpu --max-latency-ms 3",
     "jobs list",
     "jobs show job_1",
@@ -75,6 +77,15 @@ def test_a_front_as_a_table_has_a_line_a_point_fastest_first() -> None:
     assert "0.0600 ± 0.0010" in rows[1]
     assert "0.9600 ± 0.0090" in rows[1]
     assert "good" in rows[1]
+
+
+@pytest.mark.usefixtures("client")
+def test_a_pick_says_why() -> None:
+    result = run("front pick sea_1 -l latency_ms=0.07 --target cpu")
+    assert (
+        "highest accuracy (0.96) of 2 points with latency_ms <= 0.07; the next better (0.98)" in result.stdout
+    )
+    assert run("front pick sea_1 -l latency_ms=1e-9").exit_code == 3
 
 
 def test_what_a_search_was_asked(client: Client, server: FakeServer) -> None:

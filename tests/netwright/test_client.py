@@ -70,10 +70,21 @@ def test_everything_that_is_given_to_a_search_is_sent(client: Client, server: Fa
         ({}, "sub_large"),
         ({"min_accuracy": 0.95, "max_latency_ms": 0.06}, "sub_middle"),
         ({"max_macs": 1e5}, "sub_large"),
+        ({"how": "knee"}, "sub_middle"),
     ],
 )
-def test_pick_takes_the_best_within_the_limits(client: Client, limits: dict[str, float], subnet: str) -> None:
-    assert client.fronts.of_search("sea_1").pick(**limits).id == subnet
+def test_pick_takes_the_best_within_the_limits(client: Client, limits: dict[str, Any], subnet: str) -> None:
+    picked = client.fronts.of_search("sea_1").pick(**limits)
+    assert picked.id == subnet and picked.reason
+
+
+def test_several_picks_are_a_front_with_reasons(client: Client) -> None:
+    front = client.fronts.of_search("sea_1", max_points=1)
+    assert [point.reason for point in front] == [None, None, None]
+    some = front.picks("buckets", 2, by="latency_ms", min_accuracy=0.94)
+    assert [point.id for point in some] == ["sub_middle", "sub_large"]
+    assert some[0].reason == "the only point with latency_ms from 0.06 to 0.075 (bucket 1 of 2)"
+    assert [point.id for point in some.picks("best", 9)] == ["sub_large", "sub_middle", "sub_small"]
 
 
 def test_pick_says_what_comes_nearest(client: Client) -> None:

@@ -7,14 +7,16 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from search.constraints import Constraint
 from service.db import queries
 from service.db.tables import Point, Search
-from service.fronts import as_csv, best_of, pick, thin, true_value
+from service.fronts import as_csv, best_of, pick, thin, true_value, within
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs.judge import MOST_CONFIRMED, candidates, judge, shifted
 from service.jobs.search import round_sizes
 from service.jobs.trail import Trail
 from service.schemas.searches import FrontPoint
+from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
 PLAN = {
@@ -171,12 +173,39 @@ def test_fronts_are_thinned_to_well_spread_points_in_the_same_order():
     assert thin(POINTS, OBJECTIVES, 50) == POINTS
 
 
-def test_picks_are_the_best_and_the_knee():
-    assert pick(POINTS, OBJECTIVES, "best", 2) == POINTS[:2]
-    [knee] = pick(POINTS, OBJECTIVES, "knee", 1)
-    assert knee not in (POINTS[0], POINTS[-1])
-    assert knee in pick(POINTS, OBJECTIVES, "knee", 4)
-    assert pick([], OBJECTIVES, "knee", 3) == []
+def test_picks_come_with_their_reason_and_leave_the_points_as_they_are():
+    best, note = pick(POINTS, OBJECTIVES, "best", 2)
+    assert [each.subnet for each in best] == ["sub_19", "sub_18"] and note is None
+    assert best[0].reason.startswith("highest accuracy") and POINTS[0].reason is None
+    [knee], _ = pick(POINTS, OBJECTIVES, "knee")
+    assert knee.subnet not in ("sub_0", "sub_19") and knee.reason.startswith("knee: past it a further")
+    assert knee in pick(POINTS, OBJECTIVES, "knee", k=4)[0]
+    [under], _ = pick(POINTS, OBJECTIVES, "best", limits=[Constraint("latency_ms", max=7.5)])
+    assert under.subnet == "sub_6" and "needs latency_ms 8" in under.reason
+    assert pick([], OBJECTIVES, "knee", 3) == (
+        [],
+        "the front is empty: no subnet met the limits of its search",
+    )
+
+
+def test_each_front_of_several_targets_is_picked_from_apart():
+    fronts = [each.model_copy(update={"target": "tgt_a"}) for each in POINTS]
+    fronts += [point(n, 0.4 + 0.01 * n, 5.0 + n, target="tgt_2").model_copy(update={"target": "tgt_2"})
+               for n in range(3)]  # fmt: skip
+    limits = [Constraint("latency_ms", max=6.5)]
+    found, note = pick(fronts, OBJECTIVES, "best", limits=limits)
+    assert [(each.target, each.subnet) for each in found] == [("tgt_a", "sub_5"), ("tgt_2", "sub_1")]
+    assert found[0].reason.startswith("on target tgt_a: highest") and note is None
+    found, note = pick(fronts, OBJECTIVES, "best", limits=[Constraint("latency_ms", max=4.5)])
+    assert [each.target for each in found] == ["tgt_a"] and note.startswith("on target tgt_2: no point")
+
+
+def test_a_shared_front_counts_the_worst_target_or_the_one_named():
+    both = POINTS[0].model_copy(deep=True)
+    both.measured.append(both.measured[0].model_copy(update={"target": "tgt_2", "value": 50.0}))
+    limits = [Constraint("latency_ms", max=30.0)]
+    assert within([both], limits) == [] and within([both], limits, "tgt_a") == [both]
+    assert true_value(both, "latency_ms") == 50.0 and np.isnan(true_value(both, "energy_mj"))
 
 
 def test_the_best_of_everything_is_not_dominated_and_each_subnet_once():
@@ -250,9 +279,45 @@ def test_a_front_comes_as_json_csv_and_parquet(client, stored):
     table = pyarrow.parquet.read_table(io.BytesIO(answer.content)).to_pylist()
     assert [row["subnet"] for row in table] == [each["subnet"] for each in front["points"]]
     assert json.loads(table[0]["arch"]) == front["points"][0]["arch"]
-    assert client.get(path, params={"pick": "best"}).json()["points"] == front["points"][:1]
     assert len(client.get(path, params={"max_points": 3}).json()["points"]) == 3
     assert as_csv([]) == b"subnet\r\n"
+
+
+def test_a_front_is_picked_from_under_limits(client, stored, target):
+    path = f"/v1/searches/{stored[0]}/front"
+    front = client.get(path).json()["points"]
+    latencies = [each["measured"][0]["value"] for each in front]
+    best = client.get(path, params={"pick": "best", "max_latency_ms": latencies[3]}).json()
+    assert (best["pick"], best["total"], best["note"]) == ("best", 7, None)
+    [first] = best["points"]
+    assert first["subnet"] == front[3]["subnet"] and "of 7 points with latency_ms <=" in first["reason"]
+    assert {**first, "reason": None} == front[3]
+    some = client.get(path, params={"pick": "buckets", "k": 3, "by": "macs"}).json()["points"]
+    assert 1 <= len(some) <= 3 and "macs from" in some[0]["reason"]
+    many = client.get(path, params={"pick": "spread", "k": 50, "target": target["id"]}).json()
+    assert len(many["points"]) == many["total"] == 10
+    none = client.get(path, params={"pick": "knee", "max_latency_ms": 1e-6}).json()
+    assert none["points"] == [] and none["note"].startswith("no point of the front meets latency_ms <= 1e-06")
+    unpicked = client.get(path, params={"min_accuracy": 0.999}).json()
+    assert unpicked["points"] == [] and unpicked["total"] == 0
+    table = client.get(path, params={"pick": "knee", "format": "csv"}).text.splitlines()
+    assert len(table) == 2 and "reason" in table[0].split(",")
+
+
+def test_picks_that_make_no_sense_are_refused(client, stored):
+    path = f"/v1/searches/{stored[0]}/front"
+    for parameters, field in (
+        ({"pick": "lucky"}, "pick"),
+        ({"pick": "best", "k": 0}, "k"),
+        ({"pick": "buckets", "by": "accuracy"}, "by"),
+        ({"pick": "buckets", "by": "beauty"}, "by"),
+        ({"target": "tgt_x"}, "target"),
+        ({"max_latency_ms": "nan"}, "max_latency_ms"),
+        ({"min_accuracy": 95}, "min_accuracy"),
+        ({"max_latncy_ms": 18}, "max_latncy_ms"),
+    ):
+        answer = client.get(path, params=parameters)
+        assert assert_problem(answer, 422).errors[0].field == field, (parameters, answer.text)
 
 
 def test_everything_stored_gives_one_front_under_limits(client, stored, supernet, target):
@@ -264,5 +329,9 @@ def test_everything_stored_gives_one_front_under_limits(client, stored, supernet
     assert some and all(each["measured"][0]["value"] <= limit for each in some)
     none = client.get("/v1/fronts", params=where | {"min_accuracy": 0.99}).json()
     assert none["points"] == [] and none["total"] == 0
+    [best] = client.get("/v1/fronts", params=where | {"pick": "best", "max_latency_ms": limit}).json()[
+        "points"
+    ]
+    assert best["subnet"] == some[0]["subnet"] and "needs latency_ms 11" in best["reason"]
     assert client.get("/v1/fronts", params=where | {"max_latency_ms": -1}).status_code == 422
     assert client.get("/v1/fronts", params={"supernet": "sup_x"}).status_code == 422
