@@ -18,6 +18,7 @@ from netwright.verdict import Checked
 if TYPE_CHECKING:
     from supernets.data import DataSet
     from supernets.families.family import Family
+    from supernets.further import Source
     from supernets.recipes.recipe import Recipe
 
 DRY_STEPS = 3
@@ -79,16 +80,21 @@ def migrate() -> None:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What ``netwright train`` was asked for; ``family`` and ``recipe`` are files or names."""
+    """What ``netwright train`` was asked for; ``family`` is a file, ``recipe`` a file or a name.
+
+    With a ``source``, a folder, family, data and seed may be left to it.
+    """
 
     out: Path
     name: str
-    data: str
+    data: str | None
     recipe: str
-    family: Path
+    family: Path | None
+    source: Path | None
+    momentum: bool
     steps: int | None
     until_step: int | None
-    seed: int
+    seed: int | None
     threads: int
     dry_run: bool
 
@@ -100,17 +106,25 @@ def train(plan: TrainingPlan) -> None:
 
         from supernets.data import load_data
         from supernets.finish import finish
+        from supernets.further import read_source
         from supernets.recipes.recipe import Recipe
         from supernets.train import train as run
 
         torch.set_num_threads(plan.threads)
-        data = load_data(plan.data)
-        family = _family(plan.family, data)
+        _check_plan(plan)
+        source = read_source(plan.source) if plan.source is not None else None
+        last_stage: dict[str, Any] = source.stages[-1] if source is not None else {"seed": -1}
+        data = load_data(plan.data or last_stage["data"]["name"])
+        family = source.family if source is not None else None
+        if plan.family is not None or family is None:
+            assert plan.family is not None
+            family = _family(plan.family, data)
         recipe = Recipe.read(plan.recipe)
         if plan.steps:
             recipe = Recipe.parse({**recipe.as_json(), "steps": plan.steps})
+        seed = last_stage["seed"] + 1 if plan.seed is None else plan.seed
         if plan.dry_run:
-            _foretell(recipe, family, data, plan.seed)
+            _foretell(recipe, family, data, seed, source)
             return
         state = plan.out / "training"
         last = min(plan.until_step or recipe.steps, recipe.steps)
@@ -120,9 +134,11 @@ def train(plan: TrainingPlan) -> None:
                 family,
                 data,
                 state,
-                seed=plan.seed,
+                seed=seed,
                 until_step=plan.until_step,
                 progress=_told(show, last),
+                source=source,
+                momentum=plan.momentum,
             )
         if not training.finished:
             typer.echo(
@@ -135,6 +151,15 @@ def train(plan: TrainingPlan) -> None:
     typer.echo(
         f"{plan.out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
     )
+
+
+def _check_plan(plan: TrainingPlan) -> None:
+    if plan.source is None and (plan.family is None or plan.data is None or plan.momentum):
+        raise NetwrightError(
+            "--family and --data must be given, and --momentum not, unless there is a --from"
+        )
+    if plan.source is not None and plan.source.resolve() == plan.out.resolve():
+        raise NetwrightError(f"--out must be another folder than --from, got {plan.out} for both")
 
 
 def _told(show: Show, last: int) -> Callable[[Any], None]:
@@ -169,11 +194,12 @@ def _family(path: Path, data: DataSet) -> Family:
     return family
 
 
-def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int) -> None:
+def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int, source: Source | None) -> None:
     """Say what would be trained, and how long it would take, from a few real steps that leave no trace."""
     import time
 
     from supernets.estimate import estimate
+    from supernets.further import go_on
     from supernets.train import start, train_step
 
     space = family.space()
@@ -185,6 +211,8 @@ def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int) -> None:
     )
     typer.echo(f"          {costs['macs'][0] / 1e6:.3g} to {costs['macs'][1] / 1e6:.3g} million MACs")
     training = start(recipe, family, data, seed)
+    if source is not None:
+        go_on(training, source)
     train_step(training)
     began = time.monotonic()
     for _ in range(DRY_STEPS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,16 @@ def finish(
 
 
 def _cost(training: Training) -> dict[str, Any]:
+    """What all stages cost together, and the record of each."""
+    stages = [*training.earlier, training.record()]
+    sums = {
+        key: round(sum(stage[key] for stage in stages), 2)
+        for key in ("steps", "passes", "billed_passes", "images", "seconds")
+    }
     return {
         "seed": training.seed,
-        "steps": training.step,
-        "passes": training.passes,
-        "billed_passes": round(training.billed, 2),
-        "images": training.step * training.recipe.batch_size,
-        "seconds": round(training.seconds, 1),
-        "stages": list(training.stages),
+        **sums,
+        "stages": stages,
         "calibration_images": min(CALIBRATION_IMAGES, len(training.data.train)),
         "torch": torch.__version__,
     }
@@ -95,9 +97,10 @@ def report_text(manifest: Manifest) -> str:
     lines = [
         f"# {manifest.name}",
         "",
-        f"{manifest.family}, {space.size():.3g} subnets, trained on {manifest.data['name']} with "
-        f"{manifest.recipe['name']}: {training['steps']} steps, {training['passes']} subnet passes, "
-        f"{training['seconds'] / 60:.0f} minutes in {len(training['stages'])} stage(s), seed {training['seed']}.",
+        f"{manifest.family}, {space.size():.3g} subnets: {training['steps']} steps, {training['passes']} subnet "
+        f"passes, {training['seconds'] / 60:.0f} minutes in all.",
+        "",
+        *[_stage_text(place, stage) for place, stage in enumerate(training["stages"], start=1)],
         "",
         "![training curve](curve.png)",
         "",
@@ -118,7 +121,8 @@ def report_text(manifest: Manifest) -> str:
     lines += [
         "",
         f"The panel is the smallest and the largest subnet and {len(report['panel']) - 2} random ones, as many from "
-        "each third of the MACs. Accuracies are fractions ± standard error; test images were used once.",
+        f"each third of the MACs. Accuracies are fractions ± standard error; test images were used once"
+        f"{' for each finished stage' if len(training['stages']) > 1 else ''}.",
         "",
         f"{ranking['n']} random subnets on validation: accuracy {quantiles} (minimum, quartiles, maximum); "
         f"Spearman of MACs and accuracy {ranking['spearman_macs_accuracy']:.2f}; between two halves of the images "
@@ -126,3 +130,14 @@ def report_text(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _stage_text(place: int, stage: Mapping[str, Any]) -> str:
+    source = stage["source"]
+    began = f", from {source['name']} ({' and '.join(source['carried'])})" if source else ""
+    return (
+        f"{place}. {stage['recipe']['name']} on {stage['data']['name']}: {stage['steps']} steps of "
+        f"{stage['recipe']['batch_size']} images, {stage['billed_passes']:.0f} passes billed, "
+        f"{stage['seconds'] / 60:.0f} minutes in {len(stage['sittings'])} sitting(s), seed {stage['seed']}"
+        f"{began}."
+    )

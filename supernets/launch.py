@@ -4,6 +4,7 @@
 
 Starting it again resumes; on another number of processes too. ``netwright train`` is the same for one process,
 with a progress bar and a report card; a finished training here becomes a supernet when that command is run on it.
+``--from`` trains an earlier one further, as there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 
 from supernets import FAMILIES
 from supernets.data import load_data
+from supernets.further import read_source
 from supernets.processes import joined
 from supernets.recipes.recipe import Recipe
 from supernets.train import Progress, train
@@ -33,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", required=True, help="digits, fashion_mnist, folder:PATH, …")
     parser.add_argument("--out", type=Path, required=True, help="folder of the training's state")
+    parser.add_argument(
+        "--from", dest="source", type=Path, help="a supernet's folder, or one that training left"
+    )
+    parser.add_argument("--momentum", action="store_true", help="with --from: take over momentum too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="in place of the recipe's")
     parser.add_argument("--until-step", type=int)
@@ -65,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress=_say,
             device=device,
             processes=processes,
+            source=None if given.source is None else read_source(given.source),
+            momentum=given.momentum,
         )
     return 0
 

@@ -23,7 +23,8 @@ class Manifest:
     """Identity, origin and report card of a trained supernet.
 
     ``data`` holds the name and the size and hash of every split; ``preprocessing`` what an image must go
-    through; ``training`` steps, passes, seconds, seed and stages; ``report`` the report card.
+    through; ``recipe`` that of the last stage; ``training`` what all stages cost, and a record of each;
+    ``report`` the report card.
     """
 
     name: str

@@ -9,22 +9,38 @@ from matplotlib.figure import Figure
 
 
 def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
-    """PNG of loss by role and validation accuracy of the ends against steps, from the rows of ``metrics.jsonl``."""
+    """PNG of loss by role and validation accuracy of the ends against steps, from the rows of ``metrics.jsonl``.
+
+    A dotted line is where a stage began that trained further.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    steps = [row["step"] for row in rows]  # roles come and go where the space opens in stages
+    steps = _counted_on(rows)
+    # roles come and go where the space opens later
     for role in dict.fromkeys(role for row in rows for role in row["losses"]):
         left.plot(steps, [row["losses"].get(role, float("nan")) for row in rows], label=role, linewidth=1)
     left.set(xlabel="step", ylabel="loss", title=f"{title}: loss")
     left.legend(frameon=False)
-    known = [row for row in rows if row["accuracy"]]
+    known = [(step, row["accuracy"]) for step, row in zip(steps, rows, strict=True) if row["accuracy"]]
     for end in ("smallest", "largest"):
-        right.plot([r["step"] for r in known], [r["accuracy"][end] for r in known], marker=".", label=end)
+        right.plot([step for step, _ in known], [ends[end] for _, ends in known], marker=".", label=end)
     right.set(xlabel="step", ylabel="validation accuracy", title=f"{title}: accuracy")
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
+        for start in sorted({step - row["step"] for step, row in zip(steps, rows, strict=True)} - {0}):
+            axes.axvline(start, color="grey", linestyle=":", linewidth=1)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
+
+
+def _counted_on(rows: list[dict[str, Any]]) -> list[int]:
+    """Steps counted on over the stages, each of which counts its own from 0."""
+    before, counted = 0, []
+    for earlier, row in zip([None, *rows], rows, strict=False):
+        if earlier is not None and row["stage"] > earlier["stage"]:
+            before += earlier["step"]
+        counted.append(before + row["step"])
+    return counted

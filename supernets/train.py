@@ -21,6 +21,7 @@ from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
 from supernets.families.family import Family
 from supernets.faults import explained, first_bad
+from supernets.further import Source, go_on
 from supernets.processes import Processes
 from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
 from supernets.recipes.recipe import Recipe
@@ -29,7 +30,7 @@ from supernets.spaces.space import Arch
 from supernets.step_view import Batch, StepView
 from supernets.structure import apply
 from supernets.training import Shard, Training, start
-from supernets.training_state import METRICS_FILE, STATE_FILE, STATE_INFO, forget_metrics, restore, save
+from supernets.training_state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
 
 __all__ = [
     "METRICS_FILE",
@@ -53,7 +54,7 @@ class Progress:
     """Where a training stands; ``losses`` by role, ``accuracy`` of ``smallest`` and ``largest`` on validation.
 
     ``passes`` counts forward-backwards of subnets, ``billed`` adds a third for each forward alone;
-    ``region`` is the number of subnets open in all ``shards``.
+    ``region`` is the number of subnets open in all ``shards``. ``stage`` counts the recipes in a row.
     """
 
     step: int
@@ -68,6 +69,7 @@ class Progress:
     billed: float = 0.0
     region: float = 0.0
     shards: int = 1
+    stage: int = 1
 
 
 # --- one step --------------------------------------------------------------------------------------
@@ -261,8 +263,13 @@ def train(
     evaluate_every: int = 1000,
     device: str | torch.device = "cpu",
     processes: Processes | None = None,
+    source: Source | None = None,
+    momentum: bool = False,
 ) -> Training:
     """Train to the end of the recipe, or to ``until_step``, resuming whatever ``out_dir`` holds.
+
+    With a ``source`` this is a new stage of an earlier training, with its weights and, on request, its
+    ``momentum``.
 
     Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
     later call continues bit for bit. With several ``processes`` the first one writes. Raises
@@ -271,10 +278,12 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     training = start(recipe, family, data, seed, device=device, processes=processes)
     first_process = training.processes.first
+    if source is not None:
+        go_on(training, source, momentum=momentum)
     if (out_dir / STATE_INFO).is_file():
         restore(training, out_dir)
-        if first_process:
-            forget_metrics(out_dir, training.step)
+    if first_process:
+        begin_metrics(training, out_dir)
     training.processes.wait()
     last = recipe.steps if until_step is None else min(until_step, recipe.steps)
     log = _Log(training, out_dir, last, progress if first_process else None)
@@ -286,8 +295,8 @@ def train(
         if first_process and (due or training.step % LOG_EVERY == 0):
             log.write()
         if due:
-            stage = {"first_step": log.first, "last_step": last, "seconds": round(log.elapsed, 1)}
-            training.stages = (*training.stages, stage)
+            sitting = {"first_step": log.first, "last_step": last, "seconds": round(log.elapsed, 1)}
+            training.sittings = (*training.sittings, sitting)
         if due or training.step % checkpoint_every == 0:
             if first_process:
                 save(training, out_dir)
@@ -304,7 +313,7 @@ def ends(training: Training) -> dict[str, float]:
 
 
 class _Log:
-    """Mean losses since the last line, and how fast this stage goes."""
+    """Mean losses since the last line, and how fast this sitting goes."""
 
     def __init__(
         self, training: Training, out_dir: Path, last: int, progress: Callable[[Progress], None] | None
@@ -317,7 +326,7 @@ class _Log:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since this stage began."""
+        """Seconds since this sitting began."""
         return time.monotonic() - self._began
 
     def add(self, losses: dict[str, float]) -> None:
@@ -343,6 +352,7 @@ class _Log:
             billed=round(training.billed, 2),
             region=float(sum(shard.region.size() for shard in training.shards)),
             shards=len(training.shards),
+            stage=training.stage,
         )
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(report)) + "\n")

@@ -51,7 +51,8 @@ class Training:
     """A training between two steps: what a checkpoint holds, and what the next stage resumes from.
 
     ``passes`` counts forward and backward passes of subnets, ``forwards`` those forward only (teachers,
-    candidates); ``space`` is the recipe's part of the family's space.
+    candidates); ``space`` is the recipe's part of the family's space. ``sittings`` are the calls of ``train`` it
+    took. Where an earlier training was the start, ``source`` names it and ``earlier`` are its stages' records.
     """
 
     recipe: Recipe
@@ -71,13 +72,21 @@ class Training:
     passes: int = 0
     forwards: int = 0
     seconds: float = 0.0
-    stages: tuple[dict[str, Any], ...] = ()
+    sittings: tuple[dict[str, Any], ...] = ()
+    source: dict[str, Any] | None = None
+    earlier: tuple[dict[str, Any], ...] = ()
+    earlier_metrics: tuple[str, ...] = field(default=(), repr=False)
     _masks: Masks | None = field(default=None, repr=False)
 
     @property
     def finished(self) -> bool:
         """Whether all steps of the recipe are done."""
         return self.step >= self.recipe.steps
+
+    @property
+    def stage(self) -> int:
+        """Which stage of the supernet's training this is, from 1."""
+        return len(self.earlier) + 1
 
     @property
     def shard(self) -> Shard:
@@ -113,6 +122,21 @@ class Training:
     def billed(self) -> float:
         """Cost so far in forward-backward passes of subnets; a forward alone is a third of one."""
         return self.passes + self.forwards / 3
+
+    def record(self) -> dict[str, Any]:
+        """This stage as provenance, JSON: what it trained with, on what, from where, and what it has cost."""
+        return {
+            "recipe": {**self.recipe.as_json(), "sha256": self.recipe.sha256},
+            "seed": self.seed,
+            "data": self.data.describe(),
+            "source": self.source,
+            "steps": self.step,
+            "passes": self.passes,
+            "billed_passes": round(self.billed, 2),
+            "images": self.step * self.recipe.batch_size,
+            "seconds": round(self.seconds, 1),
+            "sittings": list(self.sittings),
+        }
 
     def masks(self, arch: Arch) -> Mapping[str, Tensor]:
         """0/1 by parameter name: which entries of the weights ``arch`` uses."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def save(training: Training, out_dir: Path) -> None:
         "passes": training.passes,
         "forwards": training.forwards,
         "seconds": training.seconds,
-        "stages": list(training.stages),
+        "sittings": list(training.sittings),
+        "family": {"family": training.family.name, "config": training.family.config()},
+        "stage": training.record(),
+        "earlier": list(training.earlier),
         "identity": identity(training),
         "regions": [shard.region.allowed for shard in training.shards],
         "parts": parts,
@@ -78,17 +82,19 @@ def _parts(training: Training) -> dict[str, Part]:
 
 def identity(training: Training) -> dict[str, Any]:
     """What a state must agree in to be resumed."""
+    source = training.source
     return {
         "recipe": training.recipe.sha256,
         "family": training.family.name,
         "space": training.family.space().sha256,
         "train": training.data.train.sha256,
         "seed": training.seed,
+        "source": None if source is None else {key: source[key] for key in ("sha256", "carried")},
     }
 
 
 def restore(training: Training, out_dir: Path) -> None:
-    """Bring ``training`` to the state in ``out_dir``; one of another recipe, space, data or seed is refused."""
+    """Bring ``training`` to the state in ``out_dir``; one of another recipe, space, data seed or source is refused."""
     info = json.loads((out_dir / STATE_INFO).read_text())
     own = identity(training)
     different = sorted(key for key in own if info["identity"].get(key) != own[key])
@@ -106,40 +112,51 @@ def restore(training: Training, out_dir: Path) -> None:
     for index, (shard, allowed) in enumerate(zip(training.shards, regions, strict=True)):
         shard.region = within(training.space, allowed)
         _load_shard(shard, tensors, _prefix(index))
-    if teacher := _taken(tensors, "teacher."):
+    if teacher := taken(tensors, "teacher."):
         training.teacher = copy.deepcopy(first.net).requires_grad_(False).train()
         training.teacher.load_weights(teacher)
     for label, part in _parts(training).items():
-        state = info.get("parts", {}).get(label, {}) | _taken(tensors, f"part.{label}.")
+        state = info.get("parts", {}).get(label, {}) | taken(tensors, f"part.{label}.")
         if state:
             part.restore(state)
     training.step, training.passes = info["step"], info["passes"]
     training.forwards = info.get("forwards", 0)
-    training.seconds, training.stages = info["seconds"], tuple(info["stages"])
+    training.seconds, training.sittings = info["seconds"], tuple(info["sittings"])
 
 
-def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def taken(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _load_shard(shard: Shard, tensors: dict[str, Tensor], prefix: str) -> None:
-    shard.net.load_weights(_taken(tensors, f"{prefix}net."))
+    shard.net.load_weights(taken(tensors, f"{prefix}net."))
     if shard.average is not None:
-        shard.average.load_weights(_taken(tensors, f"{prefix}average."))
+        shard.average.load_weights(taken(tensors, f"{prefix}average."))
+    load_momentum(shard, taken(tensors, f"{prefix}optimizer."))
+
+
+def load_momentum(shard: Shard, slots: Mapping[str, Tensor]) -> None:
+    """Give the optimizer the state of another one for the same network; its settings stay its own."""
     state = shard.optimizer.state_dict()
-    for key, value in _taken(tensors, f"{prefix}optimizer.").items():
+    for key, value in slots.items():
         index, slot = key.split(".", 1)
-        state["state"].setdefault(int(index), {})[slot] = value
+        # a copy: the optimizer keeps the very tensor that it is given, and changes it
+        state["state"].setdefault(int(index), {})[slot] = value.clone()
     shard.optimizer.load_state_dict(state)
 
 
-def forget_metrics(out_dir: Path, step: int) -> None:
-    """Drop log lines of steps after the checkpoint: they will be done again."""
+def begin_metrics(training: Training, out_dir: Path) -> None:
+    """Make the log what it was at this step: earlier stages' lines, none of steps that will be done again."""
     path = out_dir / METRICS_FILE
-    if path.is_file():
-        kept = [
-            line
-            for line in path.read_text().splitlines()
-            if line.strip() and json.loads(line)["step"] <= step
-        ]
+    kept = list(training.earlier_metrics) if training.step == 0 else []
+    if training.step and path.is_file():
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        kept = [line for line in lines if _place(line) <= (training.stage, training.step)]
+    if kept or path.is_file():
         write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _place(line: str) -> tuple[int, int]:
+    row = json.loads(line)
+    return row["stage"], row["step"]

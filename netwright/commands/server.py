@@ -50,18 +50,32 @@ def migrate() -> None:
 
 
 def train(
-    out: Annotated[Path, typer.Argument(help="Folder for checkpoints, metrics and the finished supernet.")],
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a .toml file.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the finished supernet.")],
     family: Annotated[
-        Path, typer.Option(help="TOML file that sizes the family, e.g. zoo/digits/family.toml.")
-    ],
-    data: Annotated[str, typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or parquet:PATH.")],
+        Path | None,
+        typer.Option(help="TOML file that sizes the family, e.g. zoo/digits/family.toml; or that of --from."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or parquet:PATH; or that of --from."),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Train this further: a supernet's folder, or one that training left."),
+    ] = None,
+    momentum: Annotated[
+        bool, typer.Option("--momentum", help="With --from: take over the optimizer's momentum too.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
-    recipe: Annotated[str, typer.Option(help="Name of a recipe, or a .toml file.")] = "sandwich",
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
     until_step: Annotated[
         int | None, typer.Option(min=1, help="Stop here; the same command goes on later.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of every random draw: 0, or with --from that of the last stage + 1."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
 ) -> None:
@@ -71,10 +85,12 @@ def train(
 
     plan = server_commands.TrainingPlan(
         out=out,
-        name=name or out.name,
+        name=name or out.resolve().name,
         data=data,
         recipe=recipe,
         family=family,
+        source=source,
+        momentum=momentum,
         steps=steps,
         until_step=until_step,
         seed=seed,

@@ -55,7 +55,7 @@ def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) 
     state = whole.net.state_dict()
     assert all(torch.equal(state[name], value) for name, value in parts.net.state_dict().items())
     assert parts.passes == whole.passes
-    assert [(s["first_step"], s["last_step"]) for s in parts.stages] == [(0, 2), (2, 5), (5, 6)]
+    assert [(s["first_step"], s["last_step"]) for s in parts.sittings] == [(0, 2), (2, 5), (5, 6)]
     last = [
         json.loads((tmp_path / run / METRICS_FILE).read_text().splitlines()[-1]) for run in ("whole", "parts")
     ]

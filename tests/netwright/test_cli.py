@@ -201,7 +201,13 @@ def test_a_limit_that_cannot_be_read_is_explained() -> None:
 
 def test_server_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    for line in ("serve", "worker", "migrate", "demo", "train out --family f.toml --data digits"):
+    for line in (
+        "serve",
+        "worker",
+        "migrate",
+        "demo",
+        "train sandwich --out out --family f.toml --data digits",
+    ):
         result = run(line)
         assert result.exit_code == 1
         assert "pip install 'netwright[server]'" in result.stderr
