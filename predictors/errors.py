@@ -6,6 +6,7 @@
     ├── MeasureError          a measuring run that cannot start or go on
     │   └── ProtocolError     protocol or target settings outside their range
     ├── RowError              a measurement row that cannot be true, or is in another unit
+    ├── TableError            a brought file that cannot be read, or lacks a column
     ├── FitError              too few rows, wrong shapes, values that are not finite
     ├── NotFittedError        a prediction asked for before any fit
     ├── ScopeError            a predictor used for another supernet, space, target, metric or data
@@ -33,6 +34,10 @@ class RowError(PredictorError, ValueError):
     def __init__(self, row: int, field: str, got: object, allowed: str) -> None:
         self.row, self.field, self.got, self.allowed = row, field, got, allowed
         super().__init__(f"row {row}: {field} must be {allowed}, got {got!r}")
+
+
+class TableError(PredictorError, ValueError):
+    """A file of measurements cannot be read, is over a bound, or lacks what was named."""
 
 
 class FitError(PredictorError, ValueError):

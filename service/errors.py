@@ -31,6 +31,7 @@ from predictors.errors import (
     ProtocolError,
     RowError,
     ScopeError,
+    TableError,
 )
 from search.errors import AlgorithmError, MissingPredictorError, SearchError, SurrogateError
 from service.schemas.common import Action, FieldProblem, Problem
@@ -165,6 +166,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ProtocolError, 422, "bad_protocol"),
     (MeasureError, 500, "measuring_failed"),
     (RowError, 422, "bad_rows"),
+    (TableError, 422, "bad_table"),
     (FitError, 422, "too_few_rows"),
     (PredictorFileError, 500, "artifact_damaged"),
     (PredictorError, 422, "invalid_request"),

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from netwright.commands.bring import import_table
 from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table, words
 from netwright.commands.predictors import print_predictors
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.measurements import Measurement
 
 app = typer.Typer(
-    no_args_is_help=True, help="Hardware targets: list, add, show, measure, measurements, predictors."
+    no_args_is_help=True, help="Hardware targets: list, add, show, measure, import, measurements, predictors."
 )
+app.command("import")(import_table)
 Target = Annotated[str, typer.Argument(help="Id or name of a target.")]
 
 

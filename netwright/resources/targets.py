@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from netwright.connection import JSON, Connection
 from netwright.errors import NetwrightError
+from netwright.resources.files import file_body
 from netwright.resources.jobs import Job, Jobs
 from netwright.resources.resource import Resource
 from netwright.resources.supernets import Supernets
@@ -30,6 +32,10 @@ class Target(Resource):
         """Measure ``count`` subnets spread over the space of ``supernet``, or exactly ``archs``."""
         return self._targets.measure(self.id, supernet, count=count, archs=archs, seed=seed)
 
+    def bring(self, supernet: str, file: Path | str, latency: str, **options: Any) -> Job:
+        """Take the rows of a file as measurements; see :meth:`Targets.bring`."""
+        return self._targets.bring(self.id, supernet, file, latency, **options)
+
 
 class Targets:
     """``client.targets``."""
@@ -40,7 +46,7 @@ class Targets:
     def add(
         self, kind: str = "cpu", *, name: str | None = None, settings: Mapping[str, Any] | None = None
     ) -> Target:
-        """Register a target; ``cpu`` is the machine of the server's worker through ONNX Runtime."""
+        """Register a target: ``cpu`` is the server's worker by ONNX Runtime, ``table`` a device measured elsewhere."""
         body = {"kind": kind, "name": name, "settings": dict(settings or {})}
         return Target(self._connection.post("/v1/targets", body), self)
 
@@ -77,4 +83,35 @@ class Targets:
             "archs": None if archs is None else [dict(arch) for arch in archs],
             "seed": seed,
         }
+        return self._jobs.started(self._connection.post(f"/v1/targets/{id}/measurements", body))
+
+    def bring(
+        self,
+        id: str,
+        supernet: str,
+        file: Path | str,
+        latency: str,
+        *,
+        unit: str = "ms",
+        archs: Sequence[str] = (),
+        on_server: bool = False,
+        strict: bool = False,
+        accept_jumps: bool = False,
+    ) -> Job:
+        """Start to take rows that were measured elsewhere, for a target of kind ``table``.
+
+        ``file`` is parquet or CSV, sent with the request, or with ``on_server`` a path inside the server's import
+        folder. ``latency`` names the column and ``unit`` is ms, s, us or ns; ``archs`` are the columns that say
+        which arch a row is (default: every axis that the table has). The job's ``result`` says what was
+        accepted and, row by row, what was refused and why.
+        """
+        table = {
+            "file": file_body(file, on_server=on_server),
+            "latency": latency,
+            "unit": unit,
+            "archs": list(archs),
+            "strict": strict,
+            "accept_jumps": accept_jumps,
+        }
+        body = {"supernet": self._supernets.get(supernet).id, "table": table}
         return self._jobs.started(self._connection.post(f"/v1/targets/{id}/measurements", body))

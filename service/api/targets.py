@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Response
 
 from predictors import TARGETS
 from predictors.errors import ProtocolError
-from service import checkpoints
+from service import checkpoints, tables
 from service.db import job_queries, queries
 from service.db.tables import Measurement, Supernet, Target
 from service.deps import App, Page, Project
 from service.errors import ConflictError, InvalidError
+from service.hardware import is_measurable, make_target
 from service.ids import new_id
 from service.schemas import common
 from service.schemas.targets import MeasurementCreate, MeasurementView, TargetCreate, TargetView
@@ -45,8 +46,6 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
     """Register a hardware target; the same device, runtime and settings under the same name are one target."""
     if body.kind not in TARGETS:
         raise InvalidError("kind", body.kind, list(TARGETS))
-    from service.hardware import make_target
-
     try:
         target = make_target(body.kind, body.settings)
     except ProtocolError as error:
@@ -89,18 +88,39 @@ def get_target(app: App, project: Project, id: str) -> TargetView:
 def create_measurements(
     app: App, project: Project, id: str, body: MeasurementCreate, response: Response
 ) -> common.Accepted:
-    """Job: measure subnets of a supernet on this target, all interleaved in one run."""
-    with app.database.write() as session:
+    """Job: measure subnets of a supernet on this target, all interleaved in one run; or take rows as a file."""
+    with app.database.read() as session:
         target = queries.get(session, project, Target, id)
         if body.metric not in target.metrics:
             raise InvalidError("metric", body.metric, target.metrics)
+        if (body.table is None) != is_measurable(target.kind):
+            raise _wrong_way(body)
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
-        check_archs(checkpoints.family_of(supernet).space(), body)
+        space = checkpoints.family_of(supernet).space()
+        if body.table is None:
+            check_archs(space, body)
+            content = b""
+        else:
+            content = tables.content_of(session, project, app, body.table.file, "table.file")
+            columns = tables.look(content, body.table, space)
+    with app.database.write() as session:
         params = {"target": id, **body.model_dump(mode="json")}
-        job = job_queries.create_job(session, project, "measure", params)
+        if body.table is not None:
+            sha256 = tables.keep(session, project, app.store, content)
+            params["table"] |= {"file": sha256, "archs": columns}
+        kind = "measure" if body.table is None else "import"
+        job = job_queries.create_job(session, project, kind, params)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
+
+
+def _wrong_way(body: MeasurementCreate) -> InvalidError:
+    if body.table is None:
+        rule = "null: nothing can be measured on a target of kind table; bring rows as 'table'"
+        return InvalidError("count" if body.count is not None else "archs", body.count, rule)
+    rule = "null: rows measured elsewhere are on another scale; make a target of kind table for them"
+    return InvalidError("table", body.table.latency, rule)
 
 
 @router.get("/v1/measurements", tags=["measurements"])

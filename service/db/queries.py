@@ -184,6 +184,14 @@ def ensure_subnets(
     return found
 
 
+def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> dict[str, dict[str, Any]]:
+    """Arch id to arch, of at most ``limit`` subnets of a supernet."""
+    query = sa.select(Subnet.arch_id, Subnet.arch).where(
+        Subnet.project_id == project, Subnet.supernet_id == supernet
+    )
+    return {row.arch_id: row.arch for row in session.execute(query.limit(limit))}
+
+
 def measured_rows(
     session: Session, project: str, supernet: str, metric: str, scope: str
 ) -> list[tuple[dict[str, Any], Measurement]]:

@@ -7,6 +7,7 @@ JOBS: Registry = Registry(
     {
         "train": "service.jobs.train:run",
         "measure": "service.jobs.measure:run",
+        "import": "service.jobs.bring:run",
         "evaluate": "service.jobs.evaluate:run",
         "fit": "service.jobs.fit:run",
         "search": "service.jobs.search:run",

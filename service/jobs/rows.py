@@ -49,7 +49,7 @@ def subnet_ids(session: Session, run: JobRun, supernet: Supernet, population: Po
     archs = family.space().decode(population)
     costs = family.costs(population)
     entries = [
-        (arch.id, arch.as_dict(), {name: float(column[index]) for name, column in costs.items()})
+        (arch.id, arch.as_dict(), {name: float(costs[name][index]) for name in family.known_costs})
         for index, arch in enumerate(archs)
     ]
     ids = queries.ensure_subnets(session, run.project, supernet.id, entries)
@@ -125,6 +125,39 @@ def store_evaluations(
         )
     queries.insert_new(session, Measurement, rows)
     return ids
+
+
+def store_brought(
+    session: Session,
+    run: JobRun,
+    supernet: Supernet,
+    step: str,
+    population: Population,
+    brought: Mapping[str, Any],
+) -> None:
+    """Write rows that were measured elsewhere; ``brought`` has ``values``, ``counts``, ``spreads`` in their order."""
+    target = run.params["target"]
+    ids = subnet_ids(session, run, supernet, population)
+    row = queries.get(session, run.project, Target, target)
+    table = run.params["table"]
+    details = {"file_sha256": table["file"], "column": table["latency"], "unit": table["unit"]}
+    rows = [
+        _row(run, supernet, step, subnet, "latency_ms", target)
+        | {
+            "value": value,
+            "spread": spread,
+            "n": count,
+            "statistic": "as brought" if count == 1 else "median of the rows brought",
+            "precision": row.settings["precision"],
+            "protocol_version": None,
+            "verdict": None,
+            "details": details,
+        }
+        for subnet, value, count, spread in zip(
+            ids, brought["values"], brought["counts"], brought["spreads"], strict=True
+        )
+    ]
+    queries.insert_new(session, Measurement, rows)
 
 
 def _row(run: JobRun, supernet: Supernet, step: str, subnet: str, metric: str, target: str | None) -> Json:

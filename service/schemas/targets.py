@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from service.schemas.common import ArchJson, Body, Name, Seed, Stamped
+from service.schemas.tables import TableRows
 
 
 class TargetCreate(Body):
@@ -53,10 +54,19 @@ class Selection(Body):
 
 
 class MeasurementCreate(Selection):
-    """Measure subnets of a supernet on this target."""
+    """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
 
     supernet: str
     metric: Literal["latency_ms"] = "latency_ms"
+    table: TableRows | None = Field(
+        None, description="Rows as a file, for a target of kind table; instead of 'count' and 'archs'"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> MeasurementCreate:
+        if sum(value is not None for value in (self.count, self.archs, self.table)) != 1:
+            raise ValueError("give exactly one of 'count', 'archs' and 'table'")
+        return self
 
 
 class EvaluationCreate(Selection):

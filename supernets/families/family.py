@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,14 @@ class Family(ABC):
 
     Promises: immutable; importing and constructing it needs no torch (only :meth:`build` does);
     ``layers`` equals the extracted network layer by layer, so params and MACs are exact;
-    ``from_config(f.config()) `` equals ``f``; unknown configuration keys are refused.
+    ``from_config(f.config()) `` equals ``f``; unknown configuration keys are refused. A family without
+    networks (``has_network`` False) is a space and nothing more: :meth:`build` and :meth:`input_shape` raise
+    ``SpaceError``. ``known_costs`` names the closed-form metrics that its layers really give.
     """
 
     name: str
+    has_network: ClassVar[bool] = True
+    known_costs: tuple[str, ...] = ("params", "macs", "activation_mb", "size_mb")
 
     @classmethod
     @abstractmethod

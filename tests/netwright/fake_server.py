@@ -58,6 +58,18 @@ def job(state: str = "succeeded", done: int = 3, **more: Any) -> dict[str, Any]:
     return {**values, **more}
 
 
+BROUGHT = {
+    "rows": 5,
+    "accepted": 4,
+    "archs": 4,
+    "known": 0,
+    "refused_count": 1,
+    "refused_by_rule": {"unit jump": 1},
+    "refused": [{"row": 3, "rule": "unit jump", "got": 12.5, "reason": "about 1000x above the rest"}],
+    "warnings": ["is the unit right?"],
+}
+
+
 def problem(status: int, code: str, detail: str, **more: Any) -> httpx.Response:
     body = {
         "type": f"urn:{code}",
@@ -199,7 +211,7 @@ class FakeServer:
             ("GET", "/v1/exports/exp_1"): export,
             ("GET", f"/v1/artifacts/{SHA256}"): lambda _: httpx.Response(200, content=ONNX),
             ("GET", "/v1/jobs"): {"items": [job()], "next_page_token": None},
-            ("GET", "/v1/jobs/job_1"): job(),
+            ("GET", "/v1/jobs/job_1"): job(result=BROUGHT),
             ("POST", "/v1/jobs/job_1:cancel"): job("cancelled"),
             ("POST", "/v1/jobs/job_1:resume"): job("queued"),
             ("POST", "/v1/trainings"): {"id": "job_1", **accepted},

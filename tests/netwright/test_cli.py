@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -21,6 +22,7 @@ READING = [
     "targets show cpu",
     "targets add cpu --set threads=2 --name mine",
     "targets measure cpu --supernet digits --count 5",
+    "targets import --table mine.parquet --latency lat_ms --arch resolution,kernel --supernet digits --on-server",
     "targets measurements cpu",
     "targets predictors cpu",
     "predictors list --supernet digits --target cpu --metric latency_ms",
@@ -225,3 +227,38 @@ def test_the_server_comes_from_options_or_the_environment(monkeypatch: pytest.Mo
     run("--url http://one --key k jobs list")
     CliRunner().invoke(app, ["jobs", "list"], env={"NETWRIGHT_URL": "http://two", "NETWRIGHT_KEY": "k2"})
     assert seen == [("http://one", "k"), ("http://two", "k2")]
+
+
+def test_importing_a_table_sends_the_file_and_names_what_was_refused(
+    client: Client, server: FakeServer, tmp_path: Path
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("resolution,lat ms\n24,0.5\n")
+    words = ["targets", "import", "--table", str(table), "--latency", "lat ms", "--unit", "us"]
+    words += ["--arch", "resolution", "--supernet", "digits", "--device", "Pixel 3", "--strict"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "unit jump" in result.output and "is the unit right?" in result.output
+    assert server.sent("/v1/targets")["name"] == "lat ms"
+    assert server.sent("/v1/targets")["settings"]["device"] == "Pixel 3"
+    body = server.sent("/v1/targets/tgt_1/measurements")
+    assert (
+        body["supernet"] == "sup_1"
+        and base64.b64decode(body["table"]["file"]["content"]) == table.read_bytes()
+    )
+    told = {name: body["table"][name] for name in ("latency", "unit", "archs", "strict", "accept_jumps")}
+    assert told == {
+        "latency": "lat ms", "unit": "us", "archs": ["resolution"], "strict": True, "accept_jumps": False
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("client")
+def test_a_file_that_is_absent_or_too_large_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f"targets import --latency ms --supernet digits --table {tmp_path}/"
+    assert "must be readable" in run(f"{line}absent.csv").output
+    monkeypatch.setattr("netwright.resources.files.MOST_BYTES", 3)
+    (tmp_path / "large.csv").write_text("a,ms\n")
+    result = run(f"{line}large.csv")
+    assert result.exit_code == 1 and "NETWRIGHT_IMPORT_DIR" in result.output

@@ -1,0 +1,79 @@
+"""Which arch a row of a brought table means. A row that means none says why, and the others go on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from predictors.errors import TableError
+from predictors.tables.read import Cell, Table, choice
+from supernets.errors import ArchError
+from supernets.spaces.space import Arch, Choice, Space
+
+ARCH_ID = re.compile(r"[0-9a-f]{16}")
+Reader = Callable[[Mapping[str, Cell]], Arch]
+KnownArchs = Mapping[str, Mapping[str, Choice]]
+
+
+def arch_columns(space: Space, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """The columns that say which arch a row is: those ``wanted``, else every axis that the table has.
+
+    Raises:
+        TableError: columns that are no axes (more than one), or an axis that every arch needs and no column
+            gives.
+    """
+    axes = [axis.name for axis in space.axes]
+    columns = list(wanted) or [axis for axis in axes if axis in names]
+    unknown = [column for column in columns if column not in axes]
+    if len(columns) == 1 and unknown:
+        return columns
+    if unknown:
+        raise TableError(
+            f"arch columns must be axes of the space, or a single column with ids or JSON, got {unknown}; "
+            f"axes are {', '.join(axes)}"
+        )
+    absent = [axis.name for axis in space.axes if axis.parent is None and axis.name not in columns]
+    if absent:
+        raise TableError(
+            f"every arch needs {', '.join(absent)}: name the columns after the axes, or give one column with "
+            f"arch ids or JSON; the table has {', '.join(list(names)[:60])}"
+        )
+    return columns
+
+
+def reader(space: Space, columns: Sequence[str], known: KnownArchs) -> Reader:
+    """What turns the cells of ``columns`` into an arch, or raises ``ArchError``.
+
+    Columns are axes (an empty cell: inactive), or a single one holds the id of a ``known`` arch or the arch
+    itself as JSON. Choices on inactive axes are dropped: equal networks are equal archs.
+    """
+    if len(columns) == 1 and columns[0] not in {axis.name for axis in space.axes}:
+        column = columns[0]
+        return lambda cells: _from_text(space, cells[column], known)
+    return lambda cells: space.arch(
+        {column: value for column in columns if (value := choice(cells[column])) is not None}
+    )
+
+
+def _from_text(space: Space, cell: Cell, known: KnownArchs) -> Arch:
+    if not isinstance(cell, str):
+        raise ArchError("an arch must be given as an id or as JSON, the cell is empty or a number")
+    if ARCH_ID.fullmatch(cell):
+        if cell not in known:
+            raise ArchError(
+                "an arch id must be that of a subnet which the server knows; give the arch as JSON"
+            )
+        return space.arch(known[cell])
+    try:
+        value = json.loads(cell)
+    except ValueError as error:
+        raise ArchError(f"an arch must be 16 hex digits or JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ArchError('an arch as JSON must be an object such as {"depth": 2}')
+    return space.arch(value)
+
+
+def cells_of(table: Table, columns: Sequence[str], row: int) -> dict[str, Cell]:
+    """The cells of a row."""
+    return {column: table[column][row] for column in columns}

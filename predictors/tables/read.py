@@ -1,0 +1,150 @@
+"""Files of measurements that users bring: parquet or CSV, read within bounds. Never a pickle."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from predictors.errors import TableError
+from supernets.spaces.space import Choice
+
+MAX_BYTES = 64 << 20
+MAX_UNPACKED = 256 << 20
+MAX_ROWS = 100_000
+MAX_COLUMNS = 4096
+MAX_FIELD = 1 << 16
+SHOWN_COLUMNS = 60
+PARQUET = b"PAR1"
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns of equal length. ``typed``: numbers are numbers; else every cell is text or missing."""
+
+    columns: dict[str, list[Cell]]
+    names: tuple[str, ...]
+    rows: int
+    typed: bool
+
+    def __getitem__(self, name: str) -> list[Cell]:
+        return self.columns[name]
+
+
+def read_table(content: bytes, wanted: Sequence[str] | None = None) -> Table:
+    """The ``wanted`` columns of a file (``None``: none of them, only names and number of rows).
+
+    Raises:
+        TableError: neither parquet nor CSV, damaged, over a bound, or without a wanted column (the message
+            lists those there are).
+    """
+    if len(content) > MAX_BYTES:
+        raise TableError(f"a table may take at most {MAX_BYTES} bytes, got {len(content)}")
+    if not content:
+        raise TableError("a table must hold rows, got an empty file")
+    columns = list(dict.fromkeys(wanted or ()))
+    return _parquet(content, columns) if content[:4] == PARQUET else _csv(content, columns)
+
+
+def _require(columns: Sequence[str], names: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in names]
+    if missing:
+        shown = ", ".join(names[:SHOWN_COLUMNS]) + (", …" if len(names) > SHOWN_COLUMNS else "")
+        raise TableError(
+            f"columns must be in the table, got {', '.join(map(repr, missing))}; it has {len(names)}: {shown}"
+        )
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if not 1 <= rows <= MAX_ROWS:
+        raise TableError(f"a table must have 1 to {MAX_ROWS} rows, got {rows}")
+    if columns > MAX_COLUMNS:
+        raise TableError(f"a table may have at most {MAX_COLUMNS} columns, got {columns}")
+
+
+def _parquet(content: bytes, columns: list[str]) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = tuple(file.schema_arrow.names)
+        _check_size(file.metadata.num_rows, len(names))
+        _require(columns, names)
+        found: dict[str, list[Cell]] = {column: [] for column in columns}
+        unpacked = 0
+        for batch in file.iter_batches(batch_size=4096, columns=columns) if columns else ():
+            unpacked += batch.nbytes
+            if unpacked > MAX_UNPACKED:
+                raise TableError(f"columns may take at most {MAX_UNPACKED} bytes unpacked, got more")
+            for column in columns:
+                found[column] += batch.column(column).to_pylist()
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(f"the parquet file cannot be read: {error}") from error
+    for column, cells in found.items():
+        odd = next((cell for cell in cells if not isinstance(cell, str | int | float | bool | None)), None)
+        if odd is not None:
+            raise TableError(f"column {column!r} must hold numbers or text, got {type(odd).__name__}")
+    return Table(found, names, file.metadata.num_rows, typed=True)
+
+
+def _csv(content: bytes, columns: list[str]) -> Table:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(f"a table must be parquet, or CSV in UTF-8, got other bytes ({error})") from error
+    if "\0" in text:
+        raise TableError("a table must be parquet or CSV, got a file with zero bytes in it")
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=head.count)
+    csv.field_size_limit(MAX_FIELD)
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        names = tuple(name.strip() for name in next(lines))
+        if len(set(names)) != len(names):
+            raise TableError(f"column names must differ, got {', '.join(names[:SHOWN_COLUMNS])}")
+        _require(columns, names)
+        at = [names.index(column) for column in columns]
+        found: dict[str, list[Cell]] = {column: [] for column in columns}
+        rows = 0
+        for line in lines:
+            if not line:
+                continue
+            rows += 1
+            if len(line) != len(names):
+                raise TableError(
+                    f"row {rows} must have {len(names)} cells as the header has, got {len(line)}"
+                )
+            if rows > MAX_ROWS:
+                break
+            for column, index in zip(columns, at, strict=True):
+                found[column].append(line[index].strip() or None)
+    except csv.Error as error:
+        raise TableError(f"the CSV file cannot be read: {error}") from error
+    _check_size(rows, len(names))
+    return Table(found, names, rows, typed=False)
+
+
+def number(cell: Cell) -> float | None:
+    """The cell as a number (NaN and infinities too), None where it is none."""
+    if cell is None:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def choice(cell: Cell) -> Choice | None:
+    """The cell as a choice of an axis: whole numbers as int, other numbers as float, words as they are."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    value = number(cell)
+    if value is None or not math.isfinite(value):
+        return str(cell)
+    return int(value) if value == int(value) else value

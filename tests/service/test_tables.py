@@ -1,0 +1,223 @@
+"""Measurements that are brought: what the API refuses at once, and what the job makes of the rest."""
+
+import asyncio
+import base64
+import io
+
+import pandas as pd
+import pytest
+
+from service.db import queries
+from service.db.tables import Job, Measurement, Supernet
+from service.errors import JobError
+from service.ids import DEFAULT_PROJECT
+from service.jobs import bring
+from tests.service.test_errors import assert_problem
+
+P = DEFAULT_PROJECT
+ROWS = 40
+
+
+def inline(content):
+    return {"content": base64.b64encode(content).decode()}
+
+
+def csv(table):
+    return table.to_csv(index=False).encode()
+
+
+@pytest.fixture
+def family(database, supernet):
+    from service.checkpoints import family_of
+
+    with database.read() as session:
+        return family_of(queries.get(session, P, Supernet, supernet["id"]))
+
+
+@pytest.fixture
+def rows(family):
+    """A table of digits subnets with a latency of known form."""
+    from service.selection import choose
+
+    population = choose(family, {"archs": None, "count": ROWS, "seed": 0}, for_latency=False)
+    space = family.space()
+    table = pd.DataFrame(
+        [arch.as_dict() for arch in space.decode(population)], columns=[axis.name for axis in space.axes]
+    )
+    return table.assign(ms=0.01 + 1e-7 * family.costs(population)["macs"])
+
+
+@pytest.fixture
+def brought(client):
+    answer = client.post(
+        "/v1/targets", json={"kind": "table", "name": "mine", "settings": {"device": "Pixel 3"}}
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+class Run:
+    """A job's run without a worker: steps happen here and now, and are recorded like a worker's."""
+
+    def __init__(self, database, settings, job):
+        self.database, self.settings, self.id, self.project, self.params = (
+            database,
+            settings,
+            job.id,
+            P,
+            job.params,
+        )
+        self.steps = []
+
+    def read(self):
+        return self.database.read()
+
+    def window(self, *_):
+        pass
+
+    async def say(self, _message):
+        pass
+
+    async def step(self, name, task, payload, store=None):
+        module, _, function = task.partition(":")
+        result = getattr(__import__(module, fromlist=[function]), function)(payload, lambda *_: None)
+        return self._record(name, result, store)
+
+    async def write(self, name, store):
+        return self._record(name, {}, store)
+
+    def _record(self, name, result, store):
+        self.steps.append(name)
+        with self.database.write() as session:
+            kept = store(session, result) if store else None
+        return result if kept is None else kept
+
+
+def take(client, database, settings, target, supernet, table, **options):
+    """Post rows, run the job; returns what it says of itself."""
+    body = {"supernet": supernet["id"], "table": {"latency": "ms", **options}}
+    body["table"].setdefault("file", inline(csv(table) if table is not None else b""))
+    answer = client.post(f"/v1/targets/{target['id']}/measurements", json=body)
+    assert answer.status_code == 202, answer.text
+    with database.read() as session:
+        job = queries.get(session, P, Job, answer.json()["job"]["id"])
+        session.expunge_all()
+    asyncio.run(bring.run(Run(database, settings, job)))
+    return client.get(f"/v1/jobs/{job.id}").json()
+
+
+def measurements(database, target):
+    with database.read() as session:
+        return session.query(Measurement).filter_by(target_id=target["id"]).all()
+
+
+def test_a_table_target_shows_what_it_is(client, brought):
+    assert brought["kind"] == "table" and brought["measurable"] is False
+    assert brought["description"]["device"] == {"name": "Pixel 3"}
+    same = client.post(
+        "/v1/targets", json={"kind": "table", "name": "mine", "settings": {"device": "Pixel 3"}}
+    )
+    assert (same.status_code, same.json()["id"]) == (200, brought["id"])
+    bad = client.post("/v1/targets", json={"kind": "table", "settings": {"threads": 1}})
+    assert "device, runtime, precision, batch" in assert_problem(bad, 422).detail
+
+
+def test_rows_become_measurements_that_a_predictor_can_be_fitted_to(
+    client, database, settings, brought, supernet, family, rows
+):
+    body = {"supernet": supernet["id"], "target": brought["id"], "metric": "latency_ms"}
+    assert_problem(client.post("/v1/predictors", json=body), 422)
+    rows.loc[3, "ms"] = -1
+    job = take(client, database, settings, brought, supernet, rows)
+    assert (job["result"]["accepted"], job["result"]["refused_count"]) == (ROWS - 1, 1)
+    assert job["result"]["refused"][0]["row"] == 4 and job["kind"] == "import"
+    found = client.get("/v1/measurements", params={"target": brought["id"], "page_size": 500}).json()["items"]
+    assert len(found) == ROWS - 1
+    one = next(row for row in found if row["arch"] == family.space().max().as_dict())
+    assert one["value"] == pytest.approx(rows.ms[rows.ms.idxmax()]) and one["details"]["column"] == "ms"
+    assert client.get(f"/v1/artifacts/{one['details']['file_sha256']}").content == csv(rows)
+    assert client.post("/v1/predictors", json=body).status_code == 202
+
+
+def test_the_same_file_again_adds_nothing_and_a_second_one_must_agree(
+    client, database, settings, brought, supernet, rows
+):
+    first = take(client, database, settings, brought, supernet, rows[:20])
+    sha256 = measurements(database, brought)[0].details["file_sha256"]
+    again = take(client, database, settings, brought, supernet, None, file={"sha256": sha256})
+    assert first["result"]["accepted"] == again["result"]["known"] == 20 and again["result"]["accepted"] == 0
+    rows.loc[0, "ms"] *= 2
+    more = take(client, database, settings, brought, supernet, rows)
+    assert (more["result"]["known"], more["result"]["accepted"]) == (19, ROWS - 20)
+    assert more["result"]["refused_by_rule"] == {"contradiction": 1}
+    assert len(measurements(database, brought)) == ROWS
+
+
+def test_strict_takes_all_or_nothing_and_a_table_of_bad_rows_fails(
+    client, database, settings, brought, supernet, rows
+):
+    rows.loc[3, "ms"] = float("nan")
+    for strict, table in ((True, rows), (False, rows.assign(resolution=999))):
+        with pytest.raises(JobError, match="rows are refused") as caught:
+            take(client, database, settings, brought, supernet, table, strict=strict)
+        assert caught.value.code == "bad_rows" and "row " in str(caught.value)
+    assert measurements(database, brought) == []
+    with database.read() as session:
+        results = [job.result for job in session.query(Job).filter_by(kind="import")]
+    assert [result["accepted"] for result in results] == [0, 0]
+
+
+def test_many_rows_are_stored_in_pieces(client, database, settings, brought, supernet, rows, monkeypatch):
+    monkeypatch.setattr(bring, "CHUNK", 15)
+    take(client, database, settings, brought, supernet, rows)
+    stored = measurements(database, brought)
+    assert len(stored) == ROWS and {row.step for row in stored} == {"store 0", "store 15", "store 30"}
+
+
+def test_a_file_comes_inline_by_hash_or_from_the_import_folder_only(
+    client, database, settings, brought, supernet, rows, tmp_path
+):
+    buffer = io.BytesIO()
+    rows.to_parquet(buffer)
+    (settings.import_dir / "mine.parquet").write_bytes(buffer.getvalue())
+    (tmp_path / "outside.csv").write_bytes(csv(rows))
+    (settings.import_dir / "link.csv").symlink_to(tmp_path / "outside.csv")
+    job = take(client, database, settings, brought, supernet, None, file={"path": "mine.parquet"})
+    assert job["result"]["accepted"] == ROWS
+    for file, field in (
+        ({"path": "../outside.csv"}, "table.file.path"),
+        ({"path": "/etc/passwd"}, "table.file.path"),
+        ({"path": "link.csv"}, "table.file.path"),
+        ({"path": "."}, "table.file.path"),
+        ({"content": "not base64!"}, "table.file.content"),
+        ({"sha256": "0" * 64}, "artifact"),
+        ({}, "table.file"),
+        ({"path": "mine.parquet", "content": ""}, "table.file"),
+    ):
+        body = {"supernet": supernet["id"], "table": {"file": file, "latency": "ms"}}
+        answer = client.post(f"/v1/targets/{brought['id']}/measurements", json=body)
+        problem = assert_problem(answer, 404 if "sha256" in file else 422)
+        assert problem.errors[0].field == field, (file, problem)
+
+
+def test_what_is_wrong_with_a_request_is_said_before_any_job(
+    client, database, brought, target, supernet, rows
+):
+    path = f"/v1/targets/{brought['id']}/measurements"
+    good = {"file": inline(csv(rows)), "latency": "ms"}
+
+    def refused(table, path=path, **more):
+        return assert_problem(
+            client.post(path, json={"supernet": supernet["id"], "table": table, **more}), 422
+        )
+
+    assert "resolution" in refused({**good, "latency": "seconds"}).detail  # the columns there are
+    assert refused({**good, "file": inline(b"PAR1....")}).code == "bad_table"
+    assert refused({**good, "unit": "minutes"}).errors[0].field == "table.unit"
+    assert refused({**good, "archs": ["ms", "resolution"]}).code == "bad_table"
+    assert "exactly one" in refused(good, count=3).detail
+    assert "scale" in refused(good, path=f"/v1/targets/{target['id']}/measurements").detail
+    nothing = client.post(path, json={"supernet": supernet["id"], "count": 4})
+    assert "nothing can be measured" in assert_problem(nothing, 422).detail
+    with database.read() as session:
+        assert session.query(Job).count() == 0
