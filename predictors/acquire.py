@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,38 @@ def spread_sample(
         distance = np.where(distance < 0, distance, np.minimum(distance, _distances(values, pick)))
         distance[pick] = -1.0
     return pool[chosen]
+
+
+class Chooses(Protocol):
+    """A predictor that knows which archs would tell it most."""
+
+    @property
+    def family(self) -> Family:
+        """The family whose space is chosen from."""
+
+    def choose(self, n: int, pool: Population, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Rows ``(n,)`` of ``pool``, the most telling first."""
+
+
+def informative_sample(
+    predictor: Chooses, n: int, rng: np.random.Generator, *, without: Population | None = None
+) -> Population:
+    """``n`` different archs ``(n, d)`` that tell ``predictor`` most about a target, the most telling first.
+
+    Any first part is what one would measure with fewer. ``without`` are archs ``(m, d)`` that have been
+    measured already.
+
+    Raises:
+        FitError: more archs asked for than there are.
+    """
+    space = predictor.family.space()
+    pool = _pool(space, n, rng)
+    if without is not None and len(without):
+        seen = {row.tobytes() for row in np.ascontiguousarray(without)}
+        pool = pool[[row.tobytes() not in seen for row in pool]]
+    if not 1 <= n <= len(pool):
+        raise FitError(f"n must be from 1 to the {len(pool)} archs to choose from, got {n}")
+    return np.asarray(pool[predictor.choose(n, pool, rng)])
 
 
 def _pool(space: Space, n: int, rng: np.random.Generator) -> Population:

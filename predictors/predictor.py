@@ -49,6 +49,10 @@ class Predictor(ABC):
 
     name: ClassVar[str]
     fewest_rows: ClassVar[int]
+    suits: ClassVar[tuple[str, ...]] = ("measured",)
+    """Sources of the metrics it can learn: ``measured`` on a target, ``evaluated`` on a split."""
+    uses_known: ClassVar[bool] = False
+    """Whether its constructor takes ``known``, predictors of other targets."""
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         if scope.space_sha256 != family.space().sha256:

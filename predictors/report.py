@@ -38,7 +38,8 @@ class Report:
 
     Errors are relative to the measured value (0.01 = 1 %); ``bias`` is the mean relative error (above 0:
     predicted too large). ``coverage90`` is the share of rows inside the 90 % interval, ``width90`` its
-    mean width over the measured value. ``noise_ceiling`` is the Spearman correlation ``c`` between
+    mean width over the measured value, ``interval_score`` the proper score of such intervals (lower is
+    better). ``noise_ceiling`` is the Spearman correlation ``c`` between
     measurements of the same archs on two halves of the data; against all of the data a perfect predictor
     shows about ``sqrt(2 c / (1 + c))``. A correlation is None where one side does not vary.
     """
@@ -59,6 +60,13 @@ class Report:
     def errors(self) -> Values:
         """Signed relative errors ``(n,)``."""
         return np.asarray((self.predicted - self.measured) / np.maximum(np.abs(self.measured), TINY))
+
+    @property
+    def interval_scores(self) -> Values:
+        """Interval score of each row ``(n,)`` over its measured value: width, and 20 times what it lies outside."""
+        outside = np.maximum(self.lower - self.measured, 0) + np.maximum(self.measured - self.upper, 0)
+        score = self.upper - self.lower + 2 / (1 - (HIGH - LOW)) * outside
+        return np.asarray(score / np.maximum(np.abs(self.measured), TINY))
 
     @property
     def spearman(self) -> float | None:
@@ -83,6 +91,7 @@ class Report:
             "bias": float(self.errors.mean()),
             "coverage90": float(inside.mean()),
             "width90": float(((self.upper - self.lower) / np.maximum(np.abs(self.measured), TINY)).mean()),
+            "interval_score": float(self.interval_scores.mean()),
             "noise_ceiling": self.noise_ceiling,
         }
         if points:

@@ -39,8 +39,8 @@ def fit(
     ],
     target: Annotated[str | None, typer.Option(help="Id or name of a target.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Name of a kind of predictor; the metric's own if not given.")
-    ] = None,
+        str, typer.Option(help="Name of a kind of predictor; auto compares all of them on held-out rows.")
+    ] = "auto",
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:

@@ -40,6 +40,7 @@ class GaussianProcess(Predictor):
 
     name = "gaussian_process"
     fewest_rows = 10
+    suits = ("evaluated",)
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)

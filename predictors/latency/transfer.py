@@ -30,6 +30,7 @@ class FewShotTransfer(Predictor):
 
     name = "transfer"
     fewest_rows = 5
+    uses_known = True
 
     def __init__(
         self,

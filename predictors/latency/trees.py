@@ -31,6 +31,7 @@ class GradientTrees(Predictor):
 
     name = "trees"
     fewest_rows = 8
+    suits = ("measured", "evaluated")
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
+from predictors.choice import AUTO, fewest_rows, kinds_for, kinds_that_could
 from service.db import job_queries, queries
 from service.db.tables import Predictor, Supernet, Target
 from service.deps import App, Page, Project
@@ -21,7 +22,7 @@ from service.views import accepted, predictor_view
 from supernets.spaces.metric import METRICS
 
 router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
-DEFAULT_KIND = {"measured": "bayesian_linear", "evaluated": "gaussian_process"}
+LEARNABLE = ("measured", "evaluated")
 
 
 @router.get("")
@@ -75,12 +76,13 @@ def create_predictor(
 
 
 def _kind(body: PredictorCreate) -> str:
-    learnable = [name for name, metric in METRICS.items() if metric.source in DEFAULT_KIND]
+    learnable = [name for name, metric in METRICS.items() if metric.source in LEARNABLE]
     if body.metric not in learnable:
         raise InvalidError("metric", body.metric, learnable)
-    kind = body.kind or DEFAULT_KIND[METRICS[body.metric].source]
-    if kind not in PREDICTORS:
-        raise InvalidError("kind", kind, list(PREDICTORS))
+    kind, kinds = body.kind or AUTO, [AUTO, *kinds_for(METRICS[body.metric])]
+    if kind not in kinds:
+        message = f"kind must be one of {', '.join(kinds)} for {body.metric}, got {kind!r}"
+        raise InvalidError("kind", kind, kinds, message)
     return kind
 
 
@@ -97,26 +99,31 @@ def _check_target(session: Session, project: str, body: PredictorCreate, superne
 
 
 def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:
+    metric = METRICS[body.metric]
     have = queries.count_measured(session, project, body.supernet, body.metric, scope_of(body.target))
-    need: int = PREDICTORS.load(kind).fewest_rows
-    if have < need:
-        action = (
-            Action(method="POST", path=f"/v1/supernets/{body.supernet}/evaluations", body={"count": 100})
-            if body.target is None
-            else Action(
-                method="POST",
-                path=f"/v1/targets/{body.target}/measurements",
-                body={"supernet": body.supernet, "count": 30},
-            )
+    need: int = fewest_rows(metric) if kind == AUTO else PREDICTORS.load(kind).fewest_rows
+    if have >= need:
+        return
+    action = (
+        Action(method="POST", path=f"/v1/supernets/{body.supernet}/evaluations", body={"count": 100})
+        if body.target is None
+        else Action(
+            method="POST",
+            path=f"/v1/targets/{body.target}/measurements",
+            body={"supernet": body.supernet, "count": 30},
         )
-        raise InvalidError(
-            "metric",
-            body.metric,
-            f"measured on at least {need} subnets first",
-            f"{kind} needs {need} subnets with a measured {body.metric}, there are {have}: "
-            f"{action.method} {action.path} first",
-            actions=[action],
-        )
+    )
+    could = kinds_that_could(metric, have)
+    enough = f"; {have} are enough for {', '.join(could)}" if could else ""
+    who = f"a predictor of {body.metric}" if kind == AUTO else kind
+    raise InvalidError(
+        "metric",
+        body.metric,
+        f"measured on at least {need} subnets first",
+        f"{who} needs {need} subnets with a measured {body.metric}, there are {have}{enough}: "
+        f"{action.method} {action.path} measures more",
+        actions=[action],
+    )
 
 
 @router.get("/{id}")

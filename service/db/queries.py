@@ -221,6 +221,28 @@ def count_measured(session: Session, project: str, supernet: str, metric: str, s
     return session.scalar(query) or 0
 
 
+def supernets_of_space(session: Session, project: str, supernet: Supernet) -> list[str]:
+    """The project's supernets whose space is that of ``supernet``, itself included."""
+    query = sa.select(Supernet.id, Supernet.manifest).where(Supernet.project_id == project)
+    wanted = supernet.manifest["space_sha256"]
+    return [id for id, manifest in session.execute(query) if manifest["space_sha256"] == wanted]
+
+
+def count_by_target(session: Session, project: str, supernets: Sequence[str], metric: str) -> dict[str, int]:
+    """Target to the number of distinct subnets of these supernets that were measured on it."""
+    query = (
+        sa.select(Measurement.target_id, sa.func.count(sa.distinct(Measurement.subnet_id)))
+        .where(
+            Measurement.project_id == project,
+            Measurement.supernet_id.in_(supernets),
+            Measurement.metric == metric,
+            Measurement.target_id.is_not(None),
+        )
+        .group_by(Measurement.target_id)
+    )
+    return {str(target): int(count) for target, count in session.execute(query)}
+
+
 def archs_of(session: Session, project: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Subnet id to arch."""
     query = sa.select(Subnet.id, Subnet.arch).where(Subnet.project_id == project, Subnet.id.in_(list(ids)))

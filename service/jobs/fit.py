@@ -6,43 +6,59 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from predictors import PREDICTORS
+from predictors.choice import AUTO
 from service.db import queries
 from service.db.tables import Predictor, Supernet
+from service.jobs.known import known_rows
 from service.jobs.rows import bench_of, training_rows
 from service.jobs.run import JobRun
 
+Json = dict[str, Any]
 MEDIA_TYPE = "application/x-npz"
+TASK = "service.jobs.models:fit"
 
 
 async def run(job: JobRun) -> None:
-    """Learns from every row there is when it starts."""
+    """Learns from every row there is when it starts; ``auto`` compares all kinds and keeps the best."""
     with job.read() as session:
         predictor = queries.get(session, job.project, Predictor, job.params["predictor"])
         supernet = queries.get(session, job.project, Supernet, predictor.supernet_id)
-        population, values = training_rows(session, job, supernet, predictor.metric, predictor.target_id)
+        wanted = wanted_model(session, job, supernet, predictor.metric, predictor.target_id, predictor.kind)
         session.expunge_all()
-    wanted = {
-        "metric": predictor.metric,
-        "target": predictor.target_id,
-        "kind": predictor.kind,
-        "population": population,
-        "values": values,
-    }
 
-    def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+    def store(session: Session, result: Json) -> Json:
         model = result["models"][0]
         own_model(session, job.project, model)
         row = queries.get(session, job.project, Predictor, predictor.id)
         row.version, row.rows, row.report = model["version"], model["rows"], model["report"]
-        return {"version": model["version"], "rows": model["rows"]}
+        row.kind = model["kind"]
+        return {name: model[name] for name in ("version", "rows", "kind")}
 
-    job.window(0, 1, 1)
-    await job.say(f"fitting {predictor.metric} to {len(values)} rows")
+    job.window(0, 100, 100)
+    doing = "comparing predictors" if predictor.kind == AUTO else f"fitting {predictor.kind}"
+    await job.say(f"{doing} of {predictor.metric} on {len(wanted['values'])} rows")
     payload = {"bench": bench_of(job, supernet), "models": [wanted], "report": True}
-    await job.step("fit", "service.jobs.work:fit", payload, store)
+    await job.step("fit", TASK, payload, store)
 
 
-def own_model(session: Session, project: str, model: dict[str, Any]) -> None:
+def wanted_model(
+    session: Session, job: JobRun, supernet: Supernet, metric: str, target: str | None, kind: str
+) -> Json:
+    """What the fitting task needs to know of one model: its rows, and what is known of other targets."""
+    population, values = training_rows(session, job, supernet, metric, target)
+    informed = kind == AUTO or PREDICTORS.load(kind).uses_known
+    return {
+        "metric": metric,
+        "target": target,
+        "kind": kind,
+        "population": population,
+        "values": values,
+        "known": known_rows(session, job.project, supernet, metric, target) if informed else [],
+    }
+
+
+def own_model(session: Session, project: str, model: Json) -> None:
     """Let the project read a fitted model."""
     name = f"{model['metric']}-{model['version'][:12]}.npz"
     queries.own_artifact(session, project, model["version"], model["bytes"], MEDIA_TYPE, name)

@@ -16,7 +16,8 @@ from service.checkpoints import family_of
 from service.db import queries
 from service.db.tables import Point, Search, Supernet, now
 from service.ids import new_id
-from service.jobs.fit import own_model
+from service.jobs.fit import TASK as FIT_TASK
+from service.jobs.fit import own_model, wanted_model
 from service.jobs.judge import Judgement, candidates, judge
 from service.jobs.points import describe_nearest, front_points, warnings_of
 from service.jobs.rows import (
@@ -25,7 +26,6 @@ from service.jobs.rows import (
     store_evaluations,
     store_timings,
     target_of,
-    training_rows,
 )
 from service.jobs.run import JobRun
 from service.jobs.trail import Trail
@@ -182,13 +182,12 @@ class Hunt:
     async def refit(self, number: int) -> Json:
         """Fit every predictor to all rows there are now; the next round uses these."""
         with self.job.read() as session:
-            models = []
-            for entry in self.predictors:
-                rows, values = training_rows(
-                    session, self.job, self.supernet, entry["metric"], entry["target"]
+            models = [
+                wanted_model(
+                    session, self.job, self.supernet, entry["metric"], entry["target"], entry["kind"]
                 )
-                wanted = {name: entry[name] for name in ("metric", "target", "kind")}
-                models.append({**wanted, "population": rows, "values": values})
+                for entry in self.predictors
+            ]
 
         def store(session: Session, result: Json) -> Json:
             for model in result["models"]:
@@ -201,7 +200,7 @@ class Hunt:
         self._window(0.9, 1.0)
         await self.job.say(f"round {number + 1}: refitting predictors")
         payload = {"bench": self.bench, "models": models, "report": False}
-        result = await self.job.step(f"fit {number}", "service.jobs.work:fit", payload, store)
+        result = await self.job.step(f"fit {number}", FIT_TASK, payload, store)
         versions = {(model["metric"], model["target"]): model["version"] for model in result["models"]}
         self.predictors = [
             {**entry, "version": versions[entry["metric"], entry["target"]]} for entry in self.predictors

@@ -1,4 +1,6 @@
-"""The tasks that child processes do, each a pure function of its payload: measure, evaluate, fit, propose.
+"""The tasks that child processes do, each a pure function of its payload: measure, evaluate, propose, export, train.
+
+What is done with predictors is in :mod:`service.jobs.models`.
 
 Payloads and results are JSON. A population is a list of rows of choice indices.
 """
@@ -81,45 +83,6 @@ def evaluate(payload: Payload, progress: Progress) -> dict[str, Any]:
         found.append(evaluation.as_json())
         progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {payload['split']}")
     return {"evaluations": found}
-
-
-def fit(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Fit predictors to rows; returns ``models`` with version (hash), bytes, rows and, if wanted, report."""
-    bench = open_bench(payload["bench"])
-    models = []
-    for index, wanted in enumerate(payload["models"]):
-        models.append(_fit_one(bench, wanted, payload["report"]))
-        progress(index + 1, len(payload["models"]), f"fitted {wanted['metric']}")
-    return {"models": models}
-
-
-def _fit_one(bench: Bench, wanted: Mapping[str, Any], report: bool) -> dict[str, Any]:
-    from predictors import PREDICTORS
-
-    population, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
-    scope = bench.scope(wanted["metric"], wanted["target"])
-    model = PREDICTORS.load(wanted["kind"])(bench.family, scope)
-    model.fit(population, values)
-    content = model.dump()
-    card = None
-    if report:
-        ceiling = bench.manifest.report.get("random", {}).get("noise_ceiling") if scope.data else None
-        card = model.report(noise_ceiling=ceiling).as_json()
-    return {
-        "metric": wanted["metric"],
-        "target": wanted["target"],
-        "version": bench.store.put(content),
-        "bytes": len(content),
-        "rows": len(population),
-        "report": card,
-    }
-
-
-def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
-    """One row an arch: the median of its values."""
-    unique, group = np.unique(population, axis=0, return_inverse=True)
-    merged = [np.median(values[group.reshape(-1) == index]) for index in range(len(unique))]
-    return unique, np.array(merged, dtype=np.float64)
 
 
 def propose(payload: Payload, progress: Progress) -> dict[str, Any]:

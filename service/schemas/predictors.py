@@ -15,7 +15,11 @@ class PredictorCreate(Body):
     supernet: str
     target: str | None = Field(None, description="For a measured metric; none for the supernet's quality")
     metric: str = Field(examples=["latency_ms", "accuracy"])
-    kind: str | None = Field(None, description="Name in the predictor registry; defaults to the metric's own")
+    kind: str | None = Field(
+        None,
+        description="Name in the predictor registry; auto, the default, compares all that can be fitted, by "
+        "cross-validation",
+    )
 
 
 class PredictorView(Stamped):
@@ -25,11 +29,12 @@ class PredictorView(Stamped):
     target: str | None
     metric: str
     unit: str
-    kind: str
+    kind: str = Field(description="auto until the comparison is done, then the kind that was chosen")
     state: str = Field(description="State of the job that fits it")
     version: str | None = Field(description="Hash of the fitted model")
     rows: int
     report: dict[str, Any] | None = Field(
-        description="n, spearman, kendall, mape, bias, coverage and width of intervals"
+        description="n, spearman, kendall, mape, bias, coverage and width of intervals; choice: the kinds "
+        "that were compared and why this one was taken"
     )
     job: str | None

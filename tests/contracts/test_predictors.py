@@ -7,17 +7,26 @@ from predictors import PREDICTORS
 from predictors.dataset import Dataset, Row
 from predictors.errors import FitError, NotFittedError, PredictorFileError, ScopeError
 from predictors.predictor import load
-from tests.predictors.toy import FAMILY, SPACE, archs, metric_of, noisy, scope_for, true_value
+from tests.predictors.toy import FAMILY, SPACE, archs, noisy, scope_for, true_value
 from tests.small import small_family
 
 ROWS = 60
-NAMES = tuple(PREDICTORS)
-pytestmark = pytest.mark.parametrize("name", NAMES)
+SOURCES = {"measured": "latency_ms", "evaluated": "accuracy"}
+CASES = [f"{kind} {SOURCES[source]}" for kind in PREDICTORS for source in PREDICTORS.load(kind).suits]
+pytestmark = pytest.mark.parametrize("name", CASES)
 UNSEEN = archs(160, seed=9)[ROWS:]
 
 
+def kind_of(name):
+    return name.split()[0]
+
+
+def metric_of(name):
+    return name.split()[1]
+
+
 def fresh(name, **changes):
-    return PREDICTORS.load(name)(FAMILY, scope_for(metric_of(name), **changes))
+    return PREDICTORS.load(kind_of(name))(FAMILY, scope_for(metric_of(name), **changes))
 
 
 def training(name, n=ROWS):
@@ -111,7 +120,7 @@ def test_saved_and_loaded_it_is_equal_bit_for_bit(name, fitted, tmp_path):
     for left, right in zip(fitted(name).predict(UNSEEN), loaded.predict(UNSEEN), strict=True):
         np.testing.assert_array_equal(left, right)
     np.testing.assert_array_equal(fitted(name).quantile(UNSEEN, 0.9), loaded.quantile(UNSEEN, 0.9))
-    assert (loaded.name, loaded.rows, loaded.scope) == (name, ROWS, fitted(name).scope)
+    assert (loaded.name, loaded.rows, loaded.scope) == (kind_of(name), ROWS, fitted(name).scope)
     assert loaded.save(tmp_path / "again.npz") == sha256
     assert loaded.report(folds=3).as_json() == fitted(name).report(folds=3).as_json()
 
@@ -151,7 +160,7 @@ def test_it_refuses_what_it_does_not_belong_to(name, fitted, tmp_path):
 def test_it_refuses_another_space(name, fitted):
     wider = small_family(kernels=[3, 5, 7])
     with pytest.raises(ScopeError, match="space"):
-        PREDICTORS.load(name)(wider, fitted(name).scope)
+        PREDICTORS.load(kind_of(name))(wider, fitted(name).scope)
     with pytest.raises(ScopeError, match="space"):
         load(fitted(name).dump(), wider)
     with pytest.raises(ScopeError, match="shape"):

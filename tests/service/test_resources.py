@@ -185,6 +185,7 @@ SENSELESS_PREDICTORS = (
     ({"target": None}, "target"),
     ({"metric": "accuracy"}, "target"),
     ({"kind": "crystal_ball"}, "kind"),
+    ({"kind": "gaussian_process"}, "kind"),
     ({"supernet": "sup_x"}, "supernet"),
     ({"target": "tgt_x"}, "target"),
 )
@@ -205,7 +206,7 @@ def test_fitting_is_queued(client, measured, supernet):
     assert (predictor["state"], predictor["version"], predictor["kind"]) == (
         "queued",
         None,
-        "gaussian_process",
+        "auto",
     )
     assert [row["id"] for row in listed(client, "/v1/predictors", metric="accuracy")] == [predictor["id"]]
 

@@ -1,0 +1,136 @@
+"""What child processes do with predictors: fit them, choose their kind, choose what to measure for them.
+
+Pure functions of their payloads, like those in :mod:`service.jobs.work`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from predictors import PREDICTORS
+from predictors.choice import AUTO, choose_kind
+from predictors.errors import FitError
+from predictors.predictor import Predictor
+from service.jobs.bench import Bench, open_bench
+from supernets.spaces.space import Population
+
+Json = dict[str, Any]
+Progress = Callable[..., None]
+KNOWN_KIND = "latency_surface"  # what the rows of a known target are fitted with
+COMPARING_SHARE = 0.7  # of a fit's progress, where kinds are compared
+
+
+def fit(payload: Json, progress: Progress) -> Json:
+    """Fit predictors to rows; returns ``models`` with kind, version (hash), bytes, rows, and if wanted a report.
+
+    A model's ``kind`` may be ``auto``; the report then says what was compared, and why this one.
+    """
+    bench = open_bench(payload["bench"])
+    models: list[Json] = []
+    count = len(payload["models"])
+    for index, wanted in enumerate(payload["models"]):
+
+        def told(done: int, total: int, message: str, index: int = index) -> None:
+            share = COMPARING_SHARE * done / total
+            progress(int(100 * (index + share)), 100 * count, message)
+
+        models.append(_fit_one(bench, payload["bench"], wanted, payload["report"], told))
+        progress(100 * (index + 1), 100 * count, f"fitted {wanted['metric']}")
+    return {"models": models}
+
+
+def _fit_one(
+    bench: Bench, described: Json, wanted: Json, report: bool, told: Callable[[int, int, str], None]
+) -> Json:
+    archs, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
+    known = wanted.get("known") or []
+    scope = bench.scope(wanted["metric"], wanted["target"])
+
+    def make(kind: str) -> Predictor:
+        return unfitted(described, kind, wanted["metric"], wanted["target"], known)
+
+    kind, choice = wanted["kind"], None
+    if kind == AUTO:
+        choice = choose_kind(make, scope.definition, archs, values, known=bool(known), told=told)
+        kind = choice.kind
+    model = make(kind)
+    model.fit(archs, values)
+    content = model.dump()
+    card = None
+    if report:
+        ceiling = bench.manifest.report.get("random", {}).get("noise_ceiling") if scope.data else None
+        card = report_card(model, ceiling)
+        card["known"] = [each["target"] for each in known] if model.uses_known else []
+        card["choice"] = choice.as_json() if choice is not None else None
+    return {
+        "metric": wanted["metric"],
+        "target": wanted["target"],
+        "kind": kind,
+        "version": bench.store.put(content),
+        "bytes": len(content),
+        "rows": len(archs),
+        "report": card,
+    }
+
+
+def report_card(model: Predictor, noise_ceiling: float | None) -> Json:
+    """The report of a fitted model on held-out rows of its own; with too few of them ``n`` is 0."""
+    try:
+        return model.report(noise_ceiling=noise_ceiling).as_json()
+    except FitError as error:
+        return {"n": 0, "note": f"no rows could be held out: {error}"}
+
+
+def unfitted(described: Json, kind: str, metric: str, target: str | None, known: list[Json]) -> Predictor:
+    """A predictor without rows of its own; kinds that learn from known targets are handed those."""
+    if known and PREDICTORS.load(kind).uses_known:
+        text = json.dumps([described, known], sort_keys=True)
+        return _informed(text, kind, metric, target).fresh()
+    bench = open_bench(described)
+    predictor: Predictor = PREDICTORS.load(kind)(bench.family, bench.scope(metric, target))
+    return predictor
+
+
+@lru_cache(maxsize=4)
+def _informed(text: str, kind: str, metric: str, target: str | None) -> Predictor:
+    """One that knows other targets: learning from them takes seconds, and rounds of a search ask again."""
+    described, known = json.loads(text)
+    bench = open_bench(described)
+    others = []
+    for each in known:
+        model = PREDICTORS.load(KNOWN_KIND)(bench.family, bench.scope(metric, each["target"]))
+        model.fit(*merge_rows(bench.population(each["population"]), np.array(each["values"])))
+        others.append(model)
+    predictor: Predictor = PREDICTORS.load(kind)(bench.family, bench.scope(metric, target), known=others)
+    return predictor
+
+
+def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
+    """One row an arch: the median of its values."""
+    unique, group = np.unique(population, axis=0, return_inverse=True)
+    merged = [np.median(values[group.reshape(-1) == index]) for index in range(len(unique))]
+    return unique, np.array(merged, dtype=np.float64)
+
+
+def choose(payload: Json, progress: Progress) -> Json:
+    """Which archs to measure on a new target, given what is known of others; returns a ``population``.
+
+    Its order is that of information: any first part of it is what one would measure with fewer.
+    """
+    from predictors.acquire import informative_sample
+    from predictors.latency.transfer import FewShotTransfer
+
+    bench = open_bench(payload["bench"])
+    known: list[Json] = payload["known"]
+    model = unfitted(payload["bench"], "transfer", payload["metric"], payload["target"], known)
+    assert isinstance(model, FewShotTransfer)
+    progress(1, 2, f"learned from {len(known)} known targets")
+    rng = np.random.default_rng(payload["seed"])
+    measured = bench.population(payload["measured"])
+    chosen = informative_sample(model, payload["count"], rng, without=measured)
+    return {"population": chosen.tolist()}

@@ -1,0 +1,135 @@
+"""What the fitting job makes of rows, and what the API says about predictors; no worker runs."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from service.checkpoints import family_of
+from service.db import queries
+from service.db.tables import Measurement, Predictor, Supernet, Target
+from service.ids import DEFAULT_PROJECT, new_id
+from service.jobs import fit, models
+from service.jobs.known import ENOUGH_ROWS, known_rows, known_targets
+from service.jobs.rows import bench_of, population_of
+from service.problems import scope_of
+from tests.service.test_errors import assert_problem
+
+P = DEFAULT_PROJECT
+
+
+def another_target(session, like, name):
+    """A copy of a target under another name, as a second device would be."""
+    copied = {c.name: getattr(like, c.name) for c in Target.__table__.columns}
+    row = Target(**copied | {"id": new_id("tgt"), "name": name, "fingerprint": name[:16]})
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def copy_latencies(session, supernet, source, to, keep, factor=1.0, seed=0):
+    """Some rows of one target as another one's, slower by a factor and by what memory traffic costs it."""
+    found = queries.measured_rows(session, P, supernet, "latency_ms", scope_of(source))[:keep]
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _, row in found:
+        copied = {c.name: getattr(row, c.name) for c in Measurement.__table__.columns}
+        noise = 1 + 0.01 * rng.standard_normal()
+        changed = {"id": new_id("mea"), "step": to, "target_id": to, "scope": scope_of(to)}
+        rows.append(copied | changed | {"value": row.value * factor * noise})
+    queries.insert_new(session, Measurement, rows)
+
+
+@pytest.fixture
+def job(settings):
+    """As much of a running job as reading rows needs."""
+    return SimpleNamespace(settings=settings, project=P, id="job_made")
+
+
+@pytest.fixture
+def few_kinds(monkeypatch):
+    """Only kinds that take milliseconds; that all are compared is tested in ``tests/predictors``."""
+    kinds = ["bayesian_linear", "roofline_proxy", "transfer"]
+    monkeypatch.setattr("predictors.choice.kinds_for", lambda _metric: kinds)
+    return kinds
+
+
+@pytest.fixture
+def fleet(database, measured, supernet, target):
+    """Three more targets with enough rows and one with ten; returns that one's id and the others'."""
+    with database.write() as session:
+        like = session.get_one(Target, target["id"])
+        known = [another_target(session, like, f"known-{index}") for index in range(3)]
+        for index, id in enumerate(known):
+            copy_latencies(session, supernet["id"], target["id"], id, 60 - index, 1.5 + index, seed=index)
+        new = another_target(session, like, "new")
+        copy_latencies(session, supernet["id"], target["id"], new, 10, 7.0, seed=9)
+    return new, [target["id"], *known]
+
+
+def fitted_by_task(database, job, supernet, metric, target, kind):
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet)
+        wanted = fit.wanted_model(session, job, row, metric, target, kind)
+        payload = {"bench": bench_of(job, row), "models": [wanted], "report": True}
+    return models.fit(payload, lambda *_: None)["models"][0]
+
+
+def test_targets_of_the_same_space_with_enough_rows_are_known(database, supernet, fleet):
+    new, others = fleet
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        assert set(known_targets(session, P, row, "latency_ms", new)) == set(others)
+        assert new not in known_targets(session, P, row, "latency_ms", others[0])
+        assert known_targets(session, P, row, "accuracy", None) == []
+        found = known_rows(session, P, row, "latency_ms", new)
+        assert [each["target"] for each in found] and all(len(e["values"]) >= ENOUGH_ROWS for e in found)
+        population = population_of(family_of(row), found[0]["population"])
+        assert family_of(row).space().member(population).all()
+        # Another project sees none of it.
+        assert known_targets(session, "other", row, "latency_ms", new) == []
+
+
+def test_auto_compares_with_known_targets_and_says_why_it_chose(database, job, supernet, fleet, few_kinds):
+    new, others = fleet
+    model = fitted_by_task(database, job, supernet["id"], "latency_ms", new, "auto")
+    choice = model["report"]["choice"]
+    assert [each["kind"] for each in choice["candidates"]][0] == model["kind"] == choice["kind"]
+    assert {each["kind"] for each in choice["candidates"]} == set(few_kinds)
+    assert choice["reason"].startswith(f"{model['kind']}: mean CV interval score") and choice["rows"] == 10
+    assert model["report"]["n"] == 10
+    informed = fitted_by_task(database, job, supernet["id"], "latency_ms", new, "transfer")
+    assert set(informed["report"]["known"]) == set(others)
+    assert informed["kind"] == "transfer" and informed["report"]["choice"] is None
+
+
+def test_a_named_kind_is_fitted_without_comparing(database, job, supernet, target, measured):
+    model = fitted_by_task(database, job, supernet["id"], "latency_ms", target["id"], "bayesian_linear")
+    assert model["kind"] == "bayesian_linear" and model["report"]["choice"] is None
+    assert model["report"]["n"] == model["rows"] == 60
+
+
+def test_two_rows_give_a_predictor_whose_card_says_that_nothing_was_held_out(
+    database, job, supernet, fleet, few_kinds
+):
+    new, _ = fleet
+    with database.write() as session:
+        few = another_target(session, session.get_one(Target, new), "few")
+        copy_latencies(session, supernet["id"], new, few, 2)
+    model = fitted_by_task(database, job, supernet["id"], "latency_ms", few, "auto")
+    assert model["kind"] == "roofline_proxy" and model["rows"] == 2
+    assert model["report"]["n"] == 0 and "held out" in model["report"]["note"]
+
+
+def test_too_few_rows_name_the_kinds_that_could(client, database, supernet, fleet):
+    new, _ = fleet
+    with database.write() as session:
+        few = another_target(session, session.get_one(Target, new), "few")
+        copy_latencies(session, supernet["id"], new, few, 3)
+    body = {"supernet": supernet["id"], "target": few, "metric": "latency_ms", "kind": "latency_surface"}
+    problem = assert_problem(client.post("/v1/predictors", json=body), 422)
+    assert "latency_surface needs 10 subnets" in problem.detail and "there are 3" in problem.detail
+    assert "3 are enough for roofline_proxy" in problem.detail
+    assert client.post("/v1/predictors", json=body | {"kind": "auto"}).status_code == 202
+    with database.read() as session:
+        assert session.query(Predictor).one().kind == "auto"
