@@ -14,6 +14,8 @@ from supernets.spaces.space import ENUMERATE_LIMIT, Population, Space
 
 CANDIDATES_PER_PICK = 40
 LEAST_CANDIDATES = 1000
+# Beyond so many measured archs their number no longer says where a next one would help.
+MOST_STAND_INS = 100
 
 
 def spread_sample(
@@ -69,24 +71,30 @@ class Chooses(Protocol):
 
 
 def informative_sample(
-    predictor: Chooses, n: int, rng: np.random.Generator, *, without: Population | None = None
+    predictor: Chooses, n: int, rng: np.random.Generator, *, measured: Population | None = None
 ) -> Population:
     """``n`` different archs ``(n, d)`` that tell ``predictor`` most about a target, the most telling first.
 
-    Any first part is what one would measure with fewer. ``without`` are archs ``(m, d)`` that have been
-    measured already.
+    Any first part is what one would measure with fewer. ``measured`` are archs ``(m, d)`` that are known
+    already: none of them is chosen, and each stands in for the most similar arch that would have been.
 
     Raises:
         FitError: more archs asked for than there are.
     """
     space = predictor.family.space()
-    pool = _pool(space, n, rng)
-    if without is not None and len(without):
-        seen = {row.tobytes() for row in np.ascontiguousarray(without)}
-        pool = pool[[row.tobytes() not in seen for row in pool]]
+    measured = space.encode([]) if measured is None else np.unique(measured, axis=0)
+    pool = _pool(space, n + len(measured), rng)
+    seen = {row.tobytes() for row in measured}
+    pool = pool[[row.tobytes() not in seen for row in np.ascontiguousarray(pool)]]
     if not 1 <= n <= len(pool):
         raise FitError(f"n must be from 1 to the {len(pool)} archs to choose from, got {n}")
-    return np.asarray(pool[predictor.choose(n, pool, rng)])
+    stand_ins = min(len(measured), MOST_STAND_INS, len(pool) - n)
+    chosen = pool[predictor.choose(n + stand_ins, pool, rng)]
+    kept, features = np.ones(len(chosen), dtype=bool), space.features(chosen).astype(np.float64)
+    for row in space.features(measured[:stand_ins]).astype(np.float64):
+        distance = np.square(features - row).sum(axis=1)
+        kept[int(np.argmin(np.where(kept, distance, np.inf)))] = False
+    return np.asarray(chosen[kept])
 
 
 def _pool(space: Space, n: int, rng: np.random.Generator) -> Population:

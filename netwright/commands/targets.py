@@ -74,14 +74,21 @@ def measure(
     context: typer.Context,
     target: Target,
     supernet: Annotated[str, typer.Option(help="Id or name of the supernet whose subnets are measured.")],
-    count: Annotated[int, typer.Option(min=1, help="How many subnets, spread over the space.")] = 30,
+    count: Annotated[int, typer.Option(min=1, help="How many subnets.")] = 30,
+    choose: Annotated[
+        str | None,
+        typer.Option(
+            help="information (what tells most, given other targets; the default where some are known) or spread."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
     """Measure subnets on a target, and wait."""
     client = client_of(context)
-    job = client.targets.get(target).measure(supernet, count=count, seed=seed).wait(timeout, not as_json)
+    job = client.targets.get(target).measure(supernet, count=count, seed=seed, choose=choose)
+    job.wait(timeout, not as_json)
     rows = list(client.measurements.list(job=job.id))
     print_json([row.data for row in rows]) if as_json else print_measurements(rows)
 

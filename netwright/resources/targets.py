@@ -28,9 +28,10 @@ class Target(Resource):
         count: int | None = None,
         archs: Sequence[Mapping[str, Any]] | None = None,
         seed: int = 0,
+        choose: str | None = None,
     ) -> Job:
-        """Measure ``count`` subnets spread over the space of ``supernet``, or exactly ``archs``."""
-        return self._targets.measure(self.id, supernet, count=count, archs=archs, seed=seed)
+        """Measure ``count`` subnets of ``supernet``, or exactly ``archs``; see :meth:`Targets.measure`."""
+        return self._targets.measure(self.id, supernet, count=count, archs=archs, seed=seed, choose=choose)
 
     def bring(self, supernet: str, file: Path | str, latency: str, **options: Any) -> Job:
         """Take the rows of a file as measurements; see :meth:`Targets.bring`."""
@@ -75,13 +76,19 @@ class Targets:
         count: int | None = None,
         archs: Sequence[Mapping[str, Any]] | None = None,
         seed: int = 0,
+        choose: str | None = None,
     ) -> Job:
-        """Start the measurement of subnets of ``supernet`` (id or name)."""
+        """Start the measurement of subnets of ``supernet`` (id or name).
+
+        ``choose`` is ``information`` (what tells most about this target, given the known ones; the default where
+        other targets of the space are known) or ``spread`` over the space.
+        """
         body = {
             "supernet": self._supernets.get(supernet).id,
             "count": count,
             "archs": None if archs is None else [dict(arch) for arch in archs],
             "seed": seed,
+            "choose": choose,
         }
         return self._jobs.started(self._connection.post(f"/v1/targets/{id}/measurements", body))
 

@@ -6,13 +6,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.checkpoints import family_of
 from service.db import queries
 from service.db.tables import Supernet
 from service.errors import JobError
+from service.jobs.chosen import chosen
 from service.jobs.rows import bench_of, store_timings, target_of
 from service.jobs.run import JobRun
-from service.selection import choose
 
 STEP = "measure"
 
@@ -23,7 +22,7 @@ async def run(job: JobRun) -> None:
         supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
         target = target_of(session, job, job.params["target"])
         session.expunge_all()
-    population = choose(family_of(supernet), job.params, for_latency=True)
+    population = await chosen(job, supernet)
 
     def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:
         values = store_timings(session, job, supernet, job.params["target"], STEP, population, result)

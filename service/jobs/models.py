@@ -132,5 +132,5 @@ def choose(payload: Json, progress: Progress) -> Json:
     progress(1, 2, f"learned from {len(known)} known targets")
     rng = np.random.default_rng(payload["seed"])
     measured = bench.population(payload["measured"])
-    chosen = informative_sample(model, payload["count"], rng, without=measured)
+    chosen = informative_sample(model, payload["count"], rng, measured=measured)
     return {"population": chosen.tolist()}

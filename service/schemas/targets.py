@@ -58,6 +58,11 @@ class MeasurementCreate(Selection):
 
     supernet: str
     metric: Literal["latency_ms"] = "latency_ms"
+    choose: Literal["information", "spread"] | None = Field(
+        None,
+        description="How 'count' subnets are chosen: by what they tell about this target given the known ones "
+        "(the default where other targets of the space are known), or spread over the space",
+    )
     table: TableRows | None = Field(
         None, description="Rows as a file, for a target of kind table; instead of 'count' and 'archs'"
     )
@@ -66,6 +71,8 @@ class MeasurementCreate(Selection):
     def _one_way(self) -> MeasurementCreate:
         if sum(value is not None for value in (self.count, self.archs, self.table)) != 1:
             raise ValueError("give exactly one of 'count', 'archs' and 'table'")
+        if self.choose is not None and self.count is None:
+            raise ValueError("'choose' says how 'count' subnets are chosen, and needs it")
         return self
 
 

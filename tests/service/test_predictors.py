@@ -1,5 +1,6 @@
 """What the fitting job makes of rows, and what the API says about predictors; no worker runs."""
 
+import asyncio
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from service.db import queries
 from service.db.tables import Measurement, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs import fit, models
+from service.jobs.chosen import chosen
 from service.jobs.known import ENOUGH_ROWS, known_rows, known_targets
 from service.jobs.rows import bench_of, population_of
 from service.problems import scope_of
@@ -133,3 +135,81 @@ def test_too_few_rows_name_the_kinds_that_could(client, database, supernet, flee
     assert client.post("/v1/predictors", json=body | {"kind": "auto"}).status_code == 202
     with database.read() as session:
         assert session.query(Predictor).one().kind == "auto"
+
+
+class MadeJob(SimpleNamespace):
+    """A job whose steps are done at once, in this process, and kept."""
+
+    def read(self):
+        return self.database.read()
+
+    async def say(self, message):
+        self.said.append(message)
+
+    async def step(self, name, task, payload, store=None):
+        function = getattr(models, task.partition(":")[2])
+        return self.steps.setdefault(name, function(payload, lambda *_: None))
+
+    async def write(self, name, store):
+        return self.steps.setdefault(name, store(None, {}))
+
+
+@pytest.fixture
+def made_job(settings, database):
+    def make(**params):
+        return MadeJob(
+            settings=settings, database=database, project=P, id="job_made", steps={}, said=[], params=params
+        )
+
+    return make
+
+
+def population_chosen(database, job, supernet):
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet)
+        session.expunge_all()
+    return family_of(row), asyncio.run(chosen(job, row))
+
+
+def test_archs_are_chosen_for_information_where_other_targets_are_known(
+    database, made_job, supernet, target, fleet
+):
+    new, _ = fleet
+    params = {"archs": None, "count": 6, "seed": 3, "metric": "latency_ms", "target": new, "choose": None}
+    job = made_job(**params)
+    family, population = population_chosen(database, job, supernet["id"])
+    assert population.shape == (6, family.space().d) and "4 known targets" in job.said[0]
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        measured = fit.wanted_model(session, job, row, "latency_ms", new, "trees")["population"]
+    assert len(measured) == 10 and not {tuple(r) for r in measured} & {tuple(r) for r in population.tolist()}
+    # Once recorded it stays, whatever else becomes known meanwhile.
+    np.testing.assert_array_equal(population_chosen(database, job, supernet["id"])[1], population)
+    spread = population_chosen(database, made_job(**params | {"choose": "spread"}), supernet["id"])[1]
+    ends = family.space().encode([family.space().min(), family.space().max()])
+    np.testing.assert_array_equal(spread[:2], ends)
+
+
+def test_a_first_target_is_measured_over_the_whole_space(database, made_job, supernet, target):
+    params = {"archs": None, "count": 5, "seed": 0, "metric": "latency_ms", "target": target["id"]}
+    job = made_job(**params, choose=None)
+    family, population = population_chosen(database, job, supernet["id"])
+    space = family.space()
+    np.testing.assert_array_equal(population[:2], space.encode([space.min(), space.max()]))
+    given = [space.max().as_dict()]
+    job = made_job(**params | {"archs": given, "count": None}, choose=None)
+    np.testing.assert_array_equal(
+        population_chosen(database, job, supernet["id"])[1], space.encode([space.max()])
+    )
+
+
+def test_a_way_of_choosing_goes_with_a_count(client, supernet, target):
+    path = f"/v1/targets/{target['id']}/measurements"
+    space = client.get(f"/v1/supernets/{supernet['id']}/space").json()
+    for body in (
+        {"archs": [space["largest"]], "choose": "spread"},
+        {"count": 3, "choose": "luck"},
+    ):
+        assert_problem(client.post(path, json={"supernet": supernet["id"], **body}), 422)
+    body = {"supernet": supernet["id"], "count": 3, "choose": "information"}
+    assert client.post(path, json=body).status_code == 202

@@ -1,0 +1,61 @@
+"""Which subnets a measuring job measures: the ones given, a spread, or those that tell most about the target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.checkpoints import family_of
+from service.db.tables import Supernet
+from service.jobs.known import known_rows, known_targets
+from service.jobs.rows import bench_of, population_of, training_rows
+from service.jobs.run import JobRun
+from service.selection import choose
+from supernets.spaces.space import Population
+
+Json = dict[str, Any]
+STEP = "choose"
+
+
+async def chosen(job: JobRun, supernet: Supernet, count: int | None = None) -> Population:
+    """The population ``(n, d)`` that the parameters of a measuring job mean, recorded as a step.
+
+    By information, the default where other targets of the space are known, the order is that of information;
+    a spread spans the space from its second row on. Either way a first part of it is a good, smaller choice.
+    """
+    family, params = family_of(supernet), {**job.params}
+    if count is not None:
+        params["count"] = count
+    metric, target = params["metric"], params["target"]
+    with job.read() as session:
+        how = _how(session, job, supernet)
+        known = known_rows(session, job.project, supernet, metric, target) if how == "information" else []
+        measured, _ = training_rows(session, job, supernet, metric, target)
+    if how != "information":
+        rows = choose(family, params, for_latency=True).tolist()
+        recorded = await job.write(STEP, lambda _session, _result: {"population": rows})
+        return population_of(family, recorded["population"])
+    await job.say(f"choosing {params['count']} subnets by what {len(known)} known targets say")
+    payload = {
+        "bench": bench_of(job, supernet),
+        "metric": metric,
+        "target": target,
+        "count": params["count"],
+        "seed": params["seed"],
+        "known": known,
+        "measured": measured,
+    }
+    recorded = await job.step(STEP, "service.jobs.models:choose", payload)
+    return population_of(family, recorded["population"])
+
+
+def _how(session: Session, job: JobRun, supernet: Supernet) -> str:
+    """``given``, ``spread`` or ``information``."""
+    params = job.params
+    if params.get("archs") is not None:
+        return "given"
+    if params.get("choose") is not None:
+        return str(params["choose"])
+    known = known_targets(session, job.project, supernet, params["metric"], params["target"])
+    return "information" if known else "spread"
