@@ -62,7 +62,8 @@ def toy_family(data: DataSet, resolution: int) -> MobileNetV3:
 
 def cut(data: DataSet, images: int) -> DataSet:
     """The same data with the first ``images`` of its training split, which are class-balanced."""
-    train_split = Split("train", data.train.images[:images].clone(), data.train.labels[:images].clone())
+    whole = data.held("train")
+    train_split = Split("train", whole.images[:images].clone(), whole.labels[:images].clone())
     return replace(data, train=train_split)
 
 

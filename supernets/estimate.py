@@ -147,7 +147,7 @@ def estimate(
     layers = family.layers(rehearsal.space.max())
     outputs = sum(row.out_elements for row in layers)
     kept = outputs * KEPT_PER_OUTPUT * recipe.batch_size
-    images = sum(split.images.numel() for split in (data.train, data.validation, data.test))
+    images = sum(split.stored_bytes for split in (data.train, data.validation, data.test))
     floats = params * (copies * len(rehearsal.regions) + teacher) + kept
     return Estimate(
         subnets=float(rehearsal.space.size()),

@@ -44,7 +44,7 @@ def calibrate(net: ElasticModel, data: DataSet, arch: Arch) -> BNStats:
     The train split lies in a fixed, class-balanced order, so the list is the same everywhere.
     """
     resolution = net.family.input_shape(arch)[1]
-    images = prepare(data.train.images[:CALIBRATION_IMAGES], resolution, data.mean, data.std)
+    images = prepare(data.train.head(CALIBRATION_IMAGES), resolution, data.mean, data.std)
     images = images.to(_device(net)).contiguous(memory_format=torch.channels_last)
     return recalibrate(net, arch, images, BATCH_SIZE)
 
@@ -55,7 +55,7 @@ def _device(net: ElasticModel) -> torch.device:
 
 def correct(net: ElasticModel, data: DataSet, arch: Arch, stats: BNStats, split: str) -> torch.Tensor:
     """Which images of ``split`` are classified rightly, ``(n,) bool``."""
-    chosen = data.split(split)
+    chosen = data.held(split)
     resolution = net.family.input_shape(arch)[1]
     right = []
     was_training = net.training

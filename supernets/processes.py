@@ -47,10 +47,10 @@ class Processes:
                 f"batch_size must be a multiple of the {self.size} processes, got {batch_size}"
             )
 
-    def share(self, batch: Tensor) -> Tensor:
-        """This process' part ``(n / size, …)`` of a batch ``(n, …)``."""
-        part = len(batch) // self.size
-        return batch[self.rank * part : (self.rank + 1) * part]
+    def part(self, n: int) -> slice:
+        """This process' part of a batch of ``n``."""
+        share = n // self.size
+        return slice(self.rank * share, (self.rank + 1) * share)
 
     def wrap(self, net: ElasticModel) -> nn.Module:
         """What to call in place of ``net``."""

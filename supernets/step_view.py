@@ -17,12 +17,11 @@ from supernets.training import Training
 
 
 class Batch:
-    """One step's images, resized once for each resolution that is asked for; this process' share of them."""
+    """This process' share of a step's images, resized once for each resolution that is asked for."""
 
     def __init__(self, training: Training, images: Tensor, labels: Tensor) -> None:
-        share = training.processes.share
-        self._training, self._images = training, share(images)
-        self.labels = share(labels).to(training.device)
+        self._training, self._images = training, images
+        self.labels = labels.to(training.device)
         self._prepared: dict[int, Tensor] = {}
 
     def at(self, arch: Arch) -> Tensor:
@@ -58,13 +57,12 @@ class StepView:
         ``moved`` is added to the weights meanwhile. Costs a pass.
         """
         training, net = self._training, self._training.shards[shard].net
-        images = training.data.split(split)
+        source, processes = training.data.split(split), training.processes
         rng = np.random.default_rng(mix(training.seed, training.step, 2, draw))
-        wanted = min(
-            training.recipe.batch_size, len(images) // training.processes.size * training.processes.size
-        )
-        chosen = torch.from_numpy(rng.choice(len(images), size=wanted, replace=False))
-        batch = Batch(training, images.images[chosen], images.labels[chosen])
+        wanted = min(training.recipe.batch_size, len(source) // processes.size * processes.size)
+        images, labels = source.sample(rng, wanted)
+        part = processes.part(len(images))
+        batch = Batch(training, images[part], labels[part])
         parameters = dict(net.named_parameters())
         before = {name: parameters[name].detach().clone() for name in moved or {}}
         for name, delta in (moved or {}).items():

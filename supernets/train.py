@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernets.data import DataSet, augment, batch_indices, step_generator
+from supernets.data import DataSet, augment, step_generator
 from supernets.elastic.active import ElasticModel, use
 from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
@@ -108,11 +108,11 @@ def train_step(training: Training) -> dict[str, float]:
 
 
 def _batch(training: Training) -> Batch:
-    split, recipe = training.data.train, training.recipe
-    chosen = batch_indices(len(split), recipe.batch_size, training.seed, training.step)
+    recipe, part = training.recipe, training.processes.part(training.recipe.batch_size)
+    images, labels = training.data.train.batch(recipe.batch_size, training.seed, training.step, part)
     generator = step_generator(training.seed, training.step)
-    images = augment(split.images[chosen], generator, recipe.augment.pad, recipe.augment.flip)
-    return Batch(training, images, split.labels[chosen])
+    pad, flip = recipe.augment.pad, recipe.augment.flip
+    return Batch(training, augment(images, generator, pad, flip, of=recipe.batch_size, part=part), labels)
 
 
 def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:

@@ -58,7 +58,9 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or parquet:PATH; or that of --from."),
+        typer.Option(
+            help="digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH, hub:NAME; or that of --from."
+        ),
     ] = None,
     source: Annotated[
         Path | None,

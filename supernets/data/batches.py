@@ -38,7 +38,15 @@ def prepare(images: Tensor, resolution: int, mean: Sequence[float], std: Sequenc
     return pixels.sub_(centre).div_(scale)
 
 
-def augment(images: Tensor, generator: torch.Generator, pad: int = 0, flip: bool = False) -> Tensor:
+def augment(
+    images: Tensor,
+    generator: torch.Generator,
+    pad: int = 0,
+    flip: bool = False,
+    *,
+    of: int | None = None,
+    part: slice = slice(None),
+) -> Tensor:
     """Random crop after padding with black, and random horizontal flip, drawn for each image.
 
     Args:
@@ -46,6 +54,8 @@ def augment(images: Tensor, generator: torch.Generator, pad: int = 0, flip: bool
         generator: the only source of randomness; two draws of ``n`` for the crop, one for the flip.
         pad: pixels added on every side; the crop has the old size.
         flip: mirror each image with probability one half.
+        of: size of the whole batch, of which ``images`` are ``part``: what is drawn is drawn for all of it.
+        part: which images of the whole batch these are.
 
     Returns:
         ``(n, c, h, w)``, a new tensor, or ``images`` itself if nothing is to be done.
@@ -55,10 +65,11 @@ def augment(images: Tensor, generator: torch.Generator, pad: int = 0, flip: bool
     if not pad and not flip:
         return images
     n, channels, height, width = images.shape
-    top, left = (torch.randint(0, 2 * pad + 1, (n, 1), generator=generator) for _ in range(2))
+    of = n if of is None else of
+    top, left = (torch.randint(0, 2 * pad + 1, (of, 1), generator=generator)[part] for _ in range(2))
     rows, columns = torch.arange(height) + top, torch.arange(width) + left
     if flip:
-        mirrored = torch.rand((n, 1), generator=generator) < 0.5
+        mirrored = torch.rand((of, 1), generator=generator)[part] < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
     padded = F.pad(images, (pad, pad, pad, pad))
     return padded[

@@ -6,15 +6,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from supernets.data.batches import batch_indices
 from supernets.data.order import permutation
 from supernets.errors import DataError
+
+if TYPE_CHECKING:
+    from supernets.data.stream import StreamedSplit
 
 SPLITS = ("train", "validation", "test")
 MIN_SPLIT = 20
@@ -49,6 +53,32 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def stored_bytes(self) -> int:
+        """Memory of the images."""
+        return self.images.numel()
+
+    def head(self, n: int) -> Tensor:
+        """The first ``n`` images, or all."""
+        return self.images[:n]
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
+        """``n`` images and their labels, drawn without replacement."""
+        chosen = torch.from_numpy(rng.choice(len(self), size=n, replace=False))
+        return self.images[chosen], self.labels[chosen]
+
+    def batch(
+        self, batch_size: int, seed: int, step: int, part: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Images and labels of ``part`` of the batch of global step ``step``; see :func:`batch_indices`."""
+        chosen = batch_indices(len(self), batch_size, seed, step)[part]
+        return self.images[chosen], self.labels[chosen]
+
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
@@ -61,17 +91,17 @@ class DataSet:
 
     name: str
     classes: tuple[str, ...]
-    train: Split
+    train: Split | StreamedSplit
     validation: Split
     test: Split
 
     def __post_init__(self) -> None:
-        shape = self.train.images.shape[1:]
+        shape = self.train.shape
         for split in (self.train, self.validation, self.test):
-            if split.images.shape[1:] != shape:
+            if split.shape != shape:
                 raise DataError(
                     f"all splits of {self.name!r} must have equal channels and size, but train has "
-                    f"{tuple(shape)} and {split.name} {tuple(split.images.shape[1:])}"
+                    f"{shape} and {split.name} {split.shape}"
                 )
             if len(split) < MIN_SPLIT:
                 raise DataError(
@@ -93,20 +123,21 @@ class DataSet:
     @property
     def channels(self) -> int:
         """1 (grey) or 3 (RGB)."""
-        return int(self.train.images.shape[1])
+        return self.train.shape[0]
 
     @property
     def base_resolution(self) -> int:
         """Height and width of the stored images, in pixels."""
-        return int(self.train.images.shape[2])
+        return self.train.shape[1]
 
     @cached_property
     def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         mean, std = [], []
         values = np.arange(256) / 255.0
+        images = self.train.head(len(self.train))
         for channel in range(self.channels):
             counts = np.zeros(256, dtype=np.int64)
-            for part in torch.split(self.train.images[:, channel], 4096):
+            for part in torch.split(images[:, channel], 4096):
                 counts += np.bincount(part.numpy().reshape(-1), minlength=256)
             share = counts / counts.sum()
             mean.append(round(float(share @ values), 6))
@@ -115,19 +146,26 @@ class DataSet:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Mean of ``train`` per channel, of pixels in 0..1."""
+        """Mean of ``train`` (or of what is held of it) per channel, of pixels in 0..1."""
         return self._moments[0]
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation of ``train`` per channel, of pixels in 0..1."""
+        """Standard deviation of ``train`` (or of what is held of it) per channel, of pixels in 0..1."""
         return self._moments[1]
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> Split | StreamedSplit:
         """The split called ``name``; raises ``DataError`` for another word."""
         if name not in SPLITS:
             raise DataError(f"unknown split {name!r}; choices: {', '.join(SPLITS)}")
-        split: Split = getattr(self, name)
+        split: Split | StreamedSplit = getattr(self, name)
+        return split
+
+    def held(self, name: str) -> Split:
+        """The split called ``name`` where all of it is in memory; a streamed one raises ``DataError``."""
+        split = self.split(name)
+        if not isinstance(split, Split):
+            raise DataError(f"{name} of {self.name!r} is streamed: evaluate on validation or test")
         return split
 
     def describe(self) -> dict[str, Any]:

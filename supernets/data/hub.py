@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,11 +14,12 @@ from supernets.errors import DataError
 
 @dataclass(frozen=True)
 class HubSource:
-    """Where a data set lies on the hub, and its columns."""
+    """Where a data set lies on the hub, its columns, and what it calls our splits."""
 
     repository: str
     image: str
     label: str
+    splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
 
 
 HUB = {
@@ -25,6 +27,11 @@ HUB = {
     "cifar10": HubSource("uoft-cs/cifar10", "img", "label"),
 }
 """The allow-list. Both repositories hold parquet files in the official order, so no script is needed."""
+STREAMED = HUB | {
+    "food101": HubSource("ethz/food101", "image", "label", {"train": "train", "test": "validation"}),
+    "imagenet": HubSource("ILSVRC/imagenet-1k", "image", "label", {"train": "train", "test": "validation"}),
+}
+"""What ``hub:NAME`` may stream. The labels of these two's own test splits are not public, or there is none."""
 
 
 def from_hub(name: str, channels: int) -> dict[str, tuple[Tensor, Tensor]]:

@@ -21,11 +21,14 @@ DATASETS = Registry(
         "cifar10": "supernets.data.cifar10:load",
         "folder": "supernets.data.folder:load",
         "parquet": "supernets.data.parquet:load",
+        "stream": "supernets.data.stream:load",
+        "hub": "supernets.data.stream:load_hub",
     },
 )
-"""A name, or the word before the colon in ``folder:PATH`` and ``parquet:PATH``, to its loader."""
+"""A name, or the word before the colon in ``folder:PATH``, ``stream:PATH`` …, to its loader."""
 
-WITH_PATH = ("folder", "parquet")
+WITH_PATH = ("folder", "parquet", "stream")
+WITH_WORD = (*WITH_PATH, "hub")
 FILES = {
     "fashion_mnist": ("fashion_mnist.npz",),
     "cifar10": ("cifar10_train.parquet", "cifar10_test.parquet"),
@@ -39,6 +42,7 @@ class Request:
     """What a loader is asked for.
 
     Attributes:
+        name: of the data set.
         data_dir: folder with the files of known data sets, or None: the Hugging Face hub.
         path: what stands behind the colon of ``folder:PATH`` and ``parquet:PATH``.
         resolution: height and width in pixels, or None: that of the source.
@@ -46,6 +50,7 @@ class Request:
         seed: of the splits that the source does not bring.
     """
 
+    name: str
     data_dir: Path | None
     path: Path
     resolution: int | None
@@ -69,7 +74,7 @@ def load_data(
     resolution: int | None = None,
     channels: int | None = None,
 ) -> DataSet:
-    """The data set called ``name``: a key of ``DATASETS``, ``folder:PATH`` or ``parquet:PATH``.
+    """The data set called ``name``: a key of ``DATASETS``, with ``:PATH`` or ``:NAME`` behind it where it takes one.
 
     Args:
         name: which.
@@ -84,8 +89,8 @@ def load_data(
         DataError: it is absent (the message says how to get it), too small, or contradicts itself.
     """
     kind, request = _request(name, data_dir, seed, resolution, channels)
-    piles: Piles = DATASETS.load(kind)(request)
-    return assemble(name, piles.classes, piles.splits, seed)
+    made: Piles | DataSet = DATASETS.load(kind)(request)
+    return made if isinstance(made, DataSet) else assemble(name, made.classes, made.splits, seed)
 
 
 def check_data(name: str, data_dir: Path | None = None) -> None:
@@ -106,12 +111,13 @@ def _request(
     """The kind of data set and what its loader is asked for, checked."""
     kind, colon, text = name.partition(":")
     _ = DATASETS[kind]
-    if bool(colon) != (kind in WITH_PATH) or (colon and not text):
-        allowed = ", ".join(f"{k}:PATH" if k in WITH_PATH else k for k in DATASETS)
+    if bool(colon) != (kind in WITH_WORD) or (colon and not text):
+        words = dict.fromkeys(WITH_PATH, ":PATH") | {"hub": ":NAME"}
+        allowed = ", ".join(f"{k}{words.get(k, '')}" for k in DATASETS)
         raise DataError(f"a data set is one of {allowed}, but got {name!r}")
     if resolution is not None and not 1 <= resolution <= MAX_RESOLUTION:
         raise DataError(f"1 <= resolution <= {MAX_RESOLUTION} must hold, but got {resolution}")
-    if channels not in (None, 1, 3) or (channels is not None and kind not in WITH_PATH):
+    if channels not in (None, 1, 3) or (channels is not None and kind not in WITH_WORD):
         raise DataError(f"channels must be 1 or 3, for a folder or parquet file only, but got {channels}")
     if data_dir is None and os.environ.get("NETWRIGHT_DATA"):
         data_dir = Path(os.environ["NETWRIGHT_DATA"])
@@ -120,9 +126,11 @@ def _request(
         raise DataError(f"folder:PATH must name a folder of class sub-folders, but {path} is none")
     if kind == "parquet" and not path.exists():
         raise DataError(f"parquet:PATH must name a parquet file or a folder of them, but {path} is none")
+    if kind == "stream" and not path.is_dir():
+        raise DataError(f"stream:PATH must name a folder of parquet files, but {path} is none")
     if data_dir is not None:
         _check_files(kind, data_dir)
-    return kind, Request(data_dir, path, resolution, channels, seed)
+    return kind, Request(name, data_dir, path, resolution, channels, seed)
 
 
 def _check_files(kind: str, data_dir: Path) -> None:

@@ -50,18 +50,36 @@ def load(request: Request) -> Piles:
 
 
 def _splits(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for split, words in (("train", ("train",)), ("validation", ("val", "dev")), ("test", ("test",))):
-        files = sorted(f for f in folder.glob("*.parquet") if any(word in f.stem.lower() for word in words))
+    found = split_files(folder)
+    for split, files in found.items():
         if len(files) > 1:
-            raise DataError(f"one parquet file per split is read, but {folder} has {len(files)} for {split}")
-        if files:
-            found[split] = files[0]
+            raise DataError(
+                f"one parquet file per split is read, but {folder} has {len(files)} for {split}; "
+                f"stream:PATH reads any number, and holds little in memory"
+            )
+    return {split: files[0] for split, files in found.items()}
+
+
+def split_files(folder: Path) -> dict[str, list[Path]]:
+    """The parquet files of each split by what their names say, sorted; in ``folder`` or in ``data`` below it."""
+    files = sorted(folder.glob("*.parquet")) or sorted((folder / "data").glob("*.parquet"))
+    found: dict[str, list[Path]] = {}
+    for split, words in (("train", ("train",)), ("validation", ("val", "dev")), ("test", ("test",))):
+        if named := [file for file in files if any(word in file.stem.lower() for word in words)]:
+            found[split] = named
     if "train" not in found:
         raise DataError(
             f"{folder} must hold a file with 'train' in its name and .parquet behind it, but has none"
         )
     return found
+
+
+def encoded_images(cells: list[Any], column: str, label: str) -> list[bytes]:
+    """The bytes of a column's images, which the hub keeps in a field of that name."""
+    encoded = [cell["bytes"] if isinstance(cell, dict) else cell for cell in cells]
+    if not encoded or any(not isinstance(cell, bytes) for cell in encoded):
+        raise DataError(f"column {column!r} of {label} must hold an encoded image in every row")
+    return encoded
 
 
 def read_table(path: Path, resolution: int | None, channels: int | None) -> Table:
@@ -71,16 +89,13 @@ def read_table(path: Path, resolution: int | None, channels: int | None) -> Tabl
 
     try:
         file = pq.ParquetFile(path)
-        image_column, label_column = _columns(file.schema_arrow, path.name)
-        names = _names(file.schema_arrow, label_column)
+        image_column, label_column = columns_of(file.schema_arrow, path.name)
+        names = names_of(file.schema_arrow, label_column)
         table = file.read(columns=[image_column, label_column])
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path.name} must be a parquet file that can be read, but: {error}") from error
-    cells = table[image_column].to_pylist()
-    encoded = [cell["bytes"] if isinstance(cell, dict) else cell for cell in cells]
-    if not encoded or any(not isinstance(cell, bytes) for cell in encoded):
-        raise DataError(f"column {image_column!r} of {path.name} must hold an encoded image in every row")
-    labels, classes = _labels(table[label_column].to_pylist(), names, path.name)
+    encoded = encoded_images(table[image_column].to_pylist(), image_column, path.name)
+    labels, classes = labels_of(table[label_column].to_pylist(), names, path.name)
     if resolution is None or channels is None:
         headers = [opened(cell, f"row {row}") for row, cell in enumerate(encoded)]
         resolution, channels = common_form(headers, resolution, channels)
@@ -88,7 +103,7 @@ def read_table(path: Path, resolution: int | None, channels: int | None) -> Tabl
     return Table(stack(decoded, len(encoded), resolution, channels), torch.from_numpy(labels), classes)
 
 
-def _columns(schema: Any, label: str) -> tuple[str, str]:
+def columns_of(schema: Any, label: str) -> tuple[str, str]:
     """Names of the image and the label column."""
     import pyarrow as pa
 
@@ -112,7 +127,7 @@ def _columns(schema: Any, label: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def _names(schema: Any, label_column: str) -> tuple[str, ...]:
+def names_of(schema: Any, label_column: str) -> tuple[str, ...]:
     """Class names from the hub's own note in the file, or none."""
     note = (schema.metadata or {}).get(b"huggingface")
     if note is None:
@@ -124,9 +139,10 @@ def _names(schema: Any, label_column: str) -> tuple[str, ...]:
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
-def _labels(
+def labels_of(
     values: list[Any], names: tuple[str, ...], label: str
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels ``(n,)`` as indices, and the class names: the known ones, or the values themselves, sorted."""
     if any(value is None for value in values):
         raise DataError(f"every row of {label} needs a label, but row {values.index(None)} has none")
     if names and all(isinstance(value, int) and 0 <= value < len(names) for value in values):
