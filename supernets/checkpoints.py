@@ -14,6 +14,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from supernets.elastic.active import ElasticModel
+from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
@@ -24,7 +25,10 @@ __all__ = ["Manifest", "Supernet", "load_supernet", "read_tensors", "save_supern
 
 @dataclass(frozen=True)
 class Supernet:
-    """A trained elastic network with its manifest; ``net`` is in evaluation mode on the CPU."""
+    """A trained elastic network with its manifest; ``net`` is in evaluation mode on the CPU.
+
+    After a split it stands for several (:class:`supernets.elastic.sharded.ShardedNet`).
+    """
 
     manifest: Manifest
     family: Family
@@ -68,6 +72,8 @@ def load_supernet(directory: Path) -> Supernet:
     manifest = Manifest.read(directory)
     family = manifest.make_family()
     net = family.build()
+    if regions := manifest.regions():
+        net = ShardedNet(family, [family.build() for _ in regions], regions)
     net.load_weights(read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256))
     return Supernet(manifest, family, net.eval())
 

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from supernets.checkpoints import pack, save_supernet, write_bytes
-from supernets.elastic.active import ElasticModel
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_IMAGES, calibrate
 from supernets.manifest import Manifest
 from supernets.plots import plot_curve
 from supernets.report import report_card
+from supernets.spaces.space import Choice
 from supernets.train import METRICS_FILE, Training
 
 
-def settle(net: ElasticModel, training: Training) -> None:
-    """Write the statistics of the largest subnet into the shared running ones: training never touched them."""
-    space = training.family.space()
-    stats = calibrate(net, training.data, space.max())
-    with torch.no_grad():
-        for name, norm in net.norms().items():
-            mean, variance = stats.values[name]
-            assert norm.running_mean is not None and norm.running_var is not None
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
+def settle(training: Training) -> None:
+    """Write the statistics of each network's largest subnet into its running ones: training never touched them."""
+    whole = training.family.space()
+    for shard in training.shards:
+        net = shard.result.eval()
+        stats = calibrate(net, training.data, (shard.region if len(training.shards) > 1 else whole).max())
+        with torch.no_grad():
+            for name, norm in net.norms().items():
+                if name not in stats.values:
+                    continue  # a region may not reach every layer
+                mean, variance = (value.to(norm.weight.device) for value in stats.values[name])
+                assert norm.running_mean is not None and norm.running_var is not None
+                norm.running_mean[: len(mean)].copy_(mean)
+                norm.running_var[: len(variance)].copy_(variance)
 
 
 def finish(
@@ -47,8 +51,8 @@ def finish(
         raise TrainingError(
             f"only a finished training can be saved, got step {training.step} of {training.recipe.steps}"
         )
+    settle(training)
     net = training.result.eval()
-    settle(net, training)
     report = report_card(net, training.data, progress=progress)
     weights = pack(net)
     data = training.data
@@ -65,6 +69,7 @@ def finish(
         recipe={**training.recipe.as_json(), "sha256": training.recipe.sha256},
         training=_cost(training),
         report=report,
+        shards=_shards(training),
     )
     save_supernet(out_dir, net, manifest)
     metrics = (run_dir / METRICS_FILE).read_bytes()
@@ -72,6 +77,20 @@ def finish(
     write_bytes(out_dir / "curve.png", plot_curve([json.loads(line) for line in metrics.splitlines()], name))
     write_bytes(out_dir / "report.md", report_text(manifest).encode())
     return manifest
+
+
+def _shards(training: Training) -> list[dict[str, list[Choice]]]:
+    """For each network of a split training, the axes that are narrower in its region than in the family."""
+    if len(training.shards) == 1:
+        return []
+    return [
+        {
+            axis.name: [axis.choices[k] for k in allowed]
+            for axis, allowed in zip(shard.region.axes, shard.region.allowed, strict=True)
+            if len(allowed) < len(axis.choices)
+        }
+        for shard in training.shards
+    ]
 
 
 def _cost(training: Training) -> dict[str, Any]:
@@ -101,6 +120,7 @@ def report_text(manifest: Manifest) -> str:
         f"passes, {training['seconds'] / 60:.0f} minutes in all.",
         "",
         *[_stage_text(place, stage) for place, stage in enumerate(training["stages"], start=1)],
+        *_shard_text(manifest.shards),
         "",
         "![training curve](curve.png)",
         "",
@@ -130,6 +150,16 @@ def report_text(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:
+    if not shards:
+        return []
+    words = [
+        ", ".join(f"{axis} {' or '.join(map(str, choices))}" for axis, choices in shard.items())
+        for shard in shards
+    ]
+    return ["", f"{len(shards)} networks, each for the subnets with: {'; '.join(words)}."]
 
 
 def _stage_text(place: int, stage: Mapping[str, Any]) -> str:

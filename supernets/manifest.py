@@ -12,6 +12,7 @@ from typing import Any
 from supernets import FAMILIES
 from supernets.errors import CheckpointError, SupernetError
 from supernets.families.family import Family
+from supernets.spaces.space import Choice, Space
 
 WEIGHTS_FILE = "supernet.safetensors"
 MANIFEST_FILE = "manifest.json"
@@ -24,7 +25,8 @@ class Manifest:
 
     ``data`` holds the name and the size and hash of every split; ``preprocessing`` what an image must go
     through; ``recipe`` that of the last stage; ``training`` what all stages cost, and a record of each;
-    ``report`` the report card.
+    ``report`` the report card. After a split, ``shards`` holds for each network, in order of the weights, the
+    choices of the axes that are narrower in its region; the first region that holds an arch counts.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Manifest:
     recipe: dict[str, Any]
     training: dict[str, Any]
     report: dict[str, Any] = field(default_factory=dict)
+    shards: list[dict[str, list[Choice]]] = field(default_factory=list)
     licence: str = "Apache-2.0"
     format: int = FORMAT
 
@@ -73,7 +76,8 @@ class Manifest:
         manifest = cls(**values)
         try:
             space = manifest.make_family().space()
-        except (SupernetError, TypeError, ValueError) as error:
+            manifest.regions()
+        except (SupernetError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"family {manifest.family!r} of the manifest cannot be made: {error}"
             ) from error
@@ -87,6 +91,11 @@ class Manifest:
         """The family, without its weights."""
         family: Family = FAMILIES.load(self.family).from_config(self.config)
         return family
+
+    def regions(self) -> list[Space]:
+        """The part of the space of each network, or none where there is one network."""
+        space = self.make_family().space()
+        return [space.restrict(choices) for choices in self.shards]
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`parse` reads back."""

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.masks import Masks
-from supernets.errors import DataError, RecipeError, SpaceError, TrainingError
+from supernets.elastic.sharded import ShardedNet
+from supernets.errors import DataError, RecipeError, SpaceError
 from supernets.families.family import Family
 from supernets.processes import Processes
 from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
@@ -105,13 +106,11 @@ class Training:
 
     @property
     def result(self) -> ElasticModel:
-        """The one network to keep; a training that was split has several (:meth:`result_of`)."""
-        if len(self.shards) > 1:
-            raise TrainingError(
-                f"a split training has {len(self.shards)} networks, each for a region of its own; "
-                f"evaluate subnets with result_of(arch), or train with a recipe without gradient_split"
-            )
-        return self.shards[0].result
+        """The network to evaluate and to keep; of a split training all of them, each for its own region."""
+        if len(self.shards) == 1:
+            return self.shards[0].result
+        nets, regions = zip(*[(shard.result, shard.region) for shard in self.shards], strict=True)
+        return ShardedNet(self.family, nets, regions)
 
     def result_of(self, arch: Arch) -> ElasticModel:
         """The network whose region holds ``arch``, or else the first."""

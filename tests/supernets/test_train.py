@@ -107,7 +107,7 @@ def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Pa
     training = train(recipe(), small_family(), data, tmp_path)
     largest = training.family.space().max()
     stats = calibrate(training.net, data, largest)
-    settle(training.net, training)
+    settle(training)
     for name, norm in training.net.norms().items():
         assert torch.equal(norm.running_mean, stats.values[name][0])
         assert torch.equal(norm.running_var, stats.values[name][1])
