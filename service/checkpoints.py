@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from service.artifacts import ArtifactStore, hash_file
 from service.db.queries import own_artifact
 from service.db.tables import Supernet
-from service.errors import InvalidError
+from service.errors import ConflictError, InvalidError
 from service.ids import new_id
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
@@ -101,10 +101,27 @@ def add_supernet(
 
 def materialise(store: ArtifactStore, files: Mapping[str, Mapping[str, Any]], cache: Path) -> Path:
     """A directory with these files, each checked by its hash; made once a machine."""
-    directory: Path = cache / files[WEIGHTS_FILE]["sha256"][:16] / files[MANIFEST_FILE]["sha256"][:16]
-    for name in (WEIGHTS_FILE, MANIFEST_FILE):
+    named = [name for name in (WEIGHTS_FILE, MANIFEST_FILE) if name in files]
+    directory = cache.joinpath(*(files[name]["sha256"][:16] for name in named))
+    for name in named:
         store.fetch(files[name]["sha256"], directory / name)
     return directory
+
+
+def require_network(row: Supernet) -> None:
+    """Refuse what needs networks of a supernet that is only the space of a table."""
+    if WEIGHTS_FILE not in row.files:
+        raise ConflictError(
+            f"supernet {row.name!r} ({row.id}) is the space of a table: it has no networks, so nothing of it can be "
+            f"evaluated, measured here, searched or exported; predictors can be fitted to its rows"
+        )
+
+
+def add_space(session: Session, project: str, store: ArtifactStore, manifest: Manifest) -> Supernet:
+    """The row of a space without networks, which keeps its manifest and nothing else."""
+    content = json.dumps(manifest.as_json(), sort_keys=True).encode()
+    files = {MANIFEST_FILE: {"sha256": store.put(content), "bytes": len(content)}}
+    return add_supernet(session, project, manifest.name, "table", manifest, files)
 
 
 def family_of(row: Supernet) -> Family:

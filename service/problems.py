@@ -13,7 +13,7 @@ from predictors.scope import Scope
 from search.constraints import Constraint, merged
 from search.errors import ProblemError
 from search.problem import Objective, Problem
-from service.checkpoints import family_of
+from service.checkpoints import family_of, require_network
 from service.db import queries
 from service.db.tables import Predictor, Supernet, Target
 from service.errors import InvalidError, PredictorsMissingError
@@ -189,6 +189,7 @@ def require_predictors(missing: Sequence[Action]) -> None:
 def make_plans(session: Session, project: str, body: SearchCreate) -> tuple[list[Plan], dict[Key, Predictor]]:
     """The problems of a search as JSON, one a front, and the predictors it starts from."""
     supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
+    require_network(supernet)
     family, quality = family_of(supernet), supernet.manifest["quality"]
     check_targets(session, project, body.targets)
     limited_space(family, body.restrict)
@@ -275,7 +276,9 @@ def profile_parts(
     quality = supernet.manifest["quality"]
     check_targets(session, project, body.targets)
     limits = exact_constraints(body.constraints, body.targets, quality)
-    every: list[Key] = [(quality, None), *(("latency_ms", target) for target in body.targets)]
+    every: list[Key] = [("latency_ms", target) for target in body.targets]
+    if quality in METRICS:  # the space of a table has none
+        every.insert(0, (quality, None))
     keys = list(dict.fromkeys([*every, *keys_of([], limits)]))
     found, missing = find_predictors(session, project, body.supernet, keys, body.predictors)
     return supernet, limits, found, missing

@@ -30,7 +30,7 @@ def look(
     seed: int,
 ) -> ProfileView:
     """Ranges of every known metric over ``space``, and whether the limits can be met."""
-    closed: list[Key] = [(metric.name, None) for metric in METRICS.values() if metric.source == "closed_form"]
+    closed: list[Key] = [(name, None) for name in METRICS if name in family.known_costs]
     keys: list[Key] = [*closed, *models]
     problem = Problem(
         space,

@@ -10,6 +10,7 @@ FAMILIES: Registry = Registry(
     "family",
     {
         "mobilenet_v3": "supernets.families.mobilenet_v3:MobileNetV3",
+        "table": "supernets.families.table:TableFamily",
     },
 )
 

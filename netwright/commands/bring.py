@@ -21,13 +21,33 @@ def import_table(
     context: typer.Context,
     table: Annotated[str, typer.Option(help="Parquet or CSV file with one row a measurement.")],
     latency: Annotated[str, typer.Option(help="Column with the latency.")],
-    supernet: Annotated[str, typer.Option(help="Id or name of the supernet whose archs the rows are.")],
+    supernet: Annotated[
+        str | None,
+        typer.Option(help="Id or name of the supernet, or space of a table, whose archs the rows are."),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="For archs without a supernet here: name of the space that the --arch columns span."
+        ),
+    ] = None,
     arch: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column that says which arch a row is: an axis of the supernet, or the only one, with arch ids "
-            "or JSON. May be repeated, or several joined by commas; without it every axis that the table has."
+            help="Column that says which arch a row is; may be repeated, or several joined by commas. Of a supernet: "
+            "its axes (without it every axis that the table has), or the only one, with arch ids or JSON. With "
+            "--space: any columns; COL:digits or COL:words is one axis a digit or word, COL:value is one axis."
         ),
+    ] = None,
+    depth_axis: Annotated[
+        str | None,
+        typer.Option(help="With --space: the --arch column that says how many digits or words count."),
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(help="With --space: column with parameters; COL:M if in millions (K, M, G).")
+    ] = None,
+    macs: Annotated[
+        str | None, typer.Option(help="With --space: column with multiply-accumulates; COL:M if in millions.")
     ] = None,
     unit: Annotated[str, typer.Option(help="Unit of the latency: ms, s, us or ns.")] = "ms",
     name: Annotated[
@@ -51,19 +71,27 @@ def import_table(
     as_json: Json = False,
 ) -> None:
     """Make a target from measurements that somebody else took, and wait."""
+    if (supernet is None) == (space is None):
+        raise typer.BadParameter("give exactly one of --supernet and --space", param_hint="--supernet")
     client = client_of(context)
-    called = name or _name(latency)
+    called, file, columns = name or _name(latency), table if on_server else Path(table), _columns(arch or [])
     settings = {"device": device or called, "runtime": runtime, "precision": precision, "batch": batch}
-    found = client.supernets.get(supernet)
+    if space is not None:
+        found = client.supernets.add_table(
+            space, file, columns, depth_axis=depth_axis, params=params, macs=macs, on_server=on_server
+        )
+        columns = []
+    else:
+        found = client.supernets.get(supernet or "")
     target = client.targets.add(
         "table", name=called, settings={key: value for key, value in settings.items() if value is not None}
     )
     job = target.bring(
         found.id,
-        table if on_server else Path(table),
+        file,
         latency,
         unit=unit,
-        archs=_columns(arch or []),
+        archs=columns,
         on_server=on_server,
         strict=strict,
         accept_jumps=accept_jumps,
@@ -78,8 +106,13 @@ def import_table(
     if as_json:
         print_json({"target": target.id, "supernet": found.id, "job": job.id, **result})
         return
-    print_fields({"target": target.id, "name": target["name"], **{key: result[key] for key in COUNTS}})
+    print_fields({"target": target.id, "name": target["name"], "supernet": found["name"]})
+    print_fields(result, COUNTS)
     print_refused(result)
+    for metric, error in (found.get("report") or {}).get("cost_errors", {}).items():
+        typer.echo(
+            f"{metric}: closed form within {error['median']:.2%}, at worst {error['worst']:.2%}, of rows left out"
+        )
 
 
 def _columns(given: Sequence[str]) -> list[str]:

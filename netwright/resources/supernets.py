@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from netwright.connection import JSON, Connection
 from netwright.errors import NetwrightError
+from netwright.resources.files import file_body
 from netwright.resources.jobs import Job, Jobs
 from netwright.resources.resource import Resource
+
+READINGS, COUNTS = ("value", "digits", "words"), ("K", "M", "G")
 
 
 class Supernet(Resource):
@@ -39,6 +43,41 @@ class Supernets:
         """Register a supernet of the ``zoo``, or a directory ``path`` inside the server's import folder."""
         body = {"zoo": zoo, "path": path, "name": name}
         return Supernet(self._connection.post("/v1/supernets", body), self)
+
+    def add_table(
+        self,
+        name: str,
+        file: Path | str,
+        archs: Sequence[str],
+        *,
+        depth_axis: str | None = None,
+        params: str | None = None,
+        macs: str | None = None,
+        on_server: bool = False,
+    ) -> Supernet:
+        """Register the space of a table of measured archs; it has no networks, and can be predicted.
+
+        ``archs`` are columns, ``COL`` or ``COL:digits`` (one axis a digit), ``COL:words`` (one axis a word between
+        separators) or ``COL:value``. ``depth_axis`` is the one of them that says how many positions count.
+        ``params`` and ``macs`` are columns with counts, ``COL`` or in thousands, millions or billions ``COL:K``,
+        ``COL:M``, ``COL:G``. ``file`` as in ``targets.bring``.
+        """
+        columns = [_suffixed(text, READINGS) for text in archs]
+        counts = {
+            metric: {"column": column, "unit": unit or "1"}
+            for metric, (column, unit) in (
+                (metric, _suffixed(text, COUNTS))
+                for metric, text in (("params", params), ("macs", macs))
+                if text
+            )
+        }
+        table = {
+            "file": file_body(file, on_server=on_server),
+            "archs": [{"column": column, "read": read} for column, read in columns],
+            "depth_axis": depth_axis,
+            **counts,
+        }
+        return Supernet(self._connection.post("/v1/supernets", {"name": name, "table": table}), self)
 
     def get(self, id_or_name: str) -> Supernet:
         """The supernet with this id, or the newest of this name."""
@@ -76,3 +115,9 @@ class Supernets:
 
 def _plain(archs: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
     return None if archs is None else [dict(arch) for arch in archs]
+
+
+def _suffixed(text: str, suffixes: Sequence[str]) -> tuple[str, str | None]:
+    """``COL:digits`` as column and suffix; a colon that is part of the name stays."""
+    column, colon, suffix = text.rpartition(":")
+    return (column, suffix) if colon and suffix in suffixes else (text, None)

@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from predictors.errors import TableError
-from predictors.tables.read import Cell, Table, choice
+from predictors.tables.read import Table
 from supernets.errors import ArchError
+from supernets.families.family import Family
+from supernets.families.table import TableFamily
+from supernets.spaces.columns import Cell, choice
 from supernets.spaces.space import Arch, Choice, Space
 
 ARCH_ID = re.compile(r"[0-9a-f]{16}")
@@ -16,13 +19,20 @@ Reader = Callable[[Mapping[str, Cell]], Arch]
 KnownArchs = Mapping[str, Mapping[str, Choice]]
 
 
-def arch_columns(space: Space, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def arch_columns(family: Family, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """The columns that say which arch a row is: those ``wanted``, else every axis that the table has.
+
+    The space of a table knows its own columns; others are refused.
 
     Raises:
         TableError: columns that are no axes (more than one), or an axis that every arch needs and no column
             gives.
     """
+    if isinstance(family, TableFamily):
+        if wanted and set(wanted) != set(family.layout.names):
+            raise TableError(f"arch columns of this space are {family.layout.names}, got {list(wanted)}")
+        return family.layout.names
+    space = family.space()
     axes = [axis.name for axis in space.axes]
     columns = list(wanted) or [axis for axis in axes if axis in names]
     unknown = [column for column in columns if column not in axes]
@@ -42,12 +52,16 @@ def arch_columns(space: Space, names: Sequence[str], wanted: Sequence[str]) -> l
     return columns
 
 
-def reader(space: Space, columns: Sequence[str], known: KnownArchs) -> Reader:
+def reader(family: Family, columns: Sequence[str], known: KnownArchs) -> Reader:
     """What turns the cells of ``columns`` into an arch, or raises ``ArchError``.
 
     Columns are axes (an empty cell: inactive), or a single one holds the id of a ``known`` arch or the arch
     itself as JSON. Choices on inactive axes are dropped: equal networks are equal archs.
     """
+    space = family.space()
+    if isinstance(family, TableFamily):
+        layout = family.layout
+        return lambda cells: space.arch(layout.choices(cells))
     if len(columns) == 1 and columns[0] not in {axis.name for axis in space.axes}:
         column = columns[0]
         return lambda cells: _from_text(space, cells[column], known)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from predictors.dataset import LARGEST
 from predictors.errors import TableError
 from predictors.tables.archs import Reader, cells_of
-from predictors.tables.read import Table, number
+from predictors.tables.read import Table
 from supernets.errors import ArchError
 from supernets.families.family import Family
+from supernets.spaces.columns import number
 from supernets.spaces.space import Population
 
 # Factor to milliseconds.

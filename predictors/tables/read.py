@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from predictors.errors import TableError
-from supernets.spaces.space import Choice
+from supernets.spaces.columns import Cell
 
 MAX_BYTES = 64 << 20
 MAX_UNPACKED = 256 << 20
@@ -18,7 +17,6 @@ MAX_COLUMNS = 4096
 MAX_FIELD = 1 << 16
 SHOWN_COLUMNS = 60
 PARQUET = b"PAR1"
-Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -128,23 +126,3 @@ def _csv(content: bytes, columns: list[str]) -> Table:
         raise TableError(f"the CSV file cannot be read: {error}") from error
     _check_size(rows, len(names))
     return Table(found, names, rows, typed=False)
-
-
-def number(cell: Cell) -> float | None:
-    """The cell as a number (NaN and infinities too), None where it is none."""
-    if cell is None:
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def choice(cell: Cell) -> Choice | None:
-    """The cell as a choice of an axis: whole numbers as int, other numbers as float, words as they are."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return None
-    value = number(cell)
-    if value is None or not math.isfinite(value):
-        return str(cell)
-    return int(value) if value == int(value) else value

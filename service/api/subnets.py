@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
 
 from service.api.artifacts import send
+from service.checkpoints import require_network
 from service.datasets import require_data
 from service.db import job_queries, queries
 from service.db.tables import Export, Measurement, Subnet, Supernet
@@ -59,6 +60,7 @@ def create_export(
     with app.database.read() as session:
         subnet = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, subnet.supernet_id)
+        require_network(supernet)
         require_data("subnet", supernet.manifest["data"]["name"], app.settings)
     with app.database.write() as session:
         done = queries.finished_export(session, project, id, **like)

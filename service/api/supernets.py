@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from service import checkpoints
+from service import checkpoints, tables
 from service.datasets import require_data
 from service.db import job_queries, queries
 from service.db.tables import Supernet
@@ -36,7 +36,9 @@ def list_supernets(
     "", status_code=201, responses={200: {"model": SupernetView, "description": "It is registered already"}}
 )
 def create_supernet(app: App, project: Project, body: SupernetCreate, response: Response) -> SupernetView:
-    """Register a supernet from the zoo or the import folder; its hashes are checked and its files stored."""
+    """Register a supernet from the zoo or the import folder, its hashes checked; or the space of a table."""
+    if body.table is not None:
+        return _create_space(app, project, body, response)
     manifest, files = _take(app, body)
     name = body.name or manifest.name
     with app.database.write() as session:
@@ -47,6 +49,28 @@ def create_supernet(app: App, project: Project, body: SupernetCreate, response: 
         elif row.files[MANIFEST_FILE] != files[MANIFEST_FILE]:
             raise ConflictError(
                 f"another supernet is called {name!r} ({row.id}, weights {row.weights_sha256[:12]}); give a 'name'"
+            )
+        else:
+            response.status_code = 200
+        response.headers["Location"] = f"/v1/supernets/{row.id}"
+        return supernet_view(row)
+
+
+def _create_space(app: App, project: Project, body: SupernetCreate, response: Response) -> SupernetView:
+    """The same columns of the same file under the same name are one space."""
+    assert body.table is not None and body.name is not None
+    with app.database.read() as session:
+        content = tables.content_of(session, project, app, body.table.file, "table.file")
+    manifest = tables.space_manifest(content, body.name, body.table)
+    with app.database.write() as session:
+        tables.keep(session, project, app.store, content)
+        row = queries.find(session, project, Supernet, name=body.name)
+        if row is None:
+            row = checkpoints.add_space(session, project, app.store, manifest)
+        elif row.manifest["space_sha256"] != manifest.space_sha256 or row.source != "table":
+            raise ConflictError(
+                f"another supernet or space is called {body.name!r} ({row.id}); give another name, or import its rows "
+                f"as those of supernet {body.name!r}"
             )
         else:
             response.status_code = 200
@@ -103,6 +127,7 @@ def create_evaluations(
     """Job: evaluate the quality of subnets on the validation split."""
     with app.database.read() as session:
         supernet = queries.get(session, project, Supernet, id)
+        checkpoints.require_network(supernet)
         check_archs(checkpoints.family_of(supernet).space(), body)
         require_data("supernet", supernet.manifest["data"]["name"], app.settings)
     with app.database.write() as session:

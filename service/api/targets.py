@@ -96,13 +96,14 @@ def create_measurements(
         if (body.table is None) != is_measurable(target.kind):
             raise _wrong_way(body)
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
-        space = checkpoints.family_of(supernet).space()
+        family = checkpoints.family_of(supernet)
         if body.table is None:
-            check_archs(space, body)
+            checkpoints.require_network(supernet)
+            check_archs(family.space(), body)
             content = b""
         else:
             content = tables.content_of(session, project, app, body.table.file, "table.file")
-            columns = tables.look(content, body.table, space)
+            columns = tables.look(content, body.table, family)
     with app.database.write() as session:
         params = {"target": id, **body.model_dump(mode="json")}
         if body.table is not None:

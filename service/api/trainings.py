@@ -48,8 +48,9 @@ def _family(settings: Settings, wanted: str | dict[str, Any]) -> dict[str, Any]:
     """Name and settings of a family that can be made."""
     values = _zoo_file(settings, wanted, "family.toml", "family") if isinstance(wanted, str) else dict(wanted)
     name = values.pop("family", None)
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise InvalidError("family.family", name, list(FAMILIES))
+    trainable = [each for each in FAMILIES if FAMILIES.load(each).has_network]
+    if name not in trainable:
+        raise InvalidError("family.family", name, trainable)
     try:
         return {"family": name, "config": FAMILIES.load(name).from_config(values).config()}
     except (SpaceError, TypeError) as error:

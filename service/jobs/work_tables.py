@@ -35,7 +35,7 @@ def check(payload: Payload, progress: Progress) -> dict[str, Any]:
     checked = check_rows(
         table,
         family,
-        reader(space, wanted["archs"], payload["known"]),
+        reader(family, wanted["archs"], payload["known"]),
         wanted["archs"],
         wanted["latency"],
         wanted["unit"],

@@ -7,21 +7,27 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from service.schemas.common import ArchJson, Body, Choice, Name, Stamped, View
+from service.schemas.tables import TableSpace
 
 
 class SupernetCreate(Body):
-    """Where to take a trained supernet from: exactly one of ``zoo`` and ``path``."""
+    """Where to take a supernet from: exactly one of ``zoo``, ``path`` and ``table``."""
 
     zoo: str | None = Field(
         None, description="Name of a supernet that ships with the service", examples=["digits"]
     )
     path: str | None = Field(None, description="Supernet directory, relative to NETWRIGHT_IMPORT_DIR")
-    name: Name | None = Field(None, description="Defaults to the name in the manifest")
+    table: TableSpace | None = Field(
+        None, description="The space of a table of measured archs: it has no networks, and can be predicted"
+    )
+    name: Name | None = Field(None, description="Defaults to the name in the manifest; needed for a table")
 
     @model_validator(mode="after")
     def _one_source(self) -> SupernetCreate:
-        if (self.zoo is None) == (self.path is None):
-            raise ValueError("give exactly one of 'zoo' and 'path'")
+        if sum(value is not None for value in (self.zoo, self.path, self.table)) != 1:
+            raise ValueError("give exactly one of 'zoo', 'path' and 'table'")
+        if self.table is not None and self.name is None:
+            raise ValueError("give a 'name' for the space of a table")
         return self
 
 
@@ -31,8 +37,8 @@ class SupernetView(Stamped):
     name: str
     family: str
     quality: str = Field(description="Name of its quality metric")
-    source: str = Field(description="zoo, import or training")
-    weights_sha256: str
+    source: str = Field(description="zoo, import, training, or table: a space without networks")
+    weights_sha256: str = Field(description="Hash of the weights; the space's where there are none")
     space_sha256: str
     space_size: float = Field(description="Number of subnets")
     classes: list[str]

@@ -45,3 +45,32 @@ class TableRows(Body):
         False,
         description="Take rows that lie about 1000x from the rest, which otherwise count as another unit",
     )
+
+
+class ArchColumn(Body):
+    """A column that says something about the arch."""
+
+    column: ColumnName
+    read: Literal["value", "digits", "words"] | None = Field(
+        None,
+        description="As one axis, one axis a digit, or one axis a word; found from the cells if not given",
+    )
+
+
+class CostColumn(Body):
+    """A column with a closed-form count."""
+
+    column: ColumnName
+    unit: Literal["1", "K", "M", "G"] = Field("1", description="What the column counts in")
+
+
+class TableSpace(Body):
+    """A space that has no supernet here: the archs of a table, and every combination of their choices."""
+
+    file: FileBody
+    archs: list[ArchColumn] = Field(min_length=1, max_length=512, description="Columns that make an arch")
+    depth_axis: ColumnName | None = Field(
+        None, description="The arch column that says how many positions of the split columns count"
+    )
+    params: CostColumn | None = None
+    macs: CostColumn | None = None

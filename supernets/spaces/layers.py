@@ -71,6 +71,37 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownCost(LayerSpec):
+    """A part of an arch of which nothing is known but what it is called, its parameters and its MACs.
+
+    ``kind`` is any word: parts of one kind are taken to be the same work.
+    """
+
+    known_params: float = 0.0
+    known_macs: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, kind: str, params: float = 0.0, macs: float = 0.0) -> KnownCost:
+        """The part called ``name``."""
+        return cls(name, kind, 0, 0, 0, 0, known_params=params, known_macs=macs)
+
+    @property
+    def weights(self) -> int:
+        """Its parameters: which of them are weights is not known."""
+        return round(self.known_params)
+
+    @property
+    def params(self) -> int:
+        """As the table says."""
+        return round(self.known_params)
+
+    @property
+    def macs(self) -> int:
+        """As the table says."""
+        return round(self.known_macs)
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A run of layers that depends on few axes, so that whole populations can be costed by table.
 

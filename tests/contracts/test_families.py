@@ -17,19 +17,65 @@ from supernets.spaces.cost import costs
 from supernets.spaces.space import Arch
 from tests.small import SMALL
 
+TABLE = {
+    "space": {
+        "axes": [
+            {"name": "n", "kind": "n", "choices": [1, 2], "parent": None, "active_when": []},
+            {"name": "op0", "kind": "op", "choices": [0, 1, 2], "parent": None, "active_when": []},
+            {"name": "op1", "kind": "op", "choices": [0, 1, 2], "parent": "n", "active_when": [2]},
+        ],
+        "allowed": [[0, 1], [0, 1, 2], [0, 1, 2]],
+    },
+    "layout": {"columns": [["n", "value"], ["op", "digits"]], "depth": "n"},
+    "costs": None,
+}
+SEGMENTS = [
+    {"axes": ["n"], "params": [3.0, 5.0], "macs": [10.0, 20.0]},
+    {"axes": ["op0"], "params": [0.0, 1.0, 2.0], "macs": [0.0, 30.0, 60.0]},
+    {"axes": ["op1"], "params": [0.0, 1.0, 2.0], "macs": [0.0, 30.0, 60.0]},
+]
+COSTS = ("params", "macs")
 CONFIGS = {
+    "table": [TABLE, {**TABLE, "costs": {"known": ["params", "macs"], "segments": SEGMENTS}}],
     "mobilenet_v3": [SMALL, {**SMALL, "widths": [0.5, 1.0], "kernels": [3, 5, 7], "expansions": [2]}],
 }
 
 
-def cases() -> list[tuple[str, dict[str, object]]]:
-    return [(name, config) for name in FAMILIES for config in CONFIGS[name]]
+def cases(has_network: bool) -> list[tuple[str, int]]:
+    every = [(name, index) for name in FAMILIES for index in range(len(CONFIGS[name]))]
+    return [(name, index) for name, index in every if FAMILIES.load(name).has_network == has_network]
 
 
-@pytest.fixture(params=cases(), ids=lambda case: f"{case[0]}-{len(case[1])}")
+def made(case: tuple[str, int]) -> Family:
+    name, index = case
+    family: Family = FAMILIES.load(name).from_config(CONFIGS[name][index])
+    return family
+
+
+@pytest.fixture(params=cases(True), ids=lambda case: f"{case[0]}-{case[1]}")
 def family(request: pytest.FixtureRequest) -> Family:
-    name, config = request.param
-    return FAMILIES.load(name).from_config(config)
+    return made(request.param)
+
+
+@pytest.fixture(params=cases(False), ids=lambda case: f"{case[0]}-{case[1]}")
+def bare(request: pytest.FixtureRequest) -> Family:
+    return made(request.param)
+
+
+def test_a_family_without_networks_has_a_space_and_its_known_costs_and_nothing_more(bare: Family) -> None:
+    test_config_round_trip(bare)
+    arch = bare.space().max()
+    for refused in (bare.build, lambda: bare.input_shape(arch)):
+        with pytest.raises(SpaceError, match="no networks"):
+            refused()
+    assert bare.num_classes == 0
+    table = bare.costs(bare.space().encode(archs(bare)))
+    for row, arch in enumerate(archs(bare)):
+        closed = costs(bare.layers(arch))
+        assert {name: table[name][row] for name in bare.known_costs} == {
+            name: closed[name] for name in bare.known_costs
+        }
+        assert {name for name in COSTS if closed[name] > 0} == set(bare.known_costs)
 
 
 def archs(family: Family, n: int = 4) -> list[Arch]:

@@ -23,6 +23,7 @@ READING = [
     "targets add cpu --set threads=2 --name mine",
     "targets measure cpu --supernet digits --count 5",
     "targets import --table mine.parquet --latency lat_ms --arch resolution,kernel --supernet digits --on-server",
+    "targets import --table t.csv --latency ms --space cells --arch ops:digits --macs m:M --on-server",
     "targets measurements cpu",
     "targets predictors cpu",
     "predictors list --supernet digits --target cpu --metric latency_ms",

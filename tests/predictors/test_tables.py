@@ -7,11 +7,17 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from predictors import PREDICTORS
 from predictors.errors import TableError
+from predictors.scope import Scope
 from predictors.tables.archs import arch_columns, reader
 from predictors.tables.check import REPEAT, Stored, check_rows
+from predictors.tables.costs import as_config, fit_costs
 from predictors.tables.read import read_table
+from supernets.families.table import TableFamily
+from supernets.spaces.columns import Layout
 from tests.predictors.toy import FAMILY, SPACE, archs, true_value
 
 ROWS = 20
@@ -38,9 +44,9 @@ def csv(table):
 
 
 def checked(content, latency="ms", unit="ms", wanted=(), stored=NOTHING, known=(), **options):
-    columns = arch_columns(SPACE, read_table(content).names, wanted)
+    columns = arch_columns(FAMILY, read_table(content).names, wanted)
     table = read_table(content, [*columns, latency])
-    read = reader(SPACE, columns, dict(known))
+    read = reader(FAMILY, columns, dict(known))
     return check_rows(table, FAMILY, read, columns, latency, unit, stored=stored, **options)
 
 
@@ -189,3 +195,98 @@ def test_bounds_hold_while_reading(monkeypatch):
     monkeypatch.setattr("predictors.tables.read.MAX_BYTES", 10)
     with pytest.raises(TableError, match="at most 10 bytes"):
         read_table(csv(frame()))
+
+
+# --- spaces of tables --------------------------------------------------------------------------------
+
+
+def chain(n=60, seed=0):
+    """Nets of two widths and two to four blocks of three kinds; entries behind the depth mean nothing."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "width": rng.choice([16, 32], n),
+            "depth": rng.choice([2, 3, 4], n),
+            "ops": ["".join(map(str, rng.integers(0, 3, 4))) for _ in range(n)],
+        }
+    )
+    size = [
+        sum(10 + 5 * int(op) for op in ops[:depth]) for ops, depth in zip(table.ops, table.depth, strict=True)
+    ]
+    table["macs"] = 1000.0 * table.width * (np.array(size) + 7.0)
+    return table.assign(ms=0.1 + table.macs * 1e-6)
+
+
+def space_of(table):
+    cells = {
+        name: read_table(parquet(table), ["width", "depth", "ops"])[name]
+        for name in ("width", "depth", "ops")
+    }
+    layout = Layout.infer(cells, dict.fromkeys(cells), "depth", typed=True)
+    return layout, layout.space(cells)
+
+
+def encoded(layout, space, table):
+    rows = table[["width", "depth", "ops"]].to_dict("records")
+    return space.encode([space.arch(layout.choices(row)) for row in rows])
+
+
+def test_counts_of_a_table_become_a_closed_form_that_holds_for_archs_which_are_not_in_it():
+    table, others = chain(), chain(400, seed=1)
+    layout, space = space_of(table)
+    fitted = fit_costs(space, layout, encoded(layout, space, table), {"macs": table.macs.to_numpy()})
+    assert fitted.errors["macs"]["worst"] < 1e-6
+    family = TableFamily(space, layout, fitted.tables, ("macs",))
+    again = TableFamily.from_config({**family.config(), "costs": as_config(fitted)})
+    told = again.costs(encoded(layout, space, others))["macs"]
+    np.testing.assert_allclose(told, others.macs, rtol=1e-5)  # each part is rounded to a whole count
+    with pytest.raises(TableError, match="at least 10 rows"):
+        fit_costs(space, layout, encoded(layout, space, table[:5]), {"macs": table.macs.to_numpy()[:5]})
+
+
+def test_counts_that_do_not_add_up_say_so():
+    table = chain()
+    layout, space = space_of(table)
+    odd = table.macs.to_numpy() * np.exp(np.random.default_rng(0).standard_normal(len(table)))
+    assert (
+        fit_costs(space, layout, encoded(layout, space, table), {"macs": odd}).errors["macs"]["median"] > 0.1
+    )
+
+
+@pytest.mark.parametrize("with_costs", [False, True])
+def test_every_latency_predictor_learns_from_the_space_of_a_table(with_costs):
+    table, others = chain(), chain(100, seed=1)
+    layout, space = space_of(table)
+    population = encoded(layout, space, table)
+    fitted = fit_costs(space, layout, population, {"macs": table.macs.to_numpy()})
+    family = TableFamily(space, layout, *((fitted.tables, ("macs",)) if with_costs else ()))
+    unique, first = np.unique(population, axis=0, return_index=True)
+    scope = Scope(supernet="s", space_sha256=space.sha256, metric="latency_ms", target="t")
+    for name, where in PREDICTORS.items():
+        if ".latency." not in where:
+            continue
+        predictor = PREDICTORS.load(name)(family, scope)
+        predictor.fit(unique, table.ms.to_numpy()[first])
+        mean, _ = predictor.predict(encoded(layout, space, others))
+        rank = stats.spearmanr(mean, others.ms).statistic if np.ptp(mean) else 0.0
+        if with_costs or name != "roofline_proxy":  # that one knows nothing but MACs and bytes
+            assert rank > 0.9, (name, rank)
+
+
+def test_rows_of_a_table_space_are_read_by_its_own_layout():
+    table = chain()
+    layout, space = space_of(table)
+    family = TableFamily(space, layout)
+    content = parquet(table.assign(ops=np.where(np.arange(60) == 7, "01", table.ops)))
+    columns = arch_columns(family, read_table(content).names, [])
+    assert columns == ["width", "depth", "ops"]
+    with pytest.raises(TableError, match="arch columns of this space"):
+        arch_columns(family, ["width"], ["width"])
+    read = reader(family, columns, {})
+    nothing = Stored(np.empty((0, space.d), dtype=np.int64), np.empty(0))
+    found = check_rows(
+        read_table(content, [*columns, "ms"]), family, read, columns, "ms", "ms", stored=nothing
+    )
+    bad = [refusal for refusal in found.refused if refusal.rule == "arch"]
+    assert [refusal.row for refusal in bad] == ([8] if table.depth[7] > 2 else [])
+    assert len(found.values) == len({row.tobytes() for row in found.population})

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -221,3 +222,102 @@ def test_what_is_wrong_with_a_request_is_said_before_any_job(
     assert "nothing can be measured" in assert_problem(nothing, 422).detail
     with database.read() as session:
         assert session.query(Job).count() == 0
+
+
+# --- spaces of tables --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cells():
+    """NAS-Bench-201's kind of table: six digits, two devices, MACs in millions; one row is nonsense."""
+    rng = np.random.default_rng(0)
+    ops = ["".join(map(str, row)) for row in np.unique(rng.integers(0, 5, (80, 6)), axis=0)]
+    ops = rng.permutation(ops)[:60].tolist()
+    macs = np.array([7.9 + sum((0, 0, 1.5, 13.0, 0.5)[int(op)] for op in row) for row in ops])
+    table = pd.DataFrame({"ops": ops, "flops_M": macs, "lat_a": 1 + macs / 10, "lat_b": 3 + macs / 50})
+    table.loc[4, "lat_b"] = float("nan")
+    table.loc[len(table)] = {"ops": "42x", "flops_M": 1.0, "lat_a": 1.0, "lat_b": 1.0}
+    return table
+
+
+def space_body(table, **options):
+    spec = {
+        "file": inline(csv(table)),
+        "archs": [{"column": "ops"}],
+        "macs": {"column": "flops_M", "unit": "M"},
+    }
+    return {"name": "cells", "table": {**spec, **options}}
+
+
+def test_a_table_without_a_supernet_defines_a_space_that_can_be_predicted(client, database, settings, cells):
+    answer = client.post("/v1/supernets", json=space_body(cells))
+    assert answer.status_code == 201, answer.text
+    space = answer.json()
+    assert (space["source"], space["family"], space["quality"]) == ("table", "table", "none")
+    assert space["report"]["cost_errors"]["macs"]["worst"] < 1e-4
+    assert client.post("/v1/supernets", json=space_body(cells)).status_code == 200
+    axes = client.get(f"/v1/supernets/{space['id']}/space").json()["axes"]
+    assert [axis["name"] for axis in axes] == [f"ops{i}" for i in range(6)]
+
+    for name in ("lat_a", "lat_b"):
+        device = client.post("/v1/targets", json={"kind": "table", "name": name}).json()
+        job = take(client, database, settings, device, space, cells, latency=name)
+        bad = {61: "arch", **({5: "value"} if name == "lat_b" else {})}
+        assert {each["row"]: each["rule"] for each in job["result"]["refused"]} == bad
+        assert job["result"]["accepted"] == 61 - len(bad)
+        body = {"supernet": space["id"], "target": device["id"], "metric": "latency_ms"}
+        answer = client.post("/v1/predictors", json=body)
+        assert answer.status_code == 202, answer.text
+        report = fit(database, settings, answer.json()["job"]["id"])
+        assert report["n"] == 61 - len(bad) and report["spearman"] > 0.95
+    [row, *_] = client.get("/v1/measurements", params={"target": device["id"]}).json()["items"]
+    known = client.get(f"/v1/subnets/{row['subnet']}").json()["costs"]
+    assert list(known) == ["macs"] and known["macs"] == pytest.approx((row["value"] - 3) * 50e6, rel=1e-4)
+    looked = client.post("/v1/searches:profile", json={"supernet": space["id"], "targets": [device["id"]]})
+    assert {(each["metric"], each["source"]) for each in looked.json()["metrics"]} == {
+        ("macs", "closed_form"), ("latency_ms", "predicted")
+    }  # fmt: skip
+
+
+def fit(database, settings, job_id):
+    """Run a fitting job here; returns the predictor's report card."""
+    from service.db.tables import Predictor
+    from service.jobs import fit as job_kind
+
+    with database.read() as session:
+        job = queries.get(session, P, Job, job_id)
+        session.expunge_all()
+    asyncio.run(job_kind.run(Run(database, settings, job)))
+    with database.read() as session:
+        return queries.get(session, P, Predictor, job.params["predictor"]).report
+
+
+def test_what_needs_networks_is_refused_for_the_space_of_a_table(client, database, settings, cells, target):
+    space = client.post("/v1/supernets", json=space_body(cells)).json()["id"]
+    device = client.post("/v1/targets", json={"kind": "table", "name": "a"}).json()
+    take(client, database, settings, device, {"id": space}, cells, latency="lat_a")
+    subnet = measurements(database, device)[0].subnet_id
+    for path, body in (
+        (f"/v1/supernets/{space}/evaluations", {"count": 3}),
+        (f"/v1/targets/{target['id']}/measurements", {"supernet": space, "count": 3}),
+        ("/v1/searches", {"supernet": space, "objectives": ["macs"], "budget": {"evaluations": 4}}),
+        (f"/v1/subnets/{subnet}/exports", {}),
+    ):
+        problem = assert_problem(client.post(path, json=body), 409)
+        assert "has no networks" in problem.detail, path
+    training = {"name": "t", "data": "digits", "family": {"family": "table"}, "recipe": "digits"}
+    assert assert_problem(client.post("/v1/trainings", json=training), 422).errors[0].field == "family.family"
+
+
+def test_columns_that_make_no_space_are_refused(client, supernet, cells):
+    def refused(status=422, name="cells", **options):
+        body = space_body(cells, **options)
+        return assert_problem(client.post("/v1/supernets", json={**body, "name": name}), status)
+
+    assert "flops_M, lat_a" in refused(archs=[{"column": "cell"}]).detail
+    many = refused(archs=[{"column": "flops_M"}, {"column": "ops", "read": "value"}], depth_axis="ops0")
+    assert "depth axis" in many.detail
+    assert refused(macs={"column": "ops", "unit": "T"}).errors[0].field == "table.macs.unit"
+    assert refused(409, name="digits").code == "conflict"
+    unnamed = client.post("/v1/supernets", json={"table": space_body(cells)["table"]})
+    assert "give a 'name'" in assert_problem(unnamed, 422).detail
