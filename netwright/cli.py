@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from netwright.client import DEFAULT_URL
-from netwright.commands import export, front, jobs, predictors, search, server, supernets, targets
+from netwright.commands import export, front, jobs, keys, predictors, search, server, supernets, targets
 from netwright.commands.output import Where, report
 from netwright.errors import NetwrightError
 
@@ -40,6 +40,7 @@ for name, group in {
     "search": search.app,
     "front": front.app,
     "jobs": jobs.app,
+    "keys": keys.app,
 }.items():
     app.add_typer(group, name=name)
 app.command()(export.export)

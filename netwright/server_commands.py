@@ -16,6 +16,7 @@ from netwright.progress import Show, bar, duration
 from netwright.verdict import Checked
 
 if TYPE_CHECKING:
+    from service.db.session import Database
     from supernets.data import DataSet
     from supernets.families.family import Family
     from supernets.further import Source
@@ -73,6 +74,61 @@ def migrate() -> None:
         from service.settings import Settings
 
         typer.echo(f"the database has schema {run.migrate(Settings())}")
+
+
+# --- keys ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    with readable():
+        from service.db.session import Database
+        from service.run import require_schema
+        from service.settings import Settings
+
+        settings = Settings()
+        require_schema(settings)
+        database = Database(settings.database)
+        try:
+            yield database
+        finally:
+            database.dispose()
+
+
+def create_key(name: str, scopes: list[str]) -> dict[str, Any]:
+    """A new key of the default project, with its secret."""
+    with _database() as database, database.write() as session:
+        from service.ids import DEFAULT_PROJECT
+        from service.keys import make_key
+
+        row, secret = make_key(session, DEFAULT_PROJECT, name, scopes)
+        return {"name": row.name, "scopes": row.scopes, "key": secret}
+
+
+def list_keys() -> list[dict[str, Any]]:
+    """Every key of the default project, without secrets."""
+    with _database() as database, database.read() as session:
+        from service.ids import DEFAULT_PROJECT
+        from service.keys import list_keys as every_key
+
+        return [
+            {
+                "name": row.name,
+                "scopes": row.scopes,
+                "created_at": f"{row.created_at:%Y-%m-%d %H:%M}",
+                "revoked_at": f"{row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else None,
+            }
+            for row in every_key(session, DEFAULT_PROJECT)
+        ]
+
+
+def revoke_key(name: str) -> None:
+    """Refuse a key from now on."""
+    with _database() as database, database.write() as session:
+        from service.ids import DEFAULT_PROJECT
+        from service.keys import revoke_key as revoke
+
+        revoke(session, DEFAULT_PROJECT, name)
 
 
 # --- train -----------------------------------------------------------------------------------------

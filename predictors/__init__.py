@@ -21,6 +21,7 @@ PREDICTORS: Registry = Registry(
 TARGETS: Registry = Registry(
     "target kind",
     {
+        "agent": "predictors.targets.agent:AgentTarget",
         "cpu": "predictors.targets.cpu:CpuTarget",
         "table": "predictors.targets.table:TableTarget",
     },

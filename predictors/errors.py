@@ -4,6 +4,7 @@
 
     PredictorError
     ├── MeasureError          a measuring run that cannot start or go on
+    │   ├── MeasuringDiedError    the measuring process ended without an answer
     │   └── ProtocolError     protocol or target settings outside their range
     ├── RowError              a measurement row that cannot be true, or is in another unit
     ├── TableError            a brought file that cannot be read, or lacks a column
@@ -22,6 +23,10 @@ class PredictorError(Exception):
 
 class MeasureError(PredictorError, RuntimeError):
     """A measuring run cannot start or go on."""
+
+
+class MeasuringDiedError(MeasureError):
+    """The measuring process ended without an answer."""
 
 
 class ProtocolError(MeasureError, ValueError):

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from predictors.errors import MeasureError
+from predictors.errors import MeasureError, MeasuringDiedError
 from predictors.protocol import Block, Calibration, Progress, Protocol, Timing, calibrate, time_interleaved
-from predictors.references import SIZES, reference_net, reference_sha256
-from predictors.runtime import OnnxBlock, Settings, machine_lock, pinned
+from predictors.references import SIZES, reference_net
+from predictors.runtime import OnnxBlock, Settings, child_environment, machine_lock, pinned
 
 LOCK_TIMEOUT_S = 900.0
 STOP_S = 5.0
@@ -37,12 +37,14 @@ class Request:
     """Which files to measure, by key, under which settings and protocol.
 
     ``calibrations`` are those of the target, by reference name; without them the run calibrates first.
+    ``references`` are the files of the reference nets, for a device that cannot make them.
     """
 
     files: Mapping[str, Path]
     settings: Settings = field(default_factory=Settings)
     protocol: Protocol = field(default_factory=Protocol)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    references: Mapping[str, Path] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads back."""
@@ -51,6 +53,7 @@ class Request:
             "settings": self.settings.as_json(),
             "protocol": self.protocol.as_json(),
             "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
+            "references": {name: str(path) for name, path in self.references.items()},
         }
 
     @classmethod
@@ -61,16 +64,21 @@ class Request:
             settings=Settings(**value["settings"]),
             protocol=Protocol(**value["protocol"]),
             calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
+            references={name: Path(path) for name, path in value["references"].items()},
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One timing a file, in the order asked; the calibrations used; the cores it ran on."""
+    """One timing a file, in the order asked; the calibrations used; the cores it ran on.
+
+    ``extras`` holds further metrics by file, in the same order, each ``{value, spread, n, statistic}``.
+    """
 
     timings: list[Timing]
     calibrations: dict[str, Calibration]
     cores: tuple[int, ...]
+    extras: list[dict[str, dict[str, Any]]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads back."""
@@ -78,6 +86,7 @@ class Result:
             "timings": [timing.as_json() for timing in self.timings],
             "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
             "cores": list(self.cores),
+            "extras": self.extras,
         }
 
     @classmethod
@@ -87,6 +96,7 @@ class Result:
             timings=[Timing(**entry) for entry in value["timings"]],
             calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
             cores=tuple(value["cores"]),
+            extras=value["extras"],
         )
 
 
@@ -98,14 +108,15 @@ def measure_here(request: Request, progress: StepProgress | None = None) -> Resu
     Raises:
         MeasureError: calibrations of other reference nets, or another run on this machine does not end.
     """
-    _check_calibrations(request.calibrations)
+    contents = _reference_nets(request.references)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    _check_calibrations(request.calibrations, hashes)
     with machine_lock(LOCK_TIMEOUT_S), pinned(request.settings.threads) as cores, _no_garbage_collection():
         references: dict[str, Block] = {
-            name: OnnxBlock(reference_net(name), request.settings) for name in SIZES
+            name: OnnxBlock(content, request.settings) for name, content in contents.items()
         }
         calibrations = dict(request.calibrations)
         if not calibrations:
-            hashes = {name: reference_sha256(name) for name in SIZES}
             calibrations = calibrate(references, hashes, request.protocol, _named("calibrate", progress))
         nets, failed = _open(request)
         timings = {timing.key: timing for timing in failed}
@@ -124,10 +135,16 @@ def calibrate_here(
     return measure_here(Request(files={}, settings=settings, protocol=protocol), progress).calibrations
 
 
-def _check_calibrations(calibrations: Mapping[str, Calibration]) -> None:
+def _reference_nets(files: Mapping[str, Path]) -> dict[str, bytes]:
+    """The reference nets, the one that anchors the calibration first; made here if there are no files."""
+    if files and set(files) != set(SIZES):
+        raise MeasureError(f"reference nets must be {', '.join(SIZES)}, got {', '.join(files)}")
+    return {name: files[name].read_bytes() if files else reference_net(name) for name in SIZES}
+
+
+def _check_calibrations(calibrations: Mapping[str, Calibration], expected: Mapping[str, str]) -> None:
     if not calibrations:
         return
-    expected = {name: reference_sha256(name) for name in SIZES}
     got = {name: calibration.sha256 for name, calibration in calibrations.items()}
     if got != expected:
         raise MeasureError(
@@ -176,7 +193,8 @@ def measure_in_child(
     """Measure in a child process, which ends with this call, however the call ends.
 
     Raises:
-        MeasureError: the child failed, was killed, or took longer than ``timeout_s`` seconds.
+        MeasuringDiedError: the child ended without a word, as when the runtime crashes on a net.
+        MeasureError: the child failed, or took longer than ``timeout_s`` seconds.
     """
     with tempfile.TemporaryDirectory(prefix="netwright-measure-") as folder:
         asked, answered = Path(folder) / "request.json", Path(folder) / "result.json"
@@ -184,7 +202,7 @@ def measure_in_child(
         with (Path(folder) / "stderr").open("w+") as log:
             command = [sys.executable, "-m", "predictors.measure", str(asked), str(answered)]
             with subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment()
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=child_environment()
             ) as child:
                 expired = _follow(child, progress, timeout_s)
             log.seek(0)
@@ -192,20 +210,13 @@ def measure_in_child(
         if expired:
             raise MeasureError(f"measuring must end within {timeout_s:g} s; the run was stopped")
         if not answered.exists():
-            raise MeasureError(
+            raise MeasuringDiedError(
                 f"the measuring process ended with status {child.returncode}: {tail.strip() or 'no message'}"
             )
         value = json.loads(answered.read_text())
     if "error" in value:
         raise MeasureError(value["error"])
     return Result.from_json(value)
-
-
-def _environment() -> dict[str, str]:
-    """This environment, with our packages found wherever they were imported from."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
 
 
 def _follow(child: subprocess.Popen[str], progress: StepProgress | None, timeout_s: float) -> bool:

@@ -92,6 +92,13 @@ class OnnxBlock:
         return np.array(samples, dtype=np.float64) / 1e6
 
 
+def child_environment() -> dict[str, str]:
+    """This environment, with our packages found wherever they were imported from."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
 def _options(settings: Settings) -> Any:
     import onnxruntime
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,12 +21,11 @@ from service.errors import HANDLED, problem
 from service.events import EventHub
 from service.guard import Guard, refuse
 from service.jobs.engine import Queue
-from service.schemas.common import FieldProblem, Problem
+from service.schemas.common import FieldProblem, Problem, plain
 from service.settings import Settings
 from service.version import VERSION
 
 PROBLEM = "application/problem+json"
-GOT_LIMIT = 300
 log = logging.getLogger("netwright.api")
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -115,13 +113,3 @@ def _field_problem(error: dict[str, Any]) -> FieldProblem:
         return FieldProblem(field="body", got=None, allowed=f"valid JSON ({error['ctx']['error']})")
     got = None if error["type"] == "missing" else plain(error.get("input"))
     return FieldProblem(field=field, got=got, allowed=error["msg"].removeprefix("Value error, "))
-
-
-def plain(value: Any) -> Any:
-    """What was got, as JSON that is short and has no NaN in it."""
-    if value is None or isinstance(value, bool | int | str):
-        return value[:GOT_LIMIT] if isinstance(value, str) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    text = repr(value)
-    return text if len(text) <= GOT_LIMIT else text[: GOT_LIMIT - 1] + "…"

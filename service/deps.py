@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 
 from service.artifacts import ArtifactStore
 from service.db.session import Database
 from service.events import EventHub
 from service.ids import DEFAULT_PROJECT
 from service.jobs.engine import Queue
+from service.keys import authorise
 from service.settings import Settings
 
 
@@ -40,9 +41,10 @@ def services(request: Request) -> Services:
     return parts
 
 
-def project() -> str:
-    """The caller's project; there is one."""
-    return DEFAULT_PROJECT
+def project(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
+    """The caller's project: that of the key, or the default one where the service has no keys."""
+    database = services(request).database
+    return authorise(database, authorization, request.method, request.url.path, DEFAULT_PROJECT)
 
 
 def page_request(

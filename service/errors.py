@@ -7,7 +7,12 @@
     │   └── PredictorsMissingError   a search whose metrics nothing predicts yet; names the POSTs
     ├── NotFoundError           no such resource in the caller's project
     ├── ConflictError           the resource is in a state that forbids this
-    │   └── NotExportedError    a file that no export has made yet; names the POST
+    │   ├── NotExportedError    a file that no export has made yet; names the POST
+    │   ├── OtherDeviceError    an agent on another device than the target's
+    │   ├── StaleTargetError    a target whose device has another runtime now
+    │   └── LostLeaseError      a lease whose nets were given to others meanwhile
+    ├── UnauthorizedError       no key, or one that is unknown or revoked
+    ├── KeyScopeError           a key that may not do this
     ├── ForbiddenError          a Host or Origin that is not ours
     ├── MediaTypeError          a body that is not JSON
     ├── RangeError              a byte range outside the artifact
@@ -99,6 +104,32 @@ class NotExportedError(ConflictError):
     """No verified file has been made of this subnet yet."""
 
 
+class OtherDeviceError(ConflictError):
+    """An agent runs on another device than the one that its target is defined by."""
+
+
+class StaleTargetError(ConflictError):
+    """The device has another runtime than the target was measured with."""
+
+
+class LostLeaseError(ConflictError):
+    """Nothing of a lease belongs to its agent any more."""
+
+
+class UnauthorizedError(ServiceError):
+    """The service has keys, and the request came without a good one."""
+
+
+class KeyScopeError(ServiceError):
+    """The key is good, but not for this."""
+
+    def __init__(self, got: Sequence[str], allowed: Sequence[str], what: str) -> None:
+        super().__init__(
+            f"{what} needs a key with the scope {' or '.join(allowed)}, this one has {', '.join(got)}",
+            errors=[FieldProblem(field="Authorization", got=list(got), allowed=list(allowed))],
+        )
+
+
 class ForbiddenError(ServiceError):
     """The request was addressed to, or sent from, a name that is not ours."""
 
@@ -147,6 +178,11 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (InvalidError, 422, "invalid_request"),
     (NotFoundError, 404, "not_found"),
     (NotExportedError, 409, "not_exported"),
+    (OtherDeviceError, 409, "other_device"),
+    (StaleTargetError, 409, "target_stale"),
+    (LostLeaseError, 409, "lease_lost"),
+    (UnauthorizedError, 401, "unauthorized"),
+    (KeyScopeError, 403, "key_scope"),
     (ConflictError, 409, "conflict"),
     (ForbiddenError, 403, "forbidden"),
     (MediaTypeError, 415, "unsupported_media_type"),

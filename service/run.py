@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from service.db import migrate as migration
+from service.db import queries
 from service.db.session import Database
-from service.errors import UnavailableError
+from service.errors import InvalidError, UnavailableError
 from service.jobs.engine import engine_is_ready, migrate_engine
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 
 
 def migrate(settings: Settings) -> str:
@@ -28,7 +29,7 @@ def worker(settings: Settings) -> None:
     from service.jobs.worker import Worker
 
     _log(settings)
-    _require_schema(settings)
+    require_schema(settings)
     Worker(settings).serve()
 
 
@@ -39,7 +40,8 @@ def serve(settings: Settings) -> None:
     from service.app import create_app
 
     _log(settings)
-    _require_schema(settings)
+    require_schema(settings)
+    require_private(settings)
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -51,13 +53,32 @@ def serve(settings: Settings) -> None:
     )
 
 
+def require_private(settings: Settings) -> None:
+    """Raise :class:`InvalidError` for an address that others can reach while there is no key."""
+    if is_loopback(settings.host):
+        return
+    database = Database(settings.database)
+    try:
+        with database.read() as session:
+            if queries.any_key(session):
+                return
+    finally:
+        database.dispose()
+    raise InvalidError(
+        "NETWRIGHT_HOST",
+        settings.host,
+        "a loopback address (127.0.0.1, ::1, localhost) until there is a key: `netwright keys create`",
+    )
+
+
 def _log(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("alembic", "dbos"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _require_schema(settings: Settings) -> None:
+def require_schema(settings: Settings) -> None:
+    """Raise :class:`UnavailableError` unless the database has this version's schema."""
     database = Database(settings.database)
     try:
         have, want = migration.current(database), migration.newest()

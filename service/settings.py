@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         None, description="Folder of data sets that are already on this machine; 'digits' needs none."
     )
     host: str = Field(
-        "127.0.0.1", description="Address to listen on; without keys only a loopback address is allowed."
+        "127.0.0.1", description="Address to listen on; until there is a key, it must be a loopback address."
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     allowed_hosts: list[str] = Field(
@@ -61,6 +61,22 @@ class Settings(BaseSettings):
     poll_s: float = Field(
         0.3, gt=0, description="Seconds between two looks into the queue or for new events."
     )
+    lease_s: float = Field(
+        120.0,
+        gt=0,
+        description="Seconds a device's agent may be silent before the nets it measures are given to others.",
+    )
+    agent_wait_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds a job waits for a target without any agent before it fails; 0 waits for ever.",
+    )
+    measure_rounds: int = Field(
+        60, ge=20, le=1000, description="Most rounds of a measuring run; nets known well enough stop earlier."
+    )
+    measure_block_ms: float = Field(
+        15.0, ge=1, le=1000, description="Milliseconds that a net is timed in each round of a measuring run."
+    )
     threads: int = Field(1, ge=1, description="Threads of a job that trains or evaluates.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
@@ -79,15 +95,6 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with sqlite:/// or postgresql+psycopg://, got {backend!r}")
         return url
 
-    @field_validator("host")
-    @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host == "localhost" or _is_loopback(host):
-            return host
-        raise ValueError(
-            f"without a key the service listens on loopback only (127.0.0.1, ::1, localhost), got {host!r}"
-        )
-
     @property
     def database(self) -> str:
         """The database's URL, with the default filled in."""
@@ -99,7 +106,10 @@ class Settings(BaseSettings):
         return self.artifacts_url or str(self.home.resolve() / "artifacts")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can reach the address."""
+    if host == "localhost":
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

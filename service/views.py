@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from service.checkpoints import family_of
-from service.db import job_queries, queries
-from service.db.tables import Export, Job, Measurement, Predictor, Search, Supernet, Target
+from service.db import job_queries, lease_queries, queries
+from service.db.tables import Export, Job, Measurement, Predictor, Search, Supernet, Target, now
 from service.hardware import is_measurable
 from service.schemas.common import Accepted, JobBrief
 from service.schemas.jobs import JobError, JobView, Progress, ResourceRef
@@ -16,7 +17,9 @@ from service.schemas.predictors import PredictorView
 from service.schemas.searches import FrontPoint, SearchView, Spent
 from service.schemas.subnets import ExportView
 from service.schemas.supernets import SupernetView
-from service.schemas.targets import MeasurementView, TargetView
+from service.schemas.targets import AgentView, MeasurementView, TargetView
+from service.settings import Settings
+from service.staleness import stale_reason
 from supernets.spaces.metric import METRICS
 
 FOLDERS = {"supernet": "supernets", "search": "searches", "predictor": "predictors", "export": "exports"}
@@ -81,8 +84,13 @@ def supernet_view(row: Supernet) -> SupernetView:
     )
 
 
-def target_view(row: Target) -> TargetView:
-    """A target."""
+def target_view(session: Session, row: Target, settings: Settings) -> TargetView:
+    """A target, who measures for it, and whether what was measured still holds."""
+    recent = now() - timedelta(seconds=settings.lease_s)
+    agents = [
+        AgentView(name=agent.name, seen_at=agent.seen_at, connected=agent.seen_at >= recent)
+        for agent in lease_queries.agents_of(session, row.project_id, row.id)
+    ]
     return TargetView(
         id=row.id,
         created_at=row.created_at,
@@ -93,11 +101,15 @@ def target_view(row: Target) -> TargetView:
         metrics=row.metrics,
         measurable=is_measurable(row.kind),
         calibrations=row.calibrations,
+        stale=stale_reason(row),
+        valid_from=row.valid_from,
+        agents=agents,
+        unsupported=queries.count_unsupported(session, row.project_id, row.id),
     )
 
 
-def measurement_view(row: Measurement, arch: dict[str, Any]) -> MeasurementView:
-    """A measurement with the arch that was measured."""
+def measurement_view(row: Measurement, arch: dict[str, Any], target: Target | None) -> MeasurementView:
+    """A measurement with the arch that was measured, and the target it was measured on."""
     return MeasurementView(
         id=row.id,
         created_at=row.created_at,
@@ -116,6 +128,7 @@ def measurement_view(row: Measurement, arch: dict[str, Any]) -> MeasurementView:
         protocol_version=row.protocol_version,
         verdict=row.verdict,
         details=row.details,
+        stale=None if target is None else stale_reason(target, row.created_at),
         job=row.job_id,
     )
 

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("workflow_id", sa.String(length=80), nullable=False),
         sa.Column("worker_id", sa.String(length=40), nullable=True),
+        sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -95,6 +96,9 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(length=16), nullable=False),
         sa.Column("metrics", JSON, nullable=False),
         sa.Column("calibrations", JSON, nullable=True),
+        sa.Column("stale", JSON, nullable=True),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("drifts", JSON, nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("project_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -306,9 +310,173 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index(batch_op.f("ix_measurements_subnet_id"), ["subnet_id"], unique=False)
+    op.create_table(
+        "api_keys",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("scopes", JSON, nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_api_keys_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_api_keys_project_id_name")),
+    )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_keys_sha256"), ["sha256"], unique=False)
+
+    op.create_table(
+        "agents",
+        sa.Column("target_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("description", JSON, nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_agents_project_id")),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_agents_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
+        sa.UniqueConstraint(
+            "project_id", "target_id", "name", name=op.f("uq_agents_project_id_target_id_name")
+        ),
+    )
+    op.create_table(
+        "measurement_orders",
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("step", sa.String(length=80), nullable=False),
+        sa.Column("target_id", sa.String(length=40), nullable=False),
+        sa.Column("protocol", JSON, nullable=False),
+        sa.Column("metrics", JSON, nullable=False),
+        sa.Column("together", sa.Boolean(), nullable=False),
+        sa.Column("span", JSON, nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_measurement_orders_job_id")),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_measurement_orders_project_id")
+        ),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_measurement_orders_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_measurement_orders")),
+        sa.UniqueConstraint(
+            "project_id", "job_id", "step", name=op.f("uq_measurement_orders_project_id_job_id_step")
+        ),
+    )
+    op.create_table(
+        "measurement_leases",
+        sa.Column("target_id", sa.String(length=40), nullable=False),
+        sa.Column("agent_id", sa.String(length=40), nullable=False),
+        sa.Column("order_id", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("progress", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_measurement_leases_agent_id")),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["measurement_orders.id"], name=op.f("fk_measurement_leases_order_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_measurement_leases_project_id")
+        ),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_measurement_leases_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_measurement_leases")),
+    )
+    with op.batch_alter_table("measurement_leases", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_measurement_leases_project_id_target_id_state"),
+            ["project_id", "target_id", "state"],
+            unique=False,
+        )
+
+    op.create_table(
+        "unsupported_subnets",
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("subnet_id", sa.String(length=40), nullable=False),
+        sa.Column("target_id", sa.String(length=40), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_unsupported_subnets_job_id")),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_unsupported_subnets_project_id")
+        ),
+        sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_unsupported_subnets_subnet_id")),
+        sa.ForeignKeyConstraint(
+            ["supernet_id"], ["supernets.id"], name=op.f("fk_unsupported_subnets_supernet_id")
+        ),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_unsupported_subnets_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unsupported_subnets")),
+        sa.UniqueConstraint(
+            "project_id",
+            "target_id",
+            "subnet_id",
+            name=op.f("uq_unsupported_subnets_project_id_target_id_subnet_id"),
+        ),
+    )
+    op.create_table(
+        "measurement_items",
+        sa.Column("order_id", sa.String(length=40), nullable=False),
+        sa.Column("target_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("file_sha256", sa.String(length=64), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("lease_id", sa.String(length=40), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("result", JSON, nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["lease_id"], ["measurement_leases.id"], name=op.f("fk_measurement_items_lease_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["order_id"], ["measurement_orders.id"], name=op.f("fk_measurement_items_order_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_measurement_items_project_id")
+        ),
+        sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_measurement_items_target_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_measurement_items")),
+        sa.UniqueConstraint(
+            "project_id",
+            "order_id",
+            "position",
+            name=op.f("uq_measurement_items_project_id_order_id_position"),
+        ),
+    )
+    with op.batch_alter_table("measurement_items", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_measurement_items_project_id_target_id_state"),
+            ["project_id", "target_id", "state"],
+            unique=False,
+        )
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("measurement_items", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_measurement_items_project_id_target_id_state"))
+
+    op.drop_table("measurement_items")
+    op.drop_table("unsupported_subnets")
+    with op.batch_alter_table("measurement_leases", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_measurement_leases_project_id_target_id_state"))
+
+    op.drop_table("measurement_leases")
+    op.drop_table("measurement_orders")
+    op.drop_table("agents")
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_api_keys_sha256"))
+
+    op.drop_table("api_keys")
     with op.batch_alter_table("measurements", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_measurements_subnet_id"))
         batch_op.drop_index(batch_op.f("ix_measurements_project_id_supernet_id_metric_scope"))

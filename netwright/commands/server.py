@@ -11,7 +11,8 @@ import typer
 from netwright.errors import NetwrightError
 
 
-def _need_server() -> None:
+def need_server() -> None:
+    """Raise where the server's packages are not installed."""
     missing = [name for name in ("torch", "fastapi", "dbos") if importlib.util.find_spec(name) is None]
     if missing:
         raise NetwrightError(
@@ -27,7 +28,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; NETWRIGHT_PORT if not given.")] = None,
 ) -> None:
     """Run the HTTP service. Settings: NETWRIGHT_* (docs/settings.md)."""
-    _need_server()
+    need_server()
     from netwright import server_commands
 
     server_commands.serve(host, port)
@@ -35,7 +36,7 @@ def serve(
 
 def worker() -> None:
     """Run a worker: it does the jobs that the service queues."""
-    _need_server()
+    need_server()
     from netwright import server_commands
 
     server_commands.worker()
@@ -43,7 +44,7 @@ def worker() -> None:
 
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    _need_server()
+    need_server()
     from netwright import server_commands
 
     server_commands.migrate()
@@ -82,7 +83,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
 ) -> None:
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
-    _need_server()
+    need_server()
     from netwright import server_commands
 
     plan = server_commands.TrainingPlan(
@@ -110,7 +111,7 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 0,
 ) -> None:
     """The whole job on this machine: constraints, front, verified ONNX subnet."""
-    _need_server()
+    need_server()
     from netwright.demo import run_demo
 
     raise typer.Exit(run_demo(supernet, out, port))

@@ -12,9 +12,11 @@ from netwright.commands.output import Json, Timeout, client_of, print_fields, pr
 from netwright.commands.predictors import print_predictors
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.measurements import Measurement
+from netwright.resources.resource import Resource
 
 app = typer.Typer(
-    no_args_is_help=True, help="Hardware targets: list, add, show, measure, import, measurements, predictors."
+    no_args_is_help=True,
+    help="Hardware targets: list, add, show, refresh, measure, import, measurements, predictors.",
 )
 app.command("import")(import_table)
 Target = Annotated[str, typer.Argument(help="Id or name of a target.")]
@@ -28,16 +30,29 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         print_json([row.data for row in rows])
         return
     print_table(
-        ("id", "name", "kind", "settings", "metrics"),
-        [(r.id, r["name"], r["kind"], r["settings"], " ".join(r["metrics"])) for r in rows],
+        ("id", "name", "kind", "settings", "metrics", "agents", "stale"),
+        [
+            (r.id, r["name"], r["kind"], r["settings"], " ".join(r["metrics"]), _connected(r), r["stale"])
+            for r in rows
+        ],
     )
+
+
+def _connected(target: Resource) -> str | None:
+    """How many agents are there, of a target that has agents."""
+    if target["kind"] == "cpu":
+        return None
+    return f"{sum(agent['connected'] for agent in target['agents'])} connected"
 
 
 @app.command()
 def add(
     context: typer.Context,
     kind: Annotated[
-        str, typer.Argument(help="Kind of target; cpu is the machine of the server's worker.")
+        str,
+        typer.Argument(
+            help="cpu is the machine of the server's worker, agent another one, where an agent runs."
+        ),
     ] = "cpu",
     name: Annotated[str | None, typer.Option(help="Your own name for it.")] = None,
     set_: Annotated[
@@ -64,8 +79,15 @@ def _setting(text: str) -> tuple[str, Any]:
 
 @app.command()
 def show(context: typer.Context, target: Target, as_json: Json = False) -> None:
-    """One target: device, runtime, settings."""
+    """One target: device, runtime, settings, agents, and whether what was measured still holds."""
     found = client_of(context).targets.get(target)
+    print_json(found.data) if as_json else print_fields(found.data)
+
+
+@app.command()
+def refresh(context: typer.Context, target: Target, as_json: Json = False) -> None:
+    """Start anew with the runtime that is there now; what was measured before is stale from then on."""
+    found = client_of(context).targets.get(target).refresh()
     print_json(found.data) if as_json else print_fields(found.data)
 
 
@@ -82,12 +104,20 @@ def measure(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Beside latency_ms: peak_memory_mb, energy_mj, where the target can; may be repeated."
+        ),
+    ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
     """Measure subnets on a target, and wait."""
     client = client_of(context)
-    job = client.targets.get(target).measure(supernet, count=count, seed=seed, choose=choose)
+    metrics = list(dict.fromkeys(["latency_ms", *(metric or [])]))
+    found = client.targets.get(target)
+    job = found.measure(supernet, count=count, seed=seed, choose=choose, metrics=metrics)
     job.wait(timeout, not as_json)
     rows = list(client.measurements.list(job=job.id))
     print_json([row.data for row in rows]) if as_json else print_measurements(rows)

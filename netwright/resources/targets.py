@@ -29,13 +29,20 @@ class Target(Resource):
         archs: Sequence[Mapping[str, Any]] | None = None,
         seed: int = 0,
         choose: str | None = None,
+        metrics: Sequence[str] = ("latency_ms",),
     ) -> Job:
         """Measure ``count`` subnets of ``supernet``, or exactly ``archs``; see :meth:`Targets.measure`."""
-        return self._targets.measure(self.id, supernet, count=count, archs=archs, seed=seed, choose=choose)
+        return self._targets.measure(
+            self.id, supernet, count=count, archs=archs, seed=seed, choose=choose, metrics=metrics
+        )
 
     def bring(self, supernet: str, file: Path | str, latency: str, **options: Any) -> Job:
         """Take the rows of a file as measurements; see :meth:`Targets.bring`."""
         return self._targets.bring(self.id, supernet, file, latency, **options)
+
+    def refresh(self) -> Target:
+        """Start anew with the runtime that is there now; what was measured before is stale."""
+        return self._targets.refresh(self.id)
 
 
 class Targets:
@@ -47,7 +54,11 @@ class Targets:
     def add(
         self, kind: str = "cpu", *, name: str | None = None, settings: Mapping[str, Any] | None = None
     ) -> Target:
-        """Register a target: ``cpu`` is the server's worker by ONNX Runtime, ``table`` a device measured elsewhere."""
+        """Register a target.
+
+        ``cpu`` is the machine of the server's worker, ``agent`` one where an agent runs, ``table`` a device
+        measured elsewhere.
+        """
         body = {"kind": kind, "name": name, "settings": dict(settings or {})}
         return Target(self._connection.post("/v1/targets", body), self)
 
@@ -77,6 +88,7 @@ class Targets:
         archs: Sequence[Mapping[str, Any]] | None = None,
         seed: int = 0,
         choose: str | None = None,
+        metrics: Sequence[str] = ("latency_ms",),
     ) -> Job:
         """Start the measurement of subnets of ``supernet`` (id or name).
 
@@ -89,6 +101,7 @@ class Targets:
             "archs": None if archs is None else [dict(arch) for arch in archs],
             "seed": seed,
             "choose": choose,
+            "metrics": list(metrics),
         }
         return self._jobs.started(self._connection.post(f"/v1/targets/{id}/measurements", body))
 
@@ -122,3 +135,7 @@ class Targets:
         }
         body = {"supernet": self._supernets.get(supernet).id, "table": table}
         return self._jobs.started(self._connection.post(f"/v1/targets/{id}/measurements", body))
+
+    def refresh(self, id: str) -> Target:
+        """Start a target anew with the runtime that is there now."""
+        return Target(self._connection.post(f"/v1/targets/{id}:refresh"), self)

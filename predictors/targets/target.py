@@ -29,6 +29,8 @@ class Target(ABC):
     unit: ClassVar[str] = "ms"
     measurable: ClassVar[bool] = True
     settings_type: ClassVar[type]
+    remote: ClassVar[bool] = False
+    """Whether the device is another machine than the worker's, and measured by an agent that runs there."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -46,4 +48,9 @@ class Target(ABC):
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that change when device, runtime or settings do."""
-        return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint(self.describe())
+
+
+def fingerprint(description: Mapping[str, Any]) -> str:
+    """16 hex digits of a description."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]

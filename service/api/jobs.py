@@ -73,7 +73,8 @@ def cancel_job(app: App, project: Project, id: str) -> JobView:
                 f"job {id} has ended ({job.state}); only queued and running jobs can be cancelled"
             )
         if job.state != "cancelling":
-            job_queries.set_state(session, job, "cancelled" if job.state == "queued" else "cancelling")
+            nobody_has_it = job.state == "queued" or job.waiting_since is not None
+            job_queries.set_state(session, job, "cancelled" if nobody_has_it else "cancelling")
         workflow_id = job.workflow_id
     app.queue.cancel(workflow_id)
     with app.database.read() as session:

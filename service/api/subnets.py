@@ -11,7 +11,7 @@ from service.api.artifacts import send
 from service.checkpoints import require_network
 from service.datasets import require_data
 from service.db import job_queries, queries
-from service.db.tables import Export, Measurement, Subnet, Supernet
+from service.db.tables import Export, Measurement, Subnet, Supernet, Target
 from service.deps import App, Project
 from service.errors import InvalidError, NotExportedError
 from service.ids import new_id
@@ -32,6 +32,7 @@ def get_subnet(app: App, project: Project, id: str) -> SubnetView:
         measured, _ = queries.page(
             session, project, Measurement, size=MOST_MEASUREMENTS, token=None, subnet_id=id
         )
+        targets = queries.by_id(session, project, Target, {m.target_id for m in measured if m.target_id})
         return SubnetView(
             id=row.id,
             created_at=row.created_at,
@@ -39,7 +40,9 @@ def get_subnet(app: App, project: Project, id: str) -> SubnetView:
             arch_id=row.arch_id,
             arch=row.arch,
             costs=row.costs,
-            measurements=[measurement_view(each, row.arch) for each in measured],
+            measurements=[
+                measurement_view(each, row.arch, targets.get(each.target_id or "")) for each in measured
+            ],
             exports=[export_view(session, each) for each in queries.exports_of(session, project, id)],
         )
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Response
 
 from predictors import TARGETS
 from predictors.errors import ProtocolError
-from service import checkpoints, tables
+from service import checkpoints, hardware, tables
 from service.db import job_queries, queries
 from service.db.tables import Measurement, Supernet, Target
 from service.deps import App, Page, Project
 from service.errors import ConflictError, InvalidError
-from service.hardware import is_measurable, make_target
 from service.ids import new_id
+from service.leasing import store_references
 from service.schemas import common
 from service.schemas.targets import MeasurementCreate, MeasurementView, TargetCreate, TargetView
 from service.selection import check_archs
@@ -36,7 +36,8 @@ def list_targets(
         rows, token = queries.page(
             session, project, Target, size=page.size, token=page.token, name=name, kind=kind
         )
-        return common.Page(items=[target_view(row) for row in rows], next_page_token=token)
+        items = [target_view(session, row, app.settings) for row in rows]
+        return common.Page(items=items, next_page_token=token)
 
 
 @router.post(
@@ -47,10 +48,9 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
     if body.kind not in TARGETS:
         raise InvalidError("kind", body.kind, list(TARGETS))
     try:
-        target = make_target(body.kind, body.settings)
+        description, fingerprint = hardware.describe(body.kind, body.settings)
     except ProtocolError as error:
         raise InvalidError("settings", body.settings, str(error), f"settings: {error}") from error
-    description = target.describe()
     name = body.name or body.kind
     with app.database.write() as session:
         row = queries.find(session, project, Target, name=name)
@@ -60,28 +60,42 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
                 project_id=project,
                 name=name,
                 kind=body.kind,
-                settings=description.get("settings", body.settings),
+                settings=description["settings"],
                 description=description,
-                fingerprint=target.fingerprint,
-                metrics=["latency_ms"],
+                fingerprint=fingerprint,
+                metrics=hardware.metrics_of(body.kind),
             )
             session.add(row)
             session.flush()
-        elif row.fingerprint != target.fingerprint:
+            if hardware.is_remote(body.kind):
+                store_references(session, project, app.store)
+        elif not hardware.same_target(row.kind, row.description, row.fingerprint, description, fingerprint):
             raise ConflictError(
                 f"the target {name!r} ({row.id}) has another device, runtime or settings; give another name"
             )
         else:
             response.status_code = 200
         response.headers["Location"] = f"/v1/targets/{row.id}"
-        return target_view(row)
+        return target_view(session, row, app.settings)
 
 
 @router.get("/v1/targets/{id}")
 def get_target(app: App, project: Project, id: str) -> TargetView:
     """One target."""
     with app.database.read() as session:
-        return target_view(queries.get(session, project, Target, id))
+        return target_view(session, queries.get(session, project, Target, id), app.settings)
+
+
+@router.post("/v1/targets/{id}:refresh")
+def refresh_target(app: App, project: Project, id: str) -> TargetView:
+    """Start anew with the runtime that is there now: what was measured before is stale from now on.
+
+    The device must be the same; the next run calibrates.
+    """
+    with app.database.write() as session:
+        row = queries.get(session, project, Target, id)
+        hardware.refresh(row)
+        return target_view(session, row, app.settings)
 
 
 @router.post("/v1/targets/{id}/measurements", status_code=202)
@@ -91,9 +105,10 @@ def create_measurements(
     """Job: measure subnets of a supernet on this target, all interleaved in one run; or take rows as a file."""
     with app.database.read() as session:
         target = queries.get(session, project, Target, id)
-        if body.metric not in target.metrics:
-            raise InvalidError("metric", body.metric, target.metrics)
-        if (body.table is None) != is_measurable(target.kind):
+        for index, metric in enumerate(body.metrics):
+            if metric not in target.metrics:
+                raise InvalidError(f"metrics.{index}", metric, target.metrics)
+        if (body.table is None) != hardware.is_measurable(target.kind):
             raise _wrong_way(body)
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
         family = checkpoints.family_of(supernet)
@@ -105,7 +120,7 @@ def create_measurements(
             content = tables.content_of(session, project, app, body.table.file, "table.file")
             columns = tables.look(content, body.table, family)
     with app.database.write() as session:
-        params = {"target": id, **body.model_dump(mode="json")}
+        params = {"target": id, "metric": "latency_ms", **body.model_dump(mode="json")}
         if body.table is not None:
             sha256 = tables.keep(session, project, app.store, content)
             params["table"] |= {"file": sha256, "archs": columns}
@@ -152,5 +167,8 @@ def list_measurements(
             job_id=job,
         )
         archs = queries.archs_of(session, project, {row.subnet_id for row in rows})
-        items = [measurement_view(row, archs[row.subnet_id]) for row in rows]
+        targets = queries.by_id(session, project, Target, {row.target_id for row in rows if row.target_id})
+        items = [
+            measurement_view(row, archs[row.subnet_id], targets.get(row.target_id or "")) for row in rows
+        ]
         return common.Page(items=items, next_page_token=token)

@@ -42,7 +42,7 @@ def locked_job(session: Session, id: str) -> Job | None:
 
 def set_state(session: Session, job: Job, state: str, *, error: tuple[str, str] | None = None) -> None:
     """Move a job to a state, and say so in its events."""
-    job.state = state
+    job.state, job.waiting_since = state, None
     if state == "running" and job.started_at is None:
         job.started_at = now()
     job.finished_at = now() if state in FINAL else None
@@ -53,6 +53,18 @@ def set_state(session: Session, job: Job, state: str, *, error: tuple[str, str] 
     if error is not None:
         data["error"] = {"code": error[0], "message": error[1]}
     add_event(session, job, "state", data)
+
+
+def rest(job: Job) -> None:
+    """A job waits for others: no worker has it, and that costs it no attempt; :func:`wake` queues it anew."""
+    job.worker_id, job.waiting_since = None, now()
+    job.attempts = max(job.attempts - 1, 0)
+
+
+def wake(session: Session, job: Job) -> None:
+    """A waiting job is queued as a new run; the caller hands it to the engine in the same transaction."""
+    job.workflow_id = f"{job.id}.{new_id('run')}"
+    set_state(session, job, "queued")
 
 
 def set_progress(

@@ -18,6 +18,8 @@ from service.db.tables import (
     Export,
     Job,
     JobStep,
+    Key,
+    Lease,
     Measurement,
     Owned,
     Point,
@@ -27,6 +29,7 @@ from service.db.tables import (
     Subnet,
     Supernet,
     Target,
+    Unsupported,
     now,
 )
 from service.errors import InvalidError, NotFoundError
@@ -46,6 +49,8 @@ WORDS: dict[type[Owned], str] = {
     Search: "search",
     Export: "export",
     Job: "job",
+    Key: "key",
+    Lease: "lease",
 }
 
 
@@ -83,6 +88,18 @@ def find(session: Session, project: str, table: type[Row], **equal: Any) -> Row 
     """The project's newest row whose columns equal these values, or none."""
     query = sa.select(table).where(table.project_id == project, *_equal(table, equal))
     return session.scalars(query.order_by(table.created_at.desc(), table.id.desc()).limit(1)).first()
+
+
+def by_id(session: Session, project: str, table: type[Row], ids: Iterable[str]) -> dict[str, Row]:
+    """The project's rows with these ids."""
+    query = sa.select(table).where(table.project_id == project, table.id.in_(list(ids)))
+    return {row.id: row for row in session.scalars(query)}
+
+
+def every(session: Session, project: str, table: type[Row]) -> list[Row]:
+    """All rows of the project, newest first; for tables that stay small."""
+    query = sa.select(table).where(table.project_id == project)
+    return list(session.scalars(query.order_by(table.created_at.desc(), table.id.desc())))
 
 
 def page(
@@ -247,6 +264,44 @@ def archs_of(session: Session, project: str, ids: Iterable[str]) -> dict[str, di
     """Subnet id to arch."""
     query = sa.select(Subnet.id, Subnet.arch).where(Subnet.project_id == project, Subnet.id.in_(list(ids)))
     return {row.id: row.arch for row in session.execute(query)}
+
+
+def unsupported_archs(
+    session: Session, project: str, supernet: str, targets: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Archs that the runtime of one of these targets cannot run."""
+    query = (
+        sa.select(Subnet.arch)
+        .join(Unsupported, Unsupported.subnet_id == Subnet.id)
+        .where(
+            Unsupported.project_id == project,
+            Unsupported.supernet_id == supernet,
+            Unsupported.target_id.in_(list(targets)),
+        )
+        .order_by(Unsupported.created_at, Unsupported.id)
+    )
+    return list(session.scalars(query))
+
+
+def count_unsupported(session: Session, project: str, target: str) -> int:
+    """How many subnets the runtime of a target could not run."""
+    query = sa.select(sa.func.count()).where(
+        Unsupported.project_id == project, Unsupported.target_id == target
+    )
+    return session.scalar(query) or 0
+
+
+# --- keys ------------------------------------------------------------------------------------------
+
+
+def any_key(session: Session) -> bool:
+    """Whether any key was ever made: from then on every request needs one, revoked ones included."""
+    return session.scalar(sa.select(Key.id).limit(1)) is not None
+
+
+def key_by_hash(session: Session, sha256: str) -> Key | None:
+    """The key whose secret has this hash, of whichever project: it says which."""
+    return session.scalars(sa.select(Key).where(Key.sha256 == sha256)).first()
 
 
 # --- predictors ------------------------------------------------------------------------------------

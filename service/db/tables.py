@@ -86,8 +86,23 @@ class Supernet(Owned):
     files: Mapped[Json]
 
 
+class Key(Owned):
+    """A key of the HTTP API: only the hash of its secret is stored."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (sa.UniqueConstraint("project_id", "name"), sa.Index(None, "sha256"))
+    name: Mapped[str] = mapped_column(sa.String(80))
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    scopes: Mapped[list[Any]]
+    revoked_at: Mapped[datetime | None]
+
+
 class Target(Owned):
-    """A hardware target; ``calibrations`` put all its measurements on one scale, made by the first."""
+    """A hardware target; ``calibrations`` put all its measurements on one scale, made by the first.
+
+    ``fingerprint`` is empty until the device is known. What was measured before ``valid_from`` is stale;
+    all of it is while ``stale`` holds a reason. ``drifts`` are the reference's of the last runs.
+    """
 
     __tablename__ = "targets"
     __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
@@ -98,6 +113,9 @@ class Target(Owned):
     fingerprint: Mapped[str] = mapped_column(sa.String(16))
     metrics: Mapped[list[Any]]
     calibrations: Mapped[Json | None]
+    stale: Mapped[Json | None]
+    valid_from: Mapped[datetime | None]
+    drifts: Mapped[list[Any]] = mapped_column(default=list)
 
 
 class Subnet(Owned):
@@ -136,6 +154,77 @@ class Measurement(Owned):
     protocol_version: Mapped[str | None] = mapped_column(sa.String(20))
     verdict: Mapped[str | None] = mapped_column(sa.String(20))
     details: Mapped[Json]
+
+
+class Unsupported(Owned):
+    """A subnet that a target's runtime cannot run, and what the runtime said."""
+
+    __tablename__ = "unsupported_subnets"
+    __table_args__ = (sa.UniqueConstraint("project_id", "target_id", "subnet_id"),)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"))
+    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
+    error: Mapped[str] = mapped_column(sa.Text)
+
+
+class Agent(Owned):
+    """A process on a device that asked for work of a target."""
+
+    __tablename__ = "agents"
+    __table_args__ = (sa.UniqueConstraint("project_id", "target_id", "name"),)
+    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    name: Mapped[str] = mapped_column(sa.String(80))
+    description: Mapped[Json]
+    seen_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Order(Owned):
+    """Nets that a job wants measured on a remote target; ``span`` is what they are of its progress."""
+
+    __tablename__ = "measurement_orders"
+    __table_args__ = (sa.UniqueConstraint("project_id", "job_id", "step"),)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
+    step: Mapped[str] = mapped_column(sa.String(80))
+    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    protocol: Mapped[Json]
+    metrics: Mapped[list[Any]]
+    together: Mapped[bool]
+    span: Mapped[list[Any]]
+    started_at: Mapped[datetime | None]
+
+
+class Lease(Owned):
+    """A batch of nets in the hands of an agent until ``expires_at``: ``open``, ``closed`` or ``expired``."""
+
+    __tablename__ = "measurement_leases"
+    __table_args__ = (sa.Index(None, "project_id", "target_id", "state"),)
+    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    agent_id: Mapped[str] = mapped_column(sa.ForeignKey("agents.id"))
+    order_id: Mapped[str] = mapped_column(sa.ForeignKey("measurement_orders.id"))
+    state: Mapped[str] = mapped_column(sa.String(20), default="open")
+    seconds: Mapped[float]
+    progress: Mapped[float] = mapped_column(default=0.0)
+    expires_at: Mapped[datetime]
+
+
+class Item(Owned):
+    """A net of an order: ``waiting``, ``leased`` or ``done``; ``lease_id`` is the last lease it was given in."""
+
+    __tablename__ = "measurement_items"
+    __table_args__ = (
+        sa.UniqueConstraint("project_id", "order_id", "position"),
+        sa.Index(None, "project_id", "target_id", "state"),
+    )
+    order_id: Mapped[str] = mapped_column(sa.ForeignKey("measurement_orders.id"))
+    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    position: Mapped[int]
+    file_sha256: Mapped[str] = mapped_column(sa.String(64))
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    state: Mapped[str] = mapped_column(sa.String(20), default="waiting")
+    lease_id: Mapped[str | None] = mapped_column(sa.ForeignKey("measurement_leases.id"))
+    attempts: Mapped[int] = mapped_column(default=0)
+    result: Mapped[Json | None]
 
 
 class Predictor(Owned):
@@ -204,7 +293,10 @@ class Export(Owned):
 
 
 class Job(Owned):
-    """Durable work; ``workflow_id`` is its present run in the job engine, ``worker_id`` who has it."""
+    """Durable work; ``workflow_id`` is its present run in the job engine, ``worker_id`` who has it.
+
+    A job that waits for devices has no worker and no run: ``waiting_since`` says since when.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (sa.Index(None, "project_id", "state"), sa.Index(None, "worker_id"))
@@ -223,6 +315,7 @@ class Job(Owned):
     attempts: Mapped[int] = mapped_column(default=0)
     workflow_id: Mapped[str] = mapped_column(sa.String(80))
     worker_id: Mapped[str | None] = mapped_column(sa.String(40))
+    waiting_since: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

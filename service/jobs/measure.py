@@ -10,7 +10,8 @@ from service.db import queries
 from service.db.tables import Supernet
 from service.errors import JobError
 from service.jobs.chosen import chosen
-from service.jobs.rows import bench_of, store_timings, target_of
+from service.jobs.measuring import measure
+from service.jobs.rows import store_timings
 from service.jobs.run import JobRun
 
 STEP = "measure"
@@ -20,7 +21,6 @@ async def run(job: JobRun) -> None:
     """One interleaved run over all of them; fails only when not one gave a value."""
     with job.read() as session:
         supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
-        target = target_of(session, job, job.params["target"])
         session.expunge_all()
     population = await chosen(job, supernet)
 
@@ -31,13 +31,16 @@ async def run(job: JobRun) -> None:
 
     job.window(0, len(population), len(population))
     await job.say(f"measuring {len(population)} subnets")
-    payload = {
-        "bench": bench_of(job, supernet),
-        "population": population.tolist(),
-        "target": target,
-        "seed": job.params["seed"],
-    }
-    result = await job.step(STEP, "service.jobs.work:measure", payload, store)
+    result = await measure(
+        job,
+        STEP,
+        supernet,
+        job.params["target"],
+        population.tolist(),
+        job.params["seed"],
+        store,
+        metrics=job.params["metrics"],
+    )
     if result["measured"] == 0:
         raise JobError(
             "measuring_failed", f"none of {len(population)} subnets gave a value: {result['verdicts'][:5]}"

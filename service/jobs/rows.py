@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.checkpoints import family_of
 from service.db import queries
-from service.db.tables import Measurement, Supernet, Target
+from service.db.tables import Measurement, Supernet, Target, Unsupported
 from service.ids import new_id
 from service.jobs.run import JobRun
 from service.problems import scope_of
@@ -18,6 +18,7 @@ from supernets.spaces.space import Population
 
 Json = dict[str, Any]
 Rows = list[list[int]]
+EXTRA_METRICS = ("peak_memory_mb", "energy_mj")
 
 
 def bench_of(run: JobRun, supernet: Supernet) -> Json:
@@ -36,7 +37,9 @@ def target_of(session: Session, run: JobRun, id: str) -> Json:
     """A target as the measuring task wants it."""
     row = queries.get(session, run.project, Target, id)
     return {
+        "name": row.name,
         "kind": row.kind,
+        "description": row.description,
         "settings": row.settings,
         "calibrations": row.calibrations,
         "fingerprint": row.fingerprint,
@@ -70,29 +73,63 @@ def store_timings(
     if row.calibrations is None:
         row.calibrations = result["calibrations"]
     ids = subnet_ids(session, run, supernet, population)
-    rows = []
-    for subnet, timing in zip(ids, result["timings"], strict=True):
+    runtime = (row.description or {}).get("runtime")
+    rows, unsupported = [], []
+    for subnet, timing, extra in zip(ids, result["timings"], result["extras"], strict=True):
+        if timing["verdict"] == "unsupported":
+            unsupported.append(_unsupported(run, supernet, subnet, target, timing["error"]))
         if timing["latency_ms"] is None:
             continue
+        common = {
+            "precision": result["precision"],
+            "protocol_version": str(timing["protocol_version"]),
+            "verdict": timing["verdict"],
+        }
+        proof = {
+            "file_sha256": timing["sha256"],
+            "provenance": extra.get("provenance") or {"runtime": runtime},
+        }
         rows.append(
             _row(run, supernet, step, subnet, "latency_ms", target)
+            | common
             | {
                 "value": timing["latency_ms"],
                 "spread": timing["standard_error_ms"],
                 "n": timing["rounds"],
                 "statistic": timing["statistic"],
-                "precision": result["precision"],
-                "protocol_version": str(timing["protocol_version"]),
-                "verdict": timing["verdict"],
                 "details": {
                     "raw": {**timing["raw_ms"], "n": timing["raw_n"]},
                     "reference": timing["reference"],
-                    "file_sha256": timing["sha256"],
+                    **proof,
                 },
             }
         )
+        for metric in EXTRA_METRICS:
+            if metric in extra:
+                found = {**extra[metric], "details": proof}
+                rows.append(_row(run, supernet, step, subnet, metric, target) | common | found)
     queries.insert_new(session, Measurement, rows)
+    queries.insert_new(session, Unsupported, unsupported)
     return [timing["latency_ms"] for timing in result["timings"]]
+
+
+def _unsupported(run: JobRun, supernet: Supernet, subnet: str, target: str, error: str | None) -> Json:
+    return {
+        "id": new_id("uns"),
+        "project_id": run.project,
+        "job_id": run.id,
+        "supernet_id": supernet.id,
+        "subnet_id": subnet,
+        "target_id": target,
+        "error": error or "no reason given",
+    }
+
+
+def unsupported_rows(session: Session, run: JobRun, supernet: Supernet, targets: Sequence[str]) -> Rows:
+    """Archs that some of these targets cannot run, as rows of choices: nothing to propose."""
+    space = family_of(supernet).space()
+    archs = queries.unsupported_archs(session, run.project, supernet.id, targets)
+    return space.encode(space.arch(arch) for arch in archs).tolist() if archs else []
 
 
 def store_evaluations(

@@ -26,6 +26,14 @@ class CancelledJobError(Exception):
     """The job was cancelled while no step was running."""
 
 
+class WaitingJobError(Exception):
+    """The job waits for devices to measure an order; it is queued anew when they have."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__(f"waiting for order {order}")
+        self.order = order
+
+
 class JobRun:
     """A job in the hands of a worker.
 
@@ -66,6 +74,11 @@ class JobRun:
     def window(self, start: int, stop: int, total: int) -> None:
         """What the next step's progress, from none to all, means for the whole job."""
         self._window = (start, stop, total)
+
+    @property
+    def span(self) -> tuple[int, int, int]:
+        """What was said last to :meth:`window`."""
+        return self._window
 
     async def step(
         self, name: str, task: str, payload: dict[str, Any], store: Store | None = None

@@ -19,13 +19,14 @@ from service.ids import new_id
 from service.jobs.fit import TASK as FIT_TASK
 from service.jobs.fit import own_model, wanted_model
 from service.jobs.judge import Judgement, candidates, judge
+from service.jobs.measuring import measure
 from service.jobs.points import describe_nearest, front_points, warnings_of
 from service.jobs.rows import (
     bench_of,
     population_of,
     store_evaluations,
     store_timings,
-    target_of,
+    unsupported_rows,
 )
 from service.jobs.run import JobRun
 from service.jobs.trail import Trail
@@ -111,7 +112,7 @@ class Hunt:
             "bench": self.bench,
             "plans": self.plans,
             "predictors": self.predictors,
-            "evaluated": self.trail.rows,
+            "evaluated": self.trail.rows + self._unsupported(),
             "counts": share,
             "seed": self.seed + 1000 * number,
             "algorithm": self.spec["algorithm"],
@@ -119,6 +120,11 @@ class Hunt:
         result = await self.job.step(f"propose {number}", "service.jobs.work:propose", payload)
         self.trail.add(result["population"], result["predicted"])
         return result
+
+    def _unsupported(self) -> list[list[int]]:
+        """What some target's runtime cannot run is not proposed."""
+        with self.job.read() as session:
+            return unsupported_rows(session, self.job, self.supernet, self.targets)
 
     async def evaluate(self, number: int) -> None:
         """Quality of the round's subnets on validation; what is stored already is not computed again."""
@@ -173,10 +179,9 @@ class Hunt:
         else:
             self._window(0.4, 0.9)
         await self.job.say(f"{'confirming' if confirming else 'measuring'} {len(rows)} subnets")
-        with self.job.read() as session:
-            described = target_of(session, self.job, target)
-        payload = {"bench": self.bench, "population": rows, "target": described, "seed": self.seed}
-        result = await self.job.step(step, "service.jobs.work:measure", payload, store)
+        result = await measure(
+            self.job, step, self.supernet, target, rows, self.seed, store, together=confirming
+        )
         self.trail.set_timings(target, rows, result["timings"], confirmed=confirming)
 
     async def refit(self, number: int) -> Json:

@@ -24,16 +24,22 @@ EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
 
 
 def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Time a population on a target, all interleaved in one run.
+    """Time a population on a target that is this machine, all interleaved in one run.
 
-    Returns ``timings`` in its order and the target's ``calibrations``.
+    Returns ``timings`` in its order and the target's ``calibrations``; or ``stale``, a reason why the target
+    cannot be measured any more.
     """
     from predictors.protocol import Protocol
-    from service.hardware import timing_target
+    from service.hardware import require_same, timing_target
+    from service.staleness import runtime_changed
 
     bench = open_bench(payload["bench"])
     wanted = payload["target"]
     target = timing_target(wanted)
+    stale = runtime_changed(wanted["description"]["runtime"], target.describe()["runtime"])
+    if stale is not None:
+        return {"stale": stale}
+    require_same(target, wanted["fingerprint"])
     population = bench.population(payload["population"])
 
     def rounds(step: str, done: int, total: int) -> None:
@@ -41,18 +47,38 @@ def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
         last = CALIBRATED_SHARE if step == "calibrate" else 1.0
         progress(int(100 * (first + (last - first) * done / total)), 100, f"{step}: round {done} of {total}")
 
+    def written(done: int, total: int) -> None:
+        progress(int(100 * EXPORT_SHARE * done / total), 100, f"writing net {done} of {total}")
+
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
-        files = _write_nets(bench, population, target.settings.batch, Path(folder), progress)
-        result = target.run(files, Protocol(seed=payload["seed"]), rounds)
+        files = _write_nets(bench, population, target.settings.batch, Path(folder), written)
+        result = target.run(files, Protocol(**payload["protocol"]), rounds, payload["metrics"])
     return {
         "timings": [timing.as_json() for timing in result.timings],
+        "extras": result.extras,
         "calibrations": {name: calibration.as_json() for name, calibration in result.calibrations.items()},
         "precision": target.settings.precision,
     }
 
 
+def write_nets(payload: Payload, progress: Progress) -> dict[str, Any]:
+    """Store a population as files for another machine to measure; returns ``files`` in its order."""
+    from predictors.runtime import Settings
+
+    bench = open_bench(payload["bench"])
+    population = bench.population(payload["population"])
+    batch = Settings(**payload["target"]["settings"]).batch
+
+    def written(done: int, total: int) -> None:
+        progress(done, total, f"writing net {done} of {total}")
+
+    with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
+        files = _write_nets(bench, population, batch, Path(folder), written)
+        return {"files": [list(bench.store.put_file(files[str(index)])) for index in range(len(population))]}
+
+
 def _write_nets(
-    bench: Bench, population: Population, batch: int, folder: Path, progress: Progress
+    bench: Bench, population: Population, batch: int, folder: Path, written: Callable[[int, int], None]
 ) -> dict[str, Path]:
     """Files that are only measured: the fast exporter, and statistics that change no operator."""
     import torch
@@ -67,7 +93,7 @@ def _write_nets(
         path = folder / f"{index}.onnx"
         export_for_measuring(net, torch.zeros(batch, *bench.family.input_shape(arch)), path)
         files[str(index)] = path
-        progress(int(100 * EXPORT_SHARE * (index + 1) / len(archs)), 100, f"writing net {index + 1}")
+        written(index + 1, len(archs))
     return files
 
 

@@ -16,13 +16,16 @@ from types import FrameType
 
 from service.db import job_queries
 from service.db.session import Database
+from service.db.tables import Order
 from service.errors import WorkerLostError
 from service.ids import new_id
 from service.jobs import JOBS
-from service.jobs.engine import APPLICATION, QUEUE, WORKFLOW, engine_config
+from service.jobs.engine import APPLICATION, QUEUE, WORKFLOW, Queue, engine_config
 from service.jobs.process import Child, kill_group
 from service.jobs.recovery import host_name, take_over
-from service.jobs.run import CancelledJobError, JobRun, failure
+from service.jobs.run import CancelledJobError, JobRun, WaitingJobError, failure
+from service.jobs.waiting import look_after
+from service.leasing import settle
 from service.settings import Settings
 from supernets.registry import Registry
 
@@ -38,6 +41,7 @@ class Worker:
         self.id = new_id("wrk")
         self._settings, self._jobs = settings, jobs
         self._database = Database(settings.database)
+        self._queue = Queue(self._database)
         self._child = Child(settings.threads)
         self._running: set[str] = set()
         self._forgetting: asyncio.Task[None] | None = None
@@ -103,8 +107,9 @@ class Worker:
         while True:
             try:
                 take_over(self._database, self.id, self._settings)
+                look_after(self._database, self._queue, self._settings)
             except Exception:
-                log.exception("taking over from dead workers failed")
+                log.exception("looking after jobs that nobody has failed")
             if self._ended.wait(self._settings.heartbeat_s):
                 return
 
@@ -130,6 +135,9 @@ class Worker:
             await self._jobs.load(kind)(run)
         except CancelledJobError:
             await self._end(run, "cancelled", None)
+        except WaitingJobError as error:
+            await run.close()
+            await asyncio.to_thread(self._rest, run.id, error.order)
         except engine_error.DBOSWorkflowCancelledError:
             await self._end(run, "cancelled", None)
             raise
@@ -172,6 +180,16 @@ class Worker:
                 self._database, self._settings, self.id, job_id, job.project_id, dict(job.params), self._child
             )
             return job.kind, run
+
+    def _rest(self, job_id: str, order_id: str) -> None:
+        """Let go of a job that waits for devices; unless they were faster, then it goes on at once."""
+        with self._database.write() as session:
+            job_queries.require_alive(session, self.id)
+            job = job_queries.locked_job(session, job_id)
+            if job is None or job.state != "running":
+                return
+            job_queries.rest(job)
+            settle(session, self._queue, session.get_one(Order, order_id))
 
     async def _end(self, run: JobRun, state: str, error: tuple[str, str] | None) -> None:
         await run.close()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
+GOT_LIMIT = 300
 Choice = int | float | str
 ArchJson = dict[str, Choice]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$", description="1 to 80 characters")]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of every random draw")]
+Measured = Literal["latency_ms", "peak_memory_mb", "energy_mj"]
+LATENCY: tuple[Measured, ...] = ("latency_ms",)
 Labels = Annotated[dict[str, str], Field(max_length=32, description="Your own words about it")]
 
 
@@ -82,3 +86,13 @@ class Stamped(View):
 
     id: str
     created_at: datetime
+
+
+def plain(value: Any) -> Any:
+    """What was got, as JSON that is short and has no NaN in it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value[:GOT_LIMIT] if isinstance(value, str) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    text = repr(value)
+    return text if len(text) <= GOT_LIMIT else text[: GOT_LIMIT - 1] + "…"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from service.schemas.common import ArchJson, Body, Name, Seed, Stamped
+from service.schemas.common import LATENCY, ArchJson, Body, Measured, Name, Seed, Stamped, View
 from service.schemas.tables import TableRows
 
 
@@ -15,13 +16,22 @@ class TargetCreate(Body):
 
     kind: str = Field(
         "cpu",
-        description="Kind of target; cpu is this machine through ONNX Runtime, table a device that you measured",
+        description="Kind of target: cpu is the worker's machine, agent another one where `netwright agent` runs, "
+        "table a device that you measured",
     )
     name: Name | None = Field(None, description="Defaults to the kind and the settings")
     settings: dict[str, Any] = Field(
         default_factory=dict,
         description="Settings of this kind, e.g. {'threads': 1, 'precision': 'fp32', 'batch': 1}",
     )
+
+
+class AgentView(View):
+    """A process on a device."""
+
+    name: str
+    seen_at: datetime
+    connected: bool = Field(description="Whether it was heard of within the time of a lease")
 
 
 class TargetView(Stamped):
@@ -37,6 +47,12 @@ class TargetView(Stamped):
         None,
         description="Reference nets and their latency here: the scale of every measurement; null before any",
     )
+    stale: str | None = Field(
+        None, description="Why what was measured here no longer holds: POST …:refresh starts anew"
+    )
+    valid_from: datetime | None = Field(None, description="What was measured before is stale")
+    agents: list[AgentView] = Field(default_factory=list, description="Processes that measure for it")
+    unsupported: int = Field(0, description="Subnets that its runtime could not run; searches avoid them")
 
 
 class Selection(Body):
@@ -57,7 +73,11 @@ class MeasurementCreate(Selection):
     """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
 
     supernet: str
-    metric: Literal["latency_ms"] = "latency_ms"
+    metrics: list[Measured] = Field(
+        default_factory=lambda: list(LATENCY),
+        min_length=1,
+        description="latency_ms is always measured; the target says which others can be",
+    )
     choose: Literal["information", "spread"] | None = Field(
         None,
         description="How 'count' subnets are chosen: by what they tell about this target given the known ones "
@@ -99,5 +119,6 @@ class MeasurementView(Stamped):
     precision: str
     protocol_version: str | None
     verdict: str | None = Field(description="good, noisy or contended")
-    details: dict[str, Any] = Field(description="Raw statistics, reference, hashes")
+    details: dict[str, Any] = Field(description="Raw statistics, reference, hashes, runtime and agent")
+    stale: str | None = Field(None, description="Why it no longer holds, of a measurement on a target")
     job: str | None

@@ -103,6 +103,8 @@ class FakeServer:
             "kind": "cpu",
             "settings": {"threads": 1},
             "metrics": ["latency_ms"],
+            "stale": None,
+            "agents": [],
         }
         search = {
             "id": "sea_1",

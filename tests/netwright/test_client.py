@@ -313,7 +313,12 @@ def test_measuring_evaluating_training_and_fitting_start_jobs(client: Client, se
     client.supernets.get("digits").evaluate(count=7, seed=3)
     client.trainings.create("mine", data="digits", family="digits", steps=500)
     client.predictors.fit("digits", metric="latency_ms", target="cpu").wait()
-    assert server.sent("/v1/targets/tgt_1/measurements") == {"supernet": "sup_1", "archs": [arch], "seed": 0}
+    assert server.sent("/v1/targets/tgt_1/measurements") == {
+        "supernet": "sup_1",
+        "archs": [arch],
+        "seed": 0,
+        "metrics": ["latency_ms"],
+    }
     assert server.sent("/v1/supernets/sup_1/evaluations") == {"count": 7, "seed": 3}
     assert server.sent("/v1/trainings") == {
         "name": "mine",

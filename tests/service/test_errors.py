@@ -15,6 +15,8 @@ BODIES = {
     "/v1/supernets/{id}/evaluations": {"count": 0},
     "/v1/trainings": {"name": "x", "data": "nope", "family": "digits"},
     "/v1/targets": {"kind": "nope"},
+    "/v1/measurement-leases": {"target": "nope"},
+    "/v1/measurement-leases/{id}/results": {"rows": "none"},
     "/v1/targets/{id}/measurements": {"supernet": "sup_x", "count": 3},
     "/v1/predictors": {"supernet": "sup_x", "metric": "accuracy"},
     "/v1/searches:profile": {"supernet": "sup_x"},

@@ -3,6 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from service.errors import InvalidError
+from service.ids import DEFAULT_PROJECT
+from service.keys import make_key
+from service.run import require_private
 from service.settings import Settings
 
 
@@ -22,14 +26,18 @@ def test_settings_come_from_the_environment(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "example.com", "::"])
-def test_without_a_key_only_loopback_is_listened_on(host):
-    with pytest.raises(ValidationError, match="loopback"):
-        Settings(host=host)
+def test_without_a_key_only_loopback_is_listened_on(settings, database, host):
+    public = settings.model_copy(update={"host": host})
+    with pytest.raises(InvalidError, match="loopback"):
+        require_private(public)
+    with database.write() as session:
+        make_key(session, DEFAULT_PROJECT, "first", ["admin"])
+    require_private(public)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_loopback_addresses_are_fine(host):
-    assert Settings(host=host).host == host
+def test_loopback_addresses_are_fine(settings, host):
+    require_private(settings.model_copy(update={"host": host}))
 
 
 def test_a_password_is_not_in_the_representation():

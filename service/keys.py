@@ -1,0 +1,96 @@
+"""Keys of the HTTP API. Once the first is made, every request needs one; before, only loopback is served."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from service.db import queries
+from service.db.session import Database
+from service.db.tables import Key, now
+from service.errors import ConflictError, InvalidError, KeyScopeError, UnauthorizedError
+from service.ids import new_id
+
+PREFIX = "nw_"
+SECRET_BYTES = 32
+SCOPES = {
+    "read": "see everything",
+    "write": "see and start everything",
+    "agent": "measure for a target, and nothing else",
+    "admin": "everything",
+}
+
+
+def make_key(session: Session, project: str, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
+    """A new key and its secret, which is shown once and stored as a hash."""
+    wanted = list(dict.fromkeys(scopes))
+    for scope in wanted:
+        if scope not in SCOPES:
+            raise InvalidError("scope", scope, list(SCOPES))
+    if not wanted:
+        raise InvalidError("scope", None, list(SCOPES))
+    if queries.find(session, project, Key, name=name) is not None:
+        raise ConflictError(f"there is a key called {name!r}; give another name, or revoke it and do so")
+    secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    row = Key(id=new_id("key"), project_id=project, name=name, sha256=_hash(secret), scopes=wanted)
+    session.add(row)
+    session.flush()
+    return row, secret
+
+
+def revoke_key(session: Session, project: str, name: str) -> Key:
+    """From now on the key is refused; its row stays, so that the service stays closed."""
+    row = queries.find(session, project, Key, name=name)
+    if row is None:
+        known = sorted(key.name for key in list_keys(session, project))
+        raise InvalidError("name", name, known or "none: there are no keys")
+    row.revoked_at = row.revoked_at or now()
+    return row
+
+
+def list_keys(session: Session, project: str) -> list[Key]:
+    """Every key of the project, newest first."""
+    query = sa.select(Key).where(Key.project_id == project).order_by(Key.created_at.desc(), Key.id)
+    return list(session.scalars(query))
+
+
+def authorise(database: Database, header: str | None, method: str, path: str, default: str) -> str:
+    """The project that a request may see; raises ``UnauthorizedError`` and ``KeyScopeError``.
+
+    ``header`` is the Authorization header; ``default`` the project of a service without keys.
+    """
+    kind, _, secret = (header or "").partition(" ")
+    with database.read() as session:
+        row = queries.key_by_hash(session, _hash(secret.strip())) if kind.lower() == "bearer" else None
+        if row is None and not queries.any_key(session):
+            return default
+    if row is None:
+        what = "an unknown one" if header else "none"
+        raise UnauthorizedError(
+            f"a request must carry a key of this service (Authorization: Bearer nw_…), got {what}; "
+            "`netwright keys create NAME --scope …` on the server makes one"
+        )
+    if row.revoked_at is not None:
+        raise UnauthorizedError(f"the key {row.name!r} was revoked at {row.revoked_at:%Y-%m-%d %H:%M} UTC")
+    allowed = allowed_scopes(method, path)
+    if not set(row.scopes) & set(allowed):
+        raise KeyScopeError(row.scopes, allowed, f"{method} {path}")
+    return row.project_id
+
+
+def allowed_scopes(method: str, path: str) -> tuple[str, ...]:
+    """The scopes any of which suffices for a request."""
+    if path.startswith("/v1/measurement-leases"):
+        return ("agent", "admin")
+    if method in ("GET", "HEAD"):
+        for_agents = path.startswith(("/v1/artifacts/", "/v1/targets"))
+        return ("read", "write", "admin", "agent") if for_agents else ("read", "write", "admin")
+    return ("write", "admin")
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
