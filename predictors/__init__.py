@@ -10,8 +10,10 @@ PREDICTORS: Registry = Registry(
     {
         "bayesian_linear": "predictors.latency.bayesian_linear:BayesianLinear",
         "gaussian_process": "predictors.accuracy.gaussian_process:GaussianProcess",
+        "imported_mlp": "predictors.accuracy.imported_mlp:ImportedMlp",
         "kernel_sum": "predictors.latency.kernels:KernelSum",
         "latency_surface": "predictors.latency.surface:LatencySurface",
+        "mlp_ensemble": "predictors.accuracy.mlp_ensemble:MlpEnsemble",
         "roofline_proxy": "predictors.latency.proxy:RooflineProxy",
         "transfer": "predictors.latency.transfer:FewShotTransfer",
         "trees": "predictors.latency.trees:GradientTrees",

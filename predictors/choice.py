@@ -75,8 +75,9 @@ class Choice:
 
 
 def kinds_for(metric: Metric) -> list[str]:
-    """Registered kinds that can be fitted to rows of this metric."""
-    return [name for name in PREDICTORS if metric.source in PREDICTORS.load(name).suits]
+    """Registered kinds that can be fitted to rows of this metric, and need nothing else."""
+    kinds = {name: PREDICTORS.load(name) for name in PREDICTORS}
+    return [name for name, kind in kinds.items() if metric.source in kind.suits and not kind.imported]
 
 
 def fewest_rows(metric: Metric) -> int:

@@ -53,6 +53,8 @@ class Predictor(ABC):
     """Sources of the metrics it can learn: ``measured`` on a target, ``evaluated`` on a split."""
     uses_known: ClassVar[bool] = False
     """Whether its constructor takes ``known``, predictors of other targets."""
+    imported: ClassVar[bool] = False
+    """Whether it starts from what somebody else learned, and cannot be made without."""
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         if scope.space_sha256 != family.space().sha256:
@@ -216,7 +218,7 @@ def load(source: Path | bytes, family: Family, scope: Scope | None = None) -> Pr
         PredictorFileError: the file is truncated, foreign or of another version.
         ScopeError: it belongs to another space than ``family``'s, or to another scope than ``scope``.
     """
-    arrays = _arrays(source if isinstance(source, bytes) else Path(source).read_bytes())
+    arrays = read_arrays(source if isinstance(source, bytes) else Path(source).read_bytes())
     try:
         header = json.loads(arrays["header"].tobytes())
         if header["format"] != FORMAT:
@@ -245,7 +247,8 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
+def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file, without pickles; raises :class:`PredictorFileError`."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())

@@ -11,7 +11,7 @@ from netwright.commands.output import Json, Timeout, client_of, print_fields, pr
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.predictors import Predictor
 
-app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, show.")
+app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, import, show.")
 
 
 @app.command("list")
@@ -46,6 +46,24 @@ def fit(
 ) -> None:
     """Fit a predictor to everything measured so far, and wait."""
     predictor = client_of(context).predictors.fit(supernet, metric=metric, target=target, kind=kind)
+    predictor.wait(timeout, not as_json)
+    print_json(predictor.data) if as_json else print_predictors([predictor])
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    supernet: Annotated[str, typer.Option(help="Id or name of a supernet.")],
+    file: Annotated[str, typer.Option(help="A network in once-for-all's layout, npz or .pth.")],
+    metric: Annotated[str | None, typer.Option(help="The supernet's quality if not given.")] = None,
+    on_server: Annotated[
+        bool, typer.Option("--on-server", help="The file lies in the server's import folder.")
+    ] = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Import a predictor of quality that was trained elsewhere, fit it to what is evaluated here, and wait."""
+    predictor = client_of(context).predictors.bring(supernet, file, metric=metric, on_server=on_server)
     predictor.wait(timeout, not as_json)
     print_json(predictor.data) if as_json else print_predictors([predictor])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from netwright.connection import JSON, Connection
+from netwright.resources.files import file_body
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S, Jobs, OnProgress, Pending
 from netwright.resources.supernets import Supernets
 from netwright.resources.targets import Targets
@@ -48,6 +50,22 @@ class Predictors:
             "target": self._targets.get(target).id if target else None,
             "metric": metric,
             "kind": kind,
+        }
+        return self.get(self._connection.post("/v1/predictors", body)["id"])
+
+    def bring(
+        self, supernet: str, file: Path | str, *, metric: str | None = None, on_server: bool = False
+    ) -> Predictor:
+        """Import a network that was trained elsewhere to predict the quality of subnets, in once-for-all's layout.
+
+        ``file`` is npz or .pth, sent with the request, or with ``on_server`` a path inside the server's import
+        folder. From 10 evaluated subnets on it is fitted to them; with fewer its card says ``calibrated: false``.
+        """
+        found = self._supernets.get(supernet)
+        body = {
+            "supernet": found.id,
+            "metric": metric or found["quality"],
+            "import": file_body(file, on_server=on_server),
         }
         return self.get(self._connection.post("/v1/predictors", body)["id"])
 

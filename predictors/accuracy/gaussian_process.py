@@ -15,19 +15,15 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from predictors.accuracy.inputs import JITTER, SIZES, Matrix, QualityInputs
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
-Matrix = NDArray[np.float64]
-
-SCALE_SAMPLE = 2048
 # The widest kernel of a group; each further part is half as wide.
 ENCODING_WIDTH, ENCODING_PARTS = 2.0, 3
 SIZE_WIDTH, SIZE_PARTS = 4.0, 4
-SIZES = ("params", "macs", "activation_mb")
-JITTER = 1e-8
 STEPS = 50
 # A weak prior on the log of every part's share of the variance: without data a part stays near 5 %.
 PRIOR_MEAN, PRIOR_STD = np.log(0.05), 3.0
@@ -44,31 +40,12 @@ class GaussianProcess(Predictor):
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)
-        sample = self.space.sample(np.random.default_rng(0), SCALE_SAMPLE)
-        encoded, sizes = self._raw(sample)
-        self._encoded_scale = encoded.mean(axis=0), max(float(encoded.var(axis=0).sum()), JITTER) ** 0.5
-        self._sizes_scale = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), JITTER)
+        self._features = QualityInputs(family)
         self._shares = np.empty(0)
         self._inputs = np.empty((0, 0))
         self._weights = np.empty(0)
         self._factor = np.empty((0, 0))
         self._offset, self._unit = 0.0, 1.0
-
-    def _raw(self, archs: Population) -> tuple[Matrix, Matrix]:
-        costs = self.family.costs(archs)
-        sizes = np.log(np.stack([costs[name] for name in SIZES], axis=1))
-        return self.space.features(archs).astype(np.float64), sizes
-
-    def _features(self, archs: Population) -> Matrix:
-        """Encoding with total variance 1, then sizes with variance 1 each ``(n, one-hot width + 3)``."""
-        encoded, sizes = self._raw(archs)
-        return np.concatenate(
-            [
-                (encoded - self._encoded_scale[0]) / self._encoded_scale[1],
-                (sizes - self._sizes_scale[0]) / self._sizes_scale[1],
-            ],
-            axis=1,
-        )
 
     def _parts(self, left: Matrix, right: Matrix) -> list[Matrix]:
         """Every part of the kernel ``(n, m)``, each of variance about 1 over the space."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
+from predictors.accuracy.imported_mlp import ImportedMlp, read_layers
 from predictors.choice import AUTO, fewest_rows, kinds_for, kinds_that_could
+from predictors.errors import PredictorFileError
+from service.checkpoints import family_of
 from service.db import job_queries, queries
 from service.db.tables import Predictor, Supernet, Target
-from service.deps import App, Page, Project
+from service.deps import App, Page, Project, Services
 from service.errors import InvalidError
 from service.ids import new_id
-from service.problems import scope_of
+from service.jobs.fit import own_model
+from service.problems import model_scope, scope_of
 from service.schemas import common
 from service.schemas.common import Action
 from service.schemas.predictors import PredictorCreate, PredictorView
+from service.tables import content_of
 from service.views import accepted, predictor_view
 from supernets.spaces.metric import METRICS
 
 router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
+IMPORTED = "imported_mlp"
 LEARNABLE = ("measured", "evaluated")
 
 
@@ -55,10 +61,14 @@ def create_predictor(
 ) -> common.Accepted:
     """Job: fit a predictor to everything measured so far, and write its report card."""
     kind = _kind(body)
+    base = _import(app, project, body) if body.import_ is not None else None
     with app.database.write() as session:
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
         _check_target(session, project, body, supernet)
-        _check_rows(session, project, body, kind)
+        if base is None:
+            _check_rows(session, project, body, kind)
+        else:
+            own_model(session, project, {"metric": body.metric, **base})
         row = Predictor(
             id=new_id("prd"),
             project_id=project,
@@ -67,7 +77,8 @@ def create_predictor(
             metric=body.metric,
             kind=kind,
         )
-        job = job_queries.create_job(session, project, "fit", {"predictor": row.id}, ("predictor", row.id))
+        params = {"predictor": row.id, "base": base["version"] if base is not None else None}
+        job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id))
         row.job_id = job.id
         session.add(row)
         app.queue.enqueue(session, job)
@@ -79,11 +90,36 @@ def _kind(body: PredictorCreate) -> str:
     learnable = [name for name, metric in METRICS.items() if metric.source in LEARNABLE]
     if body.metric not in learnable:
         raise InvalidError("metric", body.metric, learnable)
+    if body.import_ is not None:
+        if METRICS[body.metric].source != "evaluated":
+            raise InvalidError("import", body.metric, "absent: only predictors of quality can be imported")
+        if body.kind not in (None, IMPORTED):
+            raise InvalidError("kind", body.kind, f"{IMPORTED} or absent, where a network is imported")
+        return IMPORTED
     kind, kinds = body.kind or AUTO, [AUTO, *kinds_for(METRICS[body.metric])]
     if kind not in kinds:
         message = f"kind must be one of {', '.join(kinds)} for {body.metric}, got {kind!r}"
         raise InvalidError("kind", kind, kinds, message)
     return kind
+
+
+def _import(app: Services, project: str, body: PredictorCreate) -> dict[str, Any]:
+    """Read the network, make sure that it fits the supernet, and store it; returns ``version`` and ``bytes``."""
+    assert body.import_ is not None
+    with app.database.read() as session:
+        supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
+        _check_target(session, project, body, supernet)
+        content = content_of(session, project, app, body.import_, "import")
+        family, scope = family_of(supernet), model_scope(supernet.manifest, body.metric, None)
+    try:
+        model = ImportedMlp(family, scope, layers=read_layers(content))
+    except PredictorFileError as error:
+        got = body.import_.path or body.import_.sha256 or f"{len(content)} bytes"
+        rule = "a network in once-for-all's layout whose first layer takes the archs of this supernet"
+        raise InvalidError("import", got, rule, f"import: {error}") from error
+    model.adopt()
+    dumped = model.dump()
+    return {"version": app.store.put(dumped), "bytes": len(dumped)}
 
 
 def _check_target(session: Session, project: str, body: PredictorCreate, supernet: Supernet) -> None:

@@ -25,6 +25,7 @@ async def run(job: JobRun) -> None:
         predictor = queries.get(session, job.project, Predictor, job.params["predictor"])
         supernet = queries.get(session, job.project, Supernet, predictor.supernet_id)
         wanted = wanted_model(session, job, supernet, predictor.metric, predictor.target_id, predictor.kind)
+        wanted["base"] = job.params.get("base")
         session.expunge_all()
 
     def store(session: Session, result: Json) -> Json:
@@ -43,11 +44,21 @@ async def run(job: JobRun) -> None:
 
 
 def wanted_model(
-    session: Session, job: JobRun, supernet: Supernet, metric: str, target: str | None, kind: str
+    session: Session,
+    job: JobRun,
+    supernet: Supernet,
+    metric: str,
+    target: str | None,
+    kind: str,
+    version: str | None = None,
 ) -> Json:
-    """What the fitting task needs to know of one model: its rows, and what is known of other targets."""
+    """What the fitting task needs to know of one model: its rows, and what is known of other targets.
+
+    ``version`` is the model that is fitted anew; kinds that were imported start from what is in it.
+    """
     population, values = training_rows(session, job, supernet, metric, target)
     informed = kind == AUTO or PREDICTORS.load(kind).uses_known
+    imported = kind != AUTO and PREDICTORS.load(kind).imported
     return {
         "metric": metric,
         "target": target,
@@ -55,6 +66,7 @@ def wanted_model(
         "population": population,
         "values": values,
         "known": known_rows(session, job.project, supernet, metric, target) if informed else [],
+        "base": version if imported else None,
     }
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from predictors import PREDICTORS
+from predictors.accuracy.imported_mlp import ImportedMlp
 from predictors.choice import AUTO, choose_kind
 from predictors.errors import FitError
-from predictors.predictor import Predictor
+from predictors.predictor import Predictor, load
 from service.jobs.bench import Bench, open_bench
 from supernets.spaces.space import Population
 
@@ -58,8 +59,11 @@ def _fit_one(
     if kind == AUTO:
         choice = choose_kind(make, scope.definition, archs, values, known=bool(known), told=told)
         kind = choice.kind
-    model = make(kind)
-    model.fit(archs, values)
+    model = _imported(bench, wanted) if wanted.get("base") else make(kind)
+    if isinstance(model, ImportedMlp) and len(archs) < model.fewest_rows:
+        model.adopt()
+    else:
+        model.fit(archs, values)
     content = model.dump()
     card = None
     if report:
@@ -73,17 +77,30 @@ def _fit_one(
         "kind": kind,
         "version": bench.store.put(content),
         "bytes": len(content),
-        "rows": len(archs),
+        "rows": model.rows,
         "report": card,
     }
 
 
+def _imported(bench: Bench, wanted: Json) -> Predictor:
+    """What somebody else learned, before anything that was learned here."""
+    scope = bench.scope(wanted["metric"], wanted["target"])
+    return load(bench.store.read(wanted["base"]), bench.family, scope).fresh()
+
+
 def report_card(model: Predictor, noise_ceiling: float | None) -> Json:
     """The report of a fitted model on held-out rows of its own; with too few of them ``n`` is 0."""
+    if not model.rows:
+        return {
+            "n": 0,
+            "calibrated": False,
+            "note": f"uncalibrated: with fewer than {model.fewest_rows} evaluated subnets nothing here says how "
+            "far it errs; its intervals are so wide that they promise next to nothing",
+        }
     try:
-        return model.report(noise_ceiling=noise_ceiling).as_json()
+        return {**model.report(noise_ceiling=noise_ceiling).as_json(), "calibrated": True}
     except FitError as error:
-        return {"n": 0, "note": f"no rows could be held out: {error}"}
+        return {"n": 0, "calibrated": True, "note": f"no rows could be held out: {error}"}
 
 
 def unfitted(described: Json, kind: str, metric: str, target: str | None, known: list[Json]) -> Predictor:
@@ -112,6 +129,8 @@ def _informed(text: str, kind: str, metric: str, target: str | None) -> Predicto
 
 def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
     """One row an arch: the median of its values."""
+    if not len(population):
+        return population, values
     unique, group = np.unique(population, axis=0, return_inverse=True)
     merged = [np.median(values[group.reshape(-1) == index]) for index in range(len(unique))]
     return unique, np.array(merged, dtype=np.float64)

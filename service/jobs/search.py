@@ -189,7 +189,10 @@ class Hunt:
         with self.job.read() as session:
             models = [
                 wanted_model(
-                    session, self.job, self.supernet, entry["metric"], entry["target"], entry["kind"]
+                    session,
+                    self.job,
+                    self.supernet,
+                    *(entry[name] for name in ("metric", "target", "kind", "version")),
                 )
                 for entry in self.predictors
             ]

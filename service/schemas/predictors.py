@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from service.schemas.common import Body, Stamped
+from service.schemas.tables import FileBody
 
 
 class PredictorCreate(Body):
@@ -19,6 +20,12 @@ class PredictorCreate(Body):
         None,
         description="Name in the predictor registry; auto, the default, compares all that can be fitted, by "
         "cross-validation",
+    )
+    import_: FileBody | None = Field(
+        None,
+        alias="import",
+        description="A network trained elsewhere on evaluated subnets, in once-for-all's layout (npz or .pth); "
+        "it is fitted to the subnets evaluated here, if there are enough",
     )
 
 

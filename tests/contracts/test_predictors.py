@@ -7,7 +7,7 @@ from predictors import PREDICTORS
 from predictors.dataset import Dataset, Row
 from predictors.errors import FitError, NotFittedError, PredictorFileError, ScopeError
 from predictors.predictor import load
-from tests.predictors.toy import FAMILY, SPACE, archs, noisy, scope_for, true_value
+from tests.predictors.toy import FAMILY, SPACE, archs, made, noisy, scope_for, true_value
 from tests.small import small_family
 
 ROWS = 60
@@ -26,7 +26,7 @@ def metric_of(name):
 
 
 def fresh(name, **changes):
-    return PREDICTORS.load(kind_of(name))(FAMILY, scope_for(metric_of(name), **changes))
+    return made(kind_of(name), scope_for(metric_of(name), **changes))
 
 
 def training(name, n=ROWS):
@@ -160,7 +160,7 @@ def test_it_refuses_what_it_does_not_belong_to(name, fitted, tmp_path):
 def test_it_refuses_another_space(name, fitted):
     wider = small_family(kernels=[3, 5, 7])
     with pytest.raises(ScopeError, match="space"):
-        PREDICTORS.load(kind_of(name))(wider, fitted(name).scope)
+        made(kind_of(name), fitted(name).scope, wider)
     with pytest.raises(ScopeError, match="space"):
         load(fitted(name).dump(), wider)
     with pytest.raises(ScopeError, match="shape"):

@@ -28,6 +28,7 @@ READING = [
     "targets predictors cpu",
     "predictors list --supernet digits --target cpu --metric latency_ms",
     "predictors show prd_1",
+    "predictors import --supernet digits --file acc.npz --metric accuracy --on-server",
     "predictors fit --supernet digits --metric latency_ms --target cpu",
     "search list",
     "search show sea_1",

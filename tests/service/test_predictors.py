@@ -1,6 +1,8 @@
 """What the fitting job makes of rows, and what the API says about predictors; no worker runs."""
 
 import asyncio
+import base64
+import io
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from service.checkpoints import family_of
 from service.db import queries
-from service.db.tables import Measurement, Predictor, Supernet, Target
+from service.db.tables import Job, Measurement, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs import fit, models
 from service.jobs.chosen import chosen
@@ -213,3 +215,88 @@ def test_a_way_of_choosing_goes_with_a_count(client, supernet, target):
         assert_problem(client.post(path, json={"supernet": supernet["id"], **body}), 422)
     body = {"supernet": supernet["id"], "count": 3, "choose": "information"}
     assert client.post(path, json=body).status_code == 202
+
+
+# --- networks that somebody else trained -------------------------------------------------------------
+
+
+def network(width, hidden=16, seed=0):
+    """An npz file with a network of this many inputs; accuracies near 0.9."""
+    rng = np.random.default_rng(seed)
+    arrays = {
+        "0.weight": rng.standard_normal((hidden, width)) / width,
+        "0.bias": np.zeros(hidden),
+        "2.weight": 0.05 * rng.standard_normal((1, hidden)),
+        "2.bias": np.array([0.9]),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def width_of(client, supernet):
+    """Kernel and expansion one-hots and a slot a resolution: none of its resolutions is once-for-all's."""
+    axes = client.get(f"/v1/supernets/{supernet['id']}/space").json()["axes"]
+    return sum(len(a["choices"]) for a in axes if a["kind"] in ("kernel", "expand", "resolution"))
+
+
+def test_an_imported_network_is_fitted_to_what_is_evaluated_here(
+    client, database, job, settings, supernet, measured
+):
+    (settings.import_dir / "acc.npz").write_bytes(network(width_of(client, supernet)))
+    body = {"supernet": supernet["id"], "metric": "accuracy", "import": {"path": "acc.npz"}}
+    answer = client.post("/v1/predictors", json=body)
+    assert answer.status_code == 202, answer.text
+    made = client.get(f"/v1/predictors/{answer.json()['id']}").json()
+    assert (made["kind"], made["state"], made["version"]) == ("imported_mlp", "queued", None)
+    with database.read() as session:
+        base = session.get_one(Job, answer.json()["job"]["id"]).params["base"]
+        row = queries.get(session, P, Supernet, supernet["id"])
+        wanted = fit.wanted_model(session, job, row, "accuracy", None, "imported_mlp", base)
+        payload = {"bench": bench_of(job, row), "models": [wanted], "report": True}
+    first = models.fit(payload, lambda *_: None)["models"][0]
+    assert first["rows"] == first["report"]["n"] == 60 and first["report"]["calibrated"]
+    # A search fits the fitted one again: the network in it is still the imported one.
+    again = {**wanted, "base": first["version"]}
+    refitted = models.fit({**payload, "models": [again]}, lambda *_: None)["models"][0]
+    assert refitted["version"] == first["version"]
+
+
+def test_without_evaluated_subnets_its_card_says_that_it_is_not_calibrated(
+    client, database, job, settings, supernet
+):
+    content = base64.b64encode(network(width_of(client, supernet))).decode()
+    body = {"supernet": supernet["id"], "metric": "accuracy", "import": {"content": content}}
+    answer = client.post("/v1/predictors", json=body)
+    assert answer.status_code == 202, answer.text
+    with database.read() as session:
+        base = session.get_one(Job, answer.json()["job"]["id"]).params["base"]
+        row = queries.get(session, P, Supernet, supernet["id"])
+        wanted = fit.wanted_model(session, job, row, "accuracy", None, "imported_mlp", base)
+        payload = {"bench": bench_of(job, row), "models": [wanted], "report": True}
+    model = models.fit(payload, lambda *_: None)["models"][0]
+    assert model["rows"] == model["report"]["n"] == 0 and model["report"]["calibrated"] is False
+    assert "uncalibrated" in model["report"]["note"]
+
+
+def test_networks_that_do_not_fit_are_refused_with_both_sides(client, settings, supernet, target):
+    width = width_of(client, supernet)
+    files = {"wide.npz": network(width + 1), "fits.npz": network(width), "text.npz": b"no network"}
+    for name, content in files.items():
+        (settings.import_dir / name).write_bytes(content)
+    body = {"supernet": supernet["id"], "metric": "accuracy"}
+    for change, field, words in (
+        ({"import": {"path": "wide.npz"}}, "import", [f"(any, {width})", f"(16, {width + 1})"]),
+        ({"import": {"path": "text.npz"}}, "import", ["import"]),
+        ({"import": {"path": "../wide.npz"}}, "import.path", ["NETWRIGHT_IMPORT_DIR"]),
+        ({"import": {"path": "fits.npz"}, "kind": "trees"}, "kind", ["imported_mlp"]),
+        (
+            {"import": {"path": "fits.npz"}, "metric": "latency_ms", "target": target["id"]},
+            "import",
+            ["quality"],
+        ),
+        ({"kind": "imported_mlp"}, "kind", ["auto"]),
+    ):
+        problem = assert_problem(client.post("/v1/predictors", json=body | change), 422)
+        assert problem.errors[0].field == field, problem
+        assert all(word in problem.detail for word in words), problem.detail

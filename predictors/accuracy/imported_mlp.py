@@ -1,0 +1,237 @@
+"""A network that somebody else trained on evaluated subnets, in the layout that once-for-all released.
+
+Fully connected layers with ReLU between them, ``0.weight 0.bias 2.weight …``; once-for-all's has 128-400-400-400-1
+(Cai et al., 2020). Inputs are one-hot: the kernel of every block, then the expansion of every block (all zero
+where a block is skipped), then slots for the resolution. The output is the quality in its own unit.
+
+Nobody says how far such a network errs *here*. From 10 evaluated subnets on it is moved and stretched to fit them
+(pulled towards leaving it as it is), and its interval comes from what that leaves over. With fewer it answers as
+it is, with an interval so wide that it promises next to nothing, and ``calibrated`` is false.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import FitError, PredictorFileError
+from predictors.predictor import Predictor, Values, read_arrays
+from predictors.scope import Scope
+from supernets.families.family import Family
+from supernets.spaces.space import Population, Space
+
+Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+MOST_LAYERS, MOST_BYTES = 16, 64 * 2**20
+READ_TIMEOUT_S = 120
+# Once-for-all numbers the slots of the resolution from 112 pixels on, 16 apart; the first is never used.
+SLOTS, FIRST_RESOLUTION, RESOLUTION_STEP = 8, 112, 16
+# How much the scale is pulled towards 1, in rows; and the error taken for granted before any row is seen.
+PULL = 2.0
+UNKNOWN_ERROR = 0.1
+TINY = 1e-12
+# Reads a foreign checkpoint without running code in it, and writes it as npz; in a process of its own.
+CONVERT = """
+import sys, io, numpy, torch
+found = torch.load(io.BytesIO(sys.stdin.buffer.read()), map_location="cpu", weights_only=True)
+found = found.get("state_dict", found)
+if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+    raise TypeError("a checkpoint must hold tensors by name")
+numpy.savez(sys.stdout.buffer, **{name: value.double().numpy() for name, value in found.items()})
+"""
+
+
+class Layout:
+    """The inputs of such a network for a space: kernels and expansions of all blocks, and the resolution."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        offsets = np.concatenate([[0], np.cumsum(space.cardinalities)]).tolist()
+        columns: dict[str, list[int]] = {"kernel": [], "expand": []}
+        for index, axis in enumerate(space.axes):
+            if axis.kind in columns:
+                columns[axis.kind] += range(offsets[index], offsets[index + 1])
+        self._columns = np.array([*columns["kernel"], *columns["expand"]], dtype=np.int64)
+        self._resolution = next((i for i, axis in enumerate(space.axes) if axis.kind == "resolution"), None)
+        self._slots, slots = _slots(() if self._resolution is None else space.axes[self._resolution].choices)
+        self.width = len(self._columns) + slots
+        self.words = (
+            f"{len(columns['kernel'])} for kernels, {len(columns['expand'])} for expansions, "
+            f"{slots} for the resolution"
+        )
+
+    def __call__(self, archs: Population) -> NDArray[np.float64]:
+        """Inputs ``(n, width)`` of archs ``(n, d)``."""
+        inputs = np.zeros((len(archs), self.width))
+        inputs[:, : len(self._columns)] = self._space.features(archs)[:, self._columns]
+        if self._resolution is not None:
+            slots = self._slots[archs[:, self._resolution]]
+            inputs[np.arange(len(archs)), len(self._columns) + slots] = 1.0
+        return inputs
+
+
+def _slots(resolutions: Sequence[Any]) -> tuple[NDArray[np.int64], int]:
+    """The slot of each resolution and their number: once-for-all's where they fit, else one a choice."""
+    at = [(resolution - FIRST_RESOLUTION) / RESOLUTION_STEP for resolution in resolutions]
+    if at and all(slot == int(slot) and 0 <= slot < SLOTS for slot in at):
+        return np.array(at, dtype=np.int64), SLOTS
+    return np.arange(len(at)), len(at)
+
+
+class ImportedMlp(Predictor):
+    """See the module. ``layers`` are ``(weight (out, in), bias (out,))``, as :func:`read_layers` gives them."""
+
+    name = "imported_mlp"
+    fewest_rows = 10
+    suits = ("evaluated",)
+    imported = True
+
+    def __init__(self, family: Family, scope: Scope, seed: int = 0, layers: Sequence[Layer] = ()) -> None:
+        super().__init__(family, scope, seed)
+        self._layout = Layout(self.space)
+        self._layers = tuple(layers)
+        if layers:
+            check_layers(self._layers, self._layout)
+        self._numbers = np.array([0.0, 1.0, 0.0, 0.0, UNKNOWN_ERROR])
+
+    def fresh(self) -> Self:
+        """The same network, not yet calibrated."""
+        return type(self)(self.family, self.scope, self.seed, self._layers)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its interval rests on subnets that were evaluated here."""
+        return self.rows > 0
+
+    def adopt(self) -> None:
+        """Answer as the network does, without a row of one's own; its interval promises next to nothing."""
+        self._archs = np.zeros((0, self.space.d), dtype=np.int64)
+        self._y, self._scale, self._dof = np.zeros(0), 1.0, float(PULL + 2)
+        self._numbers = np.array([0.0, 1.0, 0.0, 0.0, UNKNOWN_ERROR])
+
+    def _raw(self, archs: Population) -> Values:
+        if not self._layers:
+            raise FitError(f"{self.name} must be given weights before anything else: import a file")
+        values = self._layout(archs)
+        for index, (weight, bias) in enumerate(self._layers):
+            values = values @ weight.T + bias
+            if index < len(self._layers) - 1:
+                values = np.maximum(values, 0.0)
+        return np.asarray(values[:, 0])
+
+    def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
+        raw = self._raw(archs)
+        middle, n = float(raw.mean()), len(y)
+        centred = raw - middle
+        squares = float(np.square(centred).sum())
+        pull = PULL * squares / n + TINY
+        slope = (float(centred @ (y - y.mean())) + pull) / (squares + pull)
+        offset = float(y.mean()) - slope * middle
+        weight = 1 / n + np.square(centred) / (squares + pull)
+        errors = y - offset - slope * raw
+        noise = max(float(np.sqrt(np.square(errors).sum() / max(n - 2, 1))), TINY)
+        self._numbers = np.array([offset, slope, middle, 1 / (squares + pull), noise])
+        # Left out, a row's error is this much larger (Cook & Weisberg, 1982).
+        left = np.maximum(1 - weight, 1e-6)
+        return errors / np.sqrt(left) / noise, 2.0
+
+    def _answer(self, archs: Population) -> tuple[Values, Values]:
+        offset, slope, middle, inverse, noise = self._numbers.tolist()
+        raw = self._raw(archs)
+        open_ = 1 / max(self.rows, 1) + np.square(raw - middle) * inverse
+        return offset + slope * raw, noise * np.sqrt(1 + open_)
+
+    def _bounds(self) -> tuple[float, float]:
+        if self.scope.definition.unit != "fraction" and not self.calibrated:
+            return -np.inf, np.inf
+        return super()._bounds()
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        state: dict[str, NDArray[Any]] = {"numbers": self._numbers}
+        for index, (weight, bias) in enumerate(self._layers):
+            state |= {f"{2 * index}.weight": weight, f"{2 * index}.bias": bias}
+        return state
+
+    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+        self._numbers = state["numbers"]
+        self._layers = _layers_of({name: value for name, value in state.items() if name != "numbers"})
+
+
+def read_layers(data: bytes) -> list[Layer]:
+    """The layers in an npz file or a torch checkpoint (which is read without running code in it).
+
+    Raises:
+        PredictorFileError: neither, or not such a network.
+    """
+    if len(data) > MOST_BYTES:
+        raise PredictorFileError(f"a network may take at most {MOST_BYTES} bytes, got {len(data)}")
+    arrays = _converted(data) if _is_checkpoint(data) else read_arrays(data)
+    return list(_layers_of(arrays))
+
+
+def _is_checkpoint(data: bytes) -> bool:
+    """Whether these are bytes as torch writes them: an archive with a pickle in it, or a bare pickle."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return data.startswith(b"\x80")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return any(name.endswith(".pkl") for name in archive.namelist())
+
+
+def _converted(data: bytes) -> dict[str, NDArray[Any]]:
+    done = subprocess.run(
+        [sys.executable, "-c", CONVERT], input=data, capture_output=True, timeout=READ_TIMEOUT_S
+    )
+    if done.returncode != 0:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+        raise PredictorFileError(f"a network must be an npz file or a torch checkpoint of tensors: {last}")
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _layers_of(arrays: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:
+    count = len(arrays) // 2
+    wanted = {f"{2 * index}.{part}" for index in range(count) for part in ("weight", "bias")}
+    if not 1 <= count <= MOST_LAYERS or set(arrays) != wanted:
+        got = ", ".join(sorted(arrays, key=_natural)[:8]) or "nothing"
+        raise PredictorFileError(f"a network must hold 0.weight, 0.bias, 2.weight, 2.bias, …, got {got}")
+    return tuple(
+        (np.asarray(arrays[f"{2 * i}.weight"], np.float64), np.asarray(arrays[f"{2 * i}.bias"], np.float64))
+        for i in range(count)
+    )
+
+
+def _natural(name: str) -> tuple[int, str]:
+    digits = re.match(r"\d+", name)
+    return (int(digits[0]) if digits else 10**9, name)
+
+
+def check_layers(layers: Sequence[Layer], layout: Layout) -> None:
+    """Refuse layers that do not follow on each other, or do not fit the inputs of the space.
+
+    Raises:
+        PredictorFileError: what was expected, and what was got.
+    """
+    width = layout.width
+    for index, (weight, bias) in enumerate(layers):
+        name, last = f"{2 * index}.weight", index == len(layers) - 1
+        outputs = "1" if last else "any"
+        whose = f"the {layout.words}" if index == 0 else "what the layer before it gives"
+        if weight.ndim != 2 or weight.shape[1] != width or (last and weight.shape[0] != 1):
+            raise PredictorFileError(
+                f"{name} must have shape ({outputs}, {width}), {whose}, got {tuple(weight.shape)}"
+            )
+        if bias.shape != (weight.shape[0],):
+            raise PredictorFileError(
+                f"{2 * index}.bias must have shape ({weight.shape[0]},), got {bias.shape}"
+            )
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise PredictorFileError(f"{name} and its bias must be finite")
+        width = weight.shape[0]
