@@ -20,7 +20,10 @@ from supernets.spaces.metric import METRICS
 
 
 def true_value(point: FrontPoint, metric: str, target: str | None = None) -> float:
-    """A point's real value of a metric: on validation, measured (worst target), or closed form; NaN if unknown."""
+    """A point's real value of a metric: on validation, measured (worst target), or closed form; NaN if unknown.
+
+    Where a target cannot measure (a table without a row for it), the upper end of the prediction stands for it.
+    """
     source = METRICS[metric].source
     if source == "closed_form":
         return point.costs[metric]
@@ -28,8 +31,10 @@ def true_value(point: FrontPoint, metric: str, target: str | None = None) -> flo
         # Validation chose the front; the test value is for reporting and would choose the lucky ones.
         known = point.validation is not None and point.validation.metric == metric
         return point.validation.value if known and point.validation is not None else float("nan")
-    values = [m.value for m in point.measured if m.metric == metric and target in (None, m.target)]
-    return max(values) if values else float("nan")
+    values = {m.target: m.value for m in point.measured if m.metric == metric}
+    values = {p.target: p.high for p in point.predicted if p.metric == metric and p.target} | values
+    mine = [value for key, value in values.items() if target in (None, key)]
+    return max(mine) if mine else float("nan")
 
 
 def scores(

@@ -13,6 +13,7 @@ from service.db.tables import Supernet
 from service.jobs.judge import Judgement
 from service.jobs.rows import population_of, subnet_ids
 from service.jobs.run import JobRun
+from service.jobs.tabled import PREDICTED
 from service.jobs.trail import Trail
 from service.schemas.searches import FrontPoint, MeasuredValue, PredictedValue, QualityValue, Violation
 
@@ -61,9 +62,24 @@ def warnings_of(judgements: Sequence[Judgement], trail: Trail, stopped: str) -> 
             count = sum(timing["verdict"] == verdict for timing in confirmed.values())
             if count:
                 warnings.append(f"{count} of {len(confirmed)} confirmations on {target} are {verdict}")
+    warnings += _predicted_only(judgements, trail)
     for judgement in judgements:
         for limit in judgement.plan["constraints"]:
             warnings += _below_on_test(limit, judgement, trail)
+    return warnings
+
+
+def _predicted_only(judgements: Sequence[Judgement], trail: Trail) -> list[str]:
+    """Points whose latency nobody measured, because the target is a table that has no row for them."""
+    returned = sorted({index for judgement in judgements for index in judgement.returned})
+    warnings = []
+    for target, timings in trail.confirmations.items():
+        count = sum(timings.get(index, {}).get("verdict") == PREDICTED for index in returned)
+        if count:
+            warnings.append(
+                f"{count} of {len(returned)} points are predicted only on {target}: it is a table without rows for "
+                f"them and cannot measure; limits were checked against the upper end of the prediction"
+            )
     return warnings
 
 
@@ -114,7 +130,9 @@ def _point(search: str, judgement: Judgement, index: int, described: Described, 
         else [_violation(miss) for miss in judgement.misses if miss.excess > 0],
         predicted=[PredictedValue.model_validate(each) for each in trail.predicted[index]],
         measured=[
-            _measured(t, timing) for t, timing in confirmed.items() if timing["latency_ms"] is not None
+            _measured(t, timing)
+            for t, timing in confirmed.items()
+            if timing["latency_ms"] is not None and timing["verdict"] != PREDICTED
         ],
         quality=_quality(trail.test.get(index)),
         validation=_quality(trail.validation[index]),
@@ -132,7 +150,7 @@ def _measured(target: str, timing: Json) -> MeasuredValue:
         spread=timing["standard_error_ms"],
         n=timing["rounds"],
         statistic=timing["statistic"],
-        protocol_version=str(timing["protocol_version"]),
+        protocol_version=None if timing["protocol_version"] is None else str(timing["protocol_version"]),
         verdict=timing["verdict"],
         raw={**timing["raw_ms"], "n": timing["raw_n"], **reference},
     )

@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 
 from service.checkpoints import family_of
 from service.db import queries
-from service.db.tables import Measurement, Supernet, Target, Unsupported
+from service.db.tables import Measurement, Search, Supernet, Target, Unsupported
+from service.hardware import is_measurable
 from service.ids import new_id
 from service.jobs.run import JobRun
+from service.jobs.tabled import NOT_MEASURED
 from service.problems import scope_of
 from supernets.families.family import Family
 from supernets.spaces.space import Population
@@ -43,6 +45,23 @@ def target_of(session: Session, run: JobRun, id: str) -> Json:
         "settings": row.settings,
         "calibrations": row.calibrations,
         "fingerprint": row.fingerprint,
+        "knowledge": None if is_measurable(row.kind) else _knowledge(session, run, row),
+    }
+
+
+def _knowledge(session: Session, run: JobRun, target: Target) -> Json:
+    """What a search may say of a target that cannot measure: its rows, and the predictor the search began with."""
+    search = queries.get(session, run.project, Search, run.params["search"])
+    supernet = queries.get(session, run.project, Supernet, search.supernet_id)
+    population, values = training_rows(session, run, supernet, "latency_ms", target.id)
+    used = [entry["version"] for entry in run.params["predictors"] if entry["target"] == target.id]
+    return {
+        "id": target.id,
+        "population": population,
+        "values": values,
+        "predictor": used[0] if used else None,
+        "confidence": search.spec["confidence"],
+        "precision": target.settings["precision"],
     }
 
 
@@ -78,7 +97,7 @@ def store_timings(
     for subnet, timing, extra in zip(ids, result["timings"], result["extras"], strict=True):
         if timing["verdict"] == "unsupported":
             unsupported.append(_unsupported(run, supernet, subnet, target, timing["error"]))
-        if timing["latency_ms"] is None:
+        if timing["latency_ms"] is None or timing["verdict"] in NOT_MEASURED:
             continue
         common = {
             "precision": result["precision"],

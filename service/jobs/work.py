@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from service.jobs.bench import Bench, open_bench
+from service.jobs.tabled import look_up
 from supernets.spaces.space import Population
 
 Payload = dict[str, Any]
@@ -30,9 +31,11 @@ def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     cannot be measured any more.
     """
     from predictors.protocol import Protocol
-    from service.hardware import require_same, timing_target
+    from service.hardware import is_measurable, require_same, timing_target
     from service.staleness import runtime_changed
 
+    if not is_measurable(payload["target"]["kind"]):
+        return look_up(payload)
     bench = open_bench(payload["bench"])
     wanted = payload["target"]
     target = timing_target(wanted)

@@ -321,3 +321,60 @@ def test_columns_that_make_no_space_are_refused(client, supernet, cells):
     assert refused(409, name="digits").code == "conflict"
     unnamed = client.post("/v1/supernets", json={"table": space_body(cells)["table"]})
     assert "give a 'name'" in assert_problem(unnamed, 422).detail
+
+
+# --- searches on a target that cannot measure -----------------------------------------------------------
+
+
+def test_a_search_on_a_table_takes_its_rows_and_says_what_is_predicted_only(
+    client, database, settings, supernet, brought, measured, rows
+):
+    from service.jobs import search as job_kind
+
+    take(client, database, settings, brought, supernet, rows)
+    for body in (
+        {"metric": "latency_ms", "target": brought["id"], "kind": "bayesian_linear"},
+        {"metric": "accuracy", "kind": "gaussian_process"},
+    ):
+        answer = client.post("/v1/predictors", json={"supernet": supernet["id"], **body})
+        assert answer.status_code == 202, answer.text
+        fit(database, settings, answer.json()["job"]["id"])
+    limit = float(rows.ms.quantile(0.7))
+    body = {
+        "supernet": supernet["id"],
+        "targets": [brought["id"]],
+        "constraints": [{"metric": "latency_ms", "max": limit}],
+        "budget": {"evaluations": 4},
+    }
+    answer = client.post("/v1/searches", json=body)
+    assert answer.status_code == 202, answer.text
+    before = len(measurements(database, brought))
+    with database.read() as session:
+        job = queries.get(session, P, Job, answer.json()["job"]["id"])
+        session.expunge_all()
+    asyncio.run(job_kind.run(Run(database, settings, job)))
+    assert len(measurements(database, brought)) == before, "what was looked up is no new measurement"
+    found = client.get(f"/v1/searches/{answer.json()['id']}").json()
+    points = client.get(f"/v1/searches/{found['id']}/front").json()["points"]
+    assert found["feasible"] and points
+    known = {tuple(row["arch"].items()): row["value"] for row in listed(client, brought)}
+    guessed = [point for point in points if not point["measured"]]
+    for point in points:
+        [latency] = [each for each in point["predicted"] if each["metric"] == "latency_ms"]
+        if point["measured"]:
+            [row] = point["measured"]
+            assert (
+                row["value"] == pytest.approx(known[tuple(point["arch"].items())]) and row["value"] <= limit
+            )
+            assert row["verdict"] == "brought" and row["protocol_version"] is None
+        else:
+            assert tuple(point["arch"].items()) not in known and latency["high"] <= limit * 1.001
+    said = [warning for warning in found["warnings"] if "predicted only" in warning]
+    assert guessed and len(said) == 1 and said[0].startswith(f"{len(guessed)} of {len(points)} points")
+    picked = client.get(f"/v1/searches/{found['id']}/front", params={"pick": "knee"}).json()["points"]
+    assert len(picked) == 1
+
+
+def listed(client, target):
+    answer = client.get("/v1/measurements", params={"target": target["id"], "page_size": 500})
+    return answer.json()["items"]
