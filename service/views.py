@@ -138,8 +138,14 @@ def _state(session: Session, job_id: str | None, done: bool) -> str:
     return job.state if job is not None else ("succeeded" if done else "failed")
 
 
-def predictor_view(session: Session, row: Predictor) -> PredictorView:
-    """A predictor and how the job that fits it is doing."""
+LONG = ("points", "worst", "learning_curve")
+
+
+def predictor_view(session: Session, row: Predictor, *, brief: bool = False) -> PredictorView:
+    """A predictor and how the job that fits it is doing; ``brief`` leaves out what is long in its card."""
+    report = row.report
+    if brief and report is not None:
+        report = {name: value for name, value in report.items() if name not in LONG}
     return PredictorView(
         id=row.id,
         created_at=row.created_at,
@@ -151,7 +157,7 @@ def predictor_view(session: Session, row: Predictor) -> PredictorView:
         state=_state(session, row.job_id, row.version is not None),
         version=row.version,
         rows=row.rows,
-        report=row.report,
+        report=report,
         job=row.job_id,
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table
+from netwright.commands.cards import print_card
+from netwright.commands.output import Json, Timeout, client_of, print_json, print_table
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.predictors import Predictor
 
@@ -72,11 +74,16 @@ def import_(
 def show(
     context: typer.Context,
     predictor: Annotated[str, typer.Argument(help="Id of a predictor.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="Save predicted against measured as a PNG file here.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """One predictor, with its report card."""
+    """One predictor, with its report card: errors, why this kind, the worst archs, how many rows are enough."""
     found = client_of(context).predictors.get(predictor)
-    print_json(found.data) if as_json else print_fields(found.data)
+    if plot is not None:
+        found.save_plot(plot)
+    print_json(found.data) if as_json else print_card(found)
 
 
 def print_predictors(rows: Iterable[Predictor]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netwright.connection import JSON, Connection
+from netwright.errors import NetwrightError
 from netwright.resources.files import file_body
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S, Jobs, OnProgress, Pending
 from netwright.resources.supernets import Supernets
@@ -30,6 +31,16 @@ class Predictor(Pending):
         self.job.wait(timeout, progress)
         self.refresh()
         return self
+
+    def save_plot(self, path: str | Path) -> Path:
+        """Save predicted against measured of held-out rows as PNG; refused where the card has none."""
+        plot = (self.data.get("report") or {}).get("plot")
+        if plot is None:
+            raise NetwrightError(
+                f"predictor {self.id} has no plot: it is {self.data['state']}, or has too few rows"
+            )
+        self._predictors.download(plot["sha256"], Path(path))
+        return Path(path)
 
 
 class Predictors:
@@ -72,6 +83,10 @@ class Predictors:
     def get(self, id: str) -> Predictor:
         """The predictor with this id."""
         return Predictor(self._connection.get(f"/v1/predictors/{id}"), self, self._jobs)
+
+    def download(self, sha256: str, destination: Path) -> None:
+        """Save the artifact with this hash."""
+        self._connection.download(f"/v1/artifacts/{sha256}", destination, sha256)
 
     def list(
         self, *, supernet: str | None = None, target: str | None = None, metric: str | None = None

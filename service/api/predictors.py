@@ -52,7 +52,9 @@ def list_predictors(
             target_id=target,
             metric=metric,
         )
-        return common.Page(items=[predictor_view(session, row) for row in rows], next_page_token=token)
+        return common.Page(
+            items=[predictor_view(session, row, brief=True) for row in rows], next_page_token=token
+        )
 
 
 @router.post("", status_code=202)

@@ -34,6 +34,10 @@ async def run(job: JobRun) -> None:
         row = queries.get(session, job.project, Predictor, predictor.id)
         row.version, row.rows, row.report = model["version"], model["rows"], model["report"]
         row.kind = model["kind"]
+        plot = (model["report"] or {}).get("plot")
+        if plot is not None:
+            name = f"{model['metric']}-{model['version'][:12]}.png"
+            queries.own_artifact(session, job.project, plot["sha256"], plot["bytes"], "image/png", name)
         return {name: model[name] for name in ("version", "rows", "kind")}
 
     job.window(0, 100, 100)

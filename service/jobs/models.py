@@ -15,9 +15,9 @@ import numpy as np
 from predictors import PREDICTORS
 from predictors.accuracy.imported_mlp import ImportedMlp
 from predictors.choice import AUTO, choose_kind
-from predictors.errors import FitError
 from predictors.predictor import Predictor, load
 from service.jobs.bench import Bench, open_bench
+from service.jobs.cards import report_card
 from supernets.spaces.space import Population
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ def _fit_one(
     card = None
     if report:
         ceiling = bench.manifest.report.get("random", {}).get("noise_ceiling") if scope.data else None
-        card = report_card(model, ceiling)
+        card = report_card(model, ceiling, bench.store)
         card["known"] = [each["target"] for each in known] if model.uses_known else []
         card["choice"] = choice.as_json() if choice is not None else None
     return {
@@ -86,21 +86,6 @@ def _imported(bench: Bench, wanted: Json) -> Predictor:
     """What somebody else learned, before anything that was learned here."""
     scope = bench.scope(wanted["metric"], wanted["target"])
     return load(bench.store.read(wanted["base"]), bench.family, scope).fresh()
-
-
-def report_card(model: Predictor, noise_ceiling: float | None) -> Json:
-    """The report of a fitted model on held-out rows of its own; with too few of them ``n`` is 0."""
-    if not model.rows:
-        return {
-            "n": 0,
-            "calibrated": False,
-            "note": f"uncalibrated: with fewer than {model.fewest_rows} evaluated subnets nothing here says how "
-            "far it errs; its intervals are so wide that they promise next to nothing",
-        }
-    try:
-        return {**model.report(noise_ceiling=noise_ceiling).as_json(), "calibrated": True}
-    except FitError as error:
-        return {"n": 0, "calibrated": True, "note": f"no rows could be held out: {error}"}
 
 
 def unfitted(described: Json, kind: str, metric: str, target: str | None, known: list[Json]) -> Predictor:

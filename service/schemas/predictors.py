@@ -42,6 +42,7 @@ class PredictorView(Stamped):
     rows: int
     report: dict[str, Any] | None = Field(
         description="n, spearman, kendall, mape, bias, coverage and width of intervals; choice: the kinds "
-        "that were compared and why this one was taken"
+        "that were compared and why this one was taken; plot: the artifact with predicted against measured, and "
+        "points, worst and learning_curve (left out of lists)"
     )
     job: str | None

@@ -264,3 +264,20 @@ def test_a_file_that_is_absent_or_too_large_is_not_sent(
     (tmp_path / "large.csv").write_text("a,ms\n")
     result = run(f"{line}large.csv")
     assert result.exit_code == 1 and "NETWRIGHT_IMPORT_DIR" in result.output
+
+
+@pytest.mark.usefixtures("client")
+def test_a_report_card_says_why_where_and_how_many(tmp_path: Path) -> None:
+    plot = tmp_path / "card.png"
+    result = run(f"predictors show prd_1 --plot {plot}")
+    assert result.exit_code == 0, result.output
+    for words in (
+        "2.1 %",
+        "bayesian_linear: mean CV interval score 0.041 beside 0.052 of trees",
+        "needs 40 rows, there are 30",
+        "furthest off",
+        "10.0 %",
+        "the error still falls: more rows would help",
+    ):
+        assert words in result.stdout, words
+    assert plot.read_bytes() == ONNX  # what the server keeps under that hash here

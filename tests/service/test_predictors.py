@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from service.artifacts import ArtifactStore
 from service.checkpoints import family_of
 from service.db import queries
 from service.db.tables import Job, Measurement, Predictor, Supernet, Target
@@ -111,6 +112,32 @@ def test_a_named_kind_is_fitted_without_comparing(database, job, supernet, targe
     model = fitted_by_task(database, job, supernet["id"], "latency_ms", target["id"], "bayesian_linear")
     assert model["kind"] == "bayesian_linear" and model["report"]["choice"] is None
     assert model["report"]["n"] == model["rows"] == 60
+
+
+def test_a_card_shows_the_rows_behind_it(database, client, job, supernet, target, measured):
+    card = fitted_by_task(database, job, supernet["id"], "accuracy", None, "gaussian_process")["report"]
+    assert len(card["points"]) == card["n"] == 60
+    worst = card["worst"][0]
+    off = [abs(point["predicted"] / point["measured"] - 1) for point in card["points"]]
+    assert abs(worst["error"]) == pytest.approx(max(off)) and worst["arch"]["resolution"]
+    rows = [step["rows"] for step in card["learning_curve"]]
+    assert rows == [12, 24, 48] and card["enough_rows"] in (None, *rows)
+    png = ArtifactStore(job.settings.artifacts).read(card["plot"]["sha256"])
+    assert png.startswith(b"\x89PNG") and len(png) == card["plot"]["bytes"]
+    with database.write() as session:
+        session.add(
+            Predictor(
+                id=new_id("prd"),
+                project_id=P,
+                supernet_id=supernet["id"],
+                metric="accuracy",
+                kind="gaussian_process",
+                report=card,
+            )
+        )
+    [listed] = client.get("/v1/predictors").json()["items"]
+    assert not {"points", "worst", "learning_curve"} & set(listed["report"]) and listed["report"]["plot"]
+    assert client.get(f"/v1/predictors/{listed['id']}").json()["report"] == card
 
 
 def test_two_rows_give_a_predictor_whose_card_says_that_nothing_was_held_out(
