@@ -34,19 +34,19 @@ def best_of_sums(space: Space, sums: NDArray[np.float64]) -> Population:
     Exact, by dynamic programming from the children to their parents: a choice costs its own term and the
     best of every axis that it makes active.
     """
-    n = len(sums)
-    offset = np.concatenate([[0], np.cumsum(space.cardinalities)])
-    pending = [sums[:, offset[c] : offset[c + 1]].copy() for c in range(space.d)]
-    genes = np.zeros((n, space.d), dtype=np.int64)
+    offset = np.concatenate([[0], np.cumsum(space.cardinalities)]).tolist()
+    terms = np.array(sums.T, order="C")  # a row of memory for each choice; totals are gathered in place
+    genes = np.zeros((space.d, len(sums)), dtype=np.int64)
     for column in range(space.d - 1, -1, -1):
         axis, allowed = space.axes[column], np.array(space.allowed[column])
-        totals = pending[column][:, allowed]
-        genes[:, column] = allowed[totals.argmin(axis=1)]
+        totals = terms[offset[column] + allowed]
+        genes[column] = allowed[totals.argmin(axis=0)]
         if axis.parent is not None:
-            parent = space.column(axis.parent)
-            active = [choice in axis.active_when for choice in space.axes[parent].choices]
-            pending[parent] += totals.min(axis=1)[:, None] * np.array(active)
-    return space.canonical(genes)
+            parent, least = space.column(axis.parent), totals.min(axis=0)
+            for choice, value in enumerate(space.axes[parent].choices):
+                if value in axis.active_when:
+                    terms[offset[parent] + choice] += least
+    return space.canonical(np.ascontiguousarray(genes.T))
 
 
 def guess(
@@ -65,7 +65,7 @@ def guess(
     else:
         weights = rng.dirichlet(np.ones(m), n)
     sums = weights @ effect.T
-    sums += rng.standard_normal(sums.shape, dtype=np.float32) * (NOISE * np.abs(effect).mean())
+    sums += (rng.random(sums.shape, dtype=np.float32) - 0.5) * (NOISE * np.sqrt(12) * np.abs(effect).mean())
     return best_of_sums(space, sums)
 
 

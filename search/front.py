@@ -16,6 +16,8 @@ from search.errors import ProblemError
 
 Scores = NDArray[np.float64]
 
+PEELED = 32  # fronts that are cheap to take off one by one
+
 
 def checked(scores: Scores) -> Scores:
     """``scores`` as ``(n, m)`` floats without NaN, ``m >= 1``; anything else is refused."""
@@ -36,19 +38,52 @@ def non_dominated(scores: Scores) -> NDArray[np.bool_]:
         return np.asarray(scores[:, 0] == scores[:, 0].min())
     if scores.shape[1] > 2:
         return _non_dominated_many(scores)
-    order = _lexicographic(scores)
+    order, y, group = _distinct(scores)
     mask = np.empty(len(scores), dtype=bool)
-    mask[order] = _first_of_two(scores[order])
+    mask[order] = _lowest_so_far(y)[group]
     return mask
 
 
-def _lexicographic(scores: Scores) -> NDArray[np.int64]:
-    """Order of two columns by the first, then the second; one plain sort where the first has no ties."""
+def _distinct(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64] | slice]:
+    """Two columns: rows in lexicographic order, the second column of distinct points, and whose copy each row is.
+
+    Copies of a point share its fate. Without ties in the first column one plain sort is all it takes.
+    """
     order = np.argsort(scores[:, 0])
-    x = scores[order, 0]
-    if (x[1:] == x[:-1]).any():
-        return np.lexsort((scores[:, 1], scores[:, 0]))
-    return order
+    x, y = scores[order, 0], scores[order, 1]
+    if not (x[1:] == x[:-1]).any():
+        return order, y, slice(None)
+    order = np.lexsort((scores[:, 1], scores[:, 0]))
+    x, y = scores[order, 0], scores[order, 1]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (x[1:] != x[:-1]) | (y[1:] != y[:-1])
+    return order, y[first], np.cumsum(first) - 1
+
+
+def with_new(front: Scores, new: Scores) -> Scores:
+    """The distinct non-dominated points of ``front (k, m)`` and ``new (n, m)``, sorted by the first column.
+
+    ``front`` is what an earlier call returned, or empty. Two columns cost ``(n + k) log k`` while few new points
+    are good.
+    """
+    new = checked(new)
+    if new.shape[1] == 2 and len(front):
+        before = np.searchsorted(front[:, 0], new[:, 0], side="right") - 1
+        new = new[(before < 0) | (new[:, 1] < front[before, 1])]
+    if len(new) == 0:
+        return front
+    merged = np.concatenate([front, new])
+    if new.shape[1] == 2:
+        merged = merged[np.lexsort((merged[:, 1], merged[:, 0]))]
+        return merged[_lowest_so_far(merged[:, 1])]
+    return np.unique(merged[non_dominated(merged)], axis=0)
+
+
+def _lowest_so_far(y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The non-dominated among distinct points in lexicographic order, by their second column."""
+    keep = np.ones(len(y), dtype=bool)
+    keep[1:] = y[1:] < np.minimum.accumulate(y)[:-1]
+    return keep
 
 
 def _non_dominated_many(scores: Scores) -> NDArray[np.bool_]:
@@ -60,28 +95,28 @@ def _non_dominated_many(scores: Scores) -> NDArray[np.bool_]:
 def ranks(scores: Scores, enough: int | None = None) -> NDArray[np.int64]:
     """Number ``(n,)`` of the front each point belongs to: 0 non-dominated, 1 once those are gone, and so on.
 
-    With ``enough``, ranking ends with the front that brings the number of ranked points to it; all others
-    get the next rank.
+    With ``enough``, ranking may end with the front that brings the number of ranked points to it; all others
+    then get the next rank.
     """
     scores = checked(scores)
-    n = len(scores)
-    if n == 0:
+    if len(scores) == 0:
         return np.zeros(0, dtype=np.int64)
     if scores.shape[1] == 1:
         return np.unique(scores[:, 0], return_inverse=True)[1].astype(np.int64)
-    if scores.shape[1] == 2 and enough is None:
-        return _ranks_of_two(scores)
-    return _peeled(scores, n if enough is None else enough)
+    if scores.shape[1] > 2:
+        return _peeled(scores, len(scores) if enough is None else enough)
+    order, y, group = _distinct(scores)
+    rank = np.empty(len(scores), dtype=np.int64)
+    rank[order] = _ranks_of_two(y, enough)[group]
+    return rank
 
 
 def _peeled(scores: Scores, enough: int) -> NDArray[np.int64]:
     rank = np.empty(len(scores), dtype=np.int64)
     left = np.arange(len(scores))
-    if scores.shape[1] == 2:
-        left = _lexicographic(scores)
     front, ranked = 0, 0
     while len(left) and ranked < enough:  # each pass ranks at least one point
-        best = _first_of_two(scores[left]) if scores.shape[1] == 2 else _non_dominated_many(scores[left])
+        best = _non_dominated_many(scores[left])
         rank[left[best]] = front
         ranked += int(best.sum())
         left = left[~best]
@@ -90,35 +125,72 @@ def _peeled(scores: Scores, enough: int) -> NDArray[np.int64]:
     return rank
 
 
-def _first_of_two(ordered: Scores) -> NDArray[np.bool_]:
-    """The non-dominated among points that are in lexicographic order."""
-    x, y = ordered[:, 0], ordered[:, 1]
-    keep = np.ones(len(y), dtype=bool)
-    keep[1:] = y[1:] < np.minimum.accumulate(y)[:-1]
-    same = np.flatnonzero((x[1:] == x[:-1]) & (y[1:] == y[:-1])) + 1
-    for index in same.tolist():  # copies share the fate of the first, in order
-        keep[index] = keep[index - 1]
-    return keep
+def _ranks_of_two(y: NDArray[np.float64], enough: int | None) -> NDArray[np.int64]:
+    """Ranks of distinct points in lexicographic order, by their second column.
 
-
-def _ranks_of_two(scores: Scores) -> NDArray[np.int64]:
-    """In lexicographic order a point joins the first front whose last member does not dominate it."""
-    order = _lexicographic(scores)
-    ordered = scores[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    A few fronts are peeled off as arrays; where that is not enough, a point joins the first front whose last
+    member does not dominate it, so that many small fronts still cost ``n log n``.
+    """
+    rank = np.empty(len(y), dtype=np.int64)
+    left = np.arange(len(y))
+    front = 0
+    while enough is not None and front < PEELED and len(y) - len(left) < min(enough, len(y)):
+        best = _lowest_so_far(y[left])
+        rank[left[best]] = front
+        left = left[~best]
+        front += 1
+    if enough is not None and len(y) - len(left) >= enough:
+        rank[left] = front
+        return rank
     tails: list[float] = []
     front_of = []
-    for value in ordered[first, 1].tolist():
-        front = bisect_right(tails, value)
-        if front == len(tails):
+    for value in y[left].tolist():
+        at = bisect_right(tails, value)
+        if at == len(tails):
             tails.append(value)
         else:
-            tails[front] = value
-        front_of.append(front)
-    rank = np.empty(len(scores), dtype=np.int64)
-    rank[order] = np.array(front_of, dtype=np.int64)[np.cumsum(first) - 1]
+            tails[at] = value
+        front_of.append(at)
+    rank[left] = np.array(front_of, dtype=np.int64) + front
     return rank
+
+
+def best_first(scores: Scores, keep: int) -> NDArray[np.int64]:
+    """Indices of the ``keep`` best points: by rank; in a front, and to cut the last one, the loneliest first."""
+    rank = ranks(scores, keep)
+    if len(rank) == 0 or keep < 1:
+        return np.zeros(0, dtype=np.int64)
+    last = int(np.searchsorted(np.cumsum(np.bincount(rank)), keep))
+    rows = np.flatnonzero(rank <= last)
+    distance = _crowding_of_fronts(scores[rows], rank[rows])
+    return rows[np.lexsort((-distance, rank[rows]))[:keep]]
+
+
+def _crowding_of_fronts(scores: Scores, rank: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Crowding distance ``(n,)`` of each point within the front that ``rank`` puts it in."""
+    distance = np.empty(len(rank))
+    if scores.shape[1] != 2:
+        for front in range(int(rank.max()) + 1):
+            rows = np.flatnonzero(rank == front)
+            distance[rows] = crowding(scores[rows])
+        return distance
+    # All fronts in one go: along a front of two columns one rises where the other falls.
+    order = np.lexsort((scores[:, 1], scores[:, 0], rank))
+    x, y, front = scores[order, 0], scores[order, 1], rank[order]
+    ends = np.flatnonzero(front[1:] != front[:-1])
+    start, stop = np.concatenate([[0], ends + 1]), np.concatenate([ends, [len(front) - 1]])
+    size = stop - start + 1
+    gap = np.empty(len(front))
+    wide, high = (
+        np.repeat(np.where(s > 0, s, np.inf), size) for s in (x[stop] - x[start], y[start] - y[stop])
+    )
+    gap[1:-1] = (x[2:] - x[:-2]) / wide[1:-1] + (y[:-2] - y[2:]) / high[1:-1]
+    open_ended = (x[stop] > x[start]) | (size <= 2)
+    gap[start[open_ended]] = gap[stop[open_ended]] = np.inf
+    shut = ~open_ended
+    gap[start[shut]] = gap[stop[shut]] = 0.0
+    distance[order] = gap
+    return distance
 
 
 def crowding(scores: Scores) -> NDArray[np.float64]:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from search.algorithm import Algorithm, make_algorithm
 from search.errors import ProblemError, SurrogateError
-from search.front import hypervolume, non_dominated
+from search.front import hypervolume, non_dominated, with_new
 from search.problem import Problem
 from search.seen import Seen
 from supernets.spaces.space import Population
 
-MAX_BATCH = 625
-GENERATIONS = 16
+MAX_BATCH = 1_000
+GENERATIONS = 10
 MAX_DROPPED = 0.5  # of what was scored, once MIN_SCORED were
 MIN_SCORED = 20
 PATIENCE = 2_000  # evaluations without a feasible arch or a violation smaller by MIN_PROGRESS
@@ -140,8 +140,7 @@ class _Ledger:
             self.reference = reference_point(scores)
         if violation.min() < self.least * (1 - MIN_PROGRESS):
             self.least, self.least_at = float(violation.min()), self.scored
-        merged_front = np.concatenate([self.front, scores[violation <= 0]])
-        self.front = merged_front[non_dominated(merged_front)]
+        self.front = with_new(self.front, scores[violation <= 0])
         seconds = time.perf_counter() - self.started
         self.trace.append(TracePoint(self.scored, seconds, hypervolume(self.front, self.reference)))
 
@@ -187,7 +186,7 @@ def optimise(
     """Search on predictions only, scoring each arch at most once and at most ``evaluations`` in all.
 
     ``algorithm`` is a name of ``ALGORITHMS``, an instance, or ``None`` for :func:`default_algorithm`.
-    ``batch`` archs are asked at a time; by default a sixteenth of the budget, from 20 to 625.
+    ``batch`` archs are asked at a time; by default a tenth of the budget, from 20 to 1,000.
     ``initial (k, d)`` archs are scored first (they count). Limits are checked at the problem's confidence
     with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or set by
     the first batch. Ends early when the space is exhausted, or when nothing is feasible and the smallest

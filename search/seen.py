@@ -3,56 +3,72 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.variation import Variation
+from search.variation import graded
 from supernets.spaces.space import Population, Space
+
+EXACT = 2**53  # whole numbers below it are exact in a float64
 
 
 class Seen:
-    """A set of canonical archs. Rows are stored as bytes, so two archs are one only when they are equal."""
+    """A set of canonical archs of one space.
+
+    A row is known by one or more whole numbers: its genes as digits, as many as a float64 holds exactly in
+    each. Two archs are one only when they are equal, and all rows are converted by one matrix product.
+    """
 
     def __init__(self, space: Space) -> None:
-        widest = int(space.cardinalities.max())
-        self._dtype = np.dtype(np.uint8 if widest <= 256 else np.uint32)
-        self._width = space.d * self._dtype.itemsize
-        self._rows: dict[bytes, None] = {}
+        words: list[dict[int, int]] = [{}]
+        value = 1
+        for column, choices in enumerate(space.cardinalities.tolist()):
+            if value * choices > EXACT:
+                words.append({})
+                value = 1
+            words[-1][column] = value
+            value *= choices
+        self._weights = np.zeros((space.d, len(words)))
+        for word, values in enumerate(words):
+            self._weights[list(values), word] = list(values.values())
+        self._width = 8 * len(words)
+        self._rows: dict[bytes, int] = {}
+        self._next = 0
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _keys(self, population: Population) -> list[bytes]:
-        data = np.asarray(population).astype(self._dtype).tobytes()
-        return [data[at : at + self._width] for at in range(0, len(data), self._width)]
+    def _keys(self, population: NDArray[np.integer[Any]]) -> list[bytes]:
+        words = np.asarray(population, dtype=np.float64) @ self._weights
+        keys: list[bytes] = np.ascontiguousarray(words, dtype="<f8").view(f"V{self._width}").ravel().tolist()
+        return keys
 
-    def new(self, population: Population) -> NDArray[np.bool_]:
+    def new(self, population: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Which rows ``(n,)`` are neither in the set nor copies of an earlier row."""
-        rows = self._rows
-        here: set[bytes] = set()
-        mask = np.zeros(len(population), dtype=np.bool_)
-        for index, key in enumerate(self._keys(population)):
-            if key not in rows and key not in here:
-                here.add(key)
-                mask[index] = True
+        keys = self._keys(population)
+        first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        mask = np.zeros(len(keys), dtype=np.bool_)
+        mask[[index for key, index in first.items() if key not in self._rows]] = True
         return mask
 
-    def take(self, population: Population, limit: int) -> Population:
+    def take(self, population: NDArray[np.integer[Any]], limit: int) -> Population:
         """The first ``limit`` new rows, put into the set."""
-        rows = self._rows
-        new: list[int] = []
-        for index, key in enumerate(self._keys(population)):
-            if len(new) == limit:
-                break
-            if key not in rows:
-                rows[key] = None
-                new.append(index)
-        return population[new] if new else population[:0]
+        keys = self._keys(population)
+        # Every row gets a number of its own; a key that was there before answers with the number it has.
+        numbers = range(self._next, self._next + len(keys))
+        self._next = numbers.stop
+        answers = np.fromiter(map(self._rows.setdefault, keys, numbers), np.int64, len(keys))
+        new = np.flatnonzero(answers == np.arange(numbers.start, numbers.stop))
+        for index in new[max(limit, 0) :].tolist():
+            del self._rows[keys[index]]
+        return population[new[: max(limit, 0)]].astype(np.int64)
 
     def add(self, population: Population) -> None:
         """Put all rows in."""
-        self._rows.update(dict.fromkeys(self._keys(population)))
+        for key in self._keys(population):
+            self._rows.setdefault(key, -1)
 
     def state(self) -> str:
         """The set as base64 text, in the order in which archs came."""
@@ -61,7 +77,8 @@ class Seen:
     def restore(self, state: str) -> None:
         """Become the set that :meth:`state` wrote."""
         data = base64.b64decode(state)
-        self._rows = dict.fromkeys(data[at : at + self._width] for at in range(0, len(data), self._width))
+        keys = (data[at : at + self._width] for at in range(0, len(data), self._width))
+        self._rows = dict.fromkeys(keys, -1)
 
 
 def fresh(space: Space, rng: np.random.Generator, seen: Seen, n: int, rounds: int = 4) -> Population:
@@ -93,6 +110,5 @@ def start_set(space: Space, rng: np.random.Generator, n: int) -> Population:
     Rows may repeat in small spaces.
     """
     ends = space.encode([space.min(), space.max()])
-    graded = max((n - 1) // 2, 0)
-    rows = Variation(space).graded(rng, graded)
-    return np.concatenate([ends, rows, space.sample(rng, max(n - 2 - graded, 0))])[:n]
+    half = max((n - 1) // 2, 0)
+    return np.concatenate([ends, graded(space, rng, half), space.sample(rng, max(n - 2 - half, 0))])[:n]

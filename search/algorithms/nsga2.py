@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from search.additive import guess
 from search.algorithm import Algorithm, Scores
 from search.errors import AlgorithmError
-from search.front import crowding, ranks
+from search.front import best_first
 from search.seen import fresh, start_set
-from search.variation import Variation
+from search.variation import Genomes, Variation
 from supernets.spaces.space import Population, Space
 
 ROUNDS = 4
 STEPS = np.array([-3, -2, -1, 1, 2, 3])  # how far along the front a mate may be
-LEAST_TO_GUESS = 50
+LEAST_TO_GUESS, MOST_GUESSES = 50, 500
+SPARE, LEAST_SHARE = 1.1, 0.25
 
 
 class NSGA2(Algorithm):
@@ -42,6 +43,7 @@ class NSGA2(Algorithm):
         self.scores: Scores = np.zeros((0, self.n_objectives))
         self.violations = np.zeros(0)
         self._phase = 0  # 0 spread, 1 guess, 2 breed
+        self._share = 1.0  # of the last children that were no copies
         self._variation = Variation(space)
 
     def _ask(self, n: int) -> Population:
@@ -55,14 +57,19 @@ class NSGA2(Algorithm):
         return np.concatenate(parts)
 
     def _breed(self, missing: int) -> list[Population]:
-        """New children, in a few rounds since some are copies; some more than needed are made at once."""
+        """New children, in a few rounds since some are copies; more are made at once by the share that was new."""
         parts: list[Population] = []
         genomes = self._variation.filled(self.rng, self.archs)
+        along = np.argsort(self.scores[:, 0], kind="stable")
         for _ in range(ROUNDS):
             if missing <= 0:
                 break
-            children = self._children(genomes, missing + missing // 4)
+            children = self._children(genomes, along, int(missing * SPARE / self._share) + 1)
             parts.append(self.seen.take(children, missing))
+            if len(parts[-1]) < missing:
+                self._share = max(len(parts[-1]) / len(children), LEAST_SHARE)
+            else:  # there may have been more: how many is not known
+                self._share = min(self._share * SPARE, 1.0)
             missing -= len(parts[-1])
         return parts
 
@@ -73,14 +80,13 @@ class NSGA2(Algorithm):
             return start_set(self.space, self.rng, n)
         if len(self.archs) < LEAST_TO_GUESS:
             return self.archs[:0]
-        return guess(self.space, self.rng, self.archs, self.scores, n)
+        return guess(self.space, self.rng, self.archs, self.scores, min(n, MOST_GUESSES))
 
-    def _children(self, genomes: NDArray[np.integer[Any]], n: int) -> Population:
-        """Each child has a tournament winner and one of its neighbours on the front as parents."""
+    def _children(self, genomes: Genomes, along: NDArray[np.int64], n: int) -> Genomes:
+        """Each child has a tournament winner and one of its neighbours ``along`` the front as parents."""
         count = len(genomes)
         # Survivors are sorted from best to worst, so a binary tournament is a minimum of two indices.
         left = self.rng.integers(count, size=(2, n)).min(axis=0)
-        along = np.argsort(self.scores[:, 0], kind="stable")
         place = np.empty(count, dtype=np.int64)
         place[along] = np.arange(count)
         step = STEPS[self.rng.integers(len(STEPS), size=n)]
@@ -100,6 +106,7 @@ class NSGA2(Algorithm):
         return {
             **super().state(),
             "phase": self._phase,
+            "share": self._share,
             "archs": self.archs.tolist(),
             "scores": self.scores.tolist(),
             "violations": self.violations.tolist(),
@@ -108,7 +115,7 @@ class NSGA2(Algorithm):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what :meth:`state` described."""
         super().restore(state)
-        self._phase = int(state["phase"])
+        self._phase, self._share = int(state["phase"]), float(state["share"])
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
         self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
         self.violations = np.array(state["violations"], dtype=np.float64)
@@ -117,23 +124,9 @@ class NSGA2(Algorithm):
 def survivors(scores: Scores, violations: NDArray[np.float64], keep: int) -> NDArray[np.int64]:
     """Indices of the ``keep`` best rows, best first: feasible by rank and crowding, then by violation."""
     feasible = np.flatnonzero(violations <= 0)
-    best = feasible[_best(scores[feasible], keep)]
+    best = feasible[best_first(scores[feasible], keep)]
     if len(best) == keep or len(feasible) == len(scores):
         return best
     others = np.flatnonzero(violations > 0)
     others = others[np.argsort(violations[others], kind="stable")]
     return np.concatenate([best, others])[:keep]
-
-
-def _best(scores: Scores, keep: int) -> NDArray[np.int64]:
-    """The ``keep`` best by rank; within a front, and to cut the last one, the loneliest first."""
-    rank = ranks(scores, keep)
-    parts: list[NDArray[np.int64]] = []
-    kept = 0
-    for front in range(int(rank.max(initial=-1)) + 1):
-        rows = np.flatnonzero(rank == front)
-        parts.append(rows[np.argsort(-crowding(scores[rows]), kind="stable")])
-        kept += len(rows)
-        if kept >= keep:
-            break
-    return np.concatenate(parts)[:keep] if parts else np.zeros(0, dtype=np.int64)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from search.front import crowding, hypervolume, knee, non_dominated, ranks
+from search.front import best_first, crowding, hypervolume, knee, non_dominated, ranks, with_new
 from search.pick import spread
 
 # Few distinct values, so that ties and copies are common.
@@ -40,6 +40,46 @@ def test_ranks_peel_one_front_after_another(scores):
         left = np.flatnonzero(expected < 0)
         expected[left[slow_mask(scores[left])]] = front
     assert (ranks(scores) == expected).all()
+
+
+@given(clouds(), st.integers(1, 16))
+def test_ranking_enough_points_ranks_them_as_ranking_all_does(scores, enough):
+    every, some = ranks(scores), ranks(scores, enough)
+    last = some.max(initial=0)
+    assert (some == np.minimum(every, last)).all()
+    assert (every < last).sum() >= min(enough, len(scores)) or (some == every).all()
+
+
+def test_more_fronts_than_are_peeled_off_one_by_one():
+    scores = np.repeat(np.arange(200.0)[:, None], 2, axis=1)
+    order = np.random.default_rng(0).permutation(200)
+    assert (ranks(scores[order], 150) == order).all() and (
+        best_first(scores[order], 3) == np.argsort(order)[:3]
+    ).all()
+
+
+@given(clouds(), st.integers(0, 16))
+def test_the_best_come_by_rank_and_then_by_crowding_within_their_front(scores, keep):
+    scores = (
+        scores + np.arange(len(scores))[:, None] * 1e-3
+    )  # no copies, whose crowding the definition leaves open
+    rank = ranks(scores)
+    distance = np.zeros(len(scores))
+    for front in range(rank.max(initial=-1) + 1):
+        distance[rank == front] = crowding(scores[rank == front])
+    rows = best_first(scores, keep)
+    assert len(set(rows.tolist())) == len(rows) == min(keep, len(scores))
+    expected = np.lexsort((-distance, rank))[:keep]
+    assert (rank[rows] == rank[expected]).all()
+    assert np.allclose(distance[rows], distance[expected])
+
+
+@given(clouds(), st.integers(1, 5))
+def test_a_front_that_grows_by_batches_is_that_of_all_points(scores, batch):
+    front = scores[:0]
+    for at in range(0, len(scores), batch):
+        front = with_new(front, scores[at : at + batch])
+    assert front.tolist() == np.unique(scores[slow_mask(scores)], axis=0).tolist()
 
 
 @given(clouds(least=1))
