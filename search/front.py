@@ -170,8 +170,8 @@ def _crowding_of_fronts(scores: Scores, rank: NDArray[np.int64]) -> NDArray[np.f
     """Crowding distance ``(n,)`` of each point within the front that ``rank`` puts it in."""
     distance = np.empty(len(rank))
     if scores.shape[1] != 2:
-        for front in range(int(rank.max()) + 1):
-            rows = np.flatnonzero(rank == front)
+        for number in range(int(rank.max()) + 1):
+            rows = np.flatnonzero(rank == number)
             distance[rows] = crowding(scores[rows])
         return distance
     # All fronts in one go: along a front of two columns one rises where the other falls.
