@@ -11,6 +11,7 @@ from service.checkpoints import family_of
 from service.db import job_queries, lease_queries, queries
 from service.db.tables import Export, Job, Measurement, Predictor, Search, Supernet, Target, now
 from service.hardware import is_measurable
+from service.predictor_staleness import why_stale
 from service.schemas.common import Accepted, JobBrief
 from service.schemas.jobs import JobError, JobView, Progress, ResourceRef
 from service.schemas.predictors import PredictorView
@@ -158,8 +159,15 @@ def predictor_view(session: Session, row: Predictor, *, brief: bool = False) -> 
         version=row.version,
         rows=row.rows,
         report=report,
+        stale=why_stale(session, row),
         job=row.job_id,
     )
+
+
+def _doubts(session: Session, row: Search) -> list[str]:
+    """What was wrong with its predictors when a search was asked for."""
+    job = session.get(Job, row.job_id) if row.job_id is not None else None
+    return list(job.params.get("doubts", [])) if job is not None else []
 
 
 def search_view(session: Session, row: Search) -> SearchView:
@@ -174,7 +182,7 @@ def search_view(session: Session, row: Search) -> SearchView:
         nearest=FrontPoint.model_validate(row.nearest) if row.nearest else None,
         evaluations=Spent(done=row.evaluations, budget=spec["budget"]["evaluations"]),
         points=queries.count_points(session, row.project_id, row.id),
-        warnings=row.warnings,
+        warnings=[*_doubts(session, row), *row.warnings],
         provenance=row.provenance,
         job=row.job_id or "",
         finished_at=row.finished_at,

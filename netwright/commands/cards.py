@@ -11,7 +11,7 @@ from netwright.commands.output import print_fields, print_table, stdout, words
 from netwright.resources.predictors import Predictor
 
 Json = Mapping[str, Any]
-HEAD = ("id", "metric", "unit", "kind", "supernet", "target", "state", "rows", "version")
+HEAD = ("id", "metric", "unit", "kind", "supernet", "target", "state", "rows", "stale", "version")
 FIGURES = {
     "n": "held-out rows",
     "spearman": "Spearman",

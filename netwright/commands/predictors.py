@@ -99,7 +99,8 @@ def print_predictors(rows: Iterable[Predictor]) -> None:
                 row["kind"],
                 row["state"],
                 row["rows"],
+                row.data.get("stale"),
                 *[card.get(name) for name in figures],
             )
         )
-    print_table(("id", "metric", "kind", "state", "rows", *figures), table)
+    print_table(("id", "metric", "kind", "state", "rows", "stale", *figures), table)

@@ -14,6 +14,7 @@ from service.db.tables import Search, Supernet
 from service.deps import App, Page, Project
 from service.errors import InvalidError
 from service.ids import new_id
+from service.predictor_staleness import doubts
 from service.problems import limited_space, load_models, make_plans, profile_parts
 from service.profiling import look
 from service.schemas import common
@@ -55,6 +56,7 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
         raise InvalidError("algorithm", body.algorithm, usable)
     with app.database.read() as session:
         plans, found = make_plans(session, project, body)
+        doubtful = doubts(session, found.values())
         data = queries.get(session, project, Supernet, body.supernet).manifest["data"]["name"]
         require_data("supernet", data, app.settings)
         session.expunge_all()
@@ -65,6 +67,7 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
         params = {
             "search": row.id,
             "plans": plans,
+            "doubts": doubtful,
             "predictors": [
                 {
                     "metric": metric,

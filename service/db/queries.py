@@ -212,11 +212,16 @@ def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> di
 def measured_rows(
     session: Session, project: str, supernet: str, metric: str, scope: str
 ) -> list[tuple[dict[str, Any], Measurement]]:
-    """Every ``(arch, measurement)`` of a metric on a target or split, oldest first."""
+    """Every ``(arch, measurement)`` of a metric on a target or split, oldest first.
+
+    What was measured before its target was refreshed no longer counts.
+    """
     query = (
         sa.select(Subnet.arch, Measurement)
         .join(Subnet, Subnet.id == Measurement.subnet_id)
+        .outerjoin(Target, Target.id == Measurement.target_id)
         .where(
+            _still_holds(),
             Measurement.project_id == project,
             Measurement.supernet_id == supernet,
             Measurement.metric == metric,
@@ -229,13 +234,23 @@ def measured_rows(
 
 def count_measured(session: Session, project: str, supernet: str, metric: str, scope: str) -> int:
     """Number of distinct subnets with a value of this metric on this target or split."""
-    query = sa.select(sa.func.count(sa.distinct(Measurement.subnet_id))).where(
-        Measurement.project_id == project,
-        Measurement.supernet_id == supernet,
-        Measurement.metric == metric,
-        Measurement.scope == scope,
+    query = (
+        sa.select(sa.func.count(sa.distinct(Measurement.subnet_id)))
+        .outerjoin(Target, Target.id == Measurement.target_id)
+        .where(
+            _still_holds(),
+            Measurement.project_id == project,
+            Measurement.supernet_id == supernet,
+            Measurement.metric == metric,
+            Measurement.scope == scope,
+        )
     )
     return session.scalar(query) or 0
+
+
+def _still_holds() -> sa.ColumnElement[bool]:
+    """A measurement is no older than its target's last refresh; for queries that outer join the target."""
+    return sa.or_(Target.valid_from.is_(None), Measurement.created_at >= Target.valid_from)
 
 
 def supernets_of_space(session: Session, project: str, supernet: Supernet) -> list[str]:
@@ -246,10 +261,13 @@ def supernets_of_space(session: Session, project: str, supernet: Supernet) -> li
 
 
 def count_by_target(session: Session, project: str, supernets: Sequence[str], metric: str) -> dict[str, int]:
-    """Target to the number of distinct subnets of these supernets that were measured on it."""
+    """Target that is not stale to the number of distinct subnets of these supernets measured on it."""
     query = (
         sa.select(Measurement.target_id, sa.func.count(sa.distinct(Measurement.subnet_id)))
+        .join(Target, Target.id == Measurement.target_id)
         .where(
+            _still_holds(),
+            Target.stale.is_(None),
             Measurement.project_id == project,
             Measurement.supernet_id.in_(supernets),
             Measurement.metric == metric,

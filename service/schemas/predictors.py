@@ -45,4 +45,7 @@ class PredictorView(Stamped):
         "that were compared and why this one was taken; plot: the artifact with predicted against measured, and "
         "points, worst and learning_curve (left out of lists)"
     )
+    stale: str | None = Field(
+        None, description="Why it should be fitted anew: target changed, or much is newer"
+    )
     job: str | None

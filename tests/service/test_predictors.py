@@ -11,16 +11,18 @@ import pytest
 from service.artifacts import ArtifactStore
 from service.checkpoints import family_of
 from service.db import queries
-from service.db.tables import Job, Measurement, Predictor, Supernet, Target
+from service.db.tables import Job, Measurement, Predictor, Supernet, Target, now
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs import fit, models
 from service.jobs.chosen import chosen
 from service.jobs.known import ENOUGH_ROWS, known_rows, known_targets
 from service.jobs.rows import bench_of, population_of
 from service.problems import scope_of
+from tests.service import test_resources
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
+fitted = test_resources.fitted  # the fixture: two fitted predictors
 
 
 def another_target(session, like, name):
@@ -242,6 +244,61 @@ def test_a_way_of_choosing_goes_with_a_count(client, supernet, target):
         assert_problem(client.post(path, json={"supernet": supernet["id"], **body}), 422)
     body = {"supernet": supernet["id"], "count": 3, "choose": "information"}
     assert client.post(path, json=body).status_code == 202
+
+
+# --- stale predictors ----------------------------------------------------------------------------------
+
+
+def predictor_of(client, id):
+    return client.get(f"/v1/predictors/{id}").json()
+
+
+def test_a_predictor_is_stale_when_much_was_measured_since(client, database, supernet, fitted):
+    assert predictor_of(client, fitted["accuracy"])["stale"] is None
+    with database.write() as session:
+        session.get_one(Predictor, fitted["accuracy"]).rows = 45  # a third more are known: 60
+        session.get_one(Predictor, fitted["latency_ms"]).rows = 52  # 8 more are not worth another fit
+    assert "fitted to 45 subnets, and 60" in predictor_of(client, fitted["accuracy"])["stale"]
+    assert predictor_of(client, fitted["latency_ms"])["stale"] is None
+
+
+def test_a_predictor_is_stale_when_its_target_was_refreshed_and_old_rows_no_longer_count(
+    client, database, job, supernet, target, fitted
+):
+    with database.write() as session:
+        session.get_one(Target, target["id"]).valid_from = now()
+    assert "refreshed" in predictor_of(client, fitted["latency_ms"])["stale"]
+    assert predictor_of(client, fitted["accuracy"])["stale"] is None
+    body = {"supernet": supernet["id"], "target": target["id"], "metric": "latency_ms"}
+    assert "there are 0" in assert_problem(client.post("/v1/predictors", json=body), 422).detail
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        wanted = fit.wanted_model(session, job, row, "latency_ms", target["id"], "bayesian_linear")
+        assert wanted["values"] == []
+        assert queries.count_by_target(session, P, [supernet["id"]], "latency_ms") == {}
+
+
+def test_a_drifted_target_teaches_others_nothing_and_a_search_is_warned(
+    client, database, supernet, target, fitted, fleet
+):
+    new, _ = fleet
+    with database.write() as session:
+        session.get_one(Target, target["id"]).stale = {"reason": "the runtime has changed", "since": "now"}
+        session.get_one(Predictor, fitted["accuracy"]).report = {"n": 0, "calibrated": False}
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        assert target["id"] not in known_targets(session, P, row, "latency_ms", new)
+    body = {
+        "supernet": supernet["id"],
+        "targets": [target["id"]],
+        "constraints": [{"metric": "latency_ms", "max": 1.0}],
+        "budget": {"evaluations": 4},
+    }
+    answer = client.post("/v1/searches", json=body)
+    assert answer.status_code == 202, answer.text
+    warnings = client.get(f"/v1/searches/{answer.json()['id']}").json()["warnings"]
+    assert any("is stale: the runtime has changed" in warning for warning in warnings)
+    assert any("is not calibrated" in warning for warning in warnings) and len(warnings) == 2
 
 
 # --- networks that somebody else trained -------------------------------------------------------------
