@@ -26,7 +26,7 @@ def true_value(point: FrontPoint, metric: str, target: str | None = None) -> flo
     """
     source = METRICS[metric].source
     if source == "closed_form":
-        return point.costs[metric]
+        return point.costs.get(metric, float("nan"))
     if source == "evaluated":
         # Validation chose the front; the test value is for reporting and would choose the lucky ones.
         known = point.validation is not None and point.validation.metric == metric

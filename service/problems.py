@@ -18,7 +18,7 @@ from service.db import queries
 from service.db.tables import Predictor, Supernet, Target
 from service.errors import InvalidError, PredictorsMissingError
 from service.schemas.common import Action
-from service.schemas.searches import ConstraintBody, ProfileCreate, SearchCreate
+from service.schemas.searches import ConstraintBody, ProfileCreate, SearchSpec
 from supernets.errors import SpaceError
 from supernets.families.family import Family
 from supernets.spaces.metric import METRICS
@@ -186,8 +186,11 @@ def require_predictors(missing: Sequence[Action]) -> None:
         )
 
 
-def make_plans(session: Session, project: str, body: SearchCreate) -> tuple[list[Plan], dict[Key, Predictor]]:
-    """The problems of a search as JSON, one a front, and the predictors it starts from."""
+def make_plans(session: Session, project: str, body: SearchSpec) -> tuple[list[Plan], dict[Key, Predictor]]:
+    """The problems of a search as JSON, one a front, and the predictors it starts from.
+
+    A search that evaluates nothing needs no predictors.
+    """
     supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
     require_network(supernet)
     family, quality = family_of(supernet), supernet.manifest["quality"]
@@ -198,17 +201,18 @@ def make_plans(session: Session, project: str, body: SearchCreate) -> tuple[list
     found, missing = find_predictors(
         session, project, body.supernet, keys_of(objectives, constraints), body.predictors
     )
-    require_predictors(missing)
+    if body.budget.evaluations:
+        require_predictors(missing)
     return [_plan(body, scope, objectives, constraints) for scope in front_scopes(body)], found
 
 
-def front_scopes(body: SearchCreate) -> list[str]:
+def front_scopes(body: SearchSpec) -> list[str]:
     """``shared``, or the ids of the targets that get a front each."""
     return body.targets if body.front == "per_target" and body.targets else ["shared"]
 
 
 def _plan(
-    body: SearchCreate,
+    body: SearchSpec,
     scope: str,
     objectives: Sequence[tuple[str, list[str] | None]],
     limits: Sequence[Constraint],

@@ -15,7 +15,7 @@ from service.predictor_staleness import why_stale
 from service.schemas.common import Accepted, JobBrief
 from service.schemas.jobs import JobError, JobView, Progress, ResourceRef
 from service.schemas.predictors import PredictorView
-from service.schemas.searches import FrontPoint, SearchView, Spent
+from service.schemas.searches import FrontPoint, HistoryPoint, ReferencePoint, SearchView, Spent
 from service.schemas.subnets import ExportView
 from service.schemas.supernets import SupernetView
 from service.schemas.targets import AgentView, MeasurementView, TargetView
@@ -180,7 +180,10 @@ def search_view(session: Session, row: Search) -> SearchView:
         state=_state(session, row.job_id, row.finished_at is not None),
         feasible=row.feasible,
         nearest=FrontPoint.model_validate(row.nearest) if row.nearest else None,
-        evaluations=Spent(done=row.evaluations, budget=spec["budget"]["evaluations"]),
+        extends=row.extends_id,
+        evaluations=Spent(done=row.evaluations, budget=spec["budget"]["evaluations"], reused=row.reused),
+        reference_point=[ReferencePoint(**_scoped(entry)) for entry in row.reference],
+        history=[HistoryPoint(**_scoped(entry)) for entry in row.history],
         points=queries.count_points(session, row.project_id, row.id),
         warnings=[*_doubts(session, row), *row.warnings],
         provenance=row.provenance,
@@ -188,6 +191,15 @@ def search_view(session: Session, row: Search) -> SearchView:
         finished_at=row.finished_at,
         **{key: value for key, value in spec.items() if key not in ("supernet", "predictors")},
     )
+
+
+def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
+    """A stored row of one front, with the target whose front it is, if it is of one."""
+    scope = entry["scope"]
+    return {
+        "target": None if scope == "shared" else scope,
+        **{k: v for k, v in entry.items() if k != "scope"},
+    }
 
 
 def export_view(session: Session, row: Export) -> ExportView:

@@ -25,7 +25,7 @@ from netwright.constraints import parse_limit
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.searches import DEFAULT_EVALUATIONS, Search
 
-app = typer.Typer(no_args_is_help=True, help="Constraints in, a front out: run, profile, list, show.")
+app = typer.Typer(no_args_is_help=True, help="Constraints in, a front out: run, extend, profile, list, show.")
 Supernet = Annotated[str, typer.Option(help="Id or name of a supernet.")]
 Targets = Annotated[
     list[str] | None, typer.Option("--target", help="Id or name of a target; may be repeated.")
@@ -80,6 +80,11 @@ def run(
         algorithm=algorithm,
         seed=seed,
     )
+    _finish(search, wait, timeout, as_json)
+
+
+def _finish(search: Search, wait: bool, timeout: float, as_json: bool) -> None:
+    """Wait for a search and print its front, or say where to look for it."""
     if not wait:
         print_json(search.data) if as_json else typer.echo(
             f"{search.id} is {search.state}; netwright search show {search.id}"
@@ -89,6 +94,44 @@ def run(
     _print_result(search, as_json)
     if search.feasible is False:
         raise typer.Exit(EXIT_INFEASIBLE)
+
+
+@app.command()
+def extend(
+    context: typer.Context,
+    search: Annotated[str, typer.Argument(help="Id of a search that has ended.")],
+    evaluations: Annotated[
+        int, typer.Option(min=0, help="Evaluations to add; with 0 what is known is judged anew.")
+    ] = 0,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", "-l", help="Limits that replace the old ones; may be repeated."),
+    ] = None,
+    latency_ms: Annotated[float | None, typer.Option(help="Short for --limit latency_ms=…")] = None,
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="Without the old limits.")] = False,
+    objective: Annotated[list[str] | None, typer.Option(help="A metric to optimise instead.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Budget: wall time.")] = None,
+    confidence: Confidence = None,
+    wait: Annotated[bool, typer.Option(help="Wait with a progress bar and print the front.")] = True,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Go on from a search with more budget or other limits; nothing is evaluated again. Exit status 3 as in run."""
+    client = client_of(context)
+    texts = [*(limit or []), *([f"latency_ms={latency_ms}"] if latency_ms is not None else [])]
+    quality = ""
+    if texts:
+        quality = client.supernets.get(client.searches.get(search)["supernet"])["quality"]
+    limits = [parse_limit(text, quality=quality) for text in texts]
+    found = client.searches.extend(
+        search,
+        evaluations=evaluations,
+        constraints=limits if limits or no_limits else None,
+        objectives=objective,
+        seconds=seconds,
+        confidence=confidence,
+    )
+    _finish(found, wait, timeout, as_json)
 
 
 def _limits(client: Client, supernet: str, limits: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -173,6 +216,8 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 def _summary(search: Search) -> list[Any]:
     spent = f"{search['evaluations']['done']}/{search['evaluations']['budget']}"
+    if search["evaluations"].get("reused"):
+        spent += f" + {search['evaluations']['reused']} reused"
     limits = [
         f"{row['metric']} {sign} {cell(row[side])}"
         for row in search["constraints"]
@@ -196,12 +241,42 @@ def show(
         return
     print_fields(dict(zip(SUMMARY, _summary(found), strict=True)))
     print_fields(
-        found.data, ("supernet", "targets", "objectives", "restrict", "confidence", "seed", "labels", "job")
+        found.data,
+        (
+            "supernet",
+            "targets",
+            "objectives",
+            "restrict",
+            "confidence",
+            "algorithm",
+            "seed",
+            "labels",
+            "extends",
+            "job",
+        ),
     )
+    _print_history(found)
     for warning in found["warnings"]:
         typer.echo(f"warning: {warning}")
     if found["nearest"]:
         typer.echo(_nearest(found))
+
+
+def _print_history(search: Search) -> None:
+    """How the hypervolume grew; its unit is the product of the objectives' units."""
+    rows = [
+        [row["target"], row["evaluations"], row["seconds"], row["hypervolume"]]
+        for row in search.data.get("history", [])
+    ]
+    if not rows:
+        return
+    reference = ", ".join(
+        f"{row['metric']} {cell(row['value'])}"
+        for row in search["reference_point"]
+        if row["target"] == rows[0][0]
+    )
+    typer.echo(f"hypervolume of the front, up to {reference}")
+    print_table(("target", "evaluations", "seconds", "hypervolume"), rows)
 
 
 def _nearest(search: Search) -> str:

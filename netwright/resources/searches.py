@@ -37,6 +37,24 @@ class Search(Pending):
         self.refresh()
         return self
 
+    def extend(
+        self,
+        *,
+        evaluations: int = 0,
+        constraints: Constraints | None = None,
+        objectives: Sequence[str] | None = None,
+        **more: Any,
+    ) -> Search:
+        """A new search that goes on from this one; nothing that was evaluated or measured is done again.
+
+        ``evaluations`` are added to what was spent; with 0, what is known is judged by other ``constraints``
+        (they replace the old ones) or ``objectives``. ``more``: ``seconds``, ``confidence``, ``algorithm``,
+        ``seed``, ``stall``, ``labels``.
+        """
+        return self._searches.extend(
+            self.id, evaluations=evaluations, constraints=constraints, objectives=objectives, **more
+        )
+
     def front(self, *, pick: str | None = None, k: int | None = None, max_points: int | None = None) -> Front:
         """The front found so far."""
         return self._fronts.of_search(self.id, pick=pick, k=k, max_points=max_points)
@@ -73,6 +91,24 @@ class Searches:
         spend = {"evaluations": budget} if isinstance(budget, int) else dict(budget)
         body = {**problem, "objectives": list(objectives) if objectives else None, "budget": spend, **more}
         return self.get(self._connection.post("/v1/searches", body)["id"])
+
+    def extend(
+        self,
+        id: str,
+        *,
+        evaluations: int = 0,
+        constraints: Constraints | None = None,
+        objectives: Sequence[str] | None = None,
+        **more: Any,
+    ) -> Search:
+        """See :meth:`Search.extend`."""
+        limits = None
+        if constraints is not None:
+            quality = self._supernets.get(self.get(id)["supernet"])["quality"]
+            limits = as_constraints(constraints, quality=quality)
+        changes = {"constraints": limits, "objectives": list(objectives) if objectives else None, **more}
+        body = {"evaluations": evaluations, **changes}
+        return self.get(self._connection.post(f"/v1/searches/{id}:extend", body)["id"])
 
     def profile(
         self,

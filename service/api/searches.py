@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
 
 from search import ALGORITHMS
+from search.algorithm import make_algorithm
 from service.checkpoints import family_of
 from service.datasets import require_data
 from service.db import job_queries, queries
-from service.db.tables import Search, Supernet
-from service.deps import App, Page, Project
-from service.errors import InvalidError
+from service.db.tables import Job, Predictor, Search, Supernet
+from service.deps import App, Page, Project, Services
+from service.errors import ConflictError, InvalidError
 from service.ids import new_id
 from service.predictor_staleness import doubts
-from service.problems import limited_space, load_models, make_plans, profile_parts
+from service.problems import Key, Plan, limited_space, load_models, make_plans, profile_parts
 from service.profiling import look
 from service.schemas import common
-from service.schemas.searches import ProfileCreate, ProfileView, SearchCreate, SearchView
+from service.schemas.searches import (
+    ProfileCreate,
+    ProfileView,
+    SearchCreate,
+    SearchExtend,
+    SearchSpec,
+    SearchView,
+)
 from service.views import accepted, search_view
 
 router = APIRouter(prefix="/v1", tags=["searches"])
@@ -51,35 +61,100 @@ def list_searches(
 @router.post("/searches", status_code=202)
 def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
-    usable = [name for name in ALGORITHMS if not ALGORITHMS.load(name).costly]  # it searches on predictors
-    if body.algorithm is not None and body.algorithm not in usable:
-        raise InvalidError("algorithm", body.algorithm, usable)
     with app.database.read() as session:
-        plans, found = make_plans(session, project, body)
-        doubtful = doubts(session, found.values())
-        data = queries.get(session, project, Supernet, body.supernet).manifest["data"]["name"]
-        require_data("supernet", data, app.settings)
-        session.expunge_all()
+        plans, found = _checked(app, session, project, body)
+        params = {"plans": plans, "predictors": _starting(found), "doubts": doubts(session, found.values())}
+    return _started(app, project, body, params, None, response)
+
+
+@router.post("/searches/{id}:extend", status_code=202)
+def extend_search(
+    app: App, project: Project, id: str, body: SearchExtend, response: Response
+) -> common.Accepted:
+    """Job: go on from a search that has ended, with more budget or other limits; nothing is evaluated again.
+
+    Makes a new search that names this one in ``extends``; this one stays as it is.
+    """
+    with app.database.read() as session:
+        row = queries.get(session, project, Search, id)
+        _require_ended(session, row)
+        spec = _extended(row, body)
+        plans, found = _checked(app, session, project, spec)
+        known = {(each["metric"], each["target"]): each for each in row.provenance["predictors_after"]}
+        # Predictors as the search left them know more than the stored ones.
+        predictors = [known.get((each["metric"], each["target"]), each) for each in _starting(found)]
+        stored = [model for key, model in found.items() if key not in known]
+        params = {"plans": plans, "predictors": predictors, "doubts": doubts(session, stored)}
+    return _started(app, project, spec, params, id, response)
+
+
+def _require_ended(session: Session, row: Search) -> None:
+    job = session.get(Job, row.job_id)
+    if job is not None and job.state != "succeeded":
+        again = common.Action(method="POST", path=f"/v1/jobs/{job.id}:resume", body={})
+        raise ConflictError(
+            f"search {row.id} is {job.state}; only one that has succeeded can be extended",
+            actions=[again] if job.state in ("failed", "cancelled") else [],
+        )
+
+
+def _extended(row: Search, body: SearchExtend) -> SearchSpec:
+    """What the search was asked, with the changes."""
+    changes = body.model_dump(mode="json", exclude={"evaluations", "seconds"}, exclude_none=True)
+    if not body.evaluations and not {"constraints", "objectives", "confidence"} & set(changes):
+        raise InvalidError(
+            "evaluations", 0, ">= 1, or other constraints, objectives or confidence",
+            "there is nothing to do: give evaluations to add, or other constraints, objectives or confidence",
+        )  # fmt: skip
+    changes.setdefault("seed", (row.spec["seed"] + 1) % 2**31)
+    budget = {"evaluations": body.evaluations, "seconds": body.seconds}
+    return SearchSpec.model_validate({**row.spec, "predictors": [], **changes, "budget": budget})
+
+
+def _checked(
+    app: Services, session: Session, project: str, body: SearchSpec
+) -> tuple[list[Plan], dict[Key, Predictor]]:
+    """Plans and predictors of a search that can be done."""
+    if body.algorithm not in ALGORITHMS:
+        raise InvalidError("algorithm", body.algorithm, list(ALGORITHMS))
+    plans, found = make_plans(session, project, body)
+    supernet = queries.get(session, project, Supernet, body.supernet)
+    space = limited_space(family_of(supernet), body.restrict)
+    for plan in plans:
+        make_algorithm(
+            body.algorithm, space, len(plan["objectives"]), 0, constrained=bool(plan["constraints"])
+        )
+    require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+    return plans, found
+
+
+def _starting(found: Mapping[Key, Predictor]) -> list[dict[str, Any]]:
+    return [
+        {"metric": metric, "target": target, "id": model.id, "kind": model.kind, "version": model.version}
+        for (metric, target), model in found.items()
+    ]
+
+
+def _started(
+    app: Services,
+    project: str,
+    body: SearchSpec,
+    params: dict[str, Any],
+    extends: str | None,
+    response: Response,
+) -> common.Accepted:
+    """The row of a search and its job, queued."""
     with app.database.write() as session:
         row = Search(
-            id=new_id("sea"), project_id=project, supernet_id=body.supernet, spec=body.model_dump(mode="json")
+            id=new_id("sea"),
+            project_id=project,
+            supernet_id=body.supernet,
+            spec=body.model_dump(mode="json"),
+            extends_id=extends,
         )
-        params = {
-            "search": row.id,
-            "plans": plans,
-            "doubts": doubtful,
-            "predictors": [
-                {
-                    "metric": metric,
-                    "target": target,
-                    "id": model.id,
-                    "kind": model.kind,
-                    "version": model.version,
-                }
-                for (metric, target), model in found.items()
-            ],
-        }
-        job = job_queries.create_job(session, project, "search", params, ("search", row.id))
+        job = job_queries.create_job(
+            session, project, "search", {"search": row.id, **params}, ("search", row.id)
+        )
         row.job_id = job.id
         session.add(row)
         app.queue.enqueue(session, job)

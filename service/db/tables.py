@@ -243,13 +243,20 @@ class Predictor(Owned):
 
 
 class Search(Owned):
-    """A search; ``spec`` is the request with its defaults filled in."""
+    """A search; ``spec`` is the request with its defaults filled in, ``extends_id`` the search it goes on from.
+
+    ``reused`` evaluations were known before; ``history`` is the hypervolume up to ``reference`` on the way.
+    """
 
     __tablename__ = "searches"
     __table_args__ = (sa.Index(None, "project_id", "supernet_id"),)
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
     spec: Mapped[Json]
+    extends_id: Mapped[str | None] = mapped_column(sa.ForeignKey("searches.id"))
     evaluations: Mapped[int] = mapped_column(default=0)
+    reused: Mapped[int] = mapped_column(default=0)
+    reference: Mapped[list[Any]] = mapped_column(default=list)
+    history: Mapped[list[Any]] = mapped_column(default=list)
     feasible: Mapped[bool | None]
     nearest: Mapped[Json | None]
     warnings: Mapped[list[Any]] = mapped_column(default=list)

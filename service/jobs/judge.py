@@ -55,13 +55,14 @@ def judge(plan: Plan, values: Mapping[Key, NDArray[np.float64]]) -> Judgement:
 def candidates(plans: Sequence[Plan], trail: Trail, *, wide: bool) -> list[Row]:
     """Rows to confirm: the measured fronts under slightly shifted limits, or else the nearest few.
 
+    Without what was confirmed already.
     ``wide`` asks for more, when nothing of the first choice stood up: what else was measured within the
     limits and was not confirmed yet.
     """
     chosen: set[int] = set()
     for plan in plans:
         chosen |= _candidates(plan, trail, wide)
-    return [trail.rows[index] for index in sorted(chosen)]
+    return [trail.rows[index] for index in sorted(chosen - trail.confirmed)]
 
 
 def _candidates(plan: Plan, trail: Trail, wide: bool) -> set[int]:

@@ -35,12 +35,14 @@ async def measure(
     *,
     metrics: Sequence[str] = LATENCY,
     together: bool = False,
+    until: float | None = None,
 ) -> Json:
     """Measure rows of choices on a target, and write what ``store`` makes of the result.
 
     The result has ``timings`` in the order of the rows, the ``calibrations`` that they are on the scale of,
     ``precision``, and ``extras``: further metrics by row. ``together`` asks for one interleaved run also where
-    several devices share the target. Both kinds of target go by the progress window that was said last.
+    several devices share the target. On this machine a run that is not done by the time ``until`` ends without
+    timings. Both kinds of target go by the progress window that was said last.
 
     Raises:
         WaitingJobError: the rest must wait for devices.
@@ -61,6 +63,7 @@ async def measure(
         "target": described,
         "protocol": protocol,
         "metrics": list(metrics),
+        "until": until,
     }
     if is_remote(described["kind"]):
         return await _elsewhere(job, step, target, payload, store, together)

@@ -109,7 +109,7 @@ def _describe(
     ids = subnet_ids(session, job, supernet, population)
     archs, costs = family.space().decode(population), family.costs(population)
     return {
-        index: (ids[k], archs[k].as_dict(), {name: float(column[k]) for name, column in costs.items()})
+        index: (ids[k], archs[k].as_dict(), {name: float(costs[name][k]) for name in family.known_costs})
         for k, index in enumerate(wanted)
     }
 

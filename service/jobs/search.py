@@ -1,7 +1,8 @@
 """Job: search under hard limits. Rounds of propose, evaluate, measure, refit; then confirm, test, store.
 
 Every step is recorded once, and what follows is computed from the records alone: a search that another
-worker takes over goes the same way.
+worker takes over goes the same way. It begins with every evaluation that the database has of archs of its
+space: they cost nothing, the algorithm is told of them, and they may be on the front.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from service.db.tables import Point, Search, Supernet, now
 from service.ids import new_id
 from service.jobs.fit import TASK as FIT_TASK
 from service.jobs.fit import own_model, wanted_model
+from service.jobs.history import all_stalled, inherited, measure_fronts, reference_view, stop_rule
 from service.jobs.judge import Judgement, candidates, judge
 from service.jobs.measuring import measure
 from service.jobs.points import describe_nearest, front_points, warnings_of
+from service.jobs.reuse import known_quality, known_timings, whole_evaluations
 from service.jobs.rows import (
     bench_of,
     population_of,
@@ -29,36 +32,45 @@ from service.jobs.rows import (
     unsupported_rows,
 )
 from service.jobs.run import JobRun
-from service.jobs.trail import Trail
-from service.problems import scope_of
+from service.jobs.trail import Row, Trail
+from service.problems import plan_keys
 from service.version import VERSION
 
 Json = dict[str, Any]
 ROUND = 8
 MOST_ROUNDS = 8
-CLOSING = 6  # what confirming and testing take of the progress, in evaluations
 HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors say
 
 
 async def run(job: JobRun) -> None:
     """The whole search, top to bottom."""
     hunt = _open(job)
-    began = (await job.write("prepare", lambda _session, _result: {"at": time.time()}))["at"]
+    await hunt.prepare()
     stopped = "budget"
     for number, size in enumerate(round_sizes(hunt.budget)):
+        size = affordable(size, hunt.seconds, hunt.reached - hunt.began, hunt.trail.spent)
+        if size == 0:
+            stopped = "the time is spent"
+            break
         proposed = await hunt.propose(number, size)
         if not proposed["population"]:
             stopped = "every subnet of the space is evaluated"
             break
         await hunt.evaluate(number)
         for target in hunt.targets:
-            await hunt.measure(f"measure {number} {target}", target, hunt.trail.last)
-        finished = await hunt.refit(number)
+            await hunt.measure(number, target)
+        await hunt.refit(number)
+        if len(hunt.trail.last) < len(proposed["population"]):
+            stopped = "the time is spent"
+            break
         if proposed["hopeless"] and hunt.least_violation() > HOPEFUL:
             stopped = "no predictor leaves a chance that the limits can be met"
             break
-        if hunt.seconds is not None and finished["at"] - began >= hunt.seconds:
-            stopped = "the time is spent"
+        if proposed["exhausted"]:
+            stopped = "every subnet of the space is evaluated"
+            break
+        if all_stalled(hunt.plans, hunt.history, stop_rule(hunt.spec)):
+            stopped = "the front has stopped growing"
             break
     judgements = await hunt.confirm()
     await hunt.test(judgements)
@@ -71,19 +83,31 @@ def round_sizes(budget: int) -> list[int]:
     return [budget // rounds + (index < budget % rounds) for index in range(rounds)]
 
 
+def affordable(size: int, seconds: float | None, spent_s: float, evaluations: int) -> int:
+    """How many of ``size`` evaluations the time left allows, going by those so far."""
+    if seconds is None:
+        return size
+    if spent_s >= seconds:
+        return 0
+    return min(size, int((seconds - spent_s) * evaluations / spent_s)) if evaluations else size
+
+
 def _open(job: JobRun) -> Hunt:
     with job.read() as session:
         search = queries.get(session, job.project, Search, job.params["search"])
         supernet = queries.get(session, job.project, Supernet, search.supernet_id)
+        before = None
+        if search.extends_id is not None:
+            before = queries.get(session, job.project, Search, search.extends_id)
         session.expunge_all()
-    return Hunt(job, search, supernet)
+    return Hunt(job, search, supernet, before)
 
 
 class Hunt:
     """A search on its way: what is asked, what is known, and the steps that add to it."""
 
-    def __init__(self, job: JobRun, search: Search, supernet: Supernet) -> None:
-        self.job, self.supernet, self.search_id = job, supernet, search.id
+    def __init__(self, job: JobRun, search: Search, supernet: Supernet, before: Search | None) -> None:
+        self.job, self.supernet, self.search_id, self.before = job, supernet, search.id, before
         self.spec, self.plans = search.spec, job.params["plans"]
         self.predictors: list[Json] = job.params["predictors"]
         self.targets: list[str] = self.spec["targets"]
@@ -91,103 +115,202 @@ class Hunt:
         self.seconds: float | None = self.spec["budget"]["seconds"]
         self.quality: str = supernet.manifest["quality"]
         self.family = family_of(supernet)
-        self.trail = Trail(self.quality, self.targets, self.family.costs)
+        d = self.family.space().d
+        self.trail = Trail(
+            self.quality, self.targets, lambda rows: self.family.costs(rows.reshape(len(rows), d))
+        )
         self.bench = bench_of(job, supernet)
         self.seed: int = self.spec["seed"]
+        self.began = self.reached = 0.0
+        self.references: list[list[float] | None] = []
+        self.history: list[Json] = []
 
     def _window(self, share: float, until: float) -> None:
-        """Of the round being done, the part that the next step stands for."""
+        """Of the round being done, the part that the next step stands for; confirming is the last evaluation."""
         size = len(self.trail.last)
-        start = len(self.trail.rows) - size
-        self.job.window(int(start + share * size), int(start + until * size), self.budget + CLOSING)
+        start, most = self.trail.spent - size, max(self.budget - 1, 0)
+        self.job.window(
+            min(int(start + share * size), most),
+            min(int(start + until * size), most),
+            max(self.budget, 1),
+        )
 
-    # --- a round -----------------------------------------------------------------------------------
+    def _closing(self) -> None:
+        """What comes after the rounds."""
+        total = max(self.budget, 1)
+        self.job.window(total - 1, total, total)
 
-    async def propose(self, number: int, size: int) -> Json:
-        """Choose what to evaluate, and keep what the predictors say of it before it is seen."""
-        self.job.window(len(self.trail.rows), len(self.trail.rows), self.budget + CLOSING)
-        await self.job.say(f"round {number + 1}: choosing {size} subnets")
-        share = [size // len(self.plans) + (i < size % len(self.plans)) for i in range(len(self.plans))]
-        payload = {
+    # --- before the rounds -------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Gather what is known, and fix the reference point of the hypervolume."""
+
+        def gather(session: Session, _result: Json) -> Json:
+            before = self.before.id if self.before is not None else None
+            known = whole_evaluations(session, self.job, self.supernet, self.targets, self.spec, before)
+            row = queries.get(session, self.job.project, Search, self.search_id)
+            row.reused = len(known["population"])
+            return {"at": time.time(), "known": known}
+
+        prepared = await self.job.write("prepare", gather)
+        self.began = self.reached = prepared["at"]
+        self.trail.begin(prepared["known"])
+        self.references = inherited(self.plans, self.before.reference if self.before is not None else [])
+        if any(reference is None for reference in self.references) and self._predictable():
+            payload = {**self._problem(), "seed": self.seed}
+            found = await self.job.step("reference", "service.jobs.propose:reference", payload)
+            given = zip(self.references, found["references"], strict=True)
+            self.references = [kept if kept is not None else made for kept, made in given]
+
+        def begin(session: Session, _result: Json) -> Json:
+            row = queries.get(session, self.job.project, Search, self.search_id)
+            row.reference = reference_view(self.plans, self.references)
+            row.history = self._measured_fronts(0.0)
+            return {"history": row.history}
+
+        self.history = (await self.job.write("begin", begin))["history"]
+
+    def _predictable(self) -> bool:
+        """Whether every metric in play has a predictor; one is missing only where nothing is to be proposed."""
+        known = {(entry["metric"], entry["target"]) for entry in self.predictors}
+        return all(key in known for plan in self.plans for key in plan_keys(plan))
+
+    def _problem(self) -> Json:
+        """What proposing needs to know: plans, predictors, and all that was seen."""
+        columns = self.trail.values(confirmed=False)
+        return {
             "bench": self.bench,
             "plans": self.plans,
             "predictors": self.predictors,
             "evaluated": self.trail.rows + self._unsupported(),
-            "counts": share,
-            "seed": self.seed + 1000 * number,
-            "algorithm": self.spec["algorithm"],
+            "values": [
+                {
+                    "metric": metric,
+                    "target": target,
+                    "values": [float(value) if math.isfinite(value) else None for value in column],
+                }
+                for (metric, target), column in columns.items()
+            ],
         }
-        result = await self.job.step(f"propose {number}", "service.jobs.work:propose", payload)
-        self.trail.add(result["population"], result["predicted"])
-        return result
 
-    def _unsupported(self) -> list[list[int]]:
+    def _unsupported(self) -> list[Row]:
         """What some target's runtime cannot run is not proposed."""
         with self.job.read() as session:
             return unsupported_rows(session, self.job, self.supernet, self.targets)
 
+    def _measured_fronts(self, seconds: float) -> list[Json]:
+        values = self.trail.values(confirmed=False)
+        return measure_fronts(self.plans, values, self.references, self.trail.spent, seconds)
+
+    # --- a round -----------------------------------------------------------------------------------
+
+    def _until(self) -> float | None:
+        """When nothing new may be begun."""
+        return None if self.seconds is None else self.began + self.seconds
+
+    async def propose(self, number: int, size: int) -> Json:
+        """Choose what to evaluate, and keep what the predictors say of it before it is seen."""
+        self._window(1.0, 1.0)
+        await self.job.say(f"round {number + 1}: choosing {size} subnets")
+        payload = {
+            **self._problem(),
+            "counts": [
+                size // len(self.plans) + (i < size % len(self.plans)) for i in range(len(self.plans))
+            ],
+            "seed": self.seed + 1000 * number,
+            "algorithm": self.spec["algorithm"],
+        }
+        result = await self.job.step(f"propose {number}", "service.jobs.propose:propose", payload)
+        self.trail.add(result["population"], result["predicted"])
+        return result
+
     async def evaluate(self, number: int) -> None:
         """Quality of the round's subnets on validation; what is stored already is not computed again."""
-        population = population_of(self.family, self.trail.last)
-        known = self._known_quality()
+        step = f"evaluate {number}"
+        self._window(0.1, 0.4)
+        found = await self._evaluated(
+            step, self.trail.last, "validation", f"round {number + 1}", self._until()
+        )
+        self.trail.keep(len(found))
+        self.trail.set_quality(found)
+
+    async def _evaluated(
+        self, step: str, rows: list[Row], split: str, doing: str, until: float | None = None
+    ) -> list[Json]:
+        """Quality of rows on a split, in their order, of fewer where the time ran out."""
+        population = population_of(self.family, rows)
+        with self.job.read() as session:
+            known = known_quality(session, self.job, self.supernet, split)
         archs = self.family.space().decode(population)
         unknown = [index for index, arch in enumerate(archs) if arch.id not in known]
-        step = f"evaluate {number}"
 
         def store(session: Session, result: Json) -> Json:
             fresh = result["evaluations"]
-            store_evaluations(session, self.job, self.supernet, step, population[unknown], fresh)
-            by_index = dict(zip(unknown, fresh, strict=True))
-            found = [by_index.get(i) or known[arch.id] for i, arch in enumerate(archs)]
+            done = population[unknown[: len(fresh)]]
+            store_evaluations(session, self.job, self.supernet, step, done, fresh)
+            by_index = dict(zip(unknown, fresh, strict=False))
+            found = []
+            for index, arch in enumerate(archs):
+                evaluation = by_index.get(index) or known.get(arch.id)
+                if evaluation is None:
+                    break  # out of time from here on
+                found.append(evaluation)
             return {"evaluations": found}
 
-        self._window(0.1, 0.4)
-        await self.job.say(f"round {number + 1}: evaluating {len(unknown)} subnets on validation")
-        payload = {"bench": self.bench, "population": population[unknown].tolist(), "split": "validation"}
+        await self.job.say(f"{doing}: evaluating {len(unknown)} subnets on {split}")
+        payload = {
+            "bench": self.bench,
+            "population": population[unknown].tolist(),
+            "split": split,
+            "until": until,
+        }
         result = await self.job.step(step, "service.jobs.work:evaluate", payload, store)
-        self.trail.set_quality(result["evaluations"])
+        return list(result["evaluations"])
 
-    def _known_quality(self) -> dict[str, Json]:
-        with self.job.read() as session:
-            rows = queries.measured_rows(
-                session, self.job.project, self.supernet.id, self.quality, scope_of(None)
-            )
-            space = self.family.space()
-            return {
-                space.arch(arch).id: {
-                    "metric": row.metric,
-                    "value": row.value,
-                    "standard_error": row.spread,
-                    "n": row.n,
-                    "split": row.split,
-                    "precision": row.precision,
-                }
-                for arch, row in rows
-            }
+    async def measure(self, number: int, target: str) -> None:
+        """Latency of the round's subnets on a target; what was measured there before is not measured again."""
+        rows = self.trail.last
+        step = f"measure {number} {target}"
 
-    async def measure(self, step: str, target: str, rows: list[list[int]]) -> None:
-        """Latency of rows on a target, all in one interleaved run."""
+        def look(session: Session, _result: Json) -> Json:
+            known = known_timings(session, self.job, self.supernet, target)
+            archs = self.family.space().decode(population_of(self.family, rows))
+            return {"timings": [known.get(arch.id) for arch in archs]}
+
+        # Recorded, as a job that waits for devices comes back to a database that knows more.
+        known = (await self.job.write(f"known {number} {target}", look))["timings"]
+        unknown = [index for index, timing in enumerate(known) if timing is None]
+        self._window(0.4, 0.9)
+        await self.job.say(f"round {number + 1}: measuring {len(unknown)} subnets")
+        fresh = await self._timed(step, target, [rows[index] for index in unknown])
+        for index, timing in zip(unknown, fresh, strict=False):
+            known[index] = timing
+        # Out of time: what was not measured on every target is no evaluation.
+        count = next((index for index, timing in enumerate(known) if timing is None), len(known))
+        self.trail.keep(count)
+        self.trail.set_timings(target, rows[:count], known[:count], confirmed=False)
+
+    async def _timed(self, step: str, target: str, rows: list[Row], *, together: bool = False) -> list[Json]:
+        """Time rows on a target; none came back where the time ran out."""
+        if not rows:
+            return []
         population = population_of(self.family, rows)
 
         def store(session: Session, result: Json) -> Json:
-            store_timings(session, self.job, self.supernet, target, step, population, result)
+            if result["timings"]:
+                store_timings(session, self.job, self.supernet, target, step, population, result)
             return {"timings": result["timings"]}
 
-        confirming = step.startswith("confirm")
-        if confirming:
-            self.job.window(self.budget, self.budget + CLOSING - 2, self.budget + CLOSING)
-        else:
-            self._window(0.4, 0.9)
-        await self.job.say(f"{'confirming' if confirming else 'measuring'} {len(rows)} subnets")
+        until = None if together else self._until()
         result = await measure(
-            self.job, step, self.supernet, target, rows, self.seed, store, together=confirming
+            self.job, step, self.supernet, target, rows, self.seed, store, together=together, until=until
         )
-        self.trail.set_timings(target, rows, result["timings"], confirmed=confirming)
+        return list(result["timings"])
 
-    async def refit(self, number: int) -> Json:
+    async def refit(self, number: int) -> None:
         """Fit every predictor to all rows there are now; the next round uses these."""
         with self.job.read() as session:
-            models = [
+            wanted = [
                 wanted_model(
                     session,
                     self.job,
@@ -200,24 +323,29 @@ class Hunt:
         def store(session: Session, result: Json) -> Json:
             for model in result["models"]:
                 own_model(session, self.job.project, model)
+            at = time.time()
+            history = self._measured_fronts(at - self.began)
             row = queries.get(session, self.job.project, Search, self.search_id)
-            row.evaluations = len(self.trail.rows)
+            row.evaluations, row.history = self.trail.spent, [*self.history, *history]
             kept = ("metric", "target", "version", "rows")
-            return {"models": [{name: m[name] for name in kept} for m in result["models"]], "at": time.time()}
+            models = [{name: model[name] for name in kept} for model in result["models"]]
+            return {"models": models, "at": at, "history": history}
 
         self._window(0.9, 1.0)
         await self.job.say(f"round {number + 1}: refitting predictors")
-        payload = {"bench": self.bench, "models": models, "report": False}
+        payload = {"bench": self.bench, "models": wanted, "report": False}
         result = await self.job.step(f"fit {number}", FIT_TASK, payload, store)
         versions = {(model["metric"], model["target"]): model["version"] for model in result["models"]}
         self.predictors = [
             {**entry, "version": versions[entry["metric"], entry["target"]]} for entry in self.predictors
         ]
-        return result
+        self.reached = result["at"]
+        self.history = [*self.history, *result["history"]]
 
     def least_violation(self) -> float:
         """How near the limits anything truly measured came, 0 when it met them."""
-        return min(judge(plan, self.trail.values(confirmed=False)).least_violation for plan in self.plans)
+        values = self.trail.values(confirmed=False)
+        return min(judge(plan, values).least_violation for plan in self.plans)
 
     # --- the end -----------------------------------------------------------------------------------
 
@@ -227,8 +355,11 @@ class Hunt:
             rows = candidates(self.plans, self.trail, wide=attempt > 0)
             if attempt > 0 and not rows:
                 break
+            self._closing()
+            await self.job.say(f"confirming {len(rows)} subnets")
             for target in self.targets:
-                await self.measure(f"confirm {attempt} {target}", target, rows)
+                timings = await self._timed(f"confirm {attempt} {target}", target, rows, together=True)
+                self.trail.set_timings(target, rows, timings, confirmed=True)
             if not self.targets:
                 self.trail.confirm_without_target(rows)
             judgements = [judge(plan, self.trail.values(confirmed=True)) for plan in self.plans]
@@ -239,17 +370,9 @@ class Hunt:
     async def test(self, judgements: list[Judgement]) -> None:
         """Quality on the test split, of what is returned and of nothing else."""
         chosen = sorted({index for judgement in judgements for index in judgement.returned})
-        population = population_of(self.family, [self.trail.rows[index] for index in chosen])
-
-        def store(session: Session, result: Json) -> Json:
-            store_evaluations(session, self.job, self.supernet, "test", population, result["evaluations"])
-            return result
-
-        self.job.window(self.budget + CLOSING - 2, self.budget + CLOSING, self.budget + CLOSING)
-        await self.job.say(f"testing {len(chosen)} subnets")
-        payload = {"bench": self.bench, "population": population.tolist(), "split": "test"}
-        result = await self.job.step("test", "service.jobs.work:evaluate", payload, store)
-        self.trail.set_test(chosen, result["evaluations"])
+        self._closing()
+        found = await self._evaluated("test", [self.trail.rows[i] for i in chosen], "test", "testing")
+        self.trail.set_test(chosen, found)
 
     async def store(self, judgements: list[Judgement], stopped: str) -> None:
         """Write the front, whether it is feasible, and where it all comes from."""
@@ -278,7 +401,7 @@ class Hunt:
             )
             search.warnings = warnings_of(judgements, self.trail, stopped)
             search.provenance = self._provenance(stopped)
-            search.evaluations = len(self.trail.rows)
+            search.evaluations = self.trail.spent
             search.finished_at = now()
             return {"points": len(rows), "feasible": search.feasible}
 
@@ -292,6 +415,8 @@ class Hunt:
             "algorithm": self.spec["algorithm"],
             "seed": self.seed,
             "stopped": stopped,
+            "extends": self.before.id if self.before is not None else None,
+            "reused": self.trail.reused,
             "rounds": self.trail.round_sizes,
             "predictors_before": self.job.params["predictors"],
             "predictors_after": self.predictors,

@@ -32,6 +32,26 @@ class Trail:
         self.confirmations: dict[str, dict[int, Json]] = {target: {} for target in targets}
         self.confirmed: set[int] = set()
         self.round_sizes: list[int] = []
+        self.reused = 0
+
+    @property
+    def spent(self) -> int:
+        """Evaluations of this search's own."""
+        return len(self.rows) - self.reused
+
+    def begin(self, known: Json) -> None:
+        """Start from what was evaluated before; of what was confirmed on every target, with that value."""
+        self.rows, self.predicted = list(known["population"]), list(known["predicted"])
+        self.validation, self.reused = list(known["quality"]), len(known["population"])
+        for target in self._targets:
+            self.timings[target] = dict(enumerate(known["timings"][target]))
+        confirmed = {target: known["confirmations"][target] for target in self._targets}
+        for index in range(self.reused):
+            given = {target: column[index] for target, column in confirmed.items()}
+            if given and all(timing is not None for timing in given.values()):
+                self.confirmed.add(index)
+                for target, timing in given.items():
+                    self.confirmations[target][index] = timing
 
     @property
     def last(self) -> list[Row]:
@@ -43,6 +63,18 @@ class Trail:
         self.rows += rows
         self.predicted += predicted
         self.round_sizes.append(len(rows))
+
+    def keep(self, count: int) -> None:
+        """Of the last round only the first ``count``: time ran out before the others were done."""
+        size = self.round_sizes[-1]
+        if count < size:
+            end = len(self.rows) - (size - count)
+            self.rows, self.predicted = self.rows[:end], self.predicted[:end]
+            self.validation = self.validation[:end]
+            self.round_sizes[-1] = count
+            for timings in self.timings.values():
+                for index in [index for index in timings if index >= end]:
+                    del timings[index]
 
     def set_quality(self, evaluations: Sequence[Json]) -> None:
         """Quality of the last round on validation."""
@@ -56,16 +88,19 @@ class Trail:
         self, target: str, rows: Sequence[Row], timings: Sequence[Json], *, confirmed: bool
     ) -> None:
         """What was measured on a target; a confirmation counts as one also where it gave no value."""
-        at = {tuple(row): index for index, row in enumerate(self.rows)}
-        indices = [at[tuple(row)] for row in rows]
+        indices = self.indices(rows)
         (self.confirmations if confirmed else self.timings)[target].update(zip(indices, timings, strict=True))
         if confirmed:
             self.confirmed.update(indices)
 
     def confirm_without_target(self, rows: Sequence[Row]) -> None:
         """A search without targets has nothing to measure again."""
+        self.confirmed.update(self.indices(rows))
+
+    def indices(self, rows: Sequence[Row]) -> list[int]:
+        """Where these rows stand."""
         at = {tuple(row): index for index, row in enumerate(self.rows)}
-        self.confirmed.update(at[tuple(row)] for row in rows)
+        return [at[tuple(row)] for row in rows]
 
     def values(self, *, confirmed: bool) -> dict[Key, Values]:
         """True values ``(n,)`` of every metric; with ``confirmed``, only of archs that were confirmed."""

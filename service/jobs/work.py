@@ -1,6 +1,6 @@
-"""The tasks that child processes do, each a pure function of its payload: measure, evaluate, propose, export, train.
+"""The tasks that child processes do, each a function of its payload: measure, evaluate, export, train.
 
-What is done with predictors is in :mod:`service.jobs.models`.
+What is done with predictors is in :mod:`service.jobs.models`, proposing in :mod:`service.jobs.propose`.
 
 Payloads and results are JSON. A population is a list of rows of choice indices.
 """
@@ -8,11 +8,10 @@ Payloads and results are JSON. A population is a list of rows of choice indices.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from service.jobs.bench import Bench, open_bench
 from service.jobs.tabled import look_up
@@ -20,16 +19,31 @@ from supernets.spaces.space import Population
 
 Payload = dict[str, Any]
 Progress = Callable[..., None]
-FEW = 3  # archs that are tried for real where no predictor leaves any hope
 EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
+
+
+class _OutOfTimeError(Exception):
+    """The moment after which nothing new may be begun has come."""
+
+
+def _out_of_time(payload: Payload) -> bool:
+    return payload.get("until") is not None and time.time() >= payload["until"]
 
 
 def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     """Time a population on a target that is this machine, all interleaved in one run.
 
     Returns ``timings`` in its order and the target's ``calibrations``; or ``stale``, a reason why the target
-    cannot be measured any more.
+    cannot be measured any more. No timings at all when the time ``until`` has come before the run's end, which
+    is noticed after each net that is written and each round that is timed.
     """
+    try:
+        return _measure(payload, progress)
+    except _OutOfTimeError:
+        return {"timings": [], "extras": [], "calibrations": None, "precision": None}
+
+
+def _measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     from predictors.protocol import Protocol
     from service.hardware import is_measurable, require_same, timing_target
     from service.staleness import runtime_changed
@@ -46,11 +60,15 @@ def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     population = bench.population(payload["population"])
 
     def rounds(step: str, done: int, total: int) -> None:
+        if _out_of_time(payload):
+            raise _OutOfTimeError
         first = EXPORT_SHARE if step == "calibrate" or wanted["calibrations"] else CALIBRATED_SHARE
         last = CALIBRATED_SHARE if step == "calibrate" else 1.0
         progress(int(100 * (first + (last - first) * done / total)), 100, f"{step}: round {done} of {total}")
 
     def written(done: int, total: int) -> None:
+        if _out_of_time(payload):
+            raise _OutOfTimeError
         progress(int(100 * EXPORT_SHARE * done / total), 100, f"writing net {done} of {total}")
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
@@ -101,81 +119,22 @@ def _write_nets(
 
 
 def evaluate(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Quality of a population on a split; returns ``evaluations`` in its order."""
+    """Quality of a population on a split; returns ``evaluations`` in its order.
+
+    Fewer when the time ``until`` has come, which is noticed before each.
+    """
     from supernets.evaluate import evaluate_arch
 
     bench = open_bench(payload["bench"])
     archs = bench.family.space().decode(bench.population(payload["population"]))
     found = []
     for index, arch in enumerate(archs):
+        if _out_of_time(payload):
+            break
         evaluation = evaluate_arch(bench.supernet, bench.data, arch, payload["split"])
         found.append(evaluation.as_json())
         progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {payload['split']}")
     return {"evaluations": found}
-
-
-def propose(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Archs to evaluate next, with what the predictors say of them, and whether the limits look hopeless."""
-    from search.run import propose as propose_archs
-    from service.problems import load_models, make_problem
-
-    bench = open_bench(payload["bench"])
-    versions = {(m["metric"], m["target"]): m["version"] for m in payload["predictors"]}
-    models = load_models(versions, bench.store.read, bench.family, bench.manifest.as_json())
-    evaluated = bench.population(payload["evaluated"])
-    rows: list[list[int]] = []
-    hopeless = True
-    for index, plan in enumerate(payload["plans"]):
-        problem = make_problem(plan, bench.family, models)
-        count = payload["counts"][index]
-        if count == 0:
-            continue
-        known = np.concatenate([evaluated, bench.population(rows)])
-        chosen = propose_archs(problem, known, count, payload["seed"] + index, algorithm=payload["algorithm"])
-        lost = bool(len(chosen)) and bool((_least_excess(problem, models, chosen) > 0).all())
-        if lost:
-            chosen = chosen[:FEW]
-        hopeless = hopeless and lost
-        rows += chosen.tolist()
-        progress(index + 1, len(payload["plans"]), "choosing what to evaluate")
-    return {
-        "population": rows,
-        "hopeless": hopeless,
-        "predicted": _predictions(bench.population(rows), models, payload["predictors"]),
-    }
-
-
-def _least_excess(problem: Any, models: Mapping[Any, Any], population: Population) -> Any:
-    """Violation ``(n,)`` if every prediction errs in our favour as far as its interval allows."""
-    exact = problem.costs(population)
-    total = np.zeros(len(population))
-    for limit in problem.constraints:
-        model = models.get(limit.key)
-        if model is None:
-            total += limit.excess(exact[limit.metric])
-        else:
-            low, high = (model.quantile(population, p) for p in (1 - problem.confidence, problem.confidence))
-            total += limit.excess(low, high)
-    return total
-
-
-def _predictions(
-    population: Population, models: Mapping[Any, Any], predictors: list[dict[str, Any]]
-) -> list[list[dict[str, Any]]]:
-    """For each arch what each predictor says: mean, and the 5 % and 95 % quantiles."""
-    columns = []
-    for entry in predictors:
-        model = models[entry["metric"], entry["target"]]
-        mean, _ = model.predict(population)
-        low, high = model.quantile(population, 0.05), model.quantile(population, 0.95)
-        head = {name: entry[name] for name in ("metric", "target", "version")} | {"predictor": entry["id"]}
-        columns.append(
-            [
-                head | {"mean": float(m), "low": float(lo), "high": float(hi)}
-                for m, lo, hi in zip(mean, low, high, strict=True)
-            ]
-        )
-    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in population]
 
 
 def export(payload: Payload, progress: Progress) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from service.schemas.common import Action, ArchJson, Body, Choice, Labels, Seed,
 
 MAX_EVALUATIONS = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0
+DEFAULT_ALGORITHM = "nsga2"
 
 
 class ConstraintBody(Body):
@@ -34,11 +35,29 @@ class ConstraintBody(Body):
         return self
 
 
-class Budget(Body):
+class Spending(Body):
+    """What a search may spend; none of it where it only judges anew what is known."""
+
+    evaluations: int = Field(ge=0, le=MAX_EVALUATIONS)
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+
+
+class Budget(Spending):
     """What a search may spend: real evaluations (quality and every target), and wall time."""
 
     evaluations: int = Field(ge=1, le=MAX_EVALUATIONS)
-    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+
+
+class StopRule(Body):
+    """End when the hypervolume of the front grew by less than ``gain`` of itself over so many evaluations.
+
+    Never before twice as many. ``gain`` 0 never ends a search.
+    """
+
+    evaluations: int | None = Field(
+        None, ge=1, le=MAX_EVALUATIONS, description="Defaults to a quarter of the budget, at least 32"
+    )
+    gain: float = Field(0.001, ge=0, lt=1)
 
 
 class ProfileCreate(Body):
@@ -92,8 +111,8 @@ class ProfileView(View):
     sampled: int
 
 
-class SearchCreate(Body):
-    """A problem, an algorithm and a budget."""
+class SearchSpec(Body):
+    """A problem, an algorithm and what may be spent."""
 
     supernet: str
     targets: list[str] = Field(default_factory=list, max_length=16)
@@ -102,15 +121,36 @@ class SearchCreate(Body):
     constraints: list[ConstraintBody] = Field(default_factory=list, max_length=32)
     restrict: dict[str, list[Choice]] = Field(default_factory=dict)
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided probability that a limit is met")
-    budget: Budget
+    budget: Spending
+    stall: StopRule = Field(default_factory=StopRule)
     predictors: list[str] = Field(
         default_factory=list, max_length=32, description="Defaults to the newest that fit"
     )
-    algorithm: str | None = Field(
-        None, description="Name of an algorithm; defaults to the one that suits the space"
-    )
+    algorithm: str = Field(DEFAULT_ALGORITHM, description="Name of an algorithm")
     seed: Seed = 0
     labels: Labels = Field(default_factory=dict)
+
+
+class SearchCreate(SearchSpec):
+    """A problem, an algorithm and a budget."""
+
+    budget: Budget
+
+
+class SearchExtend(Body):
+    """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
+
+    evaluations: int = Field(
+        0, ge=0, le=MAX_EVALUATIONS, description="Evaluations to add; 0 only judges anew"
+    )
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+    constraints: list[ConstraintBody] | None = Field(None, max_length=32)
+    objectives: list[str] | None = Field(None, min_length=1, max_length=6)
+    confidence: float | None = Field(None, gt=0.5, lt=1)
+    stall: StopRule | None = None
+    algorithm: str | None = None
+    seed: Seed | None = Field(None, description="Defaults to another than before")
+    labels: Labels | None = None
 
 
 class PredictedValue(View):
@@ -190,10 +230,28 @@ class FrontView(View):
 
 
 class Spent(View):
-    """Evaluations done, and the budget."""
+    """Evaluations done and the budget; beside these, how many were known before and cost nothing."""
 
     done: int
     budget: int
+    reused: int
+
+
+class ReferencePoint(View):
+    """Worst value of an objective that counts towards the hypervolume, fixed before the first evaluation."""
+
+    target: str | None
+    metric: str
+    value: float
+
+
+class HistoryPoint(View):
+    """Hypervolume of a front after so many evaluations, by first measurements and feasible archs only."""
+
+    target: str | None
+    evaluations: int
+    seconds: float
+    hypervolume: float
 
 
 class SearchView(Stamped):
@@ -206,10 +264,12 @@ class SearchView(Stamped):
     constraints: list[ConstraintBody]
     restrict: dict[str, list[Choice]]
     confidence: float
-    budget: Budget
-    algorithm: str | None
+    budget: Spending
+    stall: StopRule
+    algorithm: str
     seed: int
     labels: dict[str, str]
+    extends: str | None = Field(description="The search that this one goes on from")
     state: str
     feasible: bool | None = Field(description="Set when the search ends")
     nearest: FrontPoint | None = Field(
@@ -217,6 +277,10 @@ class SearchView(Stamped):
     )
     evaluations: Spent
     points: int = Field(description="Size of the front")
+    reference_point: list[ReferencePoint]
+    history: list[HistoryPoint] = Field(
+        description="Hypervolume after each round; 0 evaluations: what was known"
+    )
     warnings: list[str]
     provenance: dict[str, Any]
     job: str

@@ -113,7 +113,16 @@ class FakeServer:
             "nearest": None,
             "warnings": [],
             "points": 3,
-            "evaluations": {"done": 24, "budget": 24},
+            "supernet": "sup_1",
+            "evaluations": {"done": 24, "budget": 24, "reused": 60},
+            "reference_point": [
+                {"target": None, "metric": "accuracy", "value": 0.8},
+                {"target": None, "metric": "latency_ms", "value": 0.1},
+            ],
+            "history": [
+                {"target": None, "evaluations": 0, "seconds": 0.0, "hypervolume": 0.001},
+                {"target": None, "evaluations": 24, "seconds": 61.5, "hypervolume": 0.0042},
+            ],
             "constraints": [],
             "created_at": "2026-11-23T20:00:00Z",
             "job": "job_1",
@@ -212,6 +221,7 @@ class FakeServer:
             ("POST", "/v1/predictors"): {"id": "prd_1", **accepted},
             ("GET", "/v1/predictors/prd_1"): predictor,
             ("POST", "/v1/searches"): {"id": "sea_1", **accepted},
+            ("POST", "/v1/searches/sea_1:extend"): {"id": "sea_1", **accepted},
             ("POST", "/v1/searches:profile"): {
                 "metrics": [
                     {

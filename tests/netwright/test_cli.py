@@ -35,6 +35,7 @@ READING = [
     "search profile --supernet digits --target cpu -l latency_ms=20",
     "search run --supernet digits --target cpu -l latency_ms=20 -l accuracy>=0.9 --restrict resolution=24,32",
     "search run --supernet digits --target cpu --no-wait",
+    "search extend sea_1 --evaluations 50 --latency-ms 18 --no-wait",
     "front show sea_1",
     "front show sea_1 --pick knee",
     "front pick sea_1 --how buckets --k 2 --by latency_ms -l accuracy>=0.9",
@@ -99,6 +100,28 @@ def test_what_a_search_was_asked(client: Client, server: FakeServer) -> None:
     assert sent["constraints"] == [{"metric": "latency_ms", "max": 20.0}]
     assert sent["restrict"] == {"resolution": [24, 32], "kind": ["a"]}
     assert sent["budget"] == {"evaluations": 9, "seconds": 5.0}
+
+
+def test_what_an_extension_was_asked(client: Client, server: FakeServer) -> None:
+    run("search extend sea_1 --evaluations 50 --latency-ms 18 -l accuracy>=0.9 --no-wait")
+    assert server.sent("/v1/searches/sea_1:extend") == {
+        "evaluations": 50,
+        "constraints": [
+            {"metric": "accuracy", "min": 0.9},
+            {"metric": "latency_ms", "max": 18.0},
+        ],
+    }
+    run("search extend sea_1 --no-limits --objective macs --seconds 9 --no-wait")
+    sent = server.sent("/v1/searches/sea_1:extend")
+    assert sent == {"evaluations": 0, "constraints": [], "objectives": ["macs"], "seconds": 9.0}
+
+
+@pytest.mark.usefixtures("client")
+def test_a_search_shows_how_its_front_grew() -> None:
+    shown = run("search show sea_1").stdout
+    assert "24/24 + 60 reused" in shown
+    assert "hypervolume of the front, up to accuracy 0.8, latency_ms 0.1" in shown
+    assert "0.0042" in shown
 
 
 def test_settings_of_a_target_are_typed(client: Client, server: FakeServer) -> None:

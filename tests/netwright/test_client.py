@@ -96,6 +96,16 @@ def test_pick_says_what_comes_nearest(client: Client) -> None:
         client.fronts.of_search("sea_1").pick(latency_ms=1)
 
 
+def test_a_search_is_extended(client: Client, server: FakeServer) -> None:
+    search = client.searches.get("sea_1")
+    search.extend(evaluations=10, constraints={"latency_ms": 18}, seed=3)
+    assert server.sent("/v1/searches/sea_1:extend") == {
+        "evaluations": 10,
+        "constraints": [{"metric": "latency_ms", "max": 18}],
+        "seed": 3,
+    }
+
+
 def test_pages_are_followed(client: Client, server: FakeServer) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         token = int(request.url.params.get("page_token", 0))

@@ -237,7 +237,8 @@ def stored(client, database, supernet, target, measured):
                 "confidence": 0.95,
                 "budget": {"evaluations": 4, "seconds": None},
                 "predictors": [],
-                "algorithm": None,
+                "algorithm": "nsga2",
+                "stall": {"evaluations": None, "gain": 0.001},
                 "seed": 0,
                 "labels": {},
             }

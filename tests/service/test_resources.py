@@ -310,7 +310,9 @@ def test_a_search_is_queued_with_everything_it_was_asked(client, supernet, targe
     assert answer.status_code == 202, answer.text
     search = client.get(f"/v1/searches/{answer.json()['id']}").json()
     assert (search["state"], search["feasible"], search["labels"]) == ("queued", None, {"for": "me"})
-    assert search["evaluations"] == {"done": 0, "budget": 4}
+    assert search["evaluations"] == {"done": 0, "budget": 4, "reused": 0}
+    assert (search["extends"], search["history"], search["reference_point"]) == (None, [], [])
+    assert search["algorithm"] and search["stall"]["gain"] == 0.001
     job = client.get(answer.headers["location"]).json()
     assert job["resource"] == {"type": "search", "id": search["id"], "href": f"/v1/searches/{search['id']}"}
     assert client.get(f"/v1/searches/{search['id']}/front").json()["points"] == []

@@ -120,7 +120,8 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
         before = {
             s.step: s.execution for s in job_queries.steps_of(session, job) if s.finished_at is not None
         }
-    assert set(before) == {"prepare", "propose 0", "evaluate 0"}
+    looked = f"known 0 {target['id']}"
+    assert set(before) == {"prepare", "reference", "begin", "propose 0", "evaluate 0", looked}
     processes("worker")
     events = follow(http, job)
     assert events[-1][1]["state"] == "succeeded", http.get(f"/v1/jobs/{job}").json()
@@ -137,7 +138,7 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
     assert len(rows) == len({(row.step, row.subnet_id, row.metric, row.scope) for row in rows})
 
     search = http.get(f"/v1/searches/{search_id}").json()
-    assert search["state"] == "succeeded" and search["evaluations"] == {"done": 4, "budget": 4}
+    assert search["state"] == "succeeded" and search["evaluations"] == {"done": 4, "budget": 4, "reused": 60}
     assert http.get(f"/v1/jobs/{job}").json()["attempts"] == 2
     front = http.get(f"/v1/searches/{search_id}/front").json()
     if search["feasible"]:
@@ -149,7 +150,8 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
         assert (latency["value"] <= limit) == point["feasible"] == search["feasible"]
         assert point["quality"]["split"] == "test" and point["quality"]["n"] == 360
         assert point["quality"]["standard_error"] > 0
-        assert {each["metric"] for each in point["predicted"]} == {"accuracy", "latency_ms"}
+        # Of what was known before, nothing was predicted before it was seen.
+        assert {each["metric"] for each in point["predicted"]} in ({"accuracy", "latency_ms"}, set())
         assert all(
             each["low"] <= each["mean"] <= each["high"] and each["version"] for each in point["predicted"]
         )
@@ -160,6 +162,15 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
     tested = {row.subnet_id for row in rows if row.scope == "split:test"}
     returned = {point["subnet"] for point in front["points"] or [search["nearest"]]}
     assert tested == returned  # test images are for what is returned, and nothing else
+
+    wider = {"constraints": [{"metric": "latency_ms", "max": 2 * limit}]}
+    again = done(http, http.post(f"/v1/searches/{search_id}:extend", json=wider))
+    assert again["extends"] == search_id and again["evaluations"] == {"done": 0, "budget": 0, "reused": 64}
+    with database.read() as session:
+        fresh = session.query(Measurement).filter_by(job_id=again["job"]).all()
+    assert {row.step.split()[0] for row in fresh} <= {"confirm", "test"}
+    for row in (row for row in fresh if row.scope == "split:test"):
+        assert row.subnet_id not in tested
 
 
 def done(http, answer):

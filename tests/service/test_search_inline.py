@@ -1,0 +1,303 @@
+"""Whole searches on made-up nets: what is known before, going on, several fronts, time, and stopping."""
+
+import numpy as np
+import pytest
+
+from predictors.predictor import load
+from service.checkpoints import family_of
+from service.db.tables import Measurement, Predictor, Supernet
+from service.ids import new_id
+from service.jobs.search import affordable
+from service.problems import model_scope
+from supernets.spaces.space import Arch
+from tests.service.inline_job import run_inline
+from tests.service.test_errors import assert_problem
+from tests.service.test_resources import fitted  # noqa: F401
+
+LIMIT = 0.05
+
+
+@pytest.fixture
+def search(client, database, settings, supernet, target, fitted):  # noqa: F811
+    """Starts a search (or what ``path`` says) and does it to its end; returns its JSON and what ran it."""
+
+    def search(path="/v1/searches", prepare=lambda run: None, **changes):
+        body = changes
+        if path == "/v1/searches":
+            body = {
+                "supernet": supernet["id"],
+                "targets": [target["id"]],
+                "constraints": [{"metric": "latency_ms", "max": LIMIT}],
+                "budget": {"evaluations": 8},
+            } | changes
+        answer = client.post(path, json=body)
+        assert answer.status_code == 202, answer.text
+        run = run_inline(database, settings, answer.json()["job"]["id"], prepare)
+        return client.get(f"/v1/searches/{answer.json()['id']}").json(), run
+
+    return search
+
+
+def front_of(client, search):
+    return client.get(f"/v1/searches/{search['id']}/front").json()["points"]
+
+
+def steps(run, word):
+    return {name: count for name, count in run.asked if name.startswith(word)}
+
+
+def test_a_search_starts_from_everything_that_was_evaluated_before(client, database, search, measured):
+    found, run = search()
+    assert found["evaluations"] == {"done": 8, "budget": 8, "reused": 60}
+    assert found["provenance"]["reused"] == 60 and found["feasible"] is True
+    first = run.records["propose 0"]
+    known = {tuple(row) for row in run.records["prepare"]["known"]["population"]}
+    assert len(known) == 60 and not known & {tuple(row) for row in first["population"]}
+    # What was known may be on the front; it was not predicted before it was seen.
+    front = front_of(client, found)
+    own = [point for point in front if point["predicted"]]
+    assert own and len(own) < len(front)
+    assert all(point["measured"][0]["statistic"] == "made" for point in front)
+    again, second = search()
+    assert again["evaluations"]["reused"] == 68
+    assert not {tuple(r) for r in first["population"]} & {
+        tuple(r) for r in second.records["propose 0"]["population"]
+    }
+
+
+def test_what_lies_outside_the_restricted_space_is_not_reused(search, supernet, measured):
+    found, run = search(restrict={"resolution": [24]})
+    assert 0 < found["evaluations"]["reused"] < 60
+    rows = run.records["prepare"]["known"]["population"] + run.records["propose 0"]["population"]
+    assert len({row[0] for row in rows}) == 1
+
+
+def test_half_known_archs_are_completed_and_not_measured_twice(client, database, search, supernet, measured):
+    """A space of few archs, the smallest of which was measured but not evaluated."""
+    smallest = client.get(f"/v1/supernets/{supernet['id']}/space").json()["smallest"]
+    subnet = measured[Arch(tuple(smallest.items())).id]
+    with database.write() as session:
+        assert session.query(Measurement).filter_by(metric="accuracy", subnet_id=subnet).delete() == 1
+    few = {axis: [choice] for axis, choice in smallest.items() if axis != "resolution"}
+    found, run = search(restrict=few, constraints=[])
+    done = found["evaluations"]["done"]
+    assert done > 1 and found["evaluations"]["reused"] == 0
+    assert found["warnings"] == ["ended early: every subnet of the space is evaluated"]
+    assert sum(steps(run, "evaluate").values()) == done
+    assert sum(steps(run, "measure").values()) < done
+
+
+def test_extending_evaluates_nothing_again(client, database, search):
+    first, before = search()
+    second, run = search(f"/v1/searches/{first['id']}:extend", evaluations=4)
+    assert second["extends"] == first["id"] and second["id"] != first["id"]
+    assert second["evaluations"] == {"done": 4, "budget": 4, "reused": 68}
+    assert second["seed"] != first["seed"] and second["constraints"] == first["constraints"]
+    assert second["provenance"]["predictors_before"] == first["provenance"]["predictors_after"]
+    seen = before.records["prepare"]["known"]["population"] + before.records["propose 0"]["population"]
+    assert not {tuple(row) for row in seen} & {tuple(row) for row in run.records["propose 0"]["population"]}
+    # Confirmations stay what they were; only what was never confirmed is.
+    before_front = {point["subnet"]: point["measured"] for point in front_of(client, first)}
+    after_front = {point["subnet"]: point["measured"] for point in front_of(client, second)}
+    kept = set(before_front) & set(after_front)
+    assert kept and all(before_front[subnet] == after_front[subnet] for subnet in kept)
+    # The front cannot get worse: same reference point, and everything known is still there.
+    assert second["reference_point"] == first["reference_point"]
+    assert second["history"][0]["hypervolume"] == pytest.approx(first["history"][-1]["hypervolume"])
+    assert second["history"][-1]["hypervolume"] >= second["history"][0]["hypervolume"]
+    assert client.get(f"/v1/searches/{first['id']}").json()["points"] == first["points"]
+
+
+def test_other_limits_are_judged_without_any_evaluation(client, search):
+    first, _ = search()
+    limit = 0.03
+    second, run = search(
+        f"/v1/searches/{first['id']}:extend", constraints=[{"metric": "latency_ms", "max": limit}]
+    )
+    assert second["evaluations"] == {"done": 0, "budget": 0, "reused": 68}
+    assert not any(name.startswith(("propose", "evaluate", "measure", "fit")) for name, _ in run.asked)
+    front = front_of(client, second)
+    assert front and all(point["measured"][0]["value"] <= limit for point in front)
+    assert all(point["quality"] is not None for point in front)
+    third, again = search(
+        f"/v1/searches/{second['id']}:extend", constraints=[{"metric": "latency_ms", "max": limit}]
+    )
+    assert steps(again, "confirm") == {} and front_of(client, third)[0]["measured"] == front[0]["measured"]
+    # Objectives that nobody predicted need no predictor where nothing is proposed.
+    fourth, _ = search(f"/v1/searches/{first['id']}:extend", objectives=["accuracy", "macs"], constraints=[])
+    assert fourth["objectives"] == ["accuracy", "macs"] and fourth["points"] >= 1
+    assert all(point["measured"] for point in front_of(client, fourth))
+
+
+def test_other_limits_that_nothing_meets_name_the_nearest(search):
+    first, _ = search()
+    path = f"/v1/searches/{first['id']}:extend"
+    second, _ = search(path, constraints=[{"metric": "latency_ms", "max": 1e-6}])
+    assert second["feasible"] is False and second["nearest"]["violations"][0]["excess"] > 1
+
+
+def test_extensions_that_make_no_sense_are_refused(client, search, supernet, target):
+    first, _ = search()
+    path = f"/v1/searches/{first['id']}:extend"
+    for body, field in (
+        ({}, "evaluations"),
+        ({"evaluations": -1}, "evaluations"),
+        ({"seconds": 5}, "evaluations"),
+        ({"objectives": ["beauty"]}, "objectives.0"),
+        ({"constraints": [{"metric": "latency_ms", "max": 0}]}, "constraints.0"),
+        ({"evaluations": 4, "algorithm": "guessing"}, "algorithm"),
+        ({"restrict": {"resolution": [24]}}, "restrict"),
+    ):
+        assert assert_problem(client.post(path, json=body), 422).errors[0].field == field, body
+    assert_problem(client.post("/v1/searches/sea_x:extend", json={"evaluations": 1}), 404)
+    body = {"supernet": supernet["id"], "targets": [target["id"]], "budget": {"evaluations": 4}}
+    running = client.post("/v1/searches", json=body).json()
+    problem = assert_problem(
+        client.post(f"/v1/searches/{running['id']}:extend", json={"evaluations": 4}), 409
+    )
+    assert "is queued" in problem.detail and problem.actions == []
+    client.post(f"/v1/jobs/{running['job']['id']}:cancel")
+    problem = assert_problem(
+        client.post(f"/v1/searches/{running['id']}:extend", json={"evaluations": 4}), 409
+    )
+    assert problem.actions[0].path == f"/v1/jobs/{running['job']['id']}:resume"
+
+
+# --- stopping ----------------------------------------------------------------------------------------
+
+
+def test_a_search_stops_by_itself_when_its_front_has_stopped_growing(search):
+    """Whatever the nets are, a gain of nearly all of the hypervolume is never reached."""
+    stall = {"evaluations": 8, "gain": 0.99}
+    found, run = search(budget={"evaluations": 64}, stall=stall)
+    assert found["evaluations"]["done"] == 16 and found["stall"] == stall
+    assert "ended early: the front has stopped growing" in found["warnings"]
+    assert found["provenance"]["stopped"] == "the front has stopped growing"
+    patient, _ = search(budget={"evaluations": 24}, stall={"gain": 0})
+    assert patient["evaluations"]["done"] == 24
+
+
+def test_the_history_has_a_point_a_round_and_never_falls(search):
+    found, _ = search(budget={"evaluations": 24})
+    history = found["history"]
+    assert [point["evaluations"] for point in history] == [0, 8, 16, 24]
+    volumes = [point["hypervolume"] for point in history]
+    assert volumes == sorted(volumes) and volumes[-1] > 0
+    assert [point["seconds"] for point in history] == sorted(point["seconds"] for point in history)
+    assert {row["metric"] for row in found["reference_point"]} == {"accuracy", "latency_ms"}
+
+
+def test_seconds_are_kept_within_a_round(search):
+    """However fast the machine is, eight evaluations of 0.4 s take more than a second."""
+
+    def slow(run):
+        run.slow = {"evaluate": 0.4}
+
+    found, run = search(prepare=slow, budget={"evaluations": 8, "seconds": 1.0})
+    done = found["evaluations"]["done"]
+    assert done < 8 and "ended early: the time is spent" in found["warnings"]
+    assert found["provenance"]["rounds"] == [done]
+    assert found["feasible"] is not None  # what is known is confirmed and returned all the same
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "evaluations", "size"),
+    [
+        (0.0, 0, 8),
+        (5.0, 0, 8),
+        (10.0, 0, 0),
+        (4.0, 8, 8),
+        (5.0, 8, 8),
+        (8.0, 16, 4),
+        (9.9, 16, 0),
+        (11.0, 16, 0),
+    ],
+)
+def test_a_round_is_no_larger_than_the_time_left_allows(spent_s, evaluations, size):
+    assert affordable(8, 10.0, spent_s, evaluations) == size
+    assert affordable(8, None, spent_s, evaluations) == 8
+
+
+def test_progress_counts_evaluations_up_to_the_budget(search):
+    _, run = search(budget={"evaluations": 20})
+    assert {total for _, _, total in run.windows} == {20}
+    starts = [start for start, _, _ in run.windows]
+    assert starts == sorted(starts) and run.windows[-1][1] == 20
+
+
+# --- several targets ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def both(client, database, target, fitted):  # noqa: F811
+    """A second target that takes twice as long, with a predictor and measurements of its own."""
+    other = client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).json()
+    with database.write() as session:
+        known = session.get_one(Predictor, fitted["latency_ms"])
+        copied = {c.name: getattr(known, c.name) for c in Predictor.__table__.columns}
+        model = client.app.state.services.store.read(known.version)
+        row = session.get_one(Supernet, known.supernet_id)
+        family = family_of(row)
+        like = load(model, family, model_scope(row.manifest, "latency_ms", target["id"]))
+        twin = type(like)(family, model_scope(row.manifest, "latency_ms", other["id"]))
+        population = family.space().sample(np.random.default_rng(0), 60)
+        population = np.unique(population, axis=0)
+        twin.fit(population, 2 * like.predict(population)[0])
+        version = client.app.state.services.store.put(twin.dump())
+        session.add(Predictor(**copied | {"id": new_id("prd"), "target_id": other["id"], "version": version}))
+    return target["id"], other["id"]
+
+
+def twice_on_batch_8(run):
+    run.latency = lambda macs, batch: (0.01 + 1.1e-7 * macs) * (2 if batch == 8 else 1)
+
+
+def test_one_front_a_target_in_one_search(client, search, both):
+    fast, slow = both
+    found, run = search(
+        prepare=twice_on_batch_8,
+        targets=[fast, slow],
+        front="per_target",
+        constraints=[{"metric": "latency_ms", "target": slow, "max": 0.05}],
+    )
+    assert found["evaluations"] == {"done": 8, "budget": 8, "reused": 0}  # nothing was known of both
+    points = front_of(client, found)
+    assert {point["target"] for point in points} == {fast, slow}
+    for point in points:
+        assert {row["target"] for row in point["measured"]} == {fast, slow}
+    latency = {id: [true(point, id) for point in points if point["target"] == id] for id in both}
+    assert all(value <= 0.05 for value in latency[slow])
+    assert max(latency[fast]) > 0.025  # the limit names the other target
+    assert {row["target"] for row in found["history"]} == {fast, slow}
+    one = client.get(f"/v1/searches/{found['id']}/front", params={"target": slow, "pick": "knee"}).json()
+    assert [point["target"] for point in one["points"]] == [slow]
+    each = client.get(f"/v1/searches/{found['id']}/front", params={"pick": "best"}).json()["points"]
+    assert [point["target"] for point in each] == sorted(both)
+    # Another limit, per target, from what is known alone.
+    again, _ = search(
+        f"/v1/searches/{found['id']}:extend",
+        constraints=[{"metric": "latency_ms", "target": fast, "max": 1e-5}],
+    )
+    assert {point["target"] for point in front_of(client, again)} == {slow} and again["feasible"] is True
+
+
+def test_one_shared_front_counts_the_worst_target(client, search, both):
+    fast, slow = both
+    limits = [
+        {"metric": "latency_ms", "target": slow, "max": 0.05},
+        {"metric": "latency_ms", "target": fast, "max": 0.2},
+    ]
+    found, run = search(prepare=twice_on_batch_8, targets=[fast, slow], constraints=limits)
+    points = front_of(client, found)
+    assert points and {point["target"] for point in points} == {None}
+    assert all(true(point, slow) <= 0.05 for point in points)
+    worst = [max(true(point, fast), true(point, slow)) for point in points]
+    quality = [point["validation"]["value"] for point in points]
+    assert quality == sorted(quality, reverse=True) and worst == sorted(worst, reverse=True)
+    whole, _ = search(f"/v1/searches/{found['id']}:extend", constraints=[])
+    assert whole["evaluations"]["reused"] == 8
+
+
+def true(point, target):
+    [value] = [row["value"] for row in point["measured"] if row["target"] == target]
+    return value
