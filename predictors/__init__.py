@@ -14,6 +14,7 @@ PREDICTORS: Registry = Registry(
         "kernel_sum": "predictors.latency.kernels:KernelSum",
         "latency_surface": "predictors.latency.surface:LatencySurface",
         "mlp_ensemble": "predictors.accuracy.mlp_ensemble:MlpEnsemble",
+        "operator_table": "predictors.latency.operators:OperatorTable",
         "roofline_proxy": "predictors.latency.proxy:RooflineProxy",
         "transfer": "predictors.latency.transfer:FewShotTransfer",
         "trees": "predictors.latency.trees:GradientTrees",

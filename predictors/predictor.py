@@ -104,6 +104,10 @@ class Predictor(ABC):
         self._scale = _interval_scale(residuals, self._dof)
         self._archs, self._y = archs, y
 
+    def adopt(self) -> None:
+        """Answer without a row of one's own, as what was imported does; kinds that import nothing refuse."""
+        raise FitError(f"{self.name} must be fitted to rows, there is nothing else that it could answer from")
+
     def fit_rows(self, rows: Dataset) -> None:
         """Learn from measurement rows, all of this predictor's scope (else :class:`ScopeError`)."""
         for row in rows:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table
+from netwright.commands.predictors import print_predictors
 from netwright.errors import NetwrightError
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 
@@ -19,8 +20,14 @@ COUNTS = ("rows", "accepted", "archs", "known", "refused_count")
 
 def import_table(
     context: typer.Context,
-    table: Annotated[str, typer.Option(help="Parquet or CSV file with one row a measurement.")],
-    latency: Annotated[str, typer.Option(help="Column with the latency.")],
+    table: Annotated[str | None, typer.Option(help="Parquet or CSV file with one row a measurement.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Column of the table with the latency.")] = None,
+    operators: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of --table: once-for-all's YAML with the latency of each operator, in ms."
+        ),
+    ] = None,
     supernet: Annotated[
         str | None,
         typer.Option(help="Id or name of the supernet, or space of a table, whose archs the rows are."),
@@ -71,10 +78,10 @@ def import_table(
     as_json: Json = False,
 ) -> None:
     """Make a target from measurements that somebody else took, and wait."""
-    if (supernet is None) == (space is None):
-        raise typer.BadParameter("give exactly one of --supernet and --space", param_hint="--supernet")
-    client = client_of(context)
-    called, file, columns = name or _name(latency), table if on_server else Path(table), _columns(arch or [])
+    _check_options(table, latency, operators, supernet, space)
+    client, columns = client_of(context), _columns(arch or [])
+    called = name or _name(latency or Path(operators or "").stem)
+    file = table or operators or ""
     settings = {"device": device or called, "runtime": runtime, "precision": precision, "batch": batch}
     if space is not None:
         found = client.supernets.add_table(
@@ -86,10 +93,15 @@ def import_table(
     target = client.targets.add(
         "table", name=called, settings={key: value for key, value in settings.items() if value is not None}
     )
+    if operators is not None:
+        predictor = client.predictors.bring(found.id, file, target=target.id, on_server=on_server)
+        predictor.wait(timeout, not as_json)
+        print_json(predictor.data) if as_json else print_predictors([predictor])
+        return
     job = target.bring(
         found.id,
         file,
-        latency,
+        latency or "",
         unit=unit,
         archs=columns,
         on_server=on_server,
@@ -113,6 +125,21 @@ def import_table(
         typer.echo(
             f"{metric}: closed form within {error['median']:.2%}, at worst {error['worst']:.2%}, of rows left out"
         )
+
+
+def _check_options(
+    table: str | None, latency: str | None, operators: str | None, supernet: str | None, space: str | None
+) -> None:
+    if (table is None) == (operators is None):
+        raise typer.BadParameter("give exactly one of --table and --operators", param_hint="--table")
+    if (table is None) != (latency is None):
+        raise typer.BadParameter(
+            "give --latency with --table, and not with --operators", param_hint="--latency"
+        )
+    if (supernet is None) == (space is None):
+        raise typer.BadParameter("give exactly one of --supernet and --space", param_hint="--supernet")
+    if operators is not None and supernet is None:
+        raise typer.BadParameter("operators are those of a --supernet", param_hint="--operators")
 
 
 def _columns(given: Sequence[str]) -> list[str]:

@@ -56,16 +56,28 @@ def fit(
 def import_(
     context: typer.Context,
     supernet: Annotated[str, typer.Option(help="Id or name of a supernet.")],
-    file: Annotated[str, typer.Option(help="A network in once-for-all's layout, npz or .pth.")],
-    metric: Annotated[str | None, typer.Option(help="The supernet's quality if not given.")] = None,
+    file: Annotated[
+        str,
+        typer.Option(
+            help="In once-for-all's layout: a network (npz or .pth), or a table of operators (YAML)."
+        ),
+    ],
+    metric: Annotated[
+        str | None, typer.Option(help="The supernet's quality if not given, latency_ms with --target.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Id or name of the target that a table of operators is of.")
+    ] = None,
     on_server: Annotated[
         bool, typer.Option("--on-server", help="The file lies in the server's import folder.")
     ] = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
-    """Import a predictor of quality that was trained elsewhere, fit it to what is evaluated here, and wait."""
-    predictor = client_of(context).predictors.bring(supernet, file, metric=metric, on_server=on_server)
+    """Import a predictor that was made elsewhere, fit it to what is evaluated or measured here, and wait."""
+    predictor = client_of(context).predictors.bring(
+        supernet, file, metric=metric, target=target, on_server=on_server
+    )
     predictor.wait(timeout, not as_json)
     print_json(predictor.data) if as_json else print_predictors([predictor])
 

@@ -65,17 +65,26 @@ class Predictors:
         return self.get(self._connection.post("/v1/predictors", body)["id"])
 
     def bring(
-        self, supernet: str, file: Path | str, *, metric: str | None = None, on_server: bool = False
+        self,
+        supernet: str,
+        file: Path | str,
+        *,
+        metric: str | None = None,
+        target: str | None = None,
+        on_server: bool = False,
     ) -> Predictor:
-        """Import a network that was trained elsewhere to predict the quality of subnets, in once-for-all's layout.
+        """Import what somebody else learned, in once-for-all's layout.
 
-        ``file`` is npz or .pth, sent with the request, or with ``on_server`` a path inside the server's import
-        folder. From 10 evaluated subnets on it is fitted to them; with fewer its card says ``calibrated: false``.
+        For the supernet's quality ``file`` is a network (npz or .pth), with a ``target`` it is a table of operators
+        (YAML) whose sum is the latency. It is sent with the request, or with ``on_server`` a path inside the
+        server's import folder. From 10 evaluated (5 measured) subnets on it is fitted to them; with fewer its card
+        says ``calibrated: false``.
         """
         found = self._supernets.get(supernet)
         body = {
             "supernet": found.id,
-            "metric": metric or found["quality"],
+            "target": self._targets.get(target).id if target else None,
+            "metric": metric or ("latency_ms" if target else found["quality"]),
             "import": file_body(file, on_server=on_server),
         }
         return self.get(self._connection.post("/v1/predictors", body)["id"])

@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 from predictors import PREDICTORS
 from predictors.accuracy.imported_mlp import ImportedMlp, read_layers
 from predictors.choice import AUTO, fewest_rows, kinds_for, kinds_that_could
-from predictors.errors import PredictorFileError
+from predictors.errors import FitError, PredictorFileError
+from predictors.latency.operators import OperatorTable, read_operators
+from predictors.predictor import Predictor as Model
+from predictors.scope import Scope
 from service.checkpoints import family_of
 from service.db import job_queries, queries
 from service.db.tables import Predictor, Supernet, Target
@@ -24,10 +27,15 @@ from service.schemas.common import Action
 from service.schemas.predictors import PredictorCreate, PredictorView
 from service.tables import content_of
 from service.views import accepted, predictor_view
+from supernets.families.family import Family
 from supernets.spaces.metric import METRICS
 
 router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
-IMPORTED = "imported_mlp"
+IMPORTED = {"measured": "operator_table", "evaluated": "imported_mlp"}
+IMPORT_RULES = {
+    "measured": "a table of operators in once-for-all's layout (YAML) that has every operator of the supernet",
+    "evaluated": "a network in once-for-all's layout whose first layer takes the archs of this supernet",
+}
 LEARNABLE = ("measured", "evaluated")
 
 
@@ -93,11 +101,10 @@ def _kind(body: PredictorCreate) -> str:
     if body.metric not in learnable:
         raise InvalidError("metric", body.metric, learnable)
     if body.import_ is not None:
-        if METRICS[body.metric].source != "evaluated":
-            raise InvalidError("import", body.metric, "absent: only predictors of quality can be imported")
-        if body.kind not in (None, IMPORTED):
-            raise InvalidError("kind", body.kind, f"{IMPORTED} or absent, where a network is imported")
-        return IMPORTED
+        kind = IMPORTED[METRICS[body.metric].source]
+        if body.kind not in (None, kind):
+            raise InvalidError("kind", body.kind, f"{kind} or absent, where something is imported")
+        return kind
     kind, kinds = body.kind or AUTO, [AUTO, *kinds_for(METRICS[body.metric])]
     if kind not in kinds:
         message = f"kind must be one of {', '.join(kinds)} for {body.metric}, got {kind!r}"
@@ -106,22 +113,28 @@ def _kind(body: PredictorCreate) -> str:
 
 
 def _import(app: Services, project: str, body: PredictorCreate) -> dict[str, Any]:
-    """Read the network, make sure that it fits the supernet, and store it; returns ``version`` and ``bytes``."""
+    """Read what is imported, make sure that it fits the supernet, and store it; returns ``version`` and ``bytes``."""
     assert body.import_ is not None
     with app.database.read() as session:
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
         _check_target(session, project, body, supernet)
         content = content_of(session, project, app, body.import_, "import")
-        family, scope = family_of(supernet), model_scope(supernet.manifest, body.metric, None)
+        family, scope = family_of(supernet), model_scope(supernet.manifest, body.metric, body.target)
     try:
-        model = ImportedMlp(family, scope, layers=read_layers(content))
-    except PredictorFileError as error:
+        model = _imported(content, family, scope)
+    except (PredictorFileError, FitError) as error:
         got = body.import_.path or body.import_.sha256 or f"{len(content)} bytes"
-        rule = "a network in once-for-all's layout whose first layer takes the archs of this supernet"
+        rule = IMPORT_RULES[METRICS[body.metric].source]
         raise InvalidError("import", got, rule, f"import: {error}") from error
     model.adopt()
     dumped = model.dump()
     return {"version": app.store.put(dumped), "bytes": len(dumped)}
+
+
+def _imported(content: bytes, family: Family, scope: Scope) -> Model:
+    if scope.definition.source == "measured":
+        return OperatorTable(family, scope, operators=read_operators(content))
+    return ImportedMlp(family, scope, layers=read_layers(content))
 
 
 def _check_target(session: Session, project: str, body: PredictorCreate, supernet: Supernet) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from predictors import PREDICTORS
-from predictors.accuracy.imported_mlp import ImportedMlp
 from predictors.choice import AUTO, choose_kind
 from predictors.predictor import Predictor, load
 from service.jobs.bench import Bench, open_bench
@@ -60,7 +59,7 @@ def _fit_one(
         choice = choose_kind(make, scope.definition, archs, values, known=bool(known), told=told)
         kind = choice.kind
     model = _imported(bench, wanted) if wanted.get("base") else make(kind)
-    if isinstance(model, ImportedMlp) and len(archs) < model.fewest_rows:
+    if model.imported and len(archs) < model.fewest_rows:
         model.adopt()
     else:
         model.fit(archs, values)

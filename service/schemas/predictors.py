@@ -24,8 +24,9 @@ class PredictorCreate(Body):
     import_: FileBody | None = Field(
         None,
         alias="import",
-        description="A network trained elsewhere on evaluated subnets, in once-for-all's layout (npz or .pth); "
-        "it is fitted to the subnets evaluated here, if there are enough",
+        description="What somebody else learned, in once-for-all's layout: for quality a network trained on "
+        "evaluated subnets (npz or .pth), for latency_ms a table of operators (YAML); it is fitted to the "
+        "subnets evaluated or measured here, if there are enough",
     )
 
 

@@ -24,6 +24,8 @@ READING = [
     "targets measure cpu --supernet digits --count 5",
     "targets import --table mine.parquet --latency lat_ms --arch resolution,kernel --supernet digits --on-server",
     "targets import --table t.csv --latency ms --space cells --arch ops:digits --macs m:M --on-server",
+    "targets import --operators note10.yaml --supernet digits --on-server",
+    "predictors import --file note10.yaml --supernet digits --target cpu --on-server",
     "targets measurements cpu",
     "targets predictors cpu",
     "predictors list --supernet digits --target cpu --metric latency_ms",
@@ -304,3 +306,25 @@ def test_a_report_card_says_why_where_and_how_many(tmp_path: Path) -> None:
     ):
         assert words in result.stdout, words
     assert plot.read_bytes() == ONNX  # what the server keeps under that hash here
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--supernet digits",
+        "--table t.csv --supernet digits",
+        "--table t.csv --latency ms",
+        "--table t.csv --latency ms --supernet digits --space mine",
+        "--table t.csv --operators o.yaml --latency ms --supernet digits",
+        "--operators o.yaml --space mine",
+    ],
+)
+def test_an_import_says_which_options_belong_together(options: str) -> None:
+    result = run(f"targets import {options}")
+    assert result.exit_code == 2
+    assert (
+        "exactly one of" in result.stderr
+        or "--latency" in result.stderr
+        or "of a --supernet" in result.stderr
+    )

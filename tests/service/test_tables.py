@@ -378,3 +378,41 @@ def test_a_search_on_a_table_takes_its_rows_and_says_what_is_predicted_only(
 def listed(client, target):
     answer = client.get("/v1/measurements", params={"target": target["id"], "page_size": 500})
     return answer.json()["items"]
+
+
+# --- tables of operators --------------------------------------------------------------------------------
+
+
+def test_a_table_of_operators_becomes_a_predictor_that_is_calibrated_by_whole_nets(
+    client, database, settings, supernet, family, brought, rows
+):
+    from tests.predictors.toy import operators
+
+    found = operators(family)
+    body = {"supernet": supernet["id"], "target": brought["id"], "metric": "latency_ms"}
+
+    def imported(table, status=202):
+        text = "\n".join(f"{name}: {{count: 10, mean: {mean:.9g}}}" for name, mean in table.items())
+        answer = client.post("/v1/predictors", json={**body, "import": inline(text.encode())})
+        assert answer.status_code == status, answer.text
+        return answer
+
+    lacking = {name: mean for name, mean in found.items() if not name.startswith("Logits")}
+    problem = assert_problem(imported(lacking, 422), 422)
+    assert problem.errors[0].field == "import" and f"1 of {len(found)} are missing: Logits-" in problem.detail
+    assert "'mean' above 0" in assert_problem(imported({**found, "Conv": -1.0}, 422), 422).detail
+
+    answer = imported(found)
+    report = fit(database, settings, answer.json()["job"]["id"])
+    assert report["calibrated"] is False
+    shown = client.get(f"/v1/predictors/{answer.json()['id']}").json()
+    assert (shown["kind"], shown["rows"]) == ("operator_table", 0) and shown["version"]
+    looked = client.post(
+        "/v1/searches:profile", json={"supernet": supernet["id"], "targets": [brought["id"]]}
+    )
+    [latency] = [each for each in looked.json()["metrics"] if each["metric"] == "latency_ms"]
+    assert 0 < latency["smallest"] < latency["largest"]
+
+    take(client, database, settings, brought, supernet, rows)
+    report = fit(database, settings, imported(found).json()["job"]["id"])
+    assert report["calibrated"] is True and report["n"] == ROWS and report["spearman"] > 0.9
