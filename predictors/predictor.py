@@ -150,14 +150,22 @@ class Predictor(ABC):
             raise FitError(f"{self.name} needs at least {self.fewest_rows} rows, got {len(y)}")
         if not np.isfinite(y).all():
             raise FitError(f"values must be finite, got {y[~np.isfinite(y)][:3].tolist()}")
-        if self.scope.definition.source == "measured" and (y <= 0).any():
-            raise FitError(f"{self.scope.metric} must be above 0, got {float(y.min())}")
+        self._check_values(y)
         inside = np.asarray(((archs >= 0) & (archs < self.space.cardinalities)).all(axis=1))
         inside[inside] = self.space.member(archs[inside])
         if not inside.all():
             raise FitError(
                 f"archs must be canonical members of the space, row {int(np.argmin(inside))} is not"
             )
+
+    def _check_values(self, y: Values) -> None:
+        """Refuse what the metric cannot be: fractions outside [0, 1], measurements that are not above 0."""
+        definition = self.scope.definition
+        if definition.source == "measured" and (y <= 0).any():
+            raise FitError(f"{definition.name} must be above 0, got {float(y.min())}")
+        if definition.unit == "fraction" and ((y < 0) | (y > 1)).any():
+            worst = float(y[int(np.argmax(np.abs(y - 0.5)))])
+            raise FitError(f"{definition.name} must be a fraction from 0 to 1, got {worst}")
 
     # --- what it belongs to, how good it is ------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Hardware targets: list, add, show, refresh, measure, import, measurements, predictors.",
 )
 app.command("import")(import_table)
+COUNT, COUNT_UNTIL = 30, 200
 Target = Annotated[str, typer.Argument(help="Id or name of a target.")]
 
 
@@ -96,7 +98,16 @@ def measure(
     context: typer.Context,
     target: Target,
     supernet: Annotated[str, typer.Option(help="Id or name of the supernet whose subnets are measured.")],
-    count: Annotated[int, typer.Option(min=1, help="How many subnets.")] = 30,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many subnets, at most: 30, or 200 with --until, if not given."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help='Stop when a predictor is good enough: "mape<3%", the mean error on held-out rows.'
+        ),
+    ] = None,
     choose: Annotated[
         str | None,
         typer.Option(
@@ -117,10 +128,28 @@ def measure(
     client = client_of(context)
     metrics = list(dict.fromkeys(["latency_ms", *(metric or [])]))
     found = client.targets.get(target)
-    job = found.measure(supernet, count=count, seed=seed, choose=choose, metrics=metrics)
+    below = None if until is None else _below(until)
+    count = count or (COUNT if below is None else COUNT_UNTIL)
+    job = found.measure(supernet, count=count, seed=seed, choose=choose, until=below, metrics=metrics)
     job.wait(timeout, not as_json)
     rows = list(client.measurements.list(job=job.id))
     print_json([row.data for row in rows]) if as_json else print_measurements(rows)
+    if below is not None and not as_json:
+        typer.echo(job.data.get("message") or "")
+
+
+def _below(text: str) -> float:
+    """``mape<3%`` and ``mape<0.03`` as 0.03."""
+    found = re.fullmatch(r"\s*mape\s*<\s*([0-9.]+)\s*(%?)\s*", text)
+    try:
+        below = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    except ValueError:
+        below = 0.0
+    if not 0 < below < 1:
+        raise typer.BadParameter(
+            f'it must look like "mape<3%" or "mape<0.03", got {text!r}', param_hint="--until"
+        )
+    return below
 
 
 @app.command()

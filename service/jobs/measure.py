@@ -13,34 +13,36 @@ from service.jobs.chosen import chosen
 from service.jobs.measuring import measure
 from service.jobs.rows import store_timings
 from service.jobs.run import JobRun
+from service.jobs.until import measure_until
+from supernets.spaces.space import Population
 
 STEP = "measure"
 
 
 async def run(job: JobRun) -> None:
-    """One interleaved run over all of them; fails only when not one gave a value."""
+    """One interleaved run over all of them, or batches until a predictor is good enough; fails only without a value."""
     with job.read() as session:
         supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
         session.expunge_all()
     population = await chosen(job, supernet)
 
-    def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:
-        values = store_timings(session, job, supernet, job.params["target"], STEP, population, result)
-        verdicts = [timing["verdict"] for timing in result["timings"]]
-        return {"measured": sum(value is not None for value in values), "verdicts": verdicts}
+    target = job.params["target"]
 
-    job.window(0, len(population), len(population))
-    await job.say(f"measuring {len(population)} subnets")
-    result = await measure(
-        job,
-        STEP,
-        supernet,
-        job.params["target"],
-        population.tolist(),
-        job.params["seed"],
-        store,
-        metrics=job.params["metrics"],
-    )
+    async def part(step: str, rows: Population) -> dict[str, Any]:
+        def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:
+            values = store_timings(session, job, supernet, target, step, rows, result)
+            verdicts = [timing["verdict"] for timing in result["timings"]]
+            return {"measured": sum(value is not None for value in values), "verdicts": verdicts}
+
+        seed, metrics = job.params["seed"], job.params["metrics"]
+        return await measure(job, step, supernet, target, rows.tolist(), seed, store, metrics=metrics)
+
+    if job.params.get("until") is not None:
+        result = await measure_until(job, supernet, population, part)
+    else:
+        job.window(0, len(population), len(population))
+        await job.say(f"measuring {len(population)} subnets")
+        result = await part(STEP, population)
     if result["measured"] == 0:
         raise JobError(
             "measuring_failed", f"none of {len(population)} subnets gave a value: {result['verdicts'][:5]}"

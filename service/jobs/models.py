@@ -14,7 +14,9 @@ import numpy as np
 
 from predictors import PREDICTORS
 from predictors.choice import AUTO, choose_kind
+from predictors.errors import FitError
 from predictors.predictor import Predictor, load
+from predictors.report import cross_validate
 from service.jobs.bench import Bench, open_bench
 from service.jobs.cards import report_card
 from supernets.spaces.space import Population
@@ -22,6 +24,7 @@ from supernets.spaces.space import Population
 Json = dict[str, Any]
 Progress = Callable[..., None]
 KNOWN_KIND = "latency_surface"  # what the rows of a known target are fitted with
+LOOK_FOLDS = 10
 COMPARING_SHARE = 0.7  # of a fit's progress, where kinds are compared
 
 
@@ -118,6 +121,23 @@ def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
     unique, group = np.unique(population, axis=0, return_inverse=True)
     merged = [np.median(values[group.reshape(-1) == index]) for index in range(len(unique))]
     return unique, np.array(merged, dtype=np.float64)
+
+
+def look(payload: Json, progress: Progress) -> Json:
+    """Error of a model on held-out rows: ``mape`` and its standard error, None with too few rows to tell."""
+    bench, wanted = open_bench(payload["bench"]), payload["model"]
+    archs, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
+    model = unfitted(
+        payload["bench"], wanted["kind"], wanted["metric"], wanted["target"], wanted.get("known") or []
+    )
+    found: Json = {"kind": wanted["kind"], "rows": len(archs), "mape": None, "standard_error": None}
+    progress(0, 1, f"checking {wanted['kind']} on {len(archs)} rows")
+    try:
+        errors = np.abs(cross_validate(model.fresh, archs, values, LOOK_FOLDS, model.seed).errors)
+    except FitError:
+        return {**found, "note": f"{len(archs)} rows are too few to hold any out"}
+    error = float(errors.std(ddof=1) / np.sqrt(len(errors)))
+    return {**found, "mape": float(errors.mean()), "standard_error": error}
 
 
 def choose(payload: Json, progress: Progress) -> Json:

@@ -69,6 +69,13 @@ class Selection(Body):
         return self
 
 
+class Until(Body):
+    """When enough is measured."""
+
+    metric: Literal["mape"] = Field("mape", description="Mean relative error on held-out rows")
+    below: float = Field(gt=0, lt=1, description="0.03 is 3 %; the standard error is added before comparing")
+
+
 class MeasurementCreate(Selection):
     """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
 
@@ -83,6 +90,9 @@ class MeasurementCreate(Selection):
         description="How 'count' subnets are chosen: by what they tell about this target given the known ones "
         "(the default where other targets of the space are known), or spread over the space",
     )
+    until: Until | None = Field(
+        None, description="Stop, before 'count' is reached, when a predictor of latency_ms is this good"
+    )
     table: TableRows | None = Field(
         None, description="Rows as a file, for a target of kind table; instead of 'count' and 'archs'"
     )
@@ -93,6 +103,8 @@ class MeasurementCreate(Selection):
             raise ValueError("give exactly one of 'count', 'archs' and 'table'")
         if self.choose is not None and self.count is None:
             raise ValueError("'choose' says how 'count' subnets are chosen, and needs it")
+        if self.until is not None and self.count is None:
+            raise ValueError("'until' ends a measurement of at most 'count' subnets, and needs it")
         return self
 
 

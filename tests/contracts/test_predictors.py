@@ -187,9 +187,12 @@ def test_rows_that_cannot_be_learned_from_are_refused(name):
     outside, gapped = population.copy(), values.copy()
     outside[7] = 99
     gapped[3] = np.nan
+    endless = values.copy()
+    endless[5] = np.inf
     cases = [
         (population[:few], values[:few], "at least"),
         (population, gapped, "finite"),
+        (population, endless, "finite"),
         (population, values[:-1], "must be"),
         (population[:, :-1], values, "must be"),
         (outside, values, "row 7"),
@@ -199,6 +202,25 @@ def test_rows_that_cannot_be_learned_from_are_refused(name):
         with pytest.raises(FitError, match=message):
             predictor.fit(wrong_archs, wrong_values)
         assert predictor.rows == 0
+
+
+def test_values_that_a_metric_cannot_have_are_refused(name):
+    population, values = training(name)
+    impossible = (0.0, -1.0) if metric_of(name) == "latency_ms" else (-0.1, 1.1)
+    for value in impossible:
+        wrong = values.copy()
+        wrong[4] = value
+        predictor = fresh(name)
+        with pytest.raises(FitError, match=metric_of(name)) as caught:
+            predictor.fit(population, wrong)
+        assert repr(value) in str(caught.value) and predictor.rows == 0
+
+
+def test_too_few_rows_say_how_many_are_needed_and_there(name):
+    predictor = fresh(name)
+    few = predictor.fewest_rows - 1
+    with pytest.raises(FitError, match=rf"at least {few + 1} rows, got {few}"):
+        predictor.fit(*training(name, few))
 
 
 def test_the_fewest_rows_are_enough_and_equal_values_do_no_harm(name):

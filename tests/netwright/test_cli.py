@@ -22,6 +22,7 @@ READING = [
     "targets show cpu",
     "targets add cpu --set threads=2 --name mine",
     "targets measure cpu --supernet digits --count 5",
+    "targets measure cpu --supernet digits --until mape<3%",
     "targets import --table mine.parquet --latency lat_ms --arch resolution,kernel --supernet digits --on-server",
     "targets import --table t.csv --latency ms --space cells --arch ops:digits --macs m:M --on-server",
     "targets import --operators note10.yaml --supernet digits --on-server",
@@ -328,3 +329,13 @@ def test_an_import_says_which_options_belong_together(options: str) -> None:
         or "--latency" in result.stderr
         or "of a --supernet" in result.stderr
     )
+
+
+@pytest.mark.usefixtures("client")
+def test_measuring_until_a_predictor_is_good_enough(server: FakeServer) -> None:
+    assert run("targets measure cpu --supernet digits --until mape<2.5%").exit_code == 0
+    body = server.sent("/v1/targets/tgt_1/measurements")
+    assert (body["until"], body["count"]) == ({"metric": "mape", "below": 0.025}, 200)
+    for text in ("mape<0", "mape<300%", "rmse<3%", "mape<1.2.3"):
+        result = run(f"targets measure cpu --supernet digits --until {text}")
+        assert result.exit_code == 2 and "mape<3%" in result.output

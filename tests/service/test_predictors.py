@@ -10,14 +10,16 @@ import pytest
 
 from service.artifacts import ArtifactStore
 from service.checkpoints import family_of
-from service.db import queries
+from service.db import job_queries, queries
 from service.db.tables import Job, Measurement, Predictor, Supernet, Target, now
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs import fit, models
 from service.jobs.chosen import chosen
 from service.jobs.known import ENOUGH_ROWS, known_rows, known_targets
-from service.jobs.rows import bench_of, population_of
+from service.jobs.rows import bench_of, population_of, store_timings
+from service.jobs.until import batches, measure_until
 from service.problems import scope_of
+from service.selection import choose
 from tests.service import test_resources
 from tests.service.test_errors import assert_problem
 
@@ -178,11 +180,18 @@ class MadeJob(SimpleNamespace):
         self.said.append(message)
 
     async def step(self, name, task, payload, store=None):
-        function = getattr(models, task.partition(":")[2])
-        return self.steps.setdefault(name, function(payload, lambda *_: None))
+        if name not in self.steps:
+            self.steps[name] = getattr(models, task.partition(":")[2])(payload, lambda *_: None)
+        return self.steps[name]
 
     async def write(self, name, store):
-        return self.steps.setdefault(name, store(None, {}))
+        if name not in self.steps:
+            with self.database.write() as session:
+                self.steps[name] = store(session, {})
+        return self.steps[name]
+
+    def window(self, start, stop, total):
+        assert 0 <= start <= stop <= total
 
 
 @pytest.fixture
@@ -384,3 +393,116 @@ def test_networks_that_do_not_fit_are_refused_with_both_sides(client, settings, 
         problem = assert_problem(client.post("/v1/predictors", json=body | change), 422)
         assert problem.errors[0].field == field, problem
         assert all(word in problem.detail for word in words), problem.detail
+
+
+# --- measuring until it is good enough -----------------------------------------------------------------
+
+
+def test_batches_grow_and_cover_everything_once():
+    for count in (1, 9, 10, 11, 60, 500):
+        found = batches(count)
+        assert found[0][0] == 0 and found[-1][1] == count
+        assert [stop for _, stop in found[:-1]] == [start for start, _ in found[1:]]
+        assert all(0 < stop - start for start, stop in found) and len(found) <= 20
+    assert batches(30) == [(0, 10), (10, 15), (15, 20), (20, 25), (25, 30)]
+
+
+def measured_until(database, made_job, supernet, target, population, below, noise):
+    """Run the loop with a machine whose latencies are made up; returns the job's result and what was measured."""
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet)
+        session.expunge_all()
+    family = family_of(row)
+    job = made_job(
+        metric="latency_ms",
+        target=target,
+        seed=0,
+        until={"metric": "mape", "below": below},
+        count=len(population),
+    )
+    rng, steps = np.random.default_rng(0), []
+
+    async def part(step, rows):
+        if step in job.steps:
+            return job.steps[step]
+        steps.append((step, len(rows)))
+        values = 0.01 + 1e-7 * family.costs(rows)["macs"]
+        values = values * (1 + noise * rng.standard_normal(len(rows)))
+        with database.write() as session:
+            made = session.query(Job).first() or job_queries.create_job(session, P, "measure", {})
+            job.id = made.id
+            timings = [
+                {
+                    "latency_ms": float(value),
+                    "standard_error_ms": 0.001,
+                    "rounds": 20,
+                    "statistic": "made",
+                    "protocol_version": 1,
+                    "verdict": "good",
+                    "raw_ms": {},
+                    "raw_n": 1,
+                    "reference": {},
+                    "sha256": "",
+                    "error": None,
+                }
+                for value in values
+            ]
+            result = {
+                "timings": timings,
+                "extras": [{} for _ in timings],
+                "precision": "fp32",
+                "calibrations": {},
+            }
+            store_timings(session, job, row, target, step, rows, result)
+        return job.steps.setdefault(step, {"measured": len(rows), "verdicts": ["good"] * len(rows)})
+
+    def run():
+        return asyncio.run(measure_until(job, row, population, part))
+
+    return job, run, steps
+
+
+@pytest.fixture
+def until(database, made_job, supernet, target):
+    with database.read() as session:
+        family = family_of(queries.get(session, P, Supernet, supernet["id"]))
+    population = choose(family, {"archs": None, "count": 40, "seed": 0}, for_latency=True)
+
+    def start(below, noise):
+        return measured_until(database, made_job, supernet["id"], target["id"], population, below, noise)
+
+    return start
+
+
+def test_measuring_stops_when_a_predictor_is_good_enough(until, database):
+    job, run, steps = until(0.1, 0.01)
+    result = run()
+    outcome = job.steps["result"]
+    assert outcome["reached"] and outcome["mape"] + outcome["standard_error"] < 0.1
+    assert outcome["measured"] == result["measured"] == sum(size for _, size in steps) < 40
+    assert steps[0] == ("measure 0", 10) and "errs by" in job.said[-1] and "good enough" in job.said[-1]
+    with database.read() as session:
+        assert session.get_one(Job, job.id).result["reached"] is True
+    # Taken over by another worker, it measures nothing twice.
+    before = list(steps)
+    assert run() == result and steps == before
+
+
+def test_measuring_ends_at_the_count_where_noise_forbids_to_be_good_enough(until):
+    job, run, steps = until(0.001, 0.2)
+    assert run()["measured"] == 40 == sum(size for _, size in steps)
+    assert job.steps["result"]["reached"] is False and job.said[-1].startswith("not good enough")
+
+
+def test_a_limit_goes_with_a_count_and_is_a_share(client, supernet, target):
+    path = f"/v1/targets/{target['id']}/measurements"
+    largest = client.get(f"/v1/supernets/{supernet['id']}/space").json()["largest"]
+    for body in (
+        {"archs": [largest], "until": {"below": 0.03}},
+        {"count": 50, "until": {"below": 3}},
+        {"count": 50, "until": {"below": 0.03, "metric": "luck"}},
+    ):
+        assert_problem(client.post(path, json={"supernet": supernet["id"], **body}), 422)
+    body = {"supernet": supernet["id"], "count": 50, "until": {"below": 0.03}}
+    answer = client.post(path, json=body)
+    assert client.get(answer.headers["location"]).json()["kind"] == "measure"
