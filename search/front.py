@@ -17,6 +17,7 @@ from search.errors import ProblemError
 Scores = NDArray[np.float64]
 
 PEELED = 32  # fronts that are cheap to take off one by one
+PEELED_OF_MANY = 4  # the same with more than two columns
 
 
 def checked(scores: Scores) -> Scores:
@@ -76,7 +77,10 @@ def with_new(front: Scores, new: Scores) -> Scores:
     if new.shape[1] == 2:
         merged = merged[np.lexsort((merged[:, 1], merged[:, 0]))]
         return merged[_lowest_so_far(merged[:, 1])]
-    return np.unique(merged[non_dominated(merged)], axis=0)
+    if new.shape[1] > 2:
+        merged = merged[_non_dominated_many(merged, copies=False)]
+        return merged[np.lexsort(merged.T[::-1])]
+    return np.asarray([[merged.min()]])
 
 
 def _lowest_so_far(y: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -86,16 +90,16 @@ def _lowest_so_far(y: NDArray[np.float64]) -> NDArray[np.bool_]:
     return keep
 
 
-def _non_dominated_many(scores: Scores) -> NDArray[np.bool_]:
+def _non_dominated_many(scores: Scores, copies: bool = True) -> NDArray[np.bool_]:
     from moocore import is_nondominated
 
-    return np.asarray(is_nondominated(scores, maximise=False, keep_weakly=True), dtype=bool)
+    return np.asarray(is_nondominated(scores, maximise=False, keep_weakly=copies), dtype=bool)
 
 
 def ranks(scores: Scores, enough: int | None = None) -> NDArray[np.int64]:
     """Number ``(n,)`` of the front each point belongs to: 0 non-dominated, 1 once those are gone, and so on.
 
-    With ``enough``, ranking may end with the front that brings the number of ranked points to it; all others
+    With ``enough``, ranking may end with a front that brings the number of ranked points to it; all others
     then get the next rank.
     """
     scores = checked(scores)
@@ -104,24 +108,29 @@ def ranks(scores: Scores, enough: int | None = None) -> NDArray[np.int64]:
     if scores.shape[1] == 1:
         return np.unique(scores[:, 0], return_inverse=True)[1].astype(np.int64)
     if scores.shape[1] > 2:
-        return _peeled(scores, len(scores) if enough is None else enough)
+        return _ranks_of_many(scores, len(scores) if enough is None else enough)
     order, y, group = _distinct(scores)
     rank = np.empty(len(scores), dtype=np.int64)
     rank[order] = _ranks_of_two(y, enough)[group]
     return rank
 
 
-def _peeled(scores: Scores, enough: int) -> NDArray[np.int64]:
+def _ranks_of_many(scores: Scores, enough: int) -> NDArray[np.int64]:
+    """A few fronts are peeled off where that may be enough; all the rest is ranked in one go."""
+    from moocore import pareto_rank
+
     rank = np.empty(len(scores), dtype=np.int64)
     left = np.arange(len(scores))
-    front, ranked = 0, 0
-    while len(left) and ranked < enough:  # each pass ranks at least one point
+    front = 0
+    while front < PEELED_OF_MANY and len(scores) - len(left) < enough < len(scores) and len(left):
         best = _non_dominated_many(scores[left])
         rank[left[best]] = front
-        ranked += int(best.sum())
         left = left[~best]
         front += 1
-    rank[left] = front
+    if len(left) and len(scores) - len(left) < enough:
+        rank[left] = pareto_rank(scores[left]) + front
+    else:
+        rank[left] = front
     return rank
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,9 @@ class TracePoint:
 class Stall:
     """Stop rule: over the last ``evaluations`` the hypervolume has grown by less than ``gain`` of itself.
 
-    Nothing stops before twice as many evaluations, nor while the hypervolume is 0.
+    Nothing stops before twice as many evaluations, nor while the hypervolume is 0 (nothing feasible is better
+    than the reference point). All points of a trace share one reference point, fixed before the first of them.
+    This is the one place of the rule: :func:`optimise` and jobs that evaluate for real both ask it.
     """
 
     evaluations: int
@@ -51,7 +53,8 @@ class Stall:
     def __post_init__(self) -> None:
         if self.evaluations < 1 or not 0 <= self.gain < 1:
             raise ProblemError(
-                f"a stop rule needs evaluations >= 1 and 0 <= gain < 1, got {self.evaluations} and {self.gain}"
+                f"a stop rule needs evaluations >= 1 and 0 <= gain < 1, got {self.evaluations} and {self.gain}",
+                "stall",
             )
 
     def reached(self, trace: Sequence[TracePoint]) -> bool:
@@ -78,6 +81,17 @@ class Result:
     reference: NDArray[np.float64]
     trace: tuple[TracePoint, ...] = field(compare=False)
     stopped: Stopped
+
+    def as_json(self) -> dict[str, Any]:
+        """How the search went, without the archs: plain numbers and lists."""
+        return {
+            "evaluations": len(self.archs) + self.dropped,
+            "dropped": self.dropped,
+            "feasible": self.feasible,
+            "stopped": self.stopped,
+            "reference": self.reference.tolist(),
+            "history": [asdict(point) for point in self.trace],
+        }
 
     @property
     def feasible(self) -> bool:
@@ -169,6 +183,19 @@ def checked_budget(evaluations: int) -> int:
     return int(evaluations)
 
 
+def checked_reference(problem: Problem, reference: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """``reference (m,)`` where it has a finite number for each objective, or none."""
+    if reference is None:
+        return None
+    reference = np.asarray(reference, dtype=np.float64)
+    if reference.shape != (problem.n_objectives,) or not np.isfinite(reference).all():
+        raise ProblemError(
+            f"the reference must be {problem.n_objectives} finite numbers, got {reference.tolist()}",
+            "reference",
+        )
+    return reference
+
+
 def optimise(
     problem: Problem,
     algorithm: str | Algorithm | None = None,
@@ -193,12 +220,14 @@ def optimise(
     violation has not shrunk by 1 % for ``patience`` evaluations, or when ``stall`` says so.
     """
     evaluations = checked_budget(evaluations)
+    if batch is not None and batch < 1:
+        raise ProblemError(f"batch must be at least 1, got {batch!r}", "batch")
     if not isinstance(algorithm, Algorithm):
         name = algorithm or default_algorithm(problem, evaluations)
         constrained = bool(problem.constraints)
         algorithm = make_algorithm(name, problem.space, problem.n_objectives, seed, constrained=constrained)
     batch = batch or min(MAX_BATCH, max(20, evaluations // GENERATIONS))
-    ledger = _Ledger(problem, reference, margin)
+    ledger = _Ledger(problem, checked_reference(problem, reference), margin)
     if initial is not None and len(initial):
         known = unique_members(problem, initial)[:evaluations]
         algorithm.tell(*ledger.score(known))

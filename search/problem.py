@@ -76,7 +76,7 @@ def objectives_from(wanted: Iterable[Objective | tuple[str, Any]]) -> tuple[Obje
         _ = objective.definition
         if objective.target == ():
             raise ProblemError(f"{objective.metric!r} needs at least one target, got none", "objectives")
-    if len(set(objectives)) != len(objectives):
+    if len({frozenset(objective.keys) for objective in objectives}) != len(objectives):
         raise ProblemError(
             f"objectives must differ, got {[(o.metric, o.target) for o in objectives]}", "objectives"
         )

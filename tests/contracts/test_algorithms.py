@@ -147,6 +147,21 @@ def test_an_impossible_limit_ends_early_with_the_nearest_arch(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_rows_that_are_not_finite_are_left_out_and_it_goes_on(name):
+    problem = sized(name)
+    algorithm = make_algorithm(name, problem.space, 2, seed=0)
+    asked = []
+    for value in (np.nan, np.inf, -np.inf, np.nan, np.inf, np.nan):
+        asked.append(algorithm.ask(20))
+        scores, violations = problem.score(asked[-1])
+        scores[::3, 0], violations[1::3] = value, np.nan
+        algorithm.tell(asked[-1], scores, violations)
+        json.dumps(algorithm.state(), allow_nan=False)
+    asked = np.concatenate(asked)
+    assert len(asked) == 120 == len(np.unique(asked, axis=0)) and problem.space.member(asked).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_everything_is_found_or_the_space_runs_out(name):
     problem = sized(name)
     space = problem.space.restrict({"resolution": [8], "kernel": [3], "expand": [2]})

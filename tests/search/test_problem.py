@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from search.constraints import Constraint
-from search.errors import MissingPredictorError, ProblemError, SurrogateError
+from search.errors import ConstraintError, MissingPredictorError, ProblemError, SurrogateError
 from search.problem import Objective, Problem
 from supernets.errors import UnknownNameError
 from tests.search.toy import OBJECTIVES, Known, known_pair, toy_costs, toy_problem, toy_space
@@ -61,6 +61,14 @@ def test_bad_problems_are_refused():
         Problem(SPACE, [], surrogates=pair)
     with pytest.raises(ProblemError, match="objectives must differ"):
         Problem(SPACE, [*OBJECTIVES, OBJECTIVES[0]], surrogates=pair)
+    for twin in (("t",), ("t", "t")):
+        with pytest.raises(ProblemError, match="objectives must differ"):
+            Problem(SPACE, [*OBJECTIVES, Objective("latency_ms", twin)], surrogates=pair)
+    with pytest.raises(ProblemError, match="needs at least one target"):
+        Problem(SPACE, [Objective("latency_ms", ())], surrogates=pair)
+    with pytest.raises(ConstraintError, match="min <= max must hold for latency_ms@t, got min 9 and max 8"):
+        limits = [Constraint("latency_ms", "t", max=8), Constraint("latency_ms", "t", min=9)]
+        Problem(SPACE, OBJECTIVES, surrogates=pair, constraints=limits)
     with pytest.raises(UnknownNameError, match="unknown metric 'speed'"):
         Problem(SPACE, [("speed", None)], surrogates=pair)
     with pytest.raises(

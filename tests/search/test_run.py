@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -9,20 +11,20 @@ from tests.search.toy import Known, known_pair, toy_problem, toy_space
 
 
 class Holes(Known):
-    """Says NaN for some resolutions."""
+    """Says nothing of use for some resolutions."""
 
-    bad = (0,)
+    bad, value = (0,), np.nan
 
     def truth(self, archs):
-        return np.where(np.isin(archs[:, 0], self.bad), np.nan, super().truth(archs))
+        return np.where(np.isin(archs[:, 0], self.bad), self.value, super().truth(archs))
 
 
-def holed(bad):
+def holed(bad, value=np.nan, **more):
     space = toy_space()
     pair = known_pair(space)
     pair["accuracy", None] = Holes(space, pair["accuracy", None].weights, root=True)
-    pair["accuracy", None].bad = bad
-    return toy_problem(surrogates=pair)
+    pair["accuracy", None].bad, pair["accuracy", None].value = bad, value
+    return toy_problem(surrogates=pair, **more)
 
 
 def test_no_arch_is_scored_twice_and_the_budget_is_kept():
@@ -66,8 +68,11 @@ def test_archs_that_were_scored_before_count_and_are_not_asked_again():
     assert len(np.unique(second.archs, axis=0)) == 500
 
 
-def test_archs_without_a_finite_prediction_are_dropped_and_counted():
-    result = optimise(holed((0,)), "nsga2", 1_000, seed=0)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["nsga2", "unsga3", "local"])
+def test_archs_without_a_finite_prediction_are_dropped_and_counted(name, value):
+    result = optimise(holed((0,), value, max_latency=30.0), name, 1_000, seed=0)
+    assert result.as_json()["dropped"] == result.dropped and result.as_json()["evaluations"] == 1_000
     assert 0 < result.dropped < 500 and len(result.archs) == 1_000 - result.dropped
     assert np.isfinite(result.scores).all() and (result.archs[:, 0] > 0).all()
 
@@ -85,6 +90,26 @@ def test_a_search_stops_when_its_front_has_stopped_growing():
     last = result.trace[-1]
     then = [point.hypervolume for point in result.trace if point.evaluations <= last.evaluations - 1_000]
     assert last.hypervolume - then[-1] < 0.001 * last.hypervolume
+
+
+def test_how_a_search_went_is_plain_json_with_its_fixed_reference():
+    fixed = np.array([0.0, 40.0])
+    result = optimise(toy_problem(), "nsga2", 300, seed=0, reference=fixed, stall=Stall(10_000))
+    told = json.loads(json.dumps(result.as_json(), allow_nan=False))
+    assert told["reference"] == [0.0, 40.0] and told["stopped"] == "budget" and told["feasible"]
+    assert [point["evaluations"] for point in told["history"]][-1] == told["evaluations"] == 300
+    assert np.isclose(told["history"][-1]["hypervolume"], hypervolume(result.scores, fixed))
+    seconds = [point["seconds"] for point in told["history"]]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    assert Stall(50, gain=0.9).reached([TracePoint(**point) for point in told["history"]])
+
+
+def test_a_reference_or_batch_that_makes_no_sense_is_refused():
+    for reference in ([1.0], [1.0, float("nan")], [[1.0, 2.0]]):
+        with pytest.raises(ProblemError, match="reference must be 2 finite numbers"):
+            optimise(toy_problem(), None, 100, reference=np.array(reference))
+    with pytest.raises(ProblemError, match="batch must be at least 1, got -1"):
+        optimise(toy_problem(), None, 100, batch=-1)
 
 
 def test_the_stop_rule_waits_for_a_front_and_for_enough_evaluations():

@@ -1,0 +1,78 @@
+"""The two benchmarks of search: what they time is what they say, and how figures are made of times."""
+
+import numpy as np
+import pytest
+
+from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
+from benchmarks.search_scale import KINDS, PLAN, cloud, exponent, front, measured, series, staircase, summary
+from benchmarks.search_speed import table
+from search.front import non_dominated, ranks
+
+
+@pytest.mark.parametrize("contender", KINDS)
+@pytest.mark.parametrize(("what", "second"), [(what, seconds[0]) for what, _, seconds, _ in PLAN])
+def test_every_piece_of_work_runs(contender, what, second):
+    found = measured(contender, what, 100, second)
+    assert found["seconds"] > 0 and found["peak_mb"] > 0
+
+
+@pytest.mark.parametrize("m", [2, 3, 5])
+def test_inputs_are_what_they_are_called(m):
+    assert non_dominated(front(300, m)).all()
+    assert cloud(300, m).shape == (300, m) and not non_dominated(cloud(300, m)).all()
+    assert sorted(ranks(staircase(300)).tolist()) == list(range(300))
+
+
+def test_both_contenders_do_the_same_work():
+    points = cloud(400, 2)
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+    theirs = NonDominatedSorting().do(points, return_rank=True)[1]
+    assert (ranks(points) == theirs).all()
+
+
+def test_the_exponent_is_the_slope_and_needs_three_sizes_that_take_long_enough():
+    rows = [{"n": n, "seconds": 1e-6 * n**1.5} for n in (1_000, 10_000, 100_000)]
+    assert exponent(rows) == pytest.approx(1.5)
+    assert exponent([{"n": 10, "seconds": 1e-6}, *rows]) == pytest.approx(1.5)
+    assert exponent(rows[:2]) is None
+
+
+def test_a_size_that_would_take_too_much_ends_the_series(monkeypatch):
+    costs = {100: 1.0, 1_000: 4.0, 10_000: 16.0}
+    asked = []
+
+    def instead(_contender, _what, n, _second, _limit):
+        asked.append(n)
+        return {"seconds": costs[n], "peak_mb": 1.0}
+
+    monkeypatch.setattr("benchmarks.search_scale.in_child", instead)
+    rows = series("ours", "sort", 2, list(costs), limit_s=30.0)
+    assert asked == [100, 1_000] == [row["n"] for row in rows]
+    assert summary("ours", "sort", "2 objectives", rows)["largest"] == 1_000
+    asked.clear()
+    assert len(series("ours", "sort", 2, list(costs), limit_s=60.0)) == 3
+
+
+def test_speeds_are_compared_with_the_predictor_of_the_same_round():
+    rows = {
+        "predictor alone": [(100, 1.0, 0.5, 7.0), (100, 2.0, 1.0, 7.0), (100, 4.0, 2.0, 7.0)],
+        "ours": [(100, 2.0, 1.0, 9.0), (100, 4.0, 1.25, 9.0), (50, 4.0, 2.0, 9.0)],
+    }
+    alone, ours, finder = table(rows)
+    assert alone["ratio_to_predictor"] == 1.0 and alone["archs_per_s"] == 50.0
+    assert ours["ratio_to_predictor"] == 0.5 and ours["cpu_ratio_to_predictor"] == 0.5
+    assert ours["cpu_ratio_range"] == [0.5, 0.8] and ours["hypervolume"] == 9.0
+    assert finder["ratio_to_predictor"] == 3_400 / 50
+
+
+def test_the_predictor_of_the_speed_benchmark_sees_equal_networks_as_equal():
+    layout, rng = Layout(), np.random.default_rng(0)
+    space = layout.space
+    assert space.d == 46
+    rows = space.sample(rng, 50)
+    filled = np.where(space.active(rows), rows, space.cardinalities - 1)
+    for model in (AccuracyMLP(layout, None), LatencyTable(layout, None)):
+        values = model.predict(rows)[0]
+        assert (model.predict(space.canonical(filled))[0] == values).all()
+        assert len(np.unique(values)) == 50
