@@ -76,10 +76,15 @@ def _step(size: int, figures: list[tuple[float, float | None, float]]) -> Step:
 
 
 def enough_rows(curve: list[Step]) -> int | None:
-    """The fewest rows whose error is within a tenth of that with the most; None where it still falls."""
+    """The fewest rows whose error and interval score are within a tenth of those with the most.
+
+    None where they still fall. Errors alone will not do: where measurements are noisy they are soon as small
+    as they can be, while the intervals still shrink.
+    """
     if len(curve) < 2:
         return None
     for step in curve[:-1]:
-        if step.mape <= NEAR * curve[-1].mape:
+        last = curve[-1]
+        if step.mape <= NEAR * last.mape and step.interval_score <= NEAR * last.interval_score:
             return step.rows
     return None

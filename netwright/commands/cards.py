@@ -53,8 +53,10 @@ def figure(card: Json, name: str) -> Any:
 
 
 def percent(value: float | None) -> str | None:
-    """``0.0213`` as ``2.1 %``."""
-    return None if value is None else f"{100 * value:.1f} %"
+    """``0.0213`` as ``2.1 %``, ``0.0004`` as ``0.04 %``."""
+    if value is None:
+        return None
+    return f"{100 * value:.1f} %" if abs(value) >= 0.01 else f"{100 * value:.2f} %"
 
 
 def _print_choice(choice: Json) -> None:
@@ -86,9 +88,10 @@ def _print_curve(card: Json) -> None:
         for step in card["learning_curve"]
     ]
     enough = card.get("enough_rows")
-    _say(
-        "the error still falls: more rows would help"
-        if enough is None
-        else f"{enough} rows are enough: more brought the error down by less than a tenth"
-    )
+    if enough is not None:
+        _say(f"{enough} rows are enough: more brought error and interval down by less than a tenth")
+    elif len(rows) > 1:
+        _say("the error still falls: more rows would help")
+    else:
+        _say("too few rows to say whether more would help")
     print_table(("rows", "mean error", "±", "Spearman"), rows)

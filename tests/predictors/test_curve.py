@@ -7,8 +7,8 @@ from tests.predictors.test_report import Remembering
 from tests.predictors.toy import FAMILY, archs, noisy, scope_for
 
 
-def step(rows, mape):
-    return Step(rows=rows, mape=mape, mape_error=0.0, spearman=None, interval_score=1.0, repeats=3)
+def step(rows, mape, interval_score=1.0):
+    return Step(rows=rows, mape=mape, mape_error=0.0, spearman=None, interval_score=interval_score, repeats=3)
 
 
 def test_the_error_falls_with_rows_that_were_never_predicted_from():
@@ -40,4 +40,5 @@ def test_too_few_rows_give_no_curve(n):
 def test_rows_are_enough_where_more_bring_less_than_a_tenth():
     assert enough_rows([step(10, 0.10), step(20, 0.051), step(40, 0.05)]) == 20
     assert enough_rows([step(10, 0.10), step(20, 0.08), step(40, 0.05)]) is None
+    assert enough_rows([step(10, 0.05, 2.0), step(20, 0.05, 1.0), step(40, 0.05, 1.0)]) == 20
     assert enough_rows([step(10, 0.10)]) is None and enough_rows([]) is None
