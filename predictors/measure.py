@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -112,8 +112,10 @@ def measure_here(request: Request, progress: StepProgress | None = None) -> Resu
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     _check_calibrations(request.calibrations, hashes)
     with machine_lock(LOCK_TIMEOUT_S), pinned(request.settings.threads) as cores, _no_garbage_collection():
+        # Reference nets are files of batch 1, whatever batch the nets beside them are timed with.
+        single = replace(request.settings, batch=1)
         references: dict[str, Block] = {
-            name: OnnxBlock(content, request.settings) for name, content in contents.items()
+            name: OnnxBlock(content, single) for name, content in contents.items()
         }
         calibrations = dict(request.calibrations)
         if not calibrations:

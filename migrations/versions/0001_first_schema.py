@@ -284,7 +284,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Double(), nullable=False),
         sa.Column("spread", sa.Double(), nullable=True),
         sa.Column("n", sa.Integer(), nullable=False),
-        sa.Column("statistic", sa.String(length=80), nullable=False),
+        sa.Column("statistic", sa.String(length=200), nullable=False),
         sa.Column("precision", sa.String(length=20), nullable=False),
         sa.Column("protocol_version", sa.String(length=20), nullable=True),
         sa.Column("verdict", sa.String(length=20), nullable=True),

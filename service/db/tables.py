@@ -149,7 +149,7 @@ class Measurement(Owned):
     value: Mapped[float]
     spread: Mapped[float | None]
     n: Mapped[int]
-    statistic: Mapped[str] = mapped_column(sa.String(80))
+    statistic: Mapped[str] = mapped_column(sa.String(200))
     precision: Mapped[str] = mapped_column(sa.String(20))
     protocol_version: Mapped[str | None] = mapped_column(sa.String(20))
     verdict: Mapped[str | None] = mapped_column(sa.String(20))

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from predictors import PREDICTORS
 from service.checkpoints import family_of
 from service.db import queries
 from service.db.tables import Point, Search, Supernet, now
@@ -90,6 +91,13 @@ def affordable(size: int, seconds: float | None, spent_s: float, evaluations: in
     if spent_s >= seconds:
         return 0
     return min(size, int((seconds - spent_s) * evaluations / spent_s)) if evaluations else size
+
+
+def _enough(wanted: Json) -> bool:
+    """Whether a model can be fitted to its rows."""
+    kind = PREDICTORS.load(wanted["kind"])
+    rows = len({tuple(row) for row in wanted["population"]})
+    return bool(kind.imported or rows >= kind.fewest_rows)
 
 
 def _open(job: JobRun) -> Hunt:
@@ -308,9 +316,12 @@ class Hunt:
         return list(result["timings"])
 
     async def refit(self, number: int) -> None:
-        """Fit every predictor to all rows there are now; the next round uses these."""
+        """Fit every predictor to all rows there are now; the next round uses these.
+
+        One that knows more than the rows here say, with too few of these, stays as it is.
+        """
         with self.job.read() as session:
-            wanted = [
+            every = [
                 wanted_model(
                     session,
                     self.job,
@@ -319,6 +330,7 @@ class Hunt:
                 )
                 for entry in self.predictors
             ]
+        wanted = [model for model in every if _enough(model)]
 
         def store(session: Session, result: Json) -> Json:
             for model in result["models"]:
@@ -337,7 +349,8 @@ class Hunt:
         result = await self.job.step(f"fit {number}", FIT_TASK, payload, store)
         versions = {(model["metric"], model["target"]): model["version"] for model in result["models"]}
         self.predictors = [
-            {**entry, "version": versions[entry["metric"], entry["target"]]} for entry in self.predictors
+            {**entry, "version": versions.get((entry["metric"], entry["target"]), entry["version"])}
+            for entry in self.predictors
         ]
         self.reached = result["at"]
         self.history = [*self.history, *result["history"]]

@@ -12,7 +12,7 @@ from service.schemas.common import Action, ArchJson, Body, Choice, Labels, Seed,
 
 MAX_EVALUATIONS = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0
-DEFAULT_ALGORITHM = "nsga2"
+DEFAULT_ALGORITHM = "surrogate"
 
 
 class ConstraintBody(Body):

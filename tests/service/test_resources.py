@@ -248,6 +248,28 @@ def fitted(client, database, measured, supernet, target):
     return ids
 
 
+@pytest.fixture
+def both(client, database, supernet, target, fitted):
+    """Two targets, the second said to take twice as long, with a predictor of its own."""
+    from predictors import PREDICTORS
+    from service.checkpoints import family_of
+    from service.problems import model_scope
+
+    other = client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).json()
+    store = client.app.state.services.store
+    with database.write() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        known = session.get_one(Predictor, fitted["latency_ms"])
+        family = family_of(row)
+        population = np.unique(family.space().sample(np.random.default_rng(0), 60), axis=0)
+        model = PREDICTORS.load(known.kind)(family, model_scope(row.manifest, "latency_ms", other["id"]))
+        model.fit(population, 2 * (0.01 + 1.1e-7 * family.costs(population)["macs"]))
+        copied = {c.name: getattr(known, c.name) for c in Predictor.__table__.columns}
+        changed = {"id": new_id("prd"), "target_id": other["id"], "version": store.put(model.dump())}
+        session.add(Predictor(**copied | changed))
+    return target["id"], other["id"]
+
+
 # --- profile and searches ----------------------------------------------------------------------------
 
 

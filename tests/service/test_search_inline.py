@@ -1,18 +1,13 @@
 """Whole searches on made-up nets: what is known before, going on, several fronts, time, and stopping."""
 
-import numpy as np
 import pytest
 
-from predictors.predictor import load
-from service.checkpoints import family_of
-from service.db.tables import Measurement, Predictor, Supernet
-from service.ids import new_id
+from service.db.tables import Measurement
 from service.jobs.search import affordable
-from service.problems import model_scope
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline
 from tests.service.test_errors import assert_problem
-from tests.service.test_resources import fitted  # noqa: F401
+from tests.service.test_resources import both, fitted  # noqa: F401
 
 LIMIT = 0.05
 
@@ -55,8 +50,7 @@ def test_a_search_starts_from_everything_that_was_evaluated_before(client, datab
     assert len(known) == 60 and not known & {tuple(row) for row in first["population"]}
     # What was known may be on the front; it was not predicted before it was seen.
     front = front_of(client, found)
-    own = [point for point in front if point["predicted"]]
-    assert own and len(own) < len(front)
+    assert any(not point["predicted"] for point in front)
     assert all(point["measured"][0]["statistic"] == "made" for point in front)
     again, second = search()
     assert again["evaluations"]["reused"] == 68
@@ -228,31 +222,11 @@ def test_progress_counts_evaluations_up_to_the_budget(search):
 # --- several targets ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def both(client, database, target, fitted):  # noqa: F811
-    """A second target that takes twice as long, with a predictor and measurements of its own."""
-    other = client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).json()
-    with database.write() as session:
-        known = session.get_one(Predictor, fitted["latency_ms"])
-        copied = {c.name: getattr(known, c.name) for c in Predictor.__table__.columns}
-        model = client.app.state.services.store.read(known.version)
-        row = session.get_one(Supernet, known.supernet_id)
-        family = family_of(row)
-        like = load(model, family, model_scope(row.manifest, "latency_ms", target["id"]))
-        twin = type(like)(family, model_scope(row.manifest, "latency_ms", other["id"]))
-        population = family.space().sample(np.random.default_rng(0), 60)
-        population = np.unique(population, axis=0)
-        twin.fit(population, 2 * like.predict(population)[0])
-        version = client.app.state.services.store.put(twin.dump())
-        session.add(Predictor(**copied | {"id": new_id("prd"), "target_id": other["id"], "version": version}))
-    return target["id"], other["id"]
-
-
 def twice_on_batch_8(run):
     run.latency = lambda macs, batch: (0.01 + 1.1e-7 * macs) * (2 if batch == 8 else 1)
 
 
-def test_one_front_a_target_in_one_search(client, search, both):
+def test_one_front_a_target_in_one_search(client, search, both):  # noqa: F811
     fast, slow = both
     found, run = search(
         prepare=twice_on_batch_8,
@@ -281,13 +255,19 @@ def test_one_front_a_target_in_one_search(client, search, both):
     assert {point["target"] for point in front_of(client, again)} == {slow} and again["feasible"] is True
 
 
-def test_one_shared_front_counts_the_worst_target(client, search, both):
+def test_one_shared_front_counts_the_worst_target(client, search, both):  # noqa: F811
     fast, slow = both
     limits = [
         {"metric": "latency_ms", "target": slow, "max": 0.05},
         {"metric": "latency_ms", "target": fast, "max": 0.2},
     ]
-    found, run = search(prepare=twice_on_batch_8, targets=[fast, slow], constraints=limits)
+    # Two rows of the second target are too few to fit its predictor to: it stays as it is.
+    found, run = search(
+        prepare=twice_on_batch_8, targets=[fast, slow], constraints=limits, budget={"evaluations": 2}
+    )
+    before, after = (found["provenance"][f"predictors_{when}"] for when in ("before", "after"))
+    kept = {each["target"] for each, then in zip(before, after, strict=True) if each == then}
+    assert kept == {slow}
     points = front_of(client, found)
     assert points and {point["target"] for point in points} == {None}
     assert all(true(point, slow) <= 0.05 for point in points)
@@ -295,7 +275,7 @@ def test_one_shared_front_counts_the_worst_target(client, search, both):
     quality = [point["validation"]["value"] for point in points]
     assert quality == sorted(quality, reverse=True) and worst == sorted(worst, reverse=True)
     whole, _ = search(f"/v1/searches/{found['id']}:extend", constraints=[])
-    assert whole["evaluations"]["reused"] == 8
+    assert whole["evaluations"]["reused"] == 2
 
 
 def true(point, target):

@@ -32,6 +32,7 @@ def processes(settings):
     environment = {
         **os.environ,
         "NETWRIGHT_HOME": str(settings.home),
+        "NETWRIGHT_DATABASE_URL": settings.database_url,
         "NETWRIGHT_PORT": str(port),
         "NETWRIGHT_HEARTBEAT_S": "0.5",
         "NETWRIGHT_POLL_S": "0.1",
@@ -178,7 +179,7 @@ def done(http, answer):
     job = job_of(http, answer)
     follow(http, job)
     shown = http.get(f"/v1/jobs/{job}").json()
-    assert shown["state"] == "succeeded", shown
+    assert shown["state"] == "succeeded", (shown["error"], shown["log"][-15:])
     assert shown["progress"]["done"] == shown["progress"]["total"] > 0
     return http.get(shown["resource"]["href"]).json() if shown["resource"] else shown
 
