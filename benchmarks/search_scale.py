@@ -226,7 +226,7 @@ PLAN: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...]], ...] = (
 )
 
 
-def measured(contender: str, what: str, n: int, second: int) -> dict[str, float]:
+def measured(contender: str, what: str, n: int, second: int) -> dict[str, float | None]:
     """Least processor seconds of a few repetitions, and the peak of one more, in MB beyond the inputs."""
     work = KINDS[contender][what](n, second)
     times: list[float] = []
@@ -235,21 +235,23 @@ def measured(contender: str, what: str, n: int, second: int) -> dict[str, float]
         work()
         times.append(time.process_time() - started)
     if times[0] > LIMIT_S / 10:  # tracing makes it several times slower
-        return {"seconds": min(times), "peak_mb": float("nan")}
+        return {"seconds": min(times), "peak_mb": None}
     tracemalloc.start()
     work()
     peak = tracemalloc.get_traced_memory()[1]
     return {"seconds": min(times), "peak_mb": peak / 1e6}
 
 
-def in_child(contender: str, what: str, n: int, second: int, limit_s: float) -> dict[str, float] | None:
+def in_child(
+    contender: str, what: str, n: int, second: int, limit_s: float
+) -> dict[str, float | None] | None:
     """What :func:`measured` says in a process of its own; nothing where it takes longer than ``limit_s``."""
     call = [sys.executable, "-m", "benchmarks.search_scale", "--one", contender, what, str(n), str(second)]
     try:
         done = subprocess.run(call, capture_output=True, text=True, timeout=limit_s, check=True)
     except subprocess.TimeoutExpired:
         return None
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, float | None] = json.loads(done.stdout)
     return found
 
 
@@ -260,8 +262,7 @@ def series(
     rows: list[dict[str, Any]] = []
     for n in wanted:
         if len(rows) >= 2:
-            growth = {k: max(rows[-1][k] / max(rows[-2][k], 1e-9), 1.0) for k in ("seconds", "peak_mb")}
-            expected = {k: rows[-1][k] * growth[k] for k in growth}
+            expected = {k: grown(rows[-2][k], rows[-1][k]) for k in ("seconds", "peak_mb")}
             if expected["seconds"] > limit_s / 3 or expected["peak_mb"] > MOST_MB:
                 break
         found = in_child(contender, what, n, second, limit_s)
@@ -269,6 +270,13 @@ def series(
             break
         rows.append({"contender": contender, "what": what, "n": n, "second": second, **found})
     return rows
+
+
+def grown(before: float | None, last: float | None) -> float:
+    """What comes after ``last`` when it grows as it did from ``before``; 0 where that was not measured."""
+    if before is None or last is None:
+        return 0.0
+    return last * max(last / max(before, 1e-9), 1.0)
 
 
 def exponent(rows: list[dict[str, Any]], least_s: float = 1e-4) -> float | None:
@@ -318,7 +326,7 @@ def main() -> None:
 
 def summary(contender: str, what: str, second: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Exponent, and time and memory at the largest size that was run."""
-    last = rows[-1] if rows else {"n": 0, "seconds": float("nan"), "peak_mb": float("nan")}
+    last = rows[-1] if rows else {"n": 0, "seconds": None, "peak_mb": None}
     return {
         "what": what,
         "with": second,
@@ -334,7 +342,9 @@ def _print(fits: list[dict[str, Any]]) -> None:
     table = Table("what", "with", "contender", "exponent", "largest n", "ms there", "peak MB there")
     for fit in fits:
         slope = "-" if fit["exponent"] is None else f"{fit['exponent']:.2f}"
-        row = [slope, f"{fit['largest']:,}", f"{1e3 * fit['seconds']:.2f}", f"{fit['peak_mb']:.1f}"]
+        ms = "-" if fit["seconds"] is None else f"{1e3 * fit['seconds']:.2f}"
+        peak = "-" if fit["peak_mb"] is None else f"{fit['peak_mb']:.1f}"
+        row = [slope, f"{fit['largest']:,}", ms, peak]
         table.add_row(fit["what"], fit["with"], fit["contender"], *row)
     Console(width=120).print(table)
 
