@@ -44,6 +44,31 @@ def model_scope(manifest: Mapping[str, Any], metric: str, target: str | None) ->
     )
 
 
+def require_measured(
+    session: Session,
+    project: str,
+    objectives: Sequence[tuple[str, list[str] | None]],
+    constraints: Sequence[ConstraintBody],
+    targets: Sequence[str],
+) -> None:
+    """Every measured metric in play is one that can be measured on, or is known of, each target that it is of."""
+    wanted = [(f"objectives.{i}", metric, of) for i, (metric, of) in enumerate(objectives) if of is not None]
+    for index, body in enumerate(constraints):
+        if METRICS[body.metric].source == "measured":
+            of = [body.target] if body.target is not None else list(targets)
+            wanted.append((f"constraints.{index}.metric", body.metric, of))
+    for field, metric, of in wanted:
+        for target in of:
+            row = queries.given(session, project, Target, target, "targets")
+            if metric not in row.metrics:
+                raise InvalidError(
+                    field,
+                    metric,
+                    [*row.metrics, *(m.name for m in METRICS.values() if m.source == "closed_form")],
+                    f"{field}: {metric} cannot be measured on target {row.name!r}, only {', '.join(row.metrics)}",
+                )
+
+
 def check_targets(session: Session, project: str, ids: Sequence[str]) -> None:
     """Every id names a target, none twice."""
     for index, id in enumerate(ids):
@@ -198,6 +223,7 @@ def make_plans(session: Session, project: str, body: SearchSpec) -> tuple[list[P
     limited_space(family, body.restrict)
     constraints = exact_constraints(body.constraints, body.targets, quality)
     objectives = exact_objectives(body.objectives, body.targets, quality)
+    require_measured(session, project, objectives, body.constraints, body.targets)
     found, missing = find_predictors(
         session, project, body.supernet, keys_of(objectives, constraints), body.predictors
     )

@@ -130,9 +130,10 @@ def _point(search: str, judgement: Judgement, index: int, described: Described, 
         else [_violation(miss) for miss in judgement.misses if miss.excess > 0],
         predicted=[PredictedValue.model_validate(each) for each in trail.predicted[index]],
         measured=[
-            _measured(t, timing)
+            value
             for t, timing in confirmed.items()
             if timing["latency_ms"] is not None and timing["verdict"] != PREDICTED
+            for value in (_measured(t, timing), *_extras(t, timing))
         ],
         quality=_quality(trail.test.get(index)),
         validation=_quality(trail.validation[index]),
@@ -154,6 +155,20 @@ def _measured(target: str, timing: Json) -> MeasuredValue:
         verdict=timing["verdict"],
         raw={**timing["raw_ms"], "n": timing["raw_n"], **reference},
     )
+
+
+def _extras(target: str, timing: Json) -> list[MeasuredValue]:
+    """What else was measured of a net beside its latency."""
+    return [
+        MeasuredValue(
+            metric=metric, target=target, protocol_version=None, verdict=None, raw={}, **_stated(found)
+        )
+        for metric, found in timing.get("extras", {}).items()
+    ]
+
+
+def _stated(found: Json) -> Json:
+    return {name: found[name] for name in ("value", "spread", "n", "statistic")}
 
 
 def _quality(found: Json | None) -> QualityValue | None:

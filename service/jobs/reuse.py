@@ -20,19 +20,30 @@ CONFIRM = "confirm"
 
 
 def whole_evaluations(
-    session: Session, run: JobRun, supernet: Supernet, targets: Sequence[str], spec: Json, extends: str | None
+    session: Session,
+    run: JobRun,
+    supernet: Supernet,
+    targets: Sequence[str],
+    spec: Json,
+    extends: str | None,
+    extras: Sequence[str] = (),
 ) -> Json:
     """Archs of the (restricted) space with quality on validation and a latency on every target, oldest first.
 
-    Of several measurements on a target the middle one counts. Confirmations by the searches that this one
-    ``extends`` stay apart: they had no part in choosing, and go on counting as confirmations. A confirmation
-    by any other search is a measurement like others, and a finalist is confirmed anew.
+    ``extras`` are measured metrics that must be known too. Of several measurements on a target the middle one
+    counts. Confirmations by the searches that this one ``extends`` stay apart: they had no part in choosing,
+    and go on counting as confirmations. A confirmation by any other search is a measurement like others, and
+    a finalist is confirmed anew.
     """
     space = family_of(supernet).space()
     lineage = lineage_jobs(session, run.project, extends)
     quality, archs = _quality(session, run, supernet, "validation")
-    measured = {target: _latencies(session, run, supernet, target) for target in targets}
-    whole = [id for id in quality if all(id in measured[target] for target in targets)]
+    metrics = ["latency_ms", *extras]
+    measured = {
+        target: {metric: _rows(session, run, supernet, metric, target) for metric in metrics}
+        for target in targets
+    }
+    whole = [id for id in quality if all(id in rows for by in measured.values() for rows in by.values())]
     population = space.encode([space.arch(archs[id]) for id in whole])
     inside = space.restrict(spec["restrict"]).member(population)
     predicted = _predicted(session, lineage)
@@ -43,11 +54,15 @@ def whole_evaluations(
     for id in (id for id, kept in zip(whole, inside, strict=True) if kept):
         found["quality"].append(quality[id])
         for target in targets:
-            every = measured[target][id]
-            own = [row for row in every if row.job_id in lineage and row.step.startswith(CONFIRM)]
-            first = [row for row in every if row not in own] or own
-            found["timings"][target].append(timing_of(_middle(first)))
-            found["confirmations"][target].append(timing_of(own[-1]) if own else None)
+            first: dict[str, Measurement] = {}
+            confirmed: dict[str, Measurement] = {}
+            for metric, rows in measured[target].items():
+                own = [row for row in rows[id] if row.job_id in lineage and row.step.startswith(CONFIRM)]
+                first[metric] = _middle([row for row in rows[id] if row not in own] or own)
+                confirmed |= {metric: own[-1]} if own else {}
+            found["timings"][target].append(_timing(first))
+            complete = len(confirmed) == len(metrics)
+            found["confirmations"][target].append(_timing(confirmed) if complete else None)
     return found
 
 
@@ -91,10 +106,25 @@ def _quality(
     return found, {_id(arch): arch for arch, _ in rows}
 
 
-def known_timings(session: Session, run: JobRun, supernet: Supernet, target: str) -> dict[str, Json]:
-    """The middle one of the latencies on a target, by arch id."""
-    found = _latencies(session, run, supernet, target)
-    return {id: timing_of(_middle(rows)) for id, rows in found.items()}
+def known_timings(
+    session: Session, run: JobRun, supernet: Supernet, target: str, extras: Sequence[str] = ()
+) -> dict[str, Json]:
+    """The middle one of the latencies on a target, by arch id, where the ``extras`` are known too."""
+    found = {m: _rows(session, run, supernet, m, target) for m in ("latency_ms", *extras)}
+    return {
+        id: _timing({metric: _middle(rows[id]) for metric, rows in found.items()})
+        for id in found["latency_ms"]
+        if all(id in rows for rows in found.values())
+    }
+
+
+def _timing(rows: dict[str, Measurement]) -> Json:
+    extras = {
+        metric: {"value": row.value, "spread": row.spread, "n": row.n, "statistic": row.statistic}
+        for metric, row in rows.items()
+        if metric != "latency_ms"
+    }
+    return {**timing_of(rows["latency_ms"]), "extras": extras}
 
 
 def timing_of(row: Measurement) -> Json:
@@ -113,11 +143,11 @@ def timing_of(row: Measurement) -> Json:
     }
 
 
-def _latencies(
-    session: Session, run: JobRun, supernet: Supernet, target: str
+def _rows(
+    session: Session, run: JobRun, supernet: Supernet, metric: str, target: str
 ) -> dict[str, list[Measurement]]:
     """Rows by arch; of several versions of the protocol only the newest, as others are on another scale."""
-    rows = queries.measured_rows(session, run.project, supernet.id, "latency_ms", scope_of(target))
+    rows = queries.measured_rows(session, run.project, supernet.id, metric, scope_of(target))
     newest = max(
         (row.protocol_version for _, row in rows if row.protocol_version), key=_as_number, default=None
     )

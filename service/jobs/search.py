@@ -123,9 +123,14 @@ class Hunt:
         self.seconds: float | None = self.spec["budget"]["seconds"]
         self.quality: str = supernet.manifest["quality"]
         self.family = family_of(supernet)
+        measured = {metric for plan in self.plans for metric, target in plan_keys(plan) if target is not None}
+        self.extras = sorted(measured - {"latency_ms"})
         d = self.family.space().d
         self.trail = Trail(
-            self.quality, self.targets, lambda rows: self.family.costs(rows.reshape(len(rows), d))
+            self.quality,
+            self.targets,
+            lambda rows: self.family.costs(rows.reshape(len(rows), d)),
+            self.extras,
         )
         self.bench = bench_of(job, supernet)
         self.seed: int = self.spec["seed"]
@@ -155,7 +160,9 @@ class Hunt:
 
         def gather(session: Session, _result: Json) -> Json:
             before = self.before.id if self.before is not None else None
-            known = whole_evaluations(session, self.job, self.supernet, self.targets, self.spec, before)
+            known = whole_evaluations(
+                session, self.job, self.supernet, self.targets, self.spec, before, self.extras
+            )
             row = queries.get(session, self.job.project, Search, self.search_id)
             row.reused = len(known["population"])
             return {"at": time.time(), "known": known}
@@ -281,7 +288,7 @@ class Hunt:
         step = f"measure {number} {target}"
 
         def look(session: Session, _result: Json) -> Json:
-            known = known_timings(session, self.job, self.supernet, target)
+            known = known_timings(session, self.job, self.supernet, target, self.extras)
             archs = self.family.space().decode(population_of(self.family, rows))
             return {"timings": [known.get(arch.id) for arch in archs]}
 
@@ -307,13 +314,25 @@ class Hunt:
         def store(session: Session, result: Json) -> Json:
             if result["timings"]:
                 store_timings(session, self.job, self.supernet, target, step, population, result)
-            return {"timings": result["timings"]}
+            pairs = zip(result["timings"], result["extras"], strict=True)
+            return {"timings": [self._with_extras(timing, extra) for timing, extra in pairs]}
 
-        until = None if together else self._until()
         result = await measure(
-            self.job, step, self.supernet, target, rows, self.seed, store, together=together, until=until
+            self.job,
+            step,
+            self.supernet,
+            target,
+            rows,
+            self.seed,
+            store,
+            metrics=["latency_ms", *self.extras],
+            together=together,
+            until=None if together else self._until(),
         )
         return list(result["timings"])
+
+    def _with_extras(self, timing: Json, extra: Json) -> Json:
+        return {**timing, "extras": {name: extra[name] for name in self.extras if name in extra}}
 
     async def refit(self, number: int) -> None:
         """Fit every predictor to all rows there are now; the next round uses these.

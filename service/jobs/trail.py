@@ -22,8 +22,11 @@ class Trail:
         quality: str,
         targets: Sequence[str],
         costs: Callable[[NDArray[np.int64]], Mapping[str, Values]],
+        extras: Sequence[str] = (),
     ) -> None:
+        """``extras`` are the measured metrics beside latency."""
         self._quality, self._targets, self._costs = quality, list(targets), costs
+        self._extras = list(extras)
         self.rows: list[Row] = []
         self.predicted: list[list[Json]] = []
         self.validation: list[Json] = []
@@ -117,4 +120,9 @@ class Trail:
             columns["latency_ms", target] = np.array(
                 [np.nan if value is None else value for value in latencies], dtype=np.float64
             )
+            for metric in self._extras:
+                found = [source.get(index, {}).get("extras", {}).get(metric, {}) for index in range(n)]
+                columns[metric, target] = np.array(
+                    [each.get("value", np.nan) for each in found], dtype=np.float64
+                )
         return {key: np.where(mask, column, np.nan) for key, column in columns.items()}

@@ -110,7 +110,13 @@ class InlineJob:
             }
             for macs in self._macs(payload)
         ]
-        extras = [{} for _ in timings]
+        memory = {"spread": 0.01, "n": 3, "statistic": "made"}
+        extras = [
+            {"peak_memory_mb": {**memory, "value": 1.0 + macs / 1e5}}
+            if "peak_memory_mb" in payload["metrics"]
+            else {}
+            for macs in self._macs(payload)
+        ]
         return {"timings": timings, "extras": extras, "calibrations": {}, "precision": "fp32"}
 
 

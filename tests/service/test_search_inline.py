@@ -1,9 +1,14 @@
 """Whole searches on made-up nets: what is known before, going on, several fronts, time, and stopping."""
 
+import numpy as np
 import pytest
 
-from service.db.tables import Measurement
+from search.errors import SurrogateError
+from service.checkpoints import family_of
+from service.db.tables import Measurement, Predictor, Supernet
+from service.ids import new_id
 from service.jobs.search import affordable
+from service.problems import model_scope
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline
 from tests.service.test_errors import assert_problem
@@ -281,3 +286,99 @@ def test_one_shared_front_counts_the_worst_target(client, search, both):  # noqa
 def true(point, target):
     [value] = [row["value"] for row in point["measured"] if row["target"] == target]
     return value
+
+
+# --- any metric --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def memory(client, database, supernet, target, fitted):  # noqa: F811
+    """A predictor of the memory that nets take, as they are made up."""
+    from predictors import PREDICTORS
+
+    store = client.app.state.services.store
+    with database.write() as session:
+        row = session.get_one(Supernet, supernet["id"])
+        family = family_of(row)
+        population = np.unique(family.space().sample(np.random.default_rng(0), 60), axis=0)
+        model = PREDICTORS.load("bayesian_linear")(
+            family, model_scope(row.manifest, "peak_memory_mb", target["id"])
+        )
+        model.fit(population, 1.0 + family.costs(population)["macs"] / 1e5)
+        known = session.get_one(Predictor, fitted["latency_ms"])
+        copied = {c.name: getattr(known, c.name) for c in Predictor.__table__.columns}
+        changed = {"id": new_id("prd"), "metric": "peak_memory_mb", "version": store.put(model.dump())}
+        session.add(Predictor(**copied | changed))
+
+
+def test_memory_is_limited_beside_latency_size_and_quality(client, search, target, memory):
+    limits = [
+        {"metric": "latency_ms", "max": 0.04},
+        {"metric": "peak_memory_mb", "max": 2.0},
+        {"metric": "size_mb", "max": 1.0},
+        {"metric": "accuracy", "min": 0.5},
+        {"metric": "macs", "min": 100.0},
+    ]
+    found, run = search(constraints=limits)
+    assert found["evaluations"] == {"done": 8, "budget": 8, "reused": 0}  # of what was known, memory was not
+    assert sum(steps(run, "measure 0").values()) == 8
+    points = front_of(client, found)
+    assert points and found["feasible"] is True
+    for point in points:
+        measured = {row["metric"]: row["value"] for row in point["measured"]}
+        assert set(measured) == {"latency_ms", "peak_memory_mb"} and measured["peak_memory_mb"] <= 2.0
+        assert {row["metric"] for row in point["predicted"]} == {"accuracy", "latency_ms", "peak_memory_mb"}
+    tight, _ = search(
+        f"/v1/searches/{found['id']}:extend", constraints=[{"metric": "peak_memory_mb", "max": 1e-3}]
+    )
+    assert tight["evaluations"]["reused"] == 8 and tight["feasible"] is False
+    [miss] = tight["nearest"]["violations"]
+    assert miss["metric"] == "peak_memory_mb" and miss["value"] > 1.0
+    best = client.get(
+        f"/v1/searches/{found['id']}/front", params={"pick": "best", "max_peak_memory_mb": 2.0}
+    ).json()
+    assert "with peak_memory_mb <= 2" in best["points"][0]["reason"]
+
+
+def test_memory_may_be_an_objective(client, search, memory):
+    found, _ = search(objectives=["accuracy", "peak_memory_mb", "params"], constraints=[])
+    assert front_of(client, found) and len(found["reference_point"]) == 3
+    assert found["history"][-1]["hypervolume"] > 0
+
+
+def test_what_cannot_be_done_is_refused_with_what_can(client, database, supernet, target, fitted):  # noqa: F811
+    body = {"supernet": supernet["id"], "targets": [target["id"]], "budget": {"evaluations": 4}}
+    energy = {"constraints": [{"metric": "energy_mj", "max": 5}]}
+    problem = assert_problem(client.post("/v1/searches", json=body | energy), 422)
+    assert problem.errors[0].field == "constraints.0.metric" and "latency_ms" in problem.errors[0].allowed
+    problem = assert_problem(
+        client.post("/v1/searches", json=body | {"objectives": ["accuracy", "peak_memory_mb"]}), 422
+    )
+    assert problem.code == "predictors_missing"
+    assert problem.actions[0].body == {
+        "supernet": supernet["id"], "target": target["id"], "metric": "peak_memory_mb"
+    }  # fmt: skip
+    many = {"objectives": ["accuracy", "latency_ms", "params", "macs", "size_mb"], "algorithm": "smsemoa"}
+    problem = assert_problem(client.post("/v1/searches", json=body | many), 422)
+    assert problem.code == "bad_algorithm" and "unsga3" in problem.detail
+    problem = assert_problem(client.post("/v1/searches", json=body | {"algorithm": "exhaustive"}), 422)
+    assert problem.code == "bad_algorithm" and "restrict" in problem.detail
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "random", "unsga3"])
+def test_other_algorithms_search_on_the_predictors(search, algorithm):
+    found, _ = search(algorithm=algorithm, budget={"evaluations": 4})
+    assert found["algorithm"] == algorithm and found["evaluations"]["done"] == 4
+
+
+def test_too_many_predictions_that_are_no_numbers_end_a_search_with_the_reason(search, monkeypatch):
+    from predictors.latency.bayesian_linear import BayesianLinear
+
+    def nothing(self, archs):
+        return np.full(len(archs), np.nan), np.ones(len(archs))
+
+    def broken(run):
+        monkeypatch.setattr(BayesianLinear, "predict", nothing)
+
+    with pytest.raises(SurrogateError, match="of latency_ms on tgt_.*fit that predictor again"):
+        search(prepare=broken)
