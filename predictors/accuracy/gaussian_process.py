@@ -114,18 +114,20 @@ def _exponentials(left: Matrix, right: Matrix, width: float, parts: int) -> list
     return kernels
 
 
-def maximise_likelihood(parts: NDArray[np.float64], y: Values) -> Values:
+def maximise_likelihood(
+    parts: NDArray[np.float64], y: Values, *, jitter: float = JITTER, steps: int = STEPS
+) -> Values:
     """Shares ``(k,)`` of the covariances ``parts (k, n, n)`` under which ``y (n,)`` is most likely.
 
     The log marginal likelihood and a weak log-normal prior, by L-BFGS with exact gradients, at most
-    ``STEPS`` steps.
+    ``steps`` steps; ``jitter`` is added to the diagonal.
     """
     n = len(y)
     flat = parts.reshape(len(parts), n * n)
 
     def loss(logs: Values) -> tuple[float, Values]:
         shares = np.exp(logs)
-        lower = cholesky((shares @ flat).reshape(n, n) + JITTER * np.eye(n), lower=True)
+        lower = cholesky((shares @ flat).reshape(n, n) + jitter * np.eye(n), lower=True)
         inverse = cho_solve((lower, True), np.eye(n))
         alpha = inverse @ y
         value = 0.5 * float(y @ alpha) + float(np.log(np.diag(lower)).sum())
@@ -140,6 +142,6 @@ def maximise_likelihood(parts: NDArray[np.float64], y: Values) -> Values:
         jac=True,
         method="L-BFGS-B",
         bounds=[(LEAST, LARGEST)] * len(parts),
-        options={"maxiter": STEPS},
+        options={"maxiter": steps},
     )
     return np.asarray(np.exp(found.x))
