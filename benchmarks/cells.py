@@ -1,33 +1,31 @@
-"""Spaces given by a table of measured archs, and surrogates for them.
+"""Spaces given by a table of measured archs, and the features of their rows.
 
-Only encodings, parameter and MAC counts are read besides what a search has paid for.
+Only encodings, parameter and MAC counts are read besides what a search has paid for. Where a column
+``arch_str`` spells the archs out as cells (``|op~from|op~from|+|…|``, a node between two ``+``), paths
+through the cell are features too; without it every digit is a choice of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 
-from predictors.accuracy.gaussian_process import maximise_likelihood
+from predictors.process import FeatureProcess, Group, counts, scaled
 from supernets.spaces.space import Axis, Population, Space
 
 Values = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+Digits = NDArray[np.int64]
 
-# Edges of a NAS-Bench-201 cell in the order of its digits: (from, to).
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
-NONE, SKIP = 0, 1
-LIKELIHOOD_ROWS = 150
-LEAST_SHARE = 0.01
-JITTER = 1e-6
+SIZES = ("params", "flops", "macs")
+NONE, SKIP = "none", "skip_connect"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class CellTable:
     """Archs of a parquet with a column ``ops`` of digits; one row an arch."""
 
     frame: pd.DataFrame
-    digits: NDArray[np.int64]
+    digits: Digits
 
     @classmethod
     def read(cls, path: Path) -> CellTable:
@@ -48,172 +46,160 @@ class CellTable:
 
     @cached_property
     def space(self) -> Space:
-        """One axis a digit."""
+        """One axis a digit, all of one kind."""
         highest = int(self.digits.max())
         return Space([Axis(f"op{i}", "op", tuple(range(highest + 1))) for i in range(self.digits.shape[1])])
 
     @cached_property
-    def features(self) -> list[Matrix]:
-        """Groups of features ``(rows, f)``: encoding, paths through the cell, sizes; each of variance about 1."""
-        digits = self.digits
-        groups = []
-        if digits.shape[1] == len(EDGES):
-            digits = _without_dead_edges(digits)
-            groups += [_paths(digits), _depths(digits)]
-        groups.insert(0, _one_hot(digits))
-        sizes = [c for c in self.frame.columns if c.startswith(("params", "flops", "macs"))]
+    def groups(self) -> list[Group]:
+        """Features of every row."""
+        one_hot, often = self.space.features(self.digits).astype(float), counts(self.space, self.digits)
+        groups = [Group(scaled(often.astype(float)), (1.0,)), Group(scaled(one_hot), (2.0, 1.0, 0.5))]
+        sizes = [c for c in self.frame.columns if c.startswith(SIZES)]
         if sizes:
-            groups.append(np.log(self.frame[sizes].to_numpy(float)))
-        return [_scaled(group) for group in groups]
+            size = self.frame[sizes].to_numpy(float)
+            groups += [Group(scaled(size), ()), Group(scaled(np.log(np.maximum(size, 1e-9))), (2.0, 1.0))]
+        cell = Cell.declared_by(self)
+        if cell is not None:
+            live = cell.without_dead_edges(self.digits)
+            groups += [
+                Group(scaled(counts(self.space, live).astype(float)), ()),
+                Group(scaled(counts(self.space, cell.without_unused_edges(self.digits)).astype(float)), ()),
+                Group(scaled(cell.paths(live)), (2.0, 1.0, 0.5)),
+                Group(scaled(cell.depths(live)), (2.0, 1.0, 0.5)),
+            ]
+        return groups
+
+    @cached_property
+    def _keys(self) -> tuple[Digits, Digits, Digits]:
+        """A number for each row: multipliers, sorted numbers, and the row of each."""
+        rng = np.random.default_rng(0)
+        factors = rng.integers(1, 2**62, self.digits.shape[1])
+        keys = self.digits @ factors  # wraps around; checked to be distinct
+        order = np.argsort(keys)
+        if (np.diff(keys[order]) == 0).any():
+            raise ValueError("every row of 'ops' may occur once only")
+        return factors, keys[order], order
+
+    def rows(self, archs: Population) -> Digits:
+        """Row of each arch, -1 where the table lacks it."""
+        factors, keys, order = self._keys
+        wanted = np.ascontiguousarray(archs) @ factors
+        at = order[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)]
+        return np.where((self.digits[at] == archs).all(axis=1), at, -1)
+
+    def process(
+        self,
+        cache: dict[str, Values],
+        log_of: float | None = None,
+        sign: float = 1.0,
+        more: Callable[[Population], list[Group]] | None = None,
+    ) -> FeatureProcess:
+        """A model of one column of this table that reads nothing but :attr:`groups`, and ``more`` if given."""
+
+        def groups(archs: Population) -> list[Group]:
+            rows = self.rows(archs)
+            own = [Group(group.values[rows], group.widths) for group in self.groups]
+            return own if more is None else own + more(archs)
+
+        return FeatureProcess(groups, log_of=log_of, sign=sign, cache=cache)
 
 
-def _scaled(group: Matrix) -> Matrix:
-    centred = group - group.mean(axis=0)
-    return centred / max(float(np.sqrt(centred.var(axis=0).sum())), 1e-12)
+@dataclass(frozen=True)
+class Cell:
+    """A small graph whose edges carry the operations; edges as (from, to), in the order of the digits."""
 
+    edges: tuple[tuple[int, int], ...]
+    none: int
+    skip: int
+    routes: tuple[tuple[int, ...], ...] = field(init=False)
 
-def _one_hot(digits: NDArray[np.int64]) -> Matrix:
-    return (digits[:, :, None] == np.arange(digits.max() + 1)).reshape(len(digits), -1).astype(np.float64)
+    def __post_init__(self) -> None:
+        last, routes = max(to for _, to in self.edges), []
+        pending: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+        while pending:  # edges lead upwards, so every route ends
+            node, route = pending.pop()
+            if node == last:
+                routes.append(route)
+            pending += [(to, (*route, e)) for e, (start, to) in enumerate(self.edges) if start == node]
+        object.__setattr__(self, "routes", tuple(routes))
 
+    @classmethod
+    def declared_by(cls, table: CellTable) -> Cell | None:
+        """What ``arch_str`` says of the digits; ``None`` without such a column or where it says something else."""
+        if "arch_str" not in table.frame:
+            return None
+        names: dict[int, str] = {}
+        edges: set[tuple[tuple[int, int], ...]] = set()
+        for text, digits in zip(table.frame["arch_str"], table.digits.tolist(), strict=True):
+            parts = [
+                (op, int(start), node + 1)
+                for node, part in enumerate(str(text).split("+"))
+                for op, start in re.findall(r"([^|~]+)~(\d+)", part)
+            ]
+            edges.add(tuple((start, to) for _, start, to in parts))
+            if len(parts) != len(digits) or any(
+                names.setdefault(digit, op) != op for digit, (op, _, _) in zip(digits, parts, strict=True)
+            ):
+                return None
+        ops = {name: digit for digit, name in names.items()}
+        if len(edges) != 1 or NONE not in ops or SKIP not in ops:
+            return None
+        found = edges.pop()
+        return cls(found, ops[NONE], ops[SKIP]) if all(start < to for start, to in found) else None
 
-def _without_dead_edges(digits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Operations on no path from input to output become "none": the network is the same."""
-    live = np.zeros(digits.shape, dtype=bool)
-    for path in PATHS:
-        open_path = (digits[:, path] != NONE).all(axis=1)
-        for edge in path:
-            live[:, edge] |= open_path
-    return np.where(live, digits, NONE)
+    def without_dead_edges(self, digits: Digits) -> Digits:
+        """Operations on no path from input to output become "none": the output is the same."""
+        live = np.zeros(digits.shape, dtype=bool)
+        for route in self.routes:
+            through = (digits[:, route] != self.none).all(axis=1)
+            for edge in route:
+                live[:, edge] |= through
+        return np.where(live, digits, self.none)
 
+    def without_unused_edges(self, digits: Digits) -> Digits:
+        """Operations from which no path leads to the output become "none": a compiler removes them too."""
+        last = max(to for _, to in self.edges)
+        used = np.zeros((len(digits), last + 1), dtype=bool)
+        used[:, last] = True
+        for edge in sorted(range(len(self.edges)), key=lambda e: -self.edges[e][1]):
+            start, to = self.edges[edge]
+            used[:, start] |= (digits[:, edge] != self.none) & used[:, to]
+        return np.where(used[:, [to for _, to in self.edges]], digits, self.none)
 
-def _paths(digits: NDArray[np.int64]) -> Matrix:
-    """How often each sequence of operations leads from input to output; skips leave no trace."""
-    names: dict[tuple[int, ...], int] = {}
-    rows = []
-    for row in digits.tolist():
-        found: dict[int, float] = {}
-        for path in PATHS:
-            ops = [row[edge] for edge in path]
-            if NONE not in ops:
-                key = names.setdefault(tuple(op for op in ops if op != SKIP), len(names))
-                found[key] = found.get(key, 0.0) + 1.0
-        rows.append(found)
-    counts = np.zeros((len(rows), len(names)))
-    for index, found in enumerate(rows):
-        counts[index, list(found)] = list(found.values())
-    return counts
+    def paths(self, digits: Digits) -> Matrix:
+        """How often each sequence of operations leads from input to output; skips leave no trace."""
+        names: dict[tuple[int, ...], int] = {}
+        rows = []
+        for row in digits.tolist():
+            found: dict[int, float] = {}
+            for route in self.routes:
+                ops = [row[edge] for edge in route]
+                if self.none not in ops:
+                    key = names.setdefault(tuple(op for op in ops if op != self.skip), len(names))
+                    found[key] = found.get(key, 0.0) + 1.0
+            rows.append(found)
+        table = np.zeros((len(rows), len(names)))
+        for index, found in enumerate(rows):
+            table[index, list(found)] = list(found.values())
+        return table
 
-
-def _depths(digits: NDArray[np.int64]) -> Matrix:
-    """Least, mean and most operations of each kind on a path from input to output, and live edges of each kind."""
-    kinds = int(digits.max()) + 1
-    alive = np.stack([(digits[:, path] != NONE).all(axis=1) for path in PATHS], axis=1)
-    count = np.stack(
-        [[(digits[:, path] == k).sum(axis=1) for path in PATHS] for k in range(1, kinds)]
-    )  # (k, p, n)
-    work = np.concatenate([count, count[1:].sum(axis=0, keepdims=True)]).transpose(2, 1, 0).astype(np.float64)
-    some = alive.any(axis=1)[:, None]
-    mask = alive[:, :, None]
-    least = np.where(some, np.where(mask, work, 9.0).min(axis=1), 0.0)
-    most = np.where(mask, work, 0.0).max(axis=1)
-    mean = np.where(mask, work, 0.0).sum(axis=1) / np.maximum(alive.sum(axis=1), 1)[:, None]
-    edges = (digits[:, :, None] == np.arange(1, kinds)).sum(axis=1)
-    table = np.concatenate([least, most, mean, edges, alive.sum(axis=1)[:, None]], axis=1)
-    return np.asarray(table / np.maximum(table.std(axis=0), 1e-12))
-
-
-class TableProcess:
-    """Gaussian process over the rows of a table; a sum of linear and squared exponential kernels a group.
-
-    ``log_of`` makes it model ``log(log_of - sign * y)``: with the best possible accuracy, the log of the error,
-    whose differences near the top count as much as larger ones at the bottom.
-    """
-
-    def __init__(self, table: CellTable, log_of: float | None = None, sign: float = 1.0) -> None:
-        self._features = table.features
-        self._radix = (int(table.digits.max()) + 1) ** np.arange(table.digits.shape[1])
-        self._where = np.full(int(table.digits.max() + 1) ** table.digits.shape[1], -1)
-        self._where[table.digits @ self._radix] = np.arange(len(table.digits))
-        self._log_of, self._sign = log_of, sign
-        self._rows = np.zeros(0, dtype=np.int64)
-
-    def _at(self, archs: Population) -> NDArray[np.int64]:
-        return self._where[np.ascontiguousarray(archs) @ self._radix]
-
-    def _parts(
-        self, left: NDArray[np.int64], right: NDArray[np.int64], wanted: set[int] | None = None
-    ) -> list[Matrix]:
-        """Kernels of rows against rows: for each group a linear one and three widths; only ``wanted`` ones if given."""
-        parts = []
-        for g, group in enumerate(self._features):
-            here = {k for k in range(4) if wanted is None or 4 * g + k in wanted}
-            if not here:
-                continue
-            a, b = group[left], group[right]
-            product = a @ b.T
-            if 0 in here:
-                parts.append(product)
-            if here - {0}:
-                squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None, :]
-                wide = np.exp(np.maximum(squares - 2 * product, 0.0) / -8.0)
-                for k in (1, 2, 3):
-                    if k in here:
-                        parts.append(wide)
-                    if k < max(here):
-                        wide = np.square(np.square(wide))
-        return parts
-
-    def fit(self, archs: Population, y: Values) -> None:
-        """Shares of the kernels by marginal likelihood on at most 150 rows, weights on all."""
-        self._rows = self._at(archs)
-        z = np.asarray(y, dtype=np.float64)
-        if self._log_of is not None:
-            z = np.log(np.maximum(self._log_of - self._sign * z, 1e-3))
-            # Nets that hardly learn would drown the others: how bad they are does not matter.
-            z = np.minimum(z, np.median(z) + 2.0 * (np.median(z) - z.min()))
-        self._mean, self._unit = float(z.mean()), float(z.std()) or 1.0
-        target = (z - self._mean) / self._unit
-        some = np.linspace(0, len(z) - 1, min(len(z), LIKELIHOOD_ROWS)).astype(np.int64)
-        rows = self._rows[some]
-        self._shares = maximise_likelihood(
-            np.stack([*self._parts(rows, rows), np.eye(len(rows))]), target[some]
-        )
-        # Kernels that explain next to nothing cost as much as others.
-        kernels = self._shares[:-1]
-        kept = np.flatnonzero(kernels > LEAST_SHARE * kernels.sum())
-        self._wanted = dict(zip(kept.tolist(), kernels[kept].tolist(), strict=True))
-        parts = self._parts(self._rows, self._rows, set(self._wanted))
-        cover = sum(s * p for s, p in zip(self._wanted.values(), parts, strict=True)) + np.zeros(
-            (len(z), len(z))
-        )
-        cover[np.diag_indices_from(cover)] += self._shares[-1] + JITTER
-        self._factor = cholesky(cover, lower=True)
-        self._weights = cho_solve((self._factor, True), target)
-
-    def predict(self, archs: Population) -> tuple[Values, Values]:
-        """Mean and standard deviation ``(n,)`` of the value that an evaluation would give."""
-        mean, std = self._latent(archs)
-        if self._log_of is None:
-            return mean, std
-        centre = np.exp(mean)
-        return self._sign * (self._log_of - centre), centre * std
-
-    def _latent(self, archs: Population) -> tuple[Values, Values]:
-        at = self._at(archs)
-        means, stds = [np.zeros(0)], [np.zeros(0)]
-        for start in range(0, len(at), 4096):
-            rows = at[start : start + 4096]
-            parts = self._parts(self._rows, rows, set(self._wanted))
-            cross = sum(s * p for s, p in zip(self._wanted.values(), parts, strict=True))
-            own = np.full(len(rows), self._shares[-1])
-            for k, share in self._wanted.items():
-                own += share * (np.square(self._features[k // 4][rows]).sum(axis=1) if k % 4 == 0 else 1.0)
-            explained = np.square(solve_triangular(self._factor, cross, lower=True)).sum(axis=0)
-            means.append(self._weights @ cross)
-            stds.append(np.sqrt(np.maximum(own - explained, 1e-10)))
-        return self._mean + self._unit * np.concatenate(means), self._unit * np.concatenate(stds)
-
-    def quantile(self, archs: Population, p: float) -> Values:
-        """Normal quantile."""
-        mean, std = self.predict(archs)
-        return mean + std * NormalDist().inv_cdf(p)
+    def depths(self, digits: Digits) -> Matrix:
+        """Least, mean and most operations of each kind on a path, live edges of each kind, and live paths."""
+        kinds = [k for k in range(int(digits.max()) + 1) if k != self.none]
+        alive = np.stack([(digits[:, route] != self.none).all(axis=1) for route in self.routes], axis=1)
+        count = np.stack([[(digits[:, route] == k).sum(axis=1) for route in self.routes] for k in kinds])
+        work = count[[k != self.skip for k in kinds]].sum(axis=0, keepdims=True)
+        each = (
+            np.concatenate([count, work]).transpose(2, 1, 0).astype(np.float64)
+        )  # (rows, routes, kinds + 1)
+        mask = alive[:, :, None]
+        some = alive.any(axis=1)[:, None]
+        least = np.where(some, np.where(mask, each, np.inf).min(axis=1), 0.0)
+        total = np.where(mask, each, 0.0)
+        mean = total.sum(axis=1) / np.maximum(alive.sum(axis=1), 1)[:, None]
+        edges = (digits[:, :, None] == np.array(kinds)).sum(axis=1)
+        table = np.concatenate(
+            [least, total.max(axis=1), mean, edges, alive.sum(axis=1)[:, None]], axis=1
+        ).astype(np.float64)
+        return np.asarray(table / np.maximum(table.std(axis=0), 1e-12))

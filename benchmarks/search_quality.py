@@ -26,15 +26,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cells import CellTable, TableProcess
+from benchmarks.cells import CellTable
 from benchmarks.linas import linas
+from benchmarks.lowfi import PAID_FOR, ShortTrainings, play_with, short_column
 from benchmarks.pymoo_baseline import pymoo_on_table
 from search.algorithm import Algorithm, make_algorithm
 from search.front import hypervolume, non_dominated
+from search.problem import Surrogate
 
 Values = NDArray[np.float64]
 QUANTILES = np.linspace(0.05, 0.95, 20)
-START, BATCH = 20, 5
+START, BATCH = 20, 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Case:
     table: CellTable
     accuracy: Values
     latency: Values
+    column: str
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -58,7 +61,8 @@ def case(table: CellTable, accuracy: str, latency: str) -> Case:
             raise SystemExit(f"no column {column!r}; choices: {', '.join(table.frame.columns)}")
     usable = table.frame[[accuracy, latency]].notna().all(axis=1).to_numpy()
     kept = CellTable(table.frame[usable].reset_index(drop=True), table.digits[usable])
-    return Case(kept, kept.frame[accuracy].to_numpy(float), kept.frame[latency].to_numpy(float))
+    values = [kept.frame[column].to_numpy(float) for column in (accuracy, latency)]
+    return Case(kept, values[0], values[1], accuracy)
 
 
 class Judge:
@@ -75,7 +79,8 @@ class Judge:
         self.volume = hypervolume(front, self.reference)
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[float, float]:
-        """Mean regret in points, and share, of the archs in ``rows``."""
+        """Mean regret in points, and share, of the archs in ``rows`` (``PAID_FOR`` is none)."""
+        rows = rows[rows != PAID_FOR]
         accuracy, latency = self.of.accuracy[rows], self.of.latency[rows]
         found = [max(accuracy[latency <= limit].max(initial=-np.inf), self.lowest) for limit in self.limits]
         share = hypervolume(self.of.scores[rows], self.reference) / self.volume
@@ -84,7 +89,6 @@ class Judge:
 
 def play(algorithm: Algorithm, of: Case, budget: int, batch: int) -> NDArray[np.int64]:
     """Rows in the order in which ``algorithm`` paid for them; archs the table lacks cost nothing and tell nothing."""
-    index = {row.tobytes(): i for i, row in enumerate(of.table.digits)}
     rows: list[int] = []
     for _ in range(4 * budget):  # more asks than evaluations only where the table has holes
         if len(rows) >= budget:
@@ -92,27 +96,38 @@ def play(algorithm: Algorithm, of: Case, budget: int, batch: int) -> NDArray[np.
         archs = algorithm.ask(min(batch, budget - len(rows)))
         if len(archs) == 0:
             break
-        at = [index.get(arch.tobytes(), -1) for arch in archs]
-        known = np.array([i >= 0 for i in at])
-        found = [i for i in at if i >= 0]
-        algorithm.tell(archs[known], of.scores[found], np.zeros(len(found)))
-        rows += found
+        at = of.table.rows(archs)
+        found = at[at >= 0]
+        algorithm.tell(archs[at >= 0], of.scores[found], np.zeros(len(found)))
+        rows += found.tolist()
     return np.array(rows, dtype=np.int64)
 
 
-class _Members:
-    """The table as a set of members: what ``ours`` may propose."""
+def ours(of: Case, seed: int, trainings: ShortTrainings | None = None) -> Algorithm:
+    """Surrogates of the log of the error and of latency; candidates are the rows of the table."""
+    table = of.table
+    caches: tuple[dict[str, Values], dict[str, Values]] = ({}, {})
 
-    def __init__(self, of: Case) -> None:
-        self.of = of
+    def error() -> Surrogate:
+        if trainings is None:
+            return table.process(caches[0], log_of=100.0, sign=-1.0)
+        return table.process(trainings.cache, log_of=100.0, sign=-1.0, more=trainings.groups)
 
-    def algorithm(self, seed: int) -> Algorithm:
-        """Surrogates for error and latency; candidates are the rows of the table."""
-        table = self.of.table
-        models = [lambda: TableProcess(table, log_of=100.0, sign=-1.0), lambda: TableProcess(table)]
-        made = make_algorithm("surrogate", table.space, 2, seed, models=models, start=START)
-        made._members = table.digits
-        return made
+    models = [error, lambda: table.process(caches[1])]
+    return make_algorithm("surrogate", table.space, 2, seed, models=models, members=table.digits, start=START)
+
+
+def ours_with_short_trainings(of: Case, budget: int, seed: int) -> NDArray[np.int64]:
+    """``ours+lowfi``: see ``benchmarks.lowfi``."""
+    column = short_column(of.table.frame, of.column)
+    if column is None:
+        raise SystemExit(
+            f"ours+lowfi needs 12-epoch accuracies beside {of.column!r}; leave it out with --rows"
+        )
+    trainings = ShortTrainings(of.table, column, seed)
+    return play_with(
+        ours(of, seed, trainings), lambda: ours(of, 0, trainings), trainings, of.scores, budget, BATCH
+    )
 
 
 def contenders() -> dict[str, Callable[[Case, int, int], NDArray[np.int64]]]:
@@ -121,7 +136,8 @@ def contenders() -> dict[str, Callable[[Case, int, int], NDArray[np.int64]]]:
         "random": lambda of, budget, seed: np.random.default_rng(seed).permutation(len(of.accuracy))[:budget],
         "pymoo nsga2": lambda of, budget, seed: pymoo_on_table(of.table, of.scores, budget, seed),
         "linas": lambda of, budget, seed: linas(of.table, of.scores, budget, seed),
-        "ours": lambda of, budget, seed: play(_Members(of).algorithm(seed), of, budget, BATCH),
+        "ours": lambda of, budget, seed: play(ours(of, seed), of, budget, BATCH),
+        "ours+lowfi": ours_with_short_trainings,
     }
 
 

@@ -12,23 +12,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from search.additive import AdditiveModel
 from search.algorithm import Algorithm, Scores
 from search.algorithms.nsga2 import NSGA2
-from search.errors import AlgorithmError
-from search.front import non_dominated
+from search.errors import AlgorithmError, SurrogateError
+from search.gain import best_batch, chance_of, even_limits, shortlist
 from search.problem import Surrogate
 from search.seen import fresh, start_set
 from supernets.spaces.space import Population, Space
 
 Values = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 ENUMERATED = 20_000  # spaces up to here are scanned whole
 GENERATIONS, BROOD = 12, 200
 SLICES = 64
-TINY = 1e-12
+RENEWED = 1.15  # all members are scanned again when there are so many times more evaluations
+MAX_DROPPED = 0.5
+MIN_SCORED = 20
 
 _Predict = Callable[[Population], tuple[Values, Values]]
 
@@ -40,6 +42,9 @@ class SurrogateSearch(Algorithm):
     drawn where archs are, and under each the first score's expected improvement counts with the
     probability that the arch stays under it. Within a batch a chosen arch is believed to score what was
     predicted, so the next one is sought elsewhere.
+
+    Archs that a model gives no finite prediction for are dropped and counted (``dropped``); more than half
+    of the candidates raise :class:`SurrogateError`.
     """
 
     name = "surrogate"
@@ -54,12 +59,14 @@ class SurrogateSearch(Algorithm):
         models: Sequence[Callable[[], Surrogate]] | None = None,
         known: Mapping[int, Callable[[Population], Values]] | None = None,
         violation: Callable[[Population], Values] | None = None,
+        members: Population | None = None,
         start: int = 30,
     ) -> None:
         """``models`` makes one surrogate a score column (minimised); Bayesian additive ones by default.
 
         ``known`` gives the columns that cost nothing, exactly; ``violation`` does so for the limits, which
-        are learnt from what is told otherwise. ``start`` archs are asked before the first fit.
+        are learnt from what is told otherwise. ``members (k, d)`` are the only archs that may be asked;
+        without them all of the space. ``start`` archs are asked before the first fit.
         """
         super().__init__(space, n_objectives, seed)
         if models is not None and len(models) != n_objectives:
@@ -71,7 +78,18 @@ class SurrogateSearch(Algorithm):
         self.archs: Population = np.zeros((0, space.d), dtype=np.int64)
         self.scores: Scores = np.zeros((0, n_objectives))
         self.violations = np.zeros(0)
-        self._members = space.enumerate() if space.size() <= ENUMERATED else None
+        self.dropped = 0
+        self._only = members is not None
+        self._members = self._listed(members)
+        self._short: tuple[int, Rows, Scores] | None = None  # rows told then, members, limits
+
+    def _listed(self, members: Population | None) -> Population | None:
+        if members is None:
+            return self.space.enumerate() if self.space.size() <= ENUMERATED else None
+        members = np.asarray(members, dtype=np.int64)
+        if len(members) == 0 or not self.space.member(members).all():
+            raise AlgorithmError("members must be archs of the space, at least one")
+        return members
 
     # --- ask and tell ------------------------------------------------------------------------------
 
@@ -80,8 +98,15 @@ class SurrogateSearch(Algorithm):
         parts = [self._diverse(early)] if early else [self.archs[:0]]
         if n > early and len(self.archs) >= self.start:
             parts.append(self._promising(n))
-        parts.append(fresh(self.space, self.rng, self.seen, n - sum(map(len, parts))))
+        parts.append(self._any(n - sum(map(len, parts))))
         return np.concatenate(parts)
+
+    def _any(self, n: int) -> Population:
+        """Random new archs, where nothing better is left."""
+        if n <= 0 or not self._only or self._members is None:
+            return fresh(self.space, self.rng, self.seen, n)
+        left = self._members[self.seen.new(self._members)]
+        return self.seen.take(left[self.rng.permutation(len(left))], n)
 
     def _learn(self, archs: Population, scores: Scores, violations: Values) -> None:
         self.archs = np.concatenate([self.archs, archs])
@@ -90,11 +115,17 @@ class SurrogateSearch(Algorithm):
 
     def state(self) -> dict[str, Any]:
         """All that was told beside the generator and what was seen; models follow from it."""
+        short = None
+        if self._short is not None:
+            told, rows, limits = self._short
+            short = {"told": told, "rows": rows.tolist(), "limits": limits.tolist()}
         return {
             **super().state(),
             "archs": self.archs.tolist(),
             "scores": self.scores.tolist(),
             "violations": self.violations.tolist(),
+            "dropped": self.dropped,
+            "short": short,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -103,12 +134,20 @@ class SurrogateSearch(Algorithm):
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
         self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
         self.violations = np.array(state["violations"], dtype=np.float64)
+        self.dropped = int(state["dropped"])
+        self._short = None
+        if state["short"] is not None:
+            short = state["short"]
+            limits = np.array(short["limits"], dtype=np.float64).reshape(-1, self.n_objectives - 1)
+            self._short = (int(short["told"]), np.array(short["rows"], dtype=np.int64), limits)
 
     # --- start -------------------------------------------------------------------------------------
 
     def _diverse(self, n: int) -> Population:
         """New members, each as far as possible from all before it: the share of choices that differ."""
         pool = start_set(self.space, self.rng, 20 * n + 100)
+        if self._only and self._members is not None:
+            pool = self._members[self.rng.permutation(len(self._members))[: len(pool)]]
         pool = pool[self.seen.new(pool)]
         features = self.space.features(pool)
         distance = np.full(len(pool), np.inf)
@@ -126,18 +165,56 @@ class SurrogateSearch(Algorithm):
     def _promising(self, n: int) -> Population:
         """The batch of largest expected gain among candidates."""
         predict, violation = self._fitted()
-        pool = self._candidates(predict, violation)
-        if len(pool) == 0:
-            return pool
-        mean, std = predict(pool)
-        excess, unsure = violation(pool)
         feasible = self.violations <= 0
+        told = len(self.archs)
+        again = self._short is None or told >= RENEWED * self._short[0] or not feasible.any()
+        if self._members is None:
+            pool = self._searched(predict, violation)
+        elif again or self._short is None:
+            pool = self._members
+        else:
+            pool = self._members[self._short[1]]
+        at = np.flatnonzero(self.seen.new(pool))
+        mean, std = predict(pool[at])
+        usable = _finite(mean, std)
+        self._drop(pool[at], usable)
+        at, mean, std = at[usable], mean[usable], std[usable]
+        if len(at) == 0:
+            return pool[:0]
+        excess, unsure = violation(pool[at])
         if not feasible.any():
             order = np.argsort(excess - unsure, kind="stable")
-            return self.seen.take(pool[order], n)
-        chance = np.where(unsure > TINY, ndtr(-excess / np.maximum(unsure, TINY)), excess <= TINY)
-        chosen = best_batch(mean, std, chance, self.scores[feasible], self._slices(mean), n)
-        return self.seen.take(pool[chosen], n)
+            return self.seen.take(pool[at[order]], n)
+        chance = chance_of(excess, unsure)
+        known = self.scores[feasible]
+        if self._members is None or again or self._short is None:
+            limits = self._slices(mean)
+        else:
+            limits = self._short[2]
+        if self._members is not None and again:
+            rows = shortlist(mean, std, chance, known, limits)
+            self._short = (told, np.asarray(at[rows], dtype=np.int64), limits)
+            at, mean, std, chance = at[rows], mean[rows], std[rows], chance[rows]
+        return self.seen.take(pool[at[best_batch(mean, std, chance, known, limits, n)]], n)
+
+    def _slices(self, mean: Scores) -> Scores:
+        if self.n_objectives > 2:
+            return mean[self.rng.integers(len(mean), size=SLICES), 1:]
+        # Candidates of a large space crowd at the front; what was told is a fairer sample of archs.
+        return even_limits(
+            mean, self.scores, SLICES, spots=mean if self._members is not None else self.scores
+        )
+
+    def _drop(self, archs: Population, usable: NDArray[np.bool_]) -> None:
+        """Count the archs without a usable prediction and never come back to them."""
+        bad = archs[~usable]
+        self.dropped += int(self.seen.new(bad).sum())
+        self.seen.add(bad)
+        if len(archs) >= MIN_SCORED and len(bad) > MAX_DROPPED * len(archs):
+            raise SurrogateError(
+                f"at most {MAX_DROPPED:.0%} of the predictions may be NaN or infinite, "
+                f"got {len(bad)} of {len(archs)}; fit the predictors again"
+            )
 
     def _fitted(self) -> tuple[_Predict, _Predict]:
         """Predictions of all scores, ``(n, m)`` mean and std, and of the violation, ``(n,)`` each."""
@@ -158,8 +235,6 @@ class SurrogateSearch(Algorithm):
                     mean[:, column], std[:, column] = fitted[column].predict(archs)
                 else:
                     mean[:, column] = self._known[column](archs)
-            usable = np.isfinite(mean).all(axis=1) & np.isfinite(std).all(axis=1)
-            mean[~usable], std[~usable] = np.abs(self.scores).max() * 1e3 + 1e3, 0.0
             return mean, std
 
         def violation(archs: Population) -> tuple[Values, Values]:
@@ -170,64 +245,23 @@ class SurrogateSearch(Algorithm):
 
         return predict, violation
 
-    def _candidates(self, predict: _Predict, violation: _Predict) -> Population:
-        """All unseen members of a small space; else what a quick search on the models comes to."""
-        if self._members is not None:
-            return self._members[self.seen.new(self._members)]
+    def _searched(self, predict: _Predict, violation: _Predict) -> Population:
+        """Candidates of a large space: what a quick search on the models comes to."""
         found = [self.space.sample(self.rng, BROOD)]
         for optimism in (0.0, 1.0):
             inner = NSGA2(self.space, self.n_objectives, int(self.rng.integers(2**31)))
             for step in range(GENERATIONS):
                 archs = self.archs if step == 0 else inner.ask(BROOD)
                 mean, std = predict(archs)
-                inner.tell(archs, mean - optimism * std, np.maximum(violation(archs)[0], 0.0))
+                usable = _finite(mean, std)
+                self._drop(archs, usable)
+                optimistic = (mean - optimism * std)[usable]
+                inner.tell(archs[usable], optimistic, np.maximum(violation(archs[usable])[0], 0.0))
             found.append(inner.archs)
         pool = np.concatenate(found)
         return pool[self.seen.new(pool)]
 
-    def _slices(self, mean: Scores) -> Scores:
-        """Limits ``(k, m - 1)`` on the scores but the first: where archs are, and along the front."""
-        others = mean[:, 1:]
-        if self.n_objectives == 1:
-            return np.zeros((1, 0))
-        if self.n_objectives == 2:
-            front = np.concatenate([mean, self.scores])
-            front = front[non_dominated(front), 1]
-            # Candidates of a large space crowd at the front; what was told is a fairer sample of archs.
-            spots = others[:, 0] if self._members is not None else self.scores[:, 1]
-            even = np.linspace(front.min(), front.max(), SLICES // 2)
-            return np.concatenate([np.quantile(spots, np.linspace(0.02, 0.98, SLICES // 2)), even])[:, None]
-        return others[self.rng.integers(len(others), size=SLICES)]
 
-
-def best_batch(mean: Scores, std: Scores, chance: Values, known: Scores, limits: Scores, n: int) -> list[int]:
-    """Rows of the greedy batch of largest expected gain.
-
-    ``mean``, ``std (c, m)`` predict candidates, ``chance (c,)`` is the probability of meeting all limits of
-    the problem, ``known (k, m)`` are feasible true scores, ``limits (s, m - 1)`` the slices.
-    """
-    spread = np.maximum(std, TINY)
-    under = np.repeat(chance[:, None], len(limits), axis=1)
-    for column in range(1, mean.shape[1]):
-        under *= ndtr((limits[None, :, column - 1] - mean[:, column, None]) / spread[:, column, None])
-    fits = (known[:, None, 1:] <= limits[None]).all(axis=2)
-    worst = max(float(known[:, 0].max()), float(np.quantile(mean[:, 0], 0.9)))
-    best = np.where(fits, known[:, 0, None], worst).min(axis=0)
-    # Slices far from any gain cost as much as others: rows that cannot gain are left out once.
-    chosen: list[int] = []
-    gain = _gain(mean[:, 0], spread[:, 0], under, best)
-    alive = np.argsort(-gain, kind="stable")[: max(20 * n, 500)]
-    for _ in range(min(n, len(mean))):
-        gain = _gain(mean[alive, 0], spread[alive, 0], under[alive], best)
-        gain[np.isin(alive, chosen)] = -1.0
-        row = int(alive[gain.argmax()])
-        chosen.append(row)
-        best = np.where(under[row] > 0.5, np.minimum(best, mean[row, 0]), best)
-    return chosen
-
-
-def _gain(mean: Values, std: Values, under: Scores, best: Values) -> Values:
-    """Expected improvement of the first score ``(c,)``, summed over slices."""
-    z = (best[None, :] - mean[:, None]) / std[:, None]
-    improvement = std[:, None] * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi))
-    return np.asarray((under * improvement).sum(axis=1))
+def _finite(mean: Values, std: Values) -> NDArray[np.bool_]:
+    """Which rows ``(n,)`` have finite predictions of every score."""
+    return np.asarray((np.isfinite(mean) & np.isfinite(std)).all(axis=1))
