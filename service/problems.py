@@ -306,6 +306,7 @@ def profile_parts(
     quality = supernet.manifest["quality"]
     check_targets(session, project, body.targets)
     limits = exact_constraints(body.constraints, body.targets, quality)
+    require_measured(session, project, [], body.constraints, body.targets)
     every: list[Key] = [("latency_ms", target) for target in body.targets]
     if quality in METRICS:  # the space of a table has none
         every.insert(0, (quality, None))

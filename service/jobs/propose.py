@@ -62,30 +62,41 @@ class Fitted:
 
 
 def propose(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Archs to evaluate next, with what the predictors say of them, and whether the limits look hopeless."""
+    """Archs to evaluate next, with what the predictors say of them, and whether the limits look hopeless.
+
+    Each plan proposes its share; what a plan without hope leaves goes to one that has some.
+    """
     bench, models = _open(payload)
     evaluated = bench.population(payload["evaluated"])
     truth = _truth(payload["values"])
     rows: list[list[int]] = []
-    hopeless, exhausted = True, True
-    for index, plan in enumerate(payload["plans"]):
-        count, seed = payload["counts"][index], payload["seed"] + index
-        if count == 0:
-            continue
-        problem = make_problem(plan, bench.family, models)
+    hopeful: list[int] = []
+    exhausted = True
+
+    def take(index: int, count: int, seed: int) -> int:
+        """How many a plan could have proposed; its choice is put into ``rows``."""
+        problem = make_problem(payload["plans"][index], bench.family, models)
         _require_finite(problem, seed)
         known = np.concatenate([evaluated, bench.population(rows)])
         if ALGORITHMS.load(payload["algorithm"]).costly:
             chosen = propose_from_truth(payload["algorithm"], problem, models, known, truth, count, seed)
         else:
             chosen = propose_predicted(problem, known, count, seed, algorithm=payload["algorithm"])
-        exhausted = exhausted and len(chosen) < count
-        lost = bool(len(chosen)) and bool((_least_excess(problem, models, chosen) > 0).all())
-        if lost:
+        found = len(chosen)
+        if found and bool((_least_excess(problem, models, chosen) > 0).all()):
             chosen = chosen[:FEW]
-        hopeless = hopeless and lost
-        rows += chosen.tolist()
-        progress(index + 1, len(payload["plans"]), "choosing what to evaluate")
+        else:
+            hopeful.append(index)
+        rows.extend(chosen.tolist())
+        return found
+
+    for index, count in enumerate(payload["counts"]):
+        if count:
+            exhausted = take(index, count, payload["seed"] + index) < count and exhausted
+            progress(index + 1, len(payload["plans"]), "choosing what to evaluate")
+    hopeless, left = not hopeful, sum(payload["counts"]) - len(rows)
+    if left and hopeful and not exhausted:
+        take(hopeful[0], left, payload["seed"] + len(payload["plans"]))
     return {
         "population": rows,
         "hopeless": hopeless,

@@ -1,5 +1,7 @@
 """Whole searches on made-up nets: what is known before, going on, several fronts, time, and stopping."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from search.errors import SurrogateError
 from service.checkpoints import family_of
 from service.db.tables import Measurement, Predictor, Supernet
 from service.ids import new_id
+from service.jobs import search as search_job
 from service.jobs.search import affordable
 from service.problems import model_scope
 from supernets.spaces.space import Arch
@@ -217,6 +220,18 @@ def test_a_round_is_no_larger_than_the_time_left_allows(spent_s, evaluations, si
     assert affordable(8, None, spent_s, evaluations) == 8
 
 
+def test_a_job_that_is_taken_over_goes_the_same_way_and_does_nothing_again(database, search):
+    """Every step is answered from its record: what was proposed, measured and judged follows from these alone."""
+    found, run = search(budget={"evaluations": 16})
+    before, written = list(run.asked), dict(run.records)
+    with database.read() as session:
+        count = session.query(Measurement).count()
+    asyncio.run(search_job.run(run))
+    assert run.asked == before and run.records == written
+    with database.read() as session:
+        assert session.query(Measurement).count() == count
+
+
 def test_progress_counts_evaluations_up_to_the_budget(search):
     _, run = search(budget={"evaluations": 20})
     assert {total for _, _, total in run.windows} == {20}
@@ -281,6 +296,18 @@ def test_one_shared_front_counts_the_worst_target(client, search, both):  # noqa
     assert quality == sorted(quality, reverse=True) and worst == sorted(worst, reverse=True)
     whole, _ = search(f"/v1/searches/{found['id']}:extend", constraints=[])
     assert whole["evaluations"]["reused"] == 2
+
+
+def test_a_target_without_hope_leaves_its_share_to_the_other(client, search, both):  # noqa: F811
+    fast, slow = both
+    found, run = search(
+        prepare=twice_on_batch_8,
+        targets=[fast, slow],
+        front="per_target",
+        constraints=[{"metric": "latency_ms", "target": slow, "max": 1e-6}],
+    )
+    assert found["evaluations"]["done"] == 8 and found["feasible"] is True
+    assert {point["target"] for point in front_of(client, found)} == {fast}
 
 
 def true(point, target):

@@ -61,3 +61,11 @@ def test_a_whole_search_of_two_targets(http, processes, supernet, both):  # noqa
     assert {point["target"] for point in fronts} <= {both[1]}
     whole = {point["subnet"]: point["measured"] for point in points if len(point["measured"]) == 2}
     assert all(whole.get(point["subnet"], point["measured"]) == point["measured"] for point in fronts)
+
+    shared = body | {"front": "shared", "budget": {"evaluations": 1}}
+    fleet = done(http, http.post("/v1/searches", json=shared))
+    assert fleet["state"] == "succeeded" and fleet["evaluations"]["done"] == 1
+    for point in http.get(f"/v1/searches/{fleet['id']}/front").json()["points"]:
+        assert point["target"] is None and {row["target"] for row in point["measured"]} == set(both)
+        [limited] = [row["value"] for row in point["measured"] if row["target"] == both[1]]
+        assert limited <= 100.0
