@@ -32,6 +32,7 @@ OUTLYING = 2.5  # standard deviations, left out, from which on a row counts less
 ROUNDS = 3
 CLIP = 2.0
 BLOCK = 4096
+SCALE_SAMPLE = 2048
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,32 @@ def counts(space: Space, archs: Population) -> Matrix:
     for source, at in enumerate(column):
         table[:, at] += one_hot[:, source]
     return table
+
+
+def space_groups(space: Space, sizes: Costs | None = None) -> Callable[[Population], list[Group]]:
+    """Features of any space: how often each choice occurs, the choices, and ``sizes(archs) (n, k) > 0`` if given.
+
+    Scaled by a fixed sample of the space, so that every call scales alike.
+    """
+    sample = space.sample(np.random.default_rng(0), SCALE_SAMPLE)
+    kinds: list[tuple[Callable[[Population], Matrix], tuple[float, ...]]] = [
+        (lambda archs: counts(space, archs), (1.0,)),
+        (space.features, (2.0, 1.0, 0.5)),
+    ]
+    if sizes is not None:
+        kinds += [(sizes, ()), (lambda archs: np.log(sizes(archs)), (2.0, 1.0))]
+    scales = []
+    for values, _ in kinds:
+        raw = np.asarray(values(sample), dtype=np.float64)
+        scales.append((raw.mean(axis=0), max(float(np.sqrt(raw.var(axis=0).sum())), 1e-12)))
+
+    def groups(archs: Population) -> list[Group]:
+        return [
+            Group(((values(archs) - mean) / spread).astype(np.float32), widths)
+            for (values, widths), (mean, spread) in zip(kinds, scales, strict=True)
+        ]
+
+    return groups
 
 
 class FeatureProcess:
@@ -95,15 +122,17 @@ class FeatureProcess:
         self._mean, self._unit = float(z[:first].mean()), max(float(z[:first].std()), 1e-12)
         target = (z - self._mean) / self._unit
         self._inputs = self._groups(archs)
+        # In single precision the kernels of many rows need not be positive definite.
+        exact = [Group(group.values.astype(np.float64), group.widths) for group in self._inputs]
         name = hashlib.sha256(archs[:first].tobytes() + y[:first].tobytes()).hexdigest()
         if name not in self._cache:
-            self._cache[name] = self._likely(target[:first])
+            self._cache[name] = self._likely(exact, target[:first])
         shares = self._cache[name]
         kernels = shares[:-1]
         kept = np.flatnonzero(kernels > LEAST_SHARE * kernels.sum())
         self._kept = dict(zip(kept.tolist(), kernels[kept].tolist(), strict=True))
         self._noise = float(shares[-1]) + JITTER
-        cover = self._cover(self._inputs, self._inputs).astype(np.float64)
+        cover = self._cover(exact, exact)
         doubt = np.ones(len(target))
         for _ in range(ROUNDS):
             doubt = _doubts(cover, self._noise, doubt, target)
@@ -118,11 +147,11 @@ class FeatureProcess:
         middle = float(np.median(early))
         return np.asarray(np.minimum(z, middle + CLIP * (middle - early.min())))
 
-    def _likely(self, target: Values) -> Values:
+    def _likely(self, inputs: Sequence[Group], target: Values) -> Values:
         """Shares of the kernels and the noise on at most ``LIKELIHOOD_ROWS`` rows, outlying ones counting less."""
         some = np.linspace(0, len(target) - 1, min(len(target), LIKELIHOOD_ROWS)).astype(np.int64)
-        few = [Group(group.values[some], group.widths) for group in self._inputs]
-        kernels = np.stack(list(self._parts(few, few).values())).astype(np.float64)
+        few = [Group(group.values[some], group.widths) for group in inputs]
+        kernels = np.stack(list(self._parts(few, few).values()))
         doubt = np.ones(len(some))
         for _ in range(ROUNDS):
             parts = np.concatenate([kernels, np.diag(doubt)[None]])
@@ -150,14 +179,15 @@ class FeatureProcess:
                     squares -= 2 * product
                     np.maximum(squares, 0.0, out=squares)
                     for k in sorted(here - {0}):
-                        parts[number + k] = np.exp(squares * np.float32(-0.5 / a.widths[k - 1] ** 2))
+                        parts[number + k] = np.exp(squares * squares.dtype.type(-0.5 / a.widths[k - 1] ** 2))
             number += 1 + len(a.widths)
         return parts
 
     def _cover(self, left: Sequence[Group], right: Sequence[Group]) -> Matrix:
-        total = np.zeros((len(left[0].values), len(right[0].values)), dtype=np.float32)
+        dtype = left[0].values.dtype
+        total = np.zeros((len(left[0].values), len(right[0].values)), dtype=dtype)
         for number, part in self._parts(left, right, set(self._kept)).items():
-            part *= np.float32(self._kept[number])
+            part *= dtype.type(self._kept[number])
             total += part
         return total
 

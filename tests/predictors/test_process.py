@@ -1,6 +1,6 @@
 import numpy as np
 
-from predictors.process import FeatureProcess, Group, _milestone, counts, scaled
+from predictors.process import FeatureProcess, Group, _milestone, counts, scaled, space_groups
 from supernets.spaces.space import Axis, Space
 
 SPACE = Space([Axis(f"op{i}", "op", (0, 1, 2, 3)) for i in range(6)])
@@ -82,3 +82,25 @@ def test_milestones_grow_by_a_quarter():
 def test_scaled_groups_have_a_total_variance_of_one():
     group = scaled(np.random.default_rng(0).normal(3.0, [1.0, 5.0, 0.1], (500, 3)))
     assert np.isclose(group.var(axis=0).sum(), 1.0, atol=1e-5) and group.dtype == np.float32
+
+
+def test_groups_of_a_space_scale_alike_whatever_they_are_asked_for():
+    def sizes(archs):
+        return 1.0 + TIMES[archs].sum(axis=1, keepdims=True)
+
+    made = space_groups(SPACE, sizes)
+    whole, few = made(ALL), made(ALL[100:103])
+    assert len(whole) == 4
+    for a, b in zip(whole, few, strict=True):
+        assert np.array_equal(a.values[100:103], b.values) and a.widths == b.widths
+        assert 0.8 < a.values.var(axis=0).sum() < 1.2
+
+
+def test_an_exact_sum_over_many_rows_can_be_factorised():
+    # No noise at all drives the linear share to its bound, where single precision is not positive definite.
+    space = Space([Axis(f"op{i}", "op", (0, 1, 2, 3)) for i in range(40)])
+    archs = space.sample(np.random.default_rng(0), 400)
+    model = FeatureProcess(space_groups(space))
+    model.fit(archs[:200], TIMES[archs[:200]].sum(axis=1))
+    truth = TIMES[archs[200:]].sum(axis=1)
+    assert np.abs(model.predict(archs[200:])[0] - truth).max() < 0.1 * truth.std()
