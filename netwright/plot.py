@@ -1,7 +1,8 @@
-"""A picture of a front; needs matplotlib, which comes with the server's packages."""
+"""Pictures of a front and of how it grew; they need matplotlib, which comes with the server's packages."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,7 @@ def plot_front(
     quality: str = "accuracy",
 ) -> Path:
     """Save measured latency against quality on test as a PNG; bars are standard errors, a star is the pick."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NetwrightError("a plot needs matplotlib: pip install 'netwright[server]'") from error
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure((7, 4.5))
     axes = figure.add_subplot()
     points = sorted(front, key=lambda point: point.value("latency_ms") or 0.0)
     x, dx, y, dy = _coordinates(points)
@@ -68,3 +63,35 @@ def _coordinates(points: list[Point]) -> tuple[list[float], list[float], list[fl
         y.append(quality["value"])
         dy.append(quality["standard_error"])
     return x, dx, y, dy
+
+
+def plot_history(search: Mapping[str, Any], path: Path) -> Path:
+    """Save how the hypervolume of a search grew, against evaluations and against seconds, as a PNG."""
+    if not search["history"]:
+        raise NetwrightError(f"search {search['id']} has no history yet: it tells one after every round")
+    figure = _figure((9, 3.6))
+    left, right = figure.subplots(1, 2, sharey=True)
+    for target in dict.fromkeys(row["target"] for row in search["history"]):
+        rows = [row for row in search["history"] if row["target"] == target]
+        volumes = [row["hypervolume"] for row in rows]
+        for axes, what in ((left, "evaluations"), (right, "seconds")):
+            axes.plot(
+                [row[what] for row in rows], volumes, "o-", ms=4, lw=1.2, label=target or "shared front"
+            )
+            axes.set_xlabel(what)
+            axes.grid(alpha=0.25)
+    left.set_ylabel("hypervolume")
+    left.legend(fontsize="small", frameon=False)
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def _figure(inches: tuple[float, float]) -> Any:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NetwrightError("a plot needs matplotlib: pip install 'netwright[server]'") from error
+    figure = Figure(figsize=inches, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

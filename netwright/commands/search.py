@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from netwright.commands.output import (
     print_table,
 )
 from netwright.constraints import parse_limit
+from netwright.plot import plot_history
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.searches import DEFAULT_EVALUATIONS, Search
 
@@ -232,10 +234,15 @@ def _summary(search: Search) -> list[Any]:
 def show(
     context: typer.Context,
     search: Annotated[str, typer.Argument(help="Id of a search.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="Save how the hypervolume grew as a picture (PNG) here.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """One search: its state, whether its limits could be met, warnings, provenance."""
+    """One search: its state, whether its limits could be met, how its front grew, warnings, provenance."""
     found = client_of(context).searches.get(search)
+    if plot is not None:
+        plot_history(found.data, plot)
     if as_json:
         print_json(found.data)
         return

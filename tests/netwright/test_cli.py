@@ -119,9 +119,12 @@ def test_what_an_extension_was_asked(client: Client, server: FakeServer) -> None
     assert sent == {"evaluations": 0, "constraints": [], "objectives": ["macs"], "seconds": 9.0}
 
 
-@pytest.mark.usefixtures("client")
-def test_a_search_shows_how_its_front_grew() -> None:
-    shown = run("search show sea_1").stdout
+def test_a_search_shows_how_its_front_grew(client: Client, server: FakeServer, tmp_path: Path) -> None:
+    shown = run(f"search show sea_1 --plot {tmp_path / 'history.png'}").stdout
+    assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+    early = {**server.routes["GET", "/v1/searches/sea_1"], "history": []}
+    server.routes["GET", "/v1/searches/sea_2"] = early
+    assert "no history yet" in run(f"search show sea_2 --plot {tmp_path / 'none.png'}").stderr
     assert "24/24 + 60 reused" in shown
     assert "hypervolume of the front, up to accuracy 0.8, latency_ms 0.1" in shown
     assert "0.0042" in shown
