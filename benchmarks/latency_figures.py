@@ -15,6 +15,9 @@ LIMITS = np.linspace(0.1, 0.9, 9)
 FINALISTS = 5
 # Finalists are taken from this many of the most accurate archs that may meet the limit.
 SHORTLIST = 200
+# Errors of a model that is off for a device come together. What is shared takes so many values of equal chance.
+NODES, DISTRUST, WRONG_BY = 9, 0.03, 5.0
+BOLDEST = -1.0
 
 
 @dataclass
@@ -67,7 +70,7 @@ def pick_figures(answer: Answer, truth: Values, points: Values | None) -> dict[s
             picked["lost"].append(best - points[pick])
         else:
             nothing += 1
-        finalists = choose_finalists(norm.cdf((limit - answer.mean) / spread), points)
+        finalists = choose_finalists((limit - answer.mean) / spread, points)
         met = finalists[truth[finalists] <= limit]
         pick = met[np.argmax(points[met])] if len(met) else finalists[np.argmin(truth[finalists])]
         picked["measured_overshoots"].append(truth[pick] / limit - 1)
@@ -75,36 +78,35 @@ def pick_figures(answer: Answer, truth: Values, points: Values | None) -> dict[s
     return {**picked, "nothing": nothing}
 
 
-def choose_finalists(chance: Values, points: Values) -> NDArray[np.int64]:
+def choose_finalists(score: Values, points: Values) -> NDArray[np.int64]:
     """Five archs that promise the most accuracy once their latency is measured, by greedy expectation.
 
-    ``chance (n,)`` is the probability of meeting the limit. An arch is worth what it adds to the expected
-    best accuracy among those that will turn out to meet it.
+    ``score (n,)`` is how far below the limit an arch is predicted, in standard deviations. An arch is worth what
+    it adds to the expected best accuracy among those that will turn out to meet the limit. Half the variance is
+    taken to be shared by all archs, and with ``DISTRUST`` the model is wrong by five deviations.
     """
-    possible = np.flatnonzero(chance >= min(0.2, chance.max()))
-    order = possible[np.argsort(-points[possible])]
-    # The safest of all belong in the list, however inaccurate: something must meet the limit.
-    order = np.concatenate([order[:SHORTLIST], np.argsort(-chance)[:FINALISTS]])
-    order = np.array(list(dict.fromkeys(order.tolist())))
-    order = order[np.argsort(-points[order], kind="stable")]
-    worst = float(points.min()) - 1
+    shared = np.append(norm.ppf((np.arange(NODES) + 0.5) / NODES), WRONG_BY)
+    weight = np.append(np.full(NODES, (1 - DISTRUST) / NODES), DISTRUST)
+    order = np.argsort(-points)
+    order = order[score[order] >= min(BOLDEST, score.max())][:SHORTLIST]
+    # Ever safer ones belong in the list, however inaccurate: something must meet the limit.
+    steps = [np.flatnonzero(score >= s) for s in range(int(WRONG_BY) + 3) if (score >= s).any()]
+    safer = [int(index[np.argmax(points[index])]) for index in steps]
+    order = np.array(list(dict.fromkeys([*order.tolist(), *safer, int(np.argmax(score))])))
+    # (n,) scores -> (nodes, n) chances, given what is shared.
+    chance = norm.cdf((score[order] - np.sqrt(0.5) * shared[:, None]) / np.sqrt(0.5))
+    value, worst = points[order], float(points.min()) - 1
     chosen: list[int] = []
     for _ in range(min(FINALISTS, len(order))):
-        values = [
-            -np.inf
-            if int(c) in chosen
-            else _expected_best(
-                np.array(sorted([*chosen, int(c)], key=lambda i: -points[i])), chance, points, worst
-            )
-            for c in order
-        ]
-        chosen.append(int(order[int(np.argmax(values))]))
-    return np.array(chosen)
-
-
-def _expected_best(sorted_archs: NDArray[np.int64], chance: Values, points: Values, worst: float) -> float:
-    missed = np.concatenate([[1.0], np.cumprod(1 - chance[sorted_archs])])
-    return float((missed[:-1] * chance[sorted_archs] * points[sorted_archs]).sum() + missed[-1] * worst)
+        sets = np.array([[*chosen, c] for c in range(len(order))])
+        sets = np.take_along_axis(sets, np.argsort(-value[sets], axis=1, kind="stable"), axis=1)
+        met = chance[:, sets]
+        missed = np.cumprod(1 - met, axis=2)
+        before = np.concatenate([np.ones_like(missed[:, :, :1]), missed[:, :, :-1]], axis=2)
+        expected = weight @ ((before * met * value[sets]).sum(axis=2) + missed[:, :, -1] * worst)
+        expected[chosen] = -np.inf
+        chosen.append(int(np.argmax(expected)))
+    return order[np.array(chosen)]
 
 
 def summary(found: Sequence[dict[str, Any]], ceiling: float) -> dict[str, Any]:

@@ -4,6 +4,9 @@ After nn-Meter (Zhang et al., 2021): runtimes fuse a convolution with what follo
 run the fused kernels one after the other. Only whole nets are measured here, so that the cost of each kind of
 kernel (a call, its MACs, its bytes) is found from those: none is negative. Devices that overlap kernels break
 the sum; a Bayesian linear model of measured over summed latency on encoding and layers mends what it can.
+
+Outside the range of what was measured (calls, MACs and bytes of each kind of kernel) a sum says little: the spread
+grows with the distance, measured in widths of that range.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ TERMS = 3
 # Weight of the pull towards no cost, against one row: ties between kinds that always come together.
 PULL = 0.03
 LEAST = 1e-9
+# A range that is a single point is taken to be so wide, as a share of that point.
+LEAST_RANGE = 0.1
 
 
 def fused(layers: tuple[LayerSpec, ...]) -> list[tuple[str, NDArray[np.float64]]]:
@@ -65,6 +70,7 @@ class KernelSum(Predictor):
         self.kinds = tuple(sorted(kinds))
         self._table = SegmentTable(self.space, family.segments(), self._terms)
         self._costs = np.empty(0)
+        self._low, self._high = np.empty(0), np.empty(0)
         self._weights, self._factor, self._noise = np.empty(0), np.empty((0, 0)), 0.0
 
     def _terms(self, layers: tuple[LayerSpec, ...]) -> Values:
@@ -96,6 +102,7 @@ class KernelSum(Predictor):
     def _train(self, archs: Population, y: Values) -> float:
         """Fit; returns the number of parameters that the data determined."""
         terms = self._kernels(archs)
+        self._low, self._high = terms.min(axis=0), terms.max(axis=0)
         unit = np.maximum(terms.mean(axis=0), LEAST)
         size = np.maximum(np.abs(y), LEAST)
         middle = float(np.median(y))
@@ -116,10 +123,19 @@ class KernelSum(Predictor):
         return np.concatenate([np.ones((len(inputs), 1)), inputs], axis=1)
 
     def _answer(self, archs: Population) -> tuple[Values, Values]:
-        total, design = self._sum(self._kernels(archs)), self._design(archs)
+        terms, design = self._kernels(archs), self._design(archs)
+        total = self._sum(terms)
         ratio = design @ self._weights
         variance = np.square(design @ self._factor).sum(axis=1) + np.square(self._noise * ratio)
-        return total * ratio, total * np.sqrt(variance)
+        return total * ratio, total * np.sqrt(variance) * (1 + self.outside(terms))
+
+    def outside(self, terms: Matrix) -> Values:
+        """How far ``(n,)`` the kernels ``(n, 1 + 3 kinds)`` are from any measured, in widths of what was; 0 inside."""
+        width = np.maximum(self._high - self._low, LEAST_RANGE * np.abs(self._high))
+        beyond = np.maximum(np.maximum(self._low - terms, terms - self._high), 0.0)
+        # A kind of kernel that was never measured has no width at all: it counts as one.
+        share = np.where(width > 0, beyond / np.where(width > 0, width, 1.0), beyond > 0)
+        return np.asarray(share.max(axis=1, initial=0.0))
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {
@@ -127,8 +143,10 @@ class KernelSum(Predictor):
             "weights": self._weights,
             "factor": self._factor,
             "noise": np.array([self._noise]),
+            "range": np.stack([self._low, self._high]),
         }
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._costs, self._weights, self._factor = state["costs"], state["weights"], state["factor"]
         self._noise = float(state["noise"][0])
+        self._low, self._high = state["range"]

@@ -1,12 +1,14 @@
 """Few-shot transfer: a new device from 5-20 measurements, when others of the same space are known.
 
-See :mod:`predictors.latency.known` for the model. The idea of learning across devices is HELP's (Lee et al.,
-2021) and that of diverse samples NASFLAT's (Akhauri & Abdelfattah, 2024); here both are Bayesian linear
-algebra, so that a fit takes milliseconds and an interval comes with it, calibrated on the known devices.
+See :mod:`predictors.latency.known` for the features and :mod:`predictors.latency.few_shot` for the model. The
+idea of learning across devices is HELP's (Lee et al., 2021) and that of diverse samples NASFLAT's (Akhauri &
+Abdelfattah, 2024); here both are Bayesian linear algebra, so that a fit takes milliseconds and an interval comes
+with it, calibrated on the known devices.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -14,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import NotFittedError
-from predictors.latency.known import Basis, FewShot, KnownTarget, KnownTargets, Prior
+from predictors.latency.few_shot import DOF, FewShot, Prior
+from predictors.latency.known import KnownTarget, KnownTargets
 from predictors.predictor import Predictor, Values, load
 from predictors.scope import Scope
 from supernets.families.family import Family
@@ -24,8 +27,8 @@ from supernets.spaces.space import Population
 class FewShotTransfer(Predictor):
     """See the module. ``known`` are predictors of other targets, best fitted to hundreds of rows each.
 
-    Needs 5 rows, best chosen by :meth:`choose`. Without known targets it is a Gaussian process on encoding
-    and layers.
+    Needs 5 rows, best chosen by :meth:`choose`. Without known targets it is a Bayesian linear model on
+    encoding and layers. The interval is Student's, its factor that which held on the known targets.
     """
 
     name = "transfer"
@@ -58,28 +61,32 @@ class FewShotTransfer(Predictor):
         super().fit(archs, y)
         assert self._model is not None
         if len(self.known.targets) >= 2:
-            self._dof = self._model.dof
+            self._dof = DOF
             self._scale = self.known.scale(len(y))
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
         self._model = FewShot(self.known.basis(archs), y, self.known.prior)
-        return self._model.left_out, max(0.0, len(y) - self._model.dof)
+        return self._model.left_out, len(y) / 2
 
     def _answer(self, archs: Population) -> tuple[Values, Values]:
         if self._model is None:
             raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
-        basis: Basis = self.known.basis(np.ascontiguousarray(archs))
-        return self._model(basis)
+        return self._model(self.known.basis(np.ascontiguousarray(archs)))
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        state: dict[str, NDArray[Any]] = {"prior": self.known.prior.as_array()}
+        kin = json.dumps([target.kin for target in self.known.targets]).encode()
+        state: dict[str, NDArray[Any]] = {
+            "prior": self.known.prior.as_array(),
+            "kin": np.frombuffer(kin, dtype=np.uint8),
+        }
         for index, target in enumerate(self.known.targets):
             state[f"known{index}"] = np.frombuffer(target.predictor.dump(), dtype=np.uint8)
         return state
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         assert self._archs is not None
-        files = [state[f"known{index}"].tobytes() for index in range(len(state) - 1)]
-        targets = [KnownTarget(load(file, self.family)) for file in files]
+        kin: list[str] = json.loads(state["kin"].tobytes())
+        files = [state[f"known{index}"].tobytes() for index in range(len(kin))]
+        targets = [KnownTarget(load(file, self.family), k) for file, k in zip(files, kin, strict=True)]
         self.known = KnownTargets(self.family, targets, Prior.from_array(state["prior"]))
         self._model = FewShot(self.known.basis(self._archs), self._y, self.known.prior)
