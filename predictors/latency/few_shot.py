@@ -164,7 +164,7 @@ class FewShot:
     @property
     def left_out(self) -> Values:
         """Residual of each row ``(n,)`` without it, in predictive standard deviations."""
-        return self.posteriors.rows(np.array([0])).left_out(np.ones(len(self.noise)))[0]
+        return np.asarray(self.posteriors.rows(np.array([0])).left_out(np.ones(len(self.noise)))[0])
 
     def __call__(self, basis: Basis) -> tuple[Values, Values]:
         """Mean and standard deviation ``(n,)`` of a measurement, ms."""
