@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.checkpoints import family_of
+from service.db import queries
 from service.db.tables import Supernet
 from service.jobs.known import known_rows, known_targets
 from service.jobs.rows import bench_of, population_of, training_rows
@@ -30,8 +31,10 @@ async def chosen(job: JobRun, supernet: Supernet, count: int | None = None) -> P
     metric, target = params["metric"], params["target"]
     with job.read() as session:
         how = _how(session, job, supernet)
+        measured = _settled(session, job, supernet)
+        if how == "information" and family.space().size() - len(measured) < params["count"]:
+            how = "spread"  # so much is known that what is asked for takes measuring something again
         known = known_rows(session, job.project, supernet, metric, target) if how == "information" else []
-        measured, _ = training_rows(session, job, supernet, metric, target)
     if how != "information":
         rows = choose(family, params, for_latency=True).tolist()
         recorded = await job.write(STEP, lambda _session, _result: {"population": rows})
@@ -48,6 +51,16 @@ async def chosen(job: JobRun, supernet: Supernet, count: int | None = None) -> P
     }
     recorded = await job.step(STEP, "service.jobs.models:choose", payload)
     return population_of(family, recorded["population"])
+
+
+def _settled(session: Session, job: JobRun, supernet: Supernet) -> list[list[int]]:
+    """Archs that need not be measured: those that were, and those that the target's runtime cannot run."""
+    metric, target = job.params["metric"], job.params["target"]
+    rows, _ = training_rows(session, job, supernet, metric, target)
+    space = family_of(supernet).space()
+    refused = queries.unsupported_archs(session, job.project, supernet.id, [target])
+    rows += space.encode(space.arch(arch) for arch in refused).tolist()
+    return [list(row) for row in sorted(set(map(tuple, rows)))]
 
 
 def _how(session: Session, job: JobRun, supernet: Supernet) -> str:

@@ -108,8 +108,10 @@ def _informed(text: str, kind: str, metric: str, target: str | None) -> Predicto
     others = []
     for each in known:
         model = PREDICTORS.load(KNOWN_KIND)(bench.family, bench.scope(metric, each["target"]))
-        model.fit(*merge_rows(bench.population(each["population"]), np.array(each["values"])))
-        others.append(model)
+        archs, values = merge_rows(bench.population(each["population"]), np.array(each["values"]))
+        if len(archs) >= model.fewest_rows:  # supernets of one space may have measured the same archs
+            model.fit(archs, values)
+            others.append(model)
     predictor: Predictor = PREDICTORS.load(kind)(bench.family, bench.scope(metric, target), known=others)
     return predictor
 

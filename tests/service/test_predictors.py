@@ -11,7 +11,7 @@ import pytest
 from service.artifacts import ArtifactStore
 from service.checkpoints import family_of
 from service.db import job_queries, queries
-from service.db.tables import Job, Measurement, Predictor, Supernet, Target, now
+from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Unsupported, now
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs import fit, models
 from service.jobs.chosen import chosen
@@ -228,6 +228,32 @@ def test_archs_are_chosen_for_information_where_other_targets_are_known(
     spread = population_chosen(database, made_job(**params | {"choose": "spread"}), supernet["id"])[1]
     ends = family.space().encode([family.space().min(), family.space().max()])
     np.testing.assert_array_equal(spread[:2], ends)
+
+
+def test_what_the_runtime_cannot_run_is_not_chosen_again(database, made_job, supernet, target, fleet):
+    new, _ = fleet
+    params = {"archs": None, "count": 5, "seed": 3, "metric": "latency_ms", "target": new, "choose": None}
+    family, population = population_chosen(database, made_job(**params), supernet["id"])
+    [arch] = family.space().decode(population[:1])
+    with database.write() as session:
+        made = session.query(Measurement).first()
+        [id] = queries.ensure_subnets(session, P, supernet["id"], [(arch.id, arch.as_dict(), {})]).values()
+        row = {"id": new_id("uns"), "project_id": P, "supernet_id": supernet["id"], "subnet_id": id}
+        row |= {"target_id": new, "job_id": made.job_id, "error": "no such operator"}
+        queries.insert_new(session, Unsupported, [row])
+    _, again = population_chosen(database, made_job(**params), supernet["id"])
+    assert arch.id not in {each.id for each in family.space().decode(again)}
+
+
+def test_a_space_that_is_almost_all_measured_is_measured_again(
+    database, made_job, supernet, target, fleet, monkeypatch
+):
+    new, _ = fleet
+    monkeypatch.setattr("service.jobs.chosen._settled", lambda *_: range(10**9))  # more than the space has
+    params = {"archs": None, "count": 3, "seed": 0, "metric": "latency_ms", "target": new, "choose": None}
+    job = made_job(**params)
+    family, population = population_chosen(database, job, supernet["id"])
+    assert len(population) == 3 and job.said == []
 
 
 def test_a_first_target_is_measured_over_the_whole_space(database, made_job, supernet, target):
