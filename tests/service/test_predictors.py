@@ -412,7 +412,7 @@ def test_networks_that_do_not_fit_are_refused_with_both_sides(client, settings, 
         (
             {"import": {"path": "fits.npz"}, "metric": "latency_ms", "target": target["id"]},
             "import",
-            ["quality"],
+            ["table of operators"],
         ),
         ({"kind": "imported_mlp"}, "kind", ["auto"]),
     ):
