@@ -19,6 +19,7 @@ from service.db import job_queries, queries
 from service.db.tables import Predictor, Supernet, Target
 from service.deps import App, Page, Project, Services
 from service.errors import InvalidError
+from service.hardware import is_measurable
 from service.ids import new_id
 from service.jobs.fit import own_model
 from service.problems import model_scope, scope_of
@@ -155,15 +156,7 @@ def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str
     need: int = fewest_rows(metric) if kind == AUTO else PREDICTORS.load(kind).fewest_rows
     if have >= need:
         return
-    action = (
-        Action(method="POST", path=f"/v1/supernets/{body.supernet}/evaluations", body={"count": 100})
-        if body.target is None
-        else Action(
-            method="POST",
-            path=f"/v1/targets/{body.target}/measurements",
-            body={"supernet": body.supernet, "count": 30},
-        )
-    )
+    action = _more_rows(session, project, body)
     could = kinds_that_could(metric, have)
     enough = f"; {have} are enough for {', '.join(could)}" if could else ""
     who = f"a predictor of {body.metric}" if kind == AUTO else kind
@@ -172,9 +165,21 @@ def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str
         body.metric,
         f"measured on at least {need} subnets first",
         f"{who} needs {need} subnets with a measured {body.metric}, there are {have}{enough}: "
-        f"{action.method} {action.path} measures more",
+        f"{action.method} {action.path} adds more",
         actions=[action],
     )
+
+
+def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
+    """The request that would add rows: evaluate, measure, or bring them where nothing can be measured."""
+    if body.target is None:
+        path = f"/v1/supernets/{body.supernet}/evaluations"
+        return Action(method="POST", path=path, body={"count": 100})
+    wanted: dict[str, Any] = {"count": 30}
+    if not is_measurable(queries.get(session, project, Target, body.target).kind):
+        wanted = {"table": {"file": {"path": "rows.csv"}, "latency": "latency_ms"}}
+    path = f"/v1/targets/{body.target}/measurements"
+    return Action(method="POST", path=path, body={"supernet": body.supernet, **wanted})
 
 
 @router.get("/{id}")

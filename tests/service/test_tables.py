@@ -127,7 +127,8 @@ def test_rows_become_measurements_that_a_predictor_can_be_fitted_to(
     client, database, settings, brought, supernet, family, rows
 ):
     body = {"supernet": supernet["id"], "target": brought["id"], "metric": "latency_ms"}
-    assert_problem(client.post("/v1/predictors", json=body), 422)
+    missing = assert_problem(client.post("/v1/predictors", json=body), 422)
+    assert set(missing.actions[0].body) == {"supernet", "table"}, "nothing can be measured there"
     rows.loc[3, "ms"] = -1
     job = take(client, database, settings, brought, supernet, rows)
     assert (job["result"]["accepted"], job["result"]["refused_count"]) == (ROWS - 1, 1)
