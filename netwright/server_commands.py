@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from supernets.families.family import Family
     from supernets.further import Source
     from supernets.recipes.recipe import Recipe
+    from supernets.teacher import ExternalTeacher
 
 DRY_STEPS = 3
 CHECK_BATCH = 256
@@ -148,6 +149,7 @@ class TrainingPlan:
     family: Path | None
     source: Path | None
     momentum: bool
+    teacher: Path | None
     steps: int | None
     until_step: int | None
     seed: int | None
@@ -164,6 +166,7 @@ def train(plan: TrainingPlan) -> None:
         from supernets.finish import finish
         from supernets.further import read_source
         from supernets.recipes.recipe import Recipe
+        from supernets.teacher import read_teacher
         from supernets.train import train as run
 
         torch.set_num_threads(plan.threads)
@@ -179,8 +182,9 @@ def train(plan: TrainingPlan) -> None:
         if plan.steps:
             recipe = Recipe.parse({**recipe.as_json(), "steps": plan.steps})
         seed = last_stage["seed"] + 1 if plan.seed is None else plan.seed
+        teacher = read_teacher(plan.teacher) if plan.teacher is not None else None
         if plan.dry_run:
-            _foretell(recipe, family, data, seed, source)
+            _foretell(recipe, family, data, seed, source, teacher)
             return
         state = plan.out / "training"
         last = min(plan.until_step or recipe.steps, recipe.steps)
@@ -192,9 +196,10 @@ def train(plan: TrainingPlan) -> None:
                 state,
                 seed=seed,
                 until_step=plan.until_step,
-                progress=_told(show, last),
+                progress=_told(show, last, len(data.train) / recipe.batch_size),
                 source=source,
                 momentum=plan.momentum,
+                teacher=teacher,
             )
         if not training.finished:
             typer.echo(
@@ -218,12 +223,12 @@ def _check_plan(plan: TrainingPlan) -> None:
         raise NetwrightError(f"--out must be another folder than --from, got {plan.out} for both")
 
 
-def _told(show: Show, last: int) -> Callable[[Any], None]:
+def _told(show: Show, last: int, epoch: float) -> Callable[[Any], None]:
+    """``epoch`` is how many steps go through the training images once."""
+
     def tell(progress: Any) -> None:
-        words = " ".join(f"{role} {loss:.3f}" for role, loss in progress.losses.items())
-        scores = " ".join(f"{end} {value:.3f}" for end, value in progress.accuracy.items())
         told = {"done": progress.step, "total": last, "eta_s": progress.eta_s}
-        show({"progress": told, "message": f"loss {words}{f' | accuracy {scores}' if scores else ''}"})
+        show({"progress": told, "message": f"epoch {progress.step / epoch:.1f} | {progress.words()}"})
 
     return tell
 
@@ -250,7 +255,14 @@ def _family(path: Path, data: DataSet) -> Family:
     return family
 
 
-def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int, source: Source | None) -> None:
+def _foretell(
+    recipe: Recipe,
+    family: Family,
+    data: DataSet,
+    seed: int,
+    source: Source | None,
+    teacher: ExternalTeacher | None,
+) -> None:
     """Say what would be trained, and how long it would take, from a few real steps that leave no trace."""
     import time
 
@@ -266,7 +278,7 @@ def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int, source: 
         f"space     {space.size():.3g} subnets, {costs['params'][0]:,.0f} to {costs['params'][1]:,.0f} parameters"
     )
     typer.echo(f"          {costs['macs'][0] / 1e6:.3g} to {costs['macs'][1] / 1e6:.3g} million MACs")
-    training = start(recipe, family, data, seed)
+    training = start(recipe, family, data, seed, teacher=teacher)
     if source is not None:
         go_on(training, source)
     train_step(training)
@@ -277,7 +289,7 @@ def _foretell(recipe: Recipe, family: Family, data: DataSet, seed: int, source: 
     typer.echo(
         f"recipe    {recipe.name}: {recipe.steps} steps of {recipe.batch_size} images, {per_step:.2f} s a step now"
     )
-    told = estimate(recipe, family, data, seed=seed)
+    told = estimate(recipe, family, data, seed=seed, external=teacher is not None)
     per_pass = per_step / (training.billed / training.step)
     typer.echo(
         f"cost      {told.billed:,.0f} subnet passes, {told.macs_per_step / 1e9:.3g} billion MACs a step on average"

@@ -35,13 +35,13 @@ class Rehearsal:
     ``billed`` is exact but for splits, whose axis depends on real gradients.
     """
 
-    def __init__(self, recipe: Recipe, family: Family, seed: int = 0) -> None:
+    def __init__(self, recipe: Recipe, family: Family, seed: int = 0, *, external: bool = False) -> None:
         self._recipe, self._family, self._seed = recipe, family, seed
         self.steps, self.step, self.turn = recipe.steps, 0, 0
         self._stride = max(1, recipe.steps // COSTED_STEPS)
         self.space = recipe.space.of(family.space())
         self.regions: tuple[Space, ...] = (self.space,)
-        self.teacher = False
+        self.teacher = self._external = external
         self.passes = self.forwards = 0
         self.macs = 0.0
 
@@ -105,7 +105,7 @@ class Rehearsal:
                 for candidate in item.candidates:
                     self._bill(candidate, forward_only=True)
                 if item.targets_from == TEACHER and self.teacher:
-                    taught.add(self._family.input_shape(item.arch)[1])
+                    taught.add(0 if self._external else self._family.input_shape(item.arch)[1])
             for _ in taught:
                 self._bill(self._family.space().max(), forward_only=True)
             rng = np.random.default_rng([self._seed, self.step, 1])
@@ -132,14 +132,20 @@ class Estimate:
 
 
 def estimate(
-    recipe: Recipe, family: Family, data: DataSet, *, seed: int = 0, seconds_per_pass: float | None = None
+    recipe: Recipe,
+    family: Family,
+    data: DataSet,
+    *,
+    seed: int = 0,
+    seconds_per_pass: float | None = None,
+    external: bool = False,
 ) -> Estimate:
     """Size of the space, cost, memory and, given the seconds of a mean pass, the time of a training.
 
     Memory is that of weights, gradients, momentum, averaged and teacher's weights of every network, of the
     stored images, and of what the largest subnet keeps for its backward pass.
     """
-    rehearsal = Rehearsal(recipe, family, seed).run()
+    rehearsal = Rehearsal(recipe, family, seed, external=external).run()
     space = family.space()
     params = float(family.costs(space.encode([space.max()]))["params"][0])
     copies = 3 + (recipe.ema_decay is not None)

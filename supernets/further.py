@@ -17,9 +17,10 @@ from torch import Tensor
 
 from supernets import FAMILIES
 from supernets.checkpoints import read_tensors
-from supernets.errors import CheckpointError, DataError
+from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+from supernets.teacher import refuse_mixed
 from supernets.training import Training
 from supernets.training_state import METRICS_FILE, STATE_INFO, load_momentum, taken
 
@@ -100,7 +101,7 @@ def go_on(training: Training, source: Source, *, momentum: bool = False) -> None
     Raises ``CheckpointError`` for another family or space, ``DataError`` where the splits of old and new mix.
     """
     _check_family(training.family, source)
-    _check_data(training, source)
+    refuse_mixed(source.name, source.stages, training.data)
     shard = training.shards[0]
     net, average = taken(source.tensors, "net."), taken(source.tensors, "average.")
     carried = ["weights"]
@@ -133,19 +134,3 @@ def _check_family(family: Family, source: Source) -> None:
     if different:
         words = "; ".join(f"{key} is {known.get(key)} there, {own.get(key)} here" for key in different)
         raise CheckpointError(f"a stage must have the family of {source.name!r}: {words}")
-
-
-def _check_data(training: Training, source: Source) -> None:
-    """Nothing that an earlier stage trained on may be in a split that judges."""
-    own = training.data.describe()
-    for stage in source.stages:
-        data = stage["data"]
-        if data["name"] == own["name"] and data["splits"] != own["splits"]:
-            raise DataError(
-                f"{own['name']!r} must have the splits it had in an earlier stage of {source.name!r}, got others: "
-                f"they would mix"
-            )
-        trained = data["splits"]["train"]["sha256"]
-        judging = [name for name in ("validation", "test") if own["splits"][name]["sha256"] == trained]
-        if judging:
-            raise DataError(f"the {judging[0]} split is what {source.name!r} was trained on; give other data")

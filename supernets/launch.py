@@ -23,6 +23,7 @@ from supernets.data import load_data
 from supernets.further import read_source
 from supernets.processes import joined
 from supernets.recipes.recipe import Recipe
+from supernets.teacher import read_teacher
 from supernets.train import Progress, train
 
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--from", dest="source", type=Path, help="a supernet's folder, or one that training left"
     )
     parser.add_argument("--momentum", action="store_true", help="with --from: take over momentum too")
+    parser.add_argument("--teacher", type=Path, help="a supernet's folder, or an exported .onnx file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="in place of the recipe's")
     parser.add_argument("--until-step", type=int)
@@ -73,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             processes=processes,
             source=None if given.source is None else read_source(given.source),
             momentum=given.momentum,
+            teacher=None if given.teacher is None else read_teacher(given.teacher, device),
         )
     return 0
 

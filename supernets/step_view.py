@@ -17,10 +17,13 @@ from supernets.training import Training
 
 
 class Batch:
-    """This process' share of a step's images, resized once for each resolution that is asked for."""
+    """This process' share of a step's images, resized once for each resolution that is asked for.
+
+    ``images`` are ``(n, c, h, w) uint8``, as stored and augmented.
+    """
 
     def __init__(self, training: Training, images: Tensor, labels: Tensor) -> None:
-        self._training, self._images = training, images
+        self._training, self.images = training, images
         self.labels = labels.to(training.device)
         self._prepared: dict[int, Tensor] = {}
 
@@ -29,7 +32,7 @@ class Batch:
         resolution = self._training.family.input_shape(arch)[1]
         if resolution not in self._prepared:
             data = self._training.data
-            view = prepare(self._images, resolution, data.mean, data.std)
+            view = prepare(self.images, resolution, data.mean, data.std)
             view = view.to(self._training.device, non_blocking=True)
             self._prepared[resolution] = view.contiguous(memory_format=torch.channels_last)
         return self._prepared[resolution]

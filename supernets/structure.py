@@ -19,6 +19,8 @@ def apply(event: Event, training: Training) -> None:
         for shard in training.shards:
             reorder_shard(shard)
     elif isinstance(event, SwapTeacher):
+        if training.external is not None:
+            return  # a teacher from outside stays
         training.teacher = copy.deepcopy(training.shards[0].net).requires_grad_(False).train()
     else:
         _split(event, training)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,9 @@ from supernets.schedule import learning_rate
 from supernets.spaces.space import Arch
 from supernets.step_view import Batch, StepView
 from supernets.structure import apply
+from supernets.teacher import ExternalTeacher
 from supernets.training import Shard, Training, start
+from supernets.training_log import Log, Progress
 from supernets.training_state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
 
 __all__ = [
@@ -47,29 +47,6 @@ __all__ = [
     "train_step",
 ]
 LOG_EVERY = 50
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands; ``losses`` by role, ``accuracy`` of ``smallest`` and ``largest`` on validation.
-
-    ``passes`` counts forward-backwards of subnets, ``billed`` adds a third for each forward alone;
-    ``region`` is the number of subnets open in all ``shards``. ``stage`` counts the recipes in a row.
-    """
-
-    step: int
-    steps: int
-    passes: int
-    lr: float
-    losses: dict[str, float]
-    accuracy: dict[str, float]
-    seconds: float
-    passes_per_second: float
-    eta_s: float
-    billed: float = 0.0
-    region: float = 0.0
-    shards: int = 1
-    stage: int = 1
 
 
 # --- one step --------------------------------------------------------------------------------------
@@ -124,7 +101,7 @@ def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
     plan = training.sampler.plan(shard.region, training.step, rng)
     if shard.region.size() == 1:
         plan = plan[:1]
-    if training.teacher is None:
+    if training.teacher is None and training.external is None:
         plan = tuple(replace(i, targets_from=None) if i.targets_from == TEACHER else i for i in plan)
     return plan
 
@@ -205,7 +182,15 @@ def _forward(
 
 
 def _teach(training: Training, arch: Arch, batch: Batch, bank: dict[str, Tensor]) -> Tensor:
-    """Logits of the largest arch of the teacher at the resolution of ``arch``; once a resolution."""
+    """Logits of the largest arch of the teacher at the resolution of ``arch``; once a resolution.
+
+    A teacher from outside has a resolution of its own, and runs once a step.
+    """
+    if training.external is not None:
+        if TEACHER not in bank:
+            bank[TEACHER] = training.external(batch.images).to(training.device)
+            training.forwards += 1
+        return bank[TEACHER]
     assert training.teacher is not None
     resolution = training.family.input_shape(arch)[1]
     known = f"{TEACHER}@{resolution}"
@@ -260,23 +245,26 @@ def train(
     until_step: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     checkpoint_every: int = 500,
+    checkpoint_seconds: float | None = None,
     evaluate_every: int = 1000,
     device: str | torch.device = "cpu",
     processes: Processes | None = None,
     source: Source | None = None,
     momentum: bool = False,
+    teacher: ExternalTeacher | None = None,
 ) -> Training:
     """Train to the end of the recipe, or to ``until_step``, resuming whatever ``out_dir`` holds.
 
     With a ``source`` this is a new stage of an earlier training, with its weights and, on request, its
-    ``momentum``.
+    ``momentum``. A ``teacher`` from outside stands for the recipe's own.
 
     Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
-    later call continues bit for bit. With several ``processes`` the first one writes. Raises
+    later call continues bit for bit; one process alone also when ``checkpoint_seconds`` have passed. With
+    several ``processes`` the first one writes. ``progress`` is told about once a second. Raises
     ``TrainingError`` when a loss is not a number.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    training = start(recipe, family, data, seed, device=device, processes=processes)
+    training = start(recipe, family, data, seed, device=device, processes=processes, teacher=teacher)
     first_process = training.processes.first
     if source is not None:
         go_on(training, source, momentum=momentum)
@@ -286,20 +274,24 @@ def train(
         begin_metrics(training, out_dir)
     training.processes.wait()
     last = recipe.steps if until_step is None else min(until_step, recipe.steps)
-    log = _Log(training, out_dir, last, progress if first_process else None)
+    alone = training.processes.size == 1 and checkpoint_seconds is not None
+    patience = checkpoint_seconds if alone and checkpoint_seconds else math.inf
+    log = Log(training, out_dir, last, progress if first_process else None)
     while training.step < last:
         log.add(train_step(training))
         due = training.step == last
         if first_process and (due or training.step % evaluate_every == 0):
             log.accuracy = ends(training)
-        if first_process and (due or training.step % LOG_EVERY == 0):
-            log.write()
+        if first_process:
+            (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
         if due:
             sitting = {"first_step": log.first, "last_step": last, "seconds": round(log.elapsed, 1)}
             training.sittings = (*training.sittings, sitting)
-        if due or training.step % checkpoint_every == 0:
+        late = log.unsaved > patience
+        if due or late or training.step % checkpoint_every == 0:
             if first_process:
                 save(training, out_dir)
+                log.saved()
             training.processes.wait()
     return training
 
@@ -310,52 +302,3 @@ def ends(training: Training) -> dict[str, float]:
         name: evaluate_net(training.result_of(arch), training.data, arch, "validation").value
         for name, arch in (("smallest", training.space.min()), ("largest", training.space.max()))
     }
-
-
-class _Log:
-    """Mean losses since the last line, and how fast this sitting goes."""
-
-    def __init__(
-        self, training: Training, out_dir: Path, last: int, progress: Callable[[Progress], None] | None
-    ) -> None:
-        self._training, self._path, self._last, self._tell = training, out_dir / METRICS_FILE, last, progress
-        self.first, self._billed, self._seconds = training.step, training.billed, training.seconds
-        self._began = time.monotonic()
-        self._losses: dict[str, list[float]] = {}
-        self.accuracy: dict[str, float] = {}
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since this sitting began."""
-        return time.monotonic() - self._began
-
-    def add(self, losses: dict[str, float]) -> None:
-        """Take in a step."""
-        for role, value in losses.items():
-            self._losses.setdefault(role, []).append(value)
-        self._training.seconds = self._seconds + self.elapsed
-
-    def write(self) -> None:
-        """Add a line to the file and tell whoever listens."""
-        training, elapsed = self._training, self.elapsed
-        per_step = elapsed / max(1, training.step - self.first)
-        report = Progress(
-            step=training.step,
-            steps=training.recipe.steps,
-            passes=training.passes,
-            lr=learning_rate(training.recipe, training.step - 1),
-            losses={role: sum(values) / len(values) for role, values in self._losses.items()},
-            accuracy=self.accuracy,
-            seconds=training.seconds,
-            passes_per_second=(training.billed - self._billed) / max(elapsed, 1e-9),
-            eta_s=per_step * (self._last - training.step),
-            billed=round(training.billed, 2),
-            region=float(sum(shard.region.size() for shard in training.shards)),
-            shards=len(training.shards),
-            stage=training.stage,
-        )
-        with self._path.open("a") as file:
-            file.write(json.dumps(asdict(report)) + "\n")
-        self._losses, self.accuracy = {}, {}
-        if self._tell:
-            self._tell(report)

@@ -17,9 +17,10 @@ from supernets.elastic.sharded import ShardedNet
 from supernets.errors import DataError, RecipeError, SpaceError
 from supernets.families.family import Family
 from supernets.processes import Processes
-from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
+from supernets.recipes.parts import TEACHER, Controller, Hook, Loss, Sampler, Setting
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch, Space
+from supernets.teacher import ExternalTeacher
 
 
 @dataclass
@@ -52,8 +53,9 @@ class Training:
     """A training between two steps: what a checkpoint holds, and what the next stage resumes from.
 
     ``passes`` counts forward and backward passes of subnets, ``forwards`` those forward only (teachers,
-    candidates); ``space`` is the recipe's part of the family's space. ``sittings`` are the calls of ``train`` it
-    took. Where an earlier training was the start, ``source`` names it and ``earlier`` are its stages' records.
+    candidates); ``space`` is the recipe's part of the family's space; ``teacher`` is a frozen copy of an own
+    network, ``external`` one from outside. ``sittings`` are the calls of ``train`` it took. Where an earlier
+    training was the start, ``source`` names it and ``earlier`` are its stages' records.
     """
 
     recipe: Recipe
@@ -69,6 +71,7 @@ class Training:
     device: torch.device
     processes: Processes
     teacher: ElasticModel | None = None
+    external: ExternalTeacher | None = None
     step: int = 0
     passes: int = 0
     forwards: int = 0
@@ -129,6 +132,9 @@ class Training:
             "seed": self.seed,
             "data": self.data.describe(),
             "source": self.source,
+            "teacher": None
+            if self.external is None
+            else {"name": self.external.name, "sha256": self.external.sha256},
             "steps": self.step,
             "passes": self.passes,
             "billed_passes": round(self.billed, 2),
@@ -152,10 +158,12 @@ def start(
     *,
     device: str | torch.device = "cpu",
     processes: Processes | None = None,
+    teacher: ExternalTeacher | None = None,
 ) -> Training:
     """A training at step 0; the same arguments give the same weights."""
     processes = processes or Processes()
     _check_data(recipe, family, data)
+    _check_teacher(recipe, data, teacher)
     processes.check(recipe.batch_size)
     try:
         space = recipe.space.of(family.space())
@@ -181,6 +189,7 @@ def start(
         hooks=recipe.make_hooks(),
         device=torch.device(device),
         processes=processes,
+        external=teacher,
     )
     if any(controller.reorders for controller in training.controllers):
         net.channel_groups()  # a family that cannot sort channels says so before the first step
@@ -188,6 +197,21 @@ def start(
     for part in (training.sampler, training.loss, *training.controllers, *training.hooks):
         part.begin(setting)
     return training
+
+
+def _check_teacher(recipe: Recipe, data: DataSet, teacher: ExternalTeacher | None) -> None:
+    if teacher is None:
+        if recipe.teacher == "external":
+            raise RecipeError(
+                f"recipe {recipe.name!r} learns from a teacher from outside; give one (--teacher)"
+            )
+        return
+    if TEACHER not in recipe.make_sampler().needs:
+        raise RecipeError(
+            f"no subnet of recipe {recipe.name!r} learns from a teacher: its sampler must ask for one, as 'uniform' "
+            f"does with teacher = true"
+        )
+    teacher.check(data)
 
 
 def _check_data(recipe: Recipe, family: Family, data: DataSet) -> None:

@@ -90,11 +90,12 @@ def identity(training: Training) -> dict[str, Any]:
         "train": training.data.train.sha256,
         "seed": training.seed,
         "source": None if source is None else {key: source[key] for key in ("sha256", "carried")},
+        "teacher": None if training.external is None else training.external.sha256,
     }
 
 
 def restore(training: Training, out_dir: Path) -> None:
-    """Bring ``training`` to the state in ``out_dir``; one of another recipe, space, data seed or source is refused."""
+    """Bring ``training`` to the state in ``out_dir``; one that differs in its :func:`identity` is refused."""
     info = json.loads((out_dir / STATE_INFO).read_text())
     own = identity(training)
     different = sorted(key for key in own if info["identity"].get(key) != own[key])

@@ -70,6 +70,12 @@ def train(
     momentum: Annotated[
         bool, typer.Option("--momentum", help="With --from: take over the optimizer's momentum too.")
     ] = False,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn from the largest net of this supernet's folder, or from this exported file."
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
     until_step: Annotated[
@@ -94,6 +100,7 @@ def train(
         family=family,
         source=source,
         momentum=momentum,
+        teacher=teacher,
         steps=steps,
         until_step=until_step,
         seed=seed,

@@ -68,16 +68,23 @@ def wake(session: Session, job: Job) -> None:
 
 
 def set_progress(
-    session: Session, id: str, done: int, total: int, eta_s: float | None, message: str | None
+    session: Session,
+    id: str,
+    done: int,
+    total: int,
+    eta_s: float | None,
+    message: str | None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record how far a job is."""
+    """Record how far a job is; ``metrics`` are told in the event only."""
     job = locked_job(session, id)
     if job is None or job.state in FINAL:
         return
     job.done, job.total, job.eta_s = done, total, eta_s
     if message is not None:
         job.message = message
-    add_event(session, job, "progress", {"done": done, "total": total, "eta_s": eta_s, "message": message})
+    data = {"done": done, "total": total, "eta_s": eta_s, "message": message}
+    add_event(session, job, "progress", data if metrics is None else {**data, "metrics": metrics})
 
 
 def job_of_workflow(session: Session, workflow_id: str) -> Job | None:

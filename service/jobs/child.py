@@ -44,8 +44,11 @@ def _listen(tasks: queue.Queue[str]) -> None:
 
 
 def _serve(request: dict[str, Any], output: TextIO) -> None:
-    def progress(done: int, total: int, message: str | None = None) -> None:
-        _send(output, {"progress": {"done": int(done), "total": int(total), "message": message}})
+    def progress(
+        done: int, total: int, message: str | None = None, metrics: dict[str, Any] | None = None
+    ) -> None:
+        told = {"done": int(done), "total": int(total), "message": message, "metrics": metrics}
+        _send(output, {"progress": told})
 
     try:
         module, _, name = request["task"].partition(":")

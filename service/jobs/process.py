@@ -17,7 +17,7 @@ from service.errors import JobError
 LINE_LIMIT = 64 << 20
 TAIL = 4000
 LOG_WIDTH = 2000
-Progress = Callable[[int, int, str | None], None]
+Progress = Callable[[int, int, str | None, dict[str, Any] | None], None]
 Log = Callable[[str], None]
 
 
@@ -51,7 +51,7 @@ class Child:
                 message = json.loads(line)
                 if "progress" in message:
                     step = message["progress"]
-                    progress(step["done"], step["total"], step.get("message"))
+                    progress(step["done"], step["total"], step.get("message"), step.get("metrics"))
                 elif "error" in message:
                     raise JobError(message["error"]["code"], message["error"]["message"])
                 else:

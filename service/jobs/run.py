@@ -60,6 +60,7 @@ class JobRun:
         self._opened = time.monotonic()
         self._reached = 0.0
         self._began: tuple[float, float] | None = None
+        self._metrics: dict[str, Any] | None = None
         self._lines: list[str] = []
         self._logged = time.monotonic()
         self.child = child
@@ -141,8 +142,18 @@ class JobRun:
         start, _, total = self._window
         await asyncio.to_thread(self._tell, start, total, message)
 
-    def _progress(self, done: int, total: int, message: str | None) -> None:
-        """Called on the event loop for each line of progress; writes some of them."""
+    def _progress(
+        self, done: int, total: int, message: str | None, metrics: dict[str, Any] | None = None
+    ) -> None:
+        """Called on the event loop for each line of progress; writes some of them.
+
+        Of metrics that are not written, a value that is itself a mapping is kept until a later line has one.
+        """
+        if metrics is not None:
+            kept = {
+                k: v for k, v in (self._metrics or {}).items() if isinstance(v, dict) and not metrics.get(k)
+            }
+            self._metrics = {**metrics, **kept}
         age = time.monotonic() - self._opened
         if time.monotonic() - self._told < min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S):
             return
@@ -153,16 +164,19 @@ class JobRun:
         reached = start + (stop - start) * (done / total if total else 0.0)
         if self._began is None:  # only now: what came before was loading, which happens once
             self._began = (time.monotonic(), reached)
-        asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message)
+        metrics, self._metrics = self._metrics, None
+        asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message, metrics)
 
-    def _tell(self, done: float, total: int, message: str | None) -> None:
+    def _tell(
+        self, done: float, total: int, message: str | None, metrics: dict[str, Any] | None = None
+    ) -> None:
         """Write progress; it never goes back, though a step may turn out longer than it said."""
         done = self._reached = max(done, self._reached)
         began, first = self._began or (time.monotonic(), done)
         spent, gained = time.monotonic() - began, done - first
         eta = spent * (total - done) / gained if spent >= 1 and gained > 0 else None
         with self.database.write() as session:
-            job_queries.set_progress(session, self.id, int(done), total, eta, message)
+            job_queries.set_progress(session, self.id, int(done), total, eta, message, metrics)
 
     def _log(self, line: str) -> None:
         self._lines.append(line)

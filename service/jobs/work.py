@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from service.jobs.bench import Bench, open_bench
 from service.jobs.tabled import look_up
 from supernets.spaces.space import Population
 
+CHECKPOINT_SECONDS = 30.0
+"""What a training that is cancelled or killed loses at most, beside the step it is in."""
 Payload = dict[str, Any]
 Progress = Callable[..., None]
 EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
@@ -199,9 +202,18 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
     run = Path(payload["run_dir"])
 
     def told(at: Any) -> None:
-        progress(at.step, at.steps, f"step {at.step} of {at.steps}")
+        progress(at.step, at.steps, at.words(), asdict(at))
 
-    training = run_training(recipe, family, data, run, seed=payload["seed"], progress=told)
+    training = run_training(
+        recipe,
+        family,
+        data,
+        run,
+        seed=payload["seed"],
+        progress=told,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        evaluate_every=max(1, min(1000, recipe.steps // 20)),
+    )
     manifest = finish(
         training,
         payload["name"],

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
 from supernets.errors import RecipeError
-from supernets.recipes.parts import Controller, Hook, Loss, Part, Sampler
+from supernets.recipes.parts import TEACHER, Controller, Hook, Loss, Part, Sampler
 from supernets.registry import Registry
 from supernets.spaces.coupled import couple
 from supernets.spaces.space import Choice, Space
@@ -120,7 +120,7 @@ class Recipe(_Part):
     gradients; ``steps`` counts optimizer steps.
     """
 
-    added = frozenset({"space", "controllers", "hooks", "ema_decay", "precision"})
+    added = frozenset({"space", "controllers", "hooks", "ema_decay", "precision", "teacher"})
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     steps: int = Field(gt=0, le=10_000_000)
     batch_size: int = Field(gt=1, le=65_536)
@@ -142,6 +142,10 @@ class Recipe(_Part):
         default=None, gt=0, lt=1, description="evaluate and keep an average of the weights that decays so"
     )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16: autocast in forward passes")
+
+    teacher: Literal["own", "external"] = Field(
+        default="own", description="external: none is frozen on the way, one is given from outside"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -189,12 +193,14 @@ class Recipe(_Part):
         ]
         parts += [(f"hook {s.kind!r}", p) for s, p in zip(self.hooks, self.make_hooks(), strict=True)]
         given = frozenset[str]().union(*(part.gives for _, part in parts))
+        if self.teacher == "external":
+            given |= {TEACHER}
         for name, part in parts:
             if absent := sorted(part.needs - given):
                 raise RecipeError(
                     f"{name} needs a part that gives {' and '.join(map(repr, absent))}, got only "
                     f"{', '.join(known for known, _ in parts)}; the 'stages' controller gives 'opening', "
-                    f"and 'teacher' with teacher = true"
+                    f"and 'teacher' with teacher = true; teacher = \"external\" promises one from outside"
                 )
         moving = [(name, part) for name, part in parts if isinstance(part, Controller)]
         for opener, opening in moving:
