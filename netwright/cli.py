@@ -9,7 +9,18 @@ import typer
 from typer.core import TyperGroup
 
 from netwright.client import DEFAULT_URL
-from netwright.commands import export, front, jobs, keys, predictors, search, server, supernets, targets
+from netwright.commands import (
+    agent,
+    export,
+    front,
+    jobs,
+    keys,
+    predictors,
+    search,
+    server,
+    supernets,
+    targets,
+)
 from netwright.commands.output import Where, report
 from netwright.errors import NetwrightError
 
@@ -44,6 +55,7 @@ for name, group in {
 }.items():
     app.add_typer(group, name=name)
 app.command()(export.export)
+app.command()(agent.agent)
 for command in (server.serve, server.worker, server.migrate, server.train, server.demo):
     app.command()(command)
 

@@ -110,7 +110,7 @@ class ExtraValue(Body):
     value: Annotated[float, Field(gt=0, le=1e9)]
     spread: Annotated[float, Field(ge=0, le=1e9)]
     n: Annotated[int, Field(ge=1)]
-    statistic: Annotated[str, Field(max_length=80)]
+    statistic: Annotated[str, Field(max_length=160)]
 
 
 class ResultRow(Body):
@@ -125,7 +125,7 @@ class ResultRow(Body):
     raw_ms: RawTimes | None = None
     raw_n: Annotated[int, Field(ge=0)] = 0
     reference: TimedReference | None = None
-    statistic: Annotated[str, Field(max_length=80)] = ""
+    statistic: Annotated[str, Field(max_length=160)] = ""
     protocol_version: int
     error: Annotated[str, Field(max_length=4000)] | None = None
     extras: dict[Literal["peak_memory_mb", "energy_mj"], ExtraValue] = Field(default_factory=dict)

@@ -1,0 +1,90 @@
+"""This machine as a target. The only module of the agent that imports the measuring code, and only when called."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.errors import NetwrightError
+
+if TYPE_CHECKING:
+    from predictors.targets.agent import AgentTarget
+
+JSON = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+
+
+class Device:
+    """What runs nets here, under the settings of a target.
+
+    Raises:
+        NetwrightError: ONNX Runtime is not installed, or this machine cannot do what the settings say.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise NetwrightError(
+                "the agent needs ONNX Runtime, it is not installed; install it with: pip install 'netwright[agent]'"
+            )
+        self._settings = dict(settings)
+        self._target({}, {})
+
+    def _target(self, calibrations: Mapping[str, Any], references: Mapping[str, Path]) -> AgentTarget:
+        from predictors.errors import PredictorError
+        from predictors.protocol import Calibration
+        from predictors.runtime import Settings
+        from predictors.targets.agent import AgentTarget
+
+        known = {name: Calibration(**entry) for name, entry in calibrations.items()}
+        try:
+            return AgentTarget(Settings(**self._settings), known, references=references)
+        except PredictorError as error:
+            raise NetwrightError(f"this machine cannot be this target: {error}") from error
+
+    def describe(self) -> JSON:
+        """Device, runtime, and the metrics that can be measured."""
+        from predictors.targets.cpu import measurable
+
+        found = self._target({}, {}).describe()
+        return {"device": found["device"], "runtime": found["runtime"], "metrics": measurable()}
+
+    def measure(
+        self,
+        lease: Mapping[str, Any],
+        files: Mapping[str, Path],
+        references: Mapping[str, Path],
+        progress: Progress,
+    ) -> tuple[list[JSON], JSON]:
+        """Measure files by item, all interleaved in one run: rows as the server wants them, and calibrations.
+
+        What ``progress`` raises stops the run. Raises :class:`NetwrightError` where measuring cannot go on.
+        """
+        from predictors.errors import PredictorError
+        from predictors.protocol import Protocol
+
+        target = self._target(lease["calibrations"] or {}, references)
+        try:
+            result = target.run(files, Protocol(**lease["protocol"]), progress, lease["metrics"])
+        except PredictorError as error:
+            raise NetwrightError(f"measuring did not end well: {error}") from error
+        rows = [
+            _row(timing.as_json(), extras)
+            for timing, extras in zip(result.timings, result.extras, strict=True)
+        ]
+        return rows, {name: entry.as_json() for name, entry in result.calibrations.items()}
+
+
+def _row(timing: JSON, extras: JSON) -> JSON:
+    row = {**timing, "item": timing["key"], "extras": extras}
+    row |= {"raw_ms": timing["raw_ms"] or None, "reference": timing["reference"] or None}
+    del row["key"]
+    return row
+
+
+def host() -> str:
+    """A name for this machine that a server takes."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in platform.node())
+    return kept.strip("._-")[:60] or "device"

@@ -1,0 +1,190 @@
+"""The agent's life: ask for nets, measure them, tell; through restarts of the server and its own."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from netwright.agent.device import Device, host
+from netwright.agent.folder import Folder, open_folder
+from netwright.agent.heartbeat import Heartbeat
+from netwright.client import Client
+from netwright.errors import (
+    ApiError,
+    ConflictError,
+    NetwrightError,
+    NotFoundError,
+    ServerError,
+    UnreachableError,
+)
+from netwright.progress import duration
+
+T = TypeVar("T")
+JSON = dict[str, Any]
+Say = Callable[[str], None]
+Show = Callable[[Mapping[str, Any]], None]
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+LEASES = "/v1/measurement-leases"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What ``netwright agent`` was asked for; ``patience_s`` bounds how long a server may be away."""
+
+    target: str
+    work: Path
+    name: str | None = None
+    batch: int = 16
+    poll_s: float = 5.0
+    patience_s: float = 86_400.0
+    once: bool = False
+    until_idle: bool = False
+
+
+class Agent:
+    """One agent of one target. ``say`` gets a line when something happens, ``show`` how far a batch is."""
+
+    def __init__(self, client: Client, plan: Plan, say: Say, show: Show) -> None:
+        self._client, self._plan, self._say, self._show = client, plan, say, show
+        self._http = client.connection
+        self._wait = time.sleep
+
+    def run(self) -> int:
+        """Work until told to stop, or as the plan says; returns how many nets were measured."""
+        plan = self._plan
+        target = self._steadily(lambda: self._client.targets.get(plan.target))
+        if target["kind"] != "agent":
+            raise NetwrightError(
+                f"an agent measures for targets of kind agent, {plan.target!r} is of kind {target['kind']}; "
+                "`netwright targets add agent --name …` makes one"
+            )
+        device = Device(target["settings"])
+        folder = open_folder(plan.work, target.id, plan.name, host())
+        try:
+            found = device.describe()
+            where, runtime = found["device"], found["runtime"]
+            self._say(
+                f"agent {folder.name} of target {target['name']} on {where['cpu']} ({where['cores']} cores), "
+                f"{runtime['name']} {runtime['version']}"
+            )
+            return self._work(target.id, device, folder, found)
+        finally:
+            folder.close()
+
+    def _work(self, target: str, device: Device, folder: Folder, found: JSON) -> int:
+        body = {"target": target, "agent": folder.name, "description": found, "max_items": self._plan.batch}
+        for lease, rows in list(folder.kept()):
+            self._say(f"{len(rows['rows'])} rows were measured but not told of, before this agent was ended")
+            self._tell(folder, lease, rows)
+        measured, idle = 0, False
+        while True:
+            lease_view = self._steadily(lambda: self._http.post(LEASES, body))
+            if lease_view:
+                idle = False
+                measured += self._batch(lease_view, device, folder)
+                if self._plan.once:
+                    return measured
+                continue
+            if self._plan.until_idle or self._plan.once:
+                self._say("nothing to do")
+                return measured
+            if not idle:
+                self._say(f"nothing to do; asking every {self._plan.poll_s:g} s")
+            idle = True
+            self._wait(self._plan.poll_s)
+
+    # --- a batch -----------------------------------------------------------------------------------
+
+    def _batch(self, lease: JSON, device: Device, folder: Folder) -> int:
+        """Measure a leased batch and tell; returns how many rows were taken."""
+        count, began = len(lease["items"]), time.monotonic()
+        self._say(
+            f"{count} nets to measure{'' if lease['calibrations'] else ', and reference nets to calibrate'}"
+        )
+        try:
+            with Heartbeat(self._http, lease["id"], lease["expires_in_s"]).beating() as heart:
+                rows = self._measure(lease, device, folder, heart)
+        except ConflictError as error:
+            self._say(f"the batch is lost: {error}")
+            return 0
+        except BaseException:
+            self._give_back(lease["id"])
+            raise
+        finally:
+            folder.tidy()
+        folder.keep(lease["id"], rows)
+        verdicts = Counter(row["verdict"] for row in rows["rows"])
+        words = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
+        self._say(f"measured {count} nets in {duration(time.monotonic() - began)}: {words}")
+        return self._tell(folder, lease["id"], rows)
+
+    def _measure(self, lease: JSON, device: Device, folder: Folder, heart: Heartbeat) -> JSON:
+        references = {entry["name"]: self._download(entry, folder) for entry in lease["references"]}
+        files = {entry["id"]: self._download(entry, folder) for entry in lease["items"]}
+        began = time.monotonic()
+        self._say("the files are here; measuring")
+
+        def progress(step: str, done: int, total: int) -> None:
+            heart.tell(step, done, total)
+            left = (time.monotonic() - began) / done * (total - done) if done else None
+            told = {"done": done, "total": total, "eta_s": left}
+            self._show({"progress": told, "message": f"{step} {len(files)} nets, round"})
+
+        rows, calibrations = device.measure(lease, files, references, progress)
+        return {"rows": rows, "calibrations": None if lease["calibrations"] else calibrations}
+
+    def _download(self, entry: Mapping[str, Any], folder: Folder) -> Path:
+        sha256 = str(entry["sha256"])
+        path = folder.nets / f"{sha256}.onnx"
+        if not path.exists():  # a file appears complete and with its hash, or not at all
+            self._steadily(lambda: self._http.download(f"/v1/artifacts/{sha256}", path, sha256))
+        return path
+
+    def _tell(self, folder: Folder, lease: str, rows: JSON) -> int:
+        """Bring rows until the server has them; returns how many it took."""
+        try:
+            told = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))
+        except NotFoundError as error:
+            self._say(f"rows of a lease that the server does not know are dropped: {error}")
+            folder.drop(lease)
+            return 0
+        except ApiError as error:
+            if error.status == 422:
+                folder.drop(lease)  # to bring them again would change nothing
+            raise
+        folder.drop(lease)
+        for row in told["refused"]:
+            self._say(f"row refused: {row['field']} must be {row['allowed']}, got {row['got']}")
+        return int(told["recorded"] + told["known"])
+
+    def _give_back(self, lease: str) -> None:
+        with contextlib.suppress(NetwrightError):
+            self._http.post(f"{LEASES}/{lease}:release")
+            self._say("the batch is given back")
+
+    # --- a server that is away ---------------------------------------------------------------------
+
+    def _steadily(self, call: Callable[[], T]) -> T:
+        """Make a call that the server's absence only delays, with growing waits; bounded by the plan's patience."""
+        pause, away_since = FIRST_WAIT_S, None
+        while True:
+            try:
+                answer = call()
+            except (UnreachableError, ServerError) as error:
+                away_since = away_since or time.monotonic()
+                gone = time.monotonic() - away_since
+                if gone >= self._plan.patience_s:
+                    raise
+                left = duration(self._plan.patience_s - gone)
+                self._say(f"{str(error).splitlines()[0]}; trying again in {pause:g} s, for {left} more")
+                self._wait(min(pause, max(self._plan.patience_s - gone, 0.0)))
+                pause = min(pause * 2, LONGEST_WAIT_S)
+            else:
+                if away_since is not None:
+                    self._say("the server answers again")
+                return answer
