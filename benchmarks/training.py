@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau
 
 from supernets.checkpoints import write_bytes
 from supernets.data import DataSet, Split, load_data
@@ -27,7 +26,7 @@ from supernets.estimate import Rehearsal
 from supernets.evaluate import evaluate_net
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe, built_in
-from supernets.report import panel
+from supernets.report import kendall_alone, panel
 from supernets.spaces.space import Arch
 from supernets.train import Training, train
 
@@ -161,12 +160,8 @@ def figures(result: dict[str, Any], standalone: dict[int, float]) -> dict[str, f
     thirds = np.array_split(inner[np.argsort(macs, kind="stable")], 3)
     row = {"panel": float(values.mean()), "smallest": float(values[0]), "largest": float(values[-1])}
     row |= {f"third{k}": float(part.mean()) for k, part in enumerate(thirds, start=1)}
-    known = sorted(standalone)
-    tau = (
-        float(kendalltau([standalone[k] for k in known], values[known]).statistic)
-        if len(known) > 2
-        else np.nan
-    )
+    found = kendall_alone(standalone, dict(enumerate(result["accuracy"])))
+    tau = np.nan if found is None else found
     return row | {"kendall_alone": tau, "seconds": result["train_seconds"], "billed": result["billed"]}
 
 

@@ -16,7 +16,7 @@ from supernets.evaluate import CALIBRATION_IMAGES, calibrate
 from supernets.manifest import Manifest
 from supernets.plots import plot_curve
 from supernets.report import report_card
-from supernets.spaces.space import Choice
+from supernets.spaces.space import Arch, Choice
 from supernets.train import METRICS_FILE, Training
 
 
@@ -42,10 +42,13 @@ def finish(
     run_dir: Path,
     out_dir: Path,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    alone: Mapping[Arch, float] | None = None,
 ) -> Manifest:
     """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
 
-    The report card reads the test split here, and nowhere else in training.
+    The report card reads the test split here, and nowhere else in training. ``alone``: validation accuracies of
+    nets trained by themselves, to say in the card how far the supernet orders them alike.
     """
     if not training.finished:
         raise TrainingError(
@@ -53,7 +56,7 @@ def finish(
         )
     settle(training)
     net = training.result.eval()
-    report = report_card(net, training.data, progress=progress)
+    report = report_card(net, training.data, alone=alone, progress=progress)
     weights = pack(net)
     data = training.data
     manifest = Manifest(
@@ -148,8 +151,16 @@ def report_text(manifest: Manifest) -> str:
         f"Spearman of MACs and accuracy {ranking['spearman_macs_accuracy']:.2f}; between two halves of the images "
         f"(the noise ceiling of a predictor) {ranking['noise_ceiling']:.2f}.",
         "",
+        *_alone_text(report.get("kendall_alone")),
     ]
     return "\n".join(lines)
+
+
+def _alone_text(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    tau = "none (too few nets, or all alike)" if found["tau"] is None else f"{found['tau']:.2f}"
+    return [f"{found['n']} nets trained alone: Kendall's tau of their accuracy and the supernet's {tau}.", ""]
 
 
 def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:

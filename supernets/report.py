@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
@@ -17,6 +17,10 @@ from supernets.spaces.space import Arch, Space
 
 PANEL = 20
 RANDOM = 60
+MIN_PAIRS = 3
+"""Fewer pairs than this say nothing about an order."""
+
+K = TypeVar("K", bound=Hashable)
 
 
 def panel(net: ElasticModel, seed: int = 0, size: int = PANEL) -> list[Arch]:
@@ -34,19 +38,47 @@ def panel(net: ElasticModel, seed: int = 0, size: int = PANEL) -> list[Arch]:
     return [space.min(), *drawn, space.max()]
 
 
+def kendall_alone(alone: Mapping[K, float], shared: Mapping[K, float]) -> float | None:
+    """Kendall's tau-b, in [-1, 1], between accuracies of nets trained alone and with the supernet's weights.
+
+    Args:
+        alone: arch (or whatever names it) to the accuracy of that net trained by itself.
+        shared: the same keys, and maybe more, to the accuracy with the supernet's weights on the same split.
+
+    Returns:
+        None, never NaN, where there is no order to compare: fewer than ``MIN_PAIRS`` pairs, one side
+        constant, or an accuracy that is NaN.
+
+    Raises:
+        KeyError: a net of ``alone`` that ``shared`` lacks.
+    """
+    pairs = np.array([(alone[key], shared[key]) for key in alone], dtype=np.float64).reshape(-1, 2)
+    if len(pairs) < MIN_PAIRS or np.isnan(pairs).any() or (pairs == pairs[0]).all(0).any():
+        return None
+    return float(kendalltau(pairs[:, 0], pairs[:, 1]).statistic)
+
+
 def report_card(
-    net: ElasticModel, data: DataSet, *, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    net: ElasticModel,
+    data: DataSet,
+    *,
+    seed: int = 0,
+    alone: Mapping[Arch, float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Accuracy of the panel on validation and, once, on test; rank of MACs and accuracy over random subnets.
 
     Accuracies are fractions with standard error; ``noise_ceiling`` is the Spearman correlation ``c``
     between the accuracies on two halves of validation; a predictor that knew the truth would reach about
     ``sqrt(2 c / (1 + c))`` on the whole (Spearman-Brown), so ``c`` is a careful bound, not a hard one.
+    With ``alone``, validation accuracies of nets trained by themselves, ``kendall_alone`` says how far the
+    supernet orders those nets alike (:func:`kendall_alone`); without, the card has no such entry.
     """
+    alone = alone or {}
     archs = panel(net, seed)
     space = net.family.space()
     drawn = space.decode(_distinct(space, np.random.default_rng(seed + 2), RANDOM))
-    total, rows, hits = len(archs) + len(drawn), [], []
+    total, rows, hits = len(archs) + len(drawn) + len(alone), [], []
     for done, arch in enumerate(archs, start=1):
         rows.append(_row(net, data, arch, ("validation", "test")))
         if progress:
@@ -55,11 +87,21 @@ def report_card(
         hits.append(correct(net, data, arch, calibrate(net, data, arch), "validation").double())
         if progress:
             progress(done, total)
-    return {
+    shared = {}
+    for done, arch in enumerate(alone, start=len(archs) + len(drawn) + 1):
+        shared[arch] = float(
+            correct(net, data, arch, calibrate(net, data, arch), "validation").double().mean()
+        )
+        if progress:
+            progress(done, total)
+    card = {
         "panel": rows,
         "summary": {split: _summary(rows, split) for split in ("validation", "test")},
         "random": _ranking(net, drawn, torch.stack(hits)),
     }
+    if alone:
+        card["kendall_alone"] = {"n": len(alone), "tau": kendall_alone(alone, shared)}
+    return card
 
 
 def _distinct(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int64]:

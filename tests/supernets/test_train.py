@@ -93,7 +93,8 @@ def test_a_finished_training_becomes_a_supernet_directory(
     smallest = manifest.report["panel"][0]["test"]
     again = evaluate_arch(supernet, data, supernet.space.min(), "test")
     assert (again.value, again.n) == (smallest["accuracy"], 360)
-    assert "smallest" in (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "smallest" in text and "trained alone" not in text and "kendall_alone" not in manifest.report
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
     other = replace(data, test=data.validation)
     with pytest.raises(DataError, match="test split"):

@@ -1,0 +1,68 @@
+"""How far a supernet orders nets as training each alone does: the figure, and its place in the report card."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from supernets.data import load_data
+from supernets.evaluate import evaluate_net
+from supernets.finish import finish
+from supernets.manifest import Manifest
+from supernets.recipes.recipe import Recipe
+from supernets.report import kendall_alone
+from supernets.train import train
+from tests.small import small_family
+
+
+def test_tau_counts_pairs_in_and_out_of_order() -> None:
+    alone = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}
+    assert kendall_alone(alone, {"d": 0.9, "c": 0.8, "b": 0.7, "a": 0.6, "more": 0.0}) == pytest.approx(1.0)
+    assert kendall_alone(alone, {key: -value for key, value in alone.items()}) == pytest.approx(-1.0)
+    # one of six pairs is swapped: (5 - 1) / 6
+    assert kendall_alone(alone, {"a": 0.1, "b": 0.2, "c": 0.4, "d": 0.3}) == pytest.approx(4 / 6)
+    # one pair tied on one side: 5 / sqrt(6 * 5)
+    assert kendall_alone(alone, {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.3}) == pytest.approx(5 / math.sqrt(30))
+
+
+@pytest.mark.parametrize(
+    ("alone", "shared"),
+    [
+        ([], []),
+        ([0.1, 0.2], [0.1, 0.2]),
+        ([0.1, 0.2, 0.3], [0.5, 0.5, 0.5]),
+        ([0.5, 0.5, 0.5], [0.1, 0.2, 0.3]),
+        ([0.1, 0.2, 0.3], [0.1, math.nan, 0.3]),
+    ],
+)
+def test_without_an_order_there_is_no_tau(alone: list[float], shared: list[float]) -> None:
+    assert kendall_alone(dict(enumerate(alone)), dict(enumerate(shared))) is None
+
+
+def test_a_net_the_supernet_was_not_asked_about_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        kendall_alone({"a": 0.1, "b": 0.2, "c": 0.3}, {"a": 0.1, "b": 0.2})
+
+
+def test_the_card_compares_with_nets_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supernets.report.RANDOM", 4)
+    monkeypatch.setattr("supernets.report.PANEL", 3)
+    data = load_data("digits")
+    values = {**Recipe.read("sandwich").as_json(), "steps": 4, "batch_size": 8, "schedule": {}}
+    done = train(Recipe.parse(values), small_family(), data, tmp_path / "run", evaluate_every=9)
+    space = done.family.space()
+    rows = np.unique(space.sample(np.random.default_rng(3), 40), axis=0)[:5]
+    alone = {arch: 0.9 + 0.01 * k for k, arch in enumerate(space.decode(rows))}
+    seen: list[tuple[int, int]] = []
+    out = tmp_path / "out"
+    manifest = finish(done, "small", tmp_path / "run", out, lambda *step: seen.append(step), alone=alone)
+    shared = {arch: evaluate_net(done.result, data, arch, "validation").value for arch in alone}
+    tau = kendall_alone(alone, shared)
+    assert tau is not None and manifest.report["kendall_alone"] == {"n": len(alone), "tau": tau}
+    assert [done for done, _ in seen] == list(range(1, seen[-1][1] + 1))
+    assert Manifest.read(out) == manifest
+    text = f"{len(alone)} nets trained alone: Kendall's tau of their accuracy and the supernet's {tau:.2f}."
+    assert text in (out / "report.md").read_text()
