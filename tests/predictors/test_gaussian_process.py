@@ -9,7 +9,7 @@ from tests.predictors.toy import FAMILY, SPACE, archs, noisy, scope_for, true_va
 def fitted(n=60, noise=0.02, seed=0):
     population = archs(n, seed)
     model = GaussianProcess(FAMILY, scope_for("accuracy"))
-    y = noisy("accuracy", population, noise, seed)
+    y = np.clip(noisy("accuracy", population, noise, seed), 0.0, 1.0)
     model.fit(population, y)
     return model, population, y
 
