@@ -42,6 +42,9 @@ def newest() -> str:
 
 
 def current(database: Database) -> str | None:
-    """The database's revision; none when it was never migrated."""
+    """The database's revision; none when it was never migrated, or is a file that is not there."""
+    file = database.engine.url.database
+    if database.engine.dialect.name == "sqlite" and file is not None and not Path(file).exists():
+        return None  # SQLite would make the file, or fail where there is no folder for it
     with database.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()

@@ -538,12 +538,13 @@ def test_readiness_counts_workers(client, database):
     }
 
 
-def test_a_database_that_was_never_migrated_is_not_ready(settings, tmp_path):
+@pytest.mark.parametrize("place", ["empty.db", "no/such/folder/empty.db"])
+def test_a_database_that_was_never_migrated_is_not_ready(settings, tmp_path, place):
     from starlette.testclient import TestClient
 
     from service.app import create_app
 
-    app = create_app(settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'empty.db'}"}))
+    app = create_app(settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / place}"}))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         assert assert_problem(client.get("/readyz"), 503).detail.endswith("run netwright migrate")
         assert client.get("/healthz").status_code == 200
