@@ -2,10 +2,13 @@
 #
 #   TORCH_INDEX=URL   an index that serves CPU builds of torch (optional: saves gigabytes on Linux, where the
 #                     default index may serve builds with GPU libraries)
-#   DEMO_ARGS="…"     arguments of `netwright demo`, e.g. DEMO_ARGS="--supernet fashion"
+#   TEST_ARGS="…"     arguments of pytest, e.g. TEST_ARGS="tests/search -k front"
+#   TEST_JOBS=2       processes that run the tests; each uses one thread
+#   DEMO_ARGS="…"     arguments of `netwright demo`, e.g. DEMO_ARGS="--supernet fashion_mnist"
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+TEST_JOBS ?= 2
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -22,7 +25,7 @@ demo: $(VENV)/.server
 	$(BIN)/netwright demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(TEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
