@@ -2,15 +2,18 @@
 
 Bit-for-bit comparisons need the same number on both sides, and small arrays are up to nine times slower
 with two threads on a busy machine. Set before torch and NumPy are imported: they read it once. Hypothesis
-would fail an example that takes 0.2 s, which says only that the machine is busy.
+would fail an example that takes 0.2 s, which says only that the machine is busy. A shell ignores Ctrl-C in what it
+runs in the background, and so would all that the tests start and interrupt there.
 """
 
 import os
+import signal
 
 from hypothesis import settings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
