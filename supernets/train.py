@@ -67,14 +67,16 @@ def train_step(training: Training) -> dict[str, float]:
     rate = learning_rate(recipe, step)
     for group in shard.optimizer.param_groups:
         group["lr"] = rate
-    _zero_gradients(shard.net)
-    shard.net.train()
+    _zero_gradients(shard)
+    if not shard.net.training:
+        shard.net.train()
     with torch.random.fork_rng(devices=[], enabled=recipe.dropout > 0):
-        torch.manual_seed(training.seed * 1_000_003 + step + training.processes.rank * 1_000_000_007)
+        if recipe.dropout > 0:
+            torch.manual_seed(training.seed * 1_000_003 + step + training.processes.rank * 1_000_000_007)
         with explained(recipe.batch_size):
             losses = _run(training, shard, plan, batch)
     if recipe.optimizer.clip_norm is not None:
-        nn.utils.clip_grad_norm_(shard.net.parameters(), recipe.optimizer.clip_norm)
+        nn.utils.clip_grad_norm_(shard.parameters, recipe.optimizer.clip_norm)
     shard.optimizer.step()
     if shard.average is not None and recipe.ema_decay is not None:
         _follow(shard.average, shard.net, recipe.ema_decay)
@@ -106,13 +108,12 @@ def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
     return plan
 
 
-def _zero_gradients(net: nn.Module) -> None:
+def _zero_gradients(shard: Shard) -> None:
     """Zeros, never ``None``: a weight that no item used must keep its momentum, after a resume too."""
-    for parameter in net.parameters():
+    for parameter in shard.parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-        else:
-            parameter.grad.zero_()
+    torch._foreach_zero_([parameter.grad for parameter in shard.parameters if parameter.grad is not None])
 
 
 def _run(training: Training, shard: Shard, plan: tuple[Item, ...], batch: Batch) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,6 +38,11 @@ class Shard:
     def result(self) -> ElasticModel:
         """The network to evaluate and to keep: the averaged one where there is one."""
         return self.net if self.average is None else self.average
+
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """Those of ``net``, listed once: to walk a small network takes as long as several of its layers."""
+        return tuple(self.net.parameters())
 
     def momenta(self) -> dict[str, Tensor]:
         """The optimizer's state of the shape of its parameter, by parameter name."""

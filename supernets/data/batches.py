@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -80,8 +81,12 @@ def augment(
     ]
 
 
+@lru_cache(maxsize=2)
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order ``(n,) int64`` in which epoch ``epoch`` visits ``n`` images; it depends on nothing else."""
+    """The order ``(n,) int64`` in which epoch ``epoch`` visits ``n`` images; it depends on nothing else.
+
+    The last two are remembered, for every step of an epoch asks: not to be written into.
+    """
     return torch.from_numpy(permutation(n, seed, epoch))
 
 
