@@ -56,7 +56,7 @@ for name, group in {
     app.add_typer(group, name=name)
 app.command()(export.export)
 app.command()(agent.agent)
-for command in (server.serve, server.worker, server.migrate, server.train, server.demo):
+for command in (server.serve, server.worker, server.migrate, server.train, server.card, server.demo):
     app.command()(command)
 
 

@@ -214,6 +214,32 @@ def train(plan: TrainingPlan) -> None:
     )
 
 
+def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
+    """Measure subnets of the supernet in ``folder`` on this machine, and put their front into its report card."""
+    with readable():
+        import torch
+
+        from predictors.card_front import card_front
+        from predictors.runtime import Settings
+        from predictors.targets.cpu import CpuTarget
+        from supernets.checkpoints import load_supernet
+        from supernets.data import load_data
+        from supernets.finish import add_front
+
+        torch.set_num_threads(1)
+        supernet = load_supernet(folder)
+        target = CpuTarget(Settings(threads=threads))
+        with bar("report card") as show:
+
+            def tell(step: str, done: int, total: int) -> None:
+                show({"progress": {"done": done, "total": total}, "message": step})
+
+            images = load_data(data or supernet.manifest.data["name"])
+            front = card_front(supernet, images, target, subnets=subnets, progress=tell)
+        add_front(folder, front)
+    typer.echo((folder / "report.md").read_text())
+
+
 def _check_plan(plan: TrainingPlan) -> None:
     if plan.source is None and (plan.family is None or plan.data is None or plan.momentum):
         raise NetwrightError(

@@ -21,7 +21,7 @@ from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 
-EXTRA_FILES = ("curve.png", "metrics.jsonl", "report.md")
+EXTRA_FILES = ("curve.png", "front.png", "metrics.jsonl", "report.md")
 MEDIA_TYPES = {".json": "application/json", ".png": "image/png", ".md": "text/markdown"}
 MAX_BYTES = 4 << 30
 CHECK_TIMEOUT_S = 300

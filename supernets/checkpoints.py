@@ -20,7 +20,15 @@ from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 from supernets.spaces.space import Space
 
-__all__ = ["Manifest", "Supernet", "load_supernet", "read_tensors", "save_supernet", "write_bytes"]
+__all__ = [
+    "Manifest",
+    "Supernet",
+    "load_supernet",
+    "read_tensors",
+    "save_supernet",
+    "write_bytes",
+    "write_manifest",
+]
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ def save_supernet(directory: Path, net: ElasticModel, manifest: Manifest) -> Non
     if hashlib.sha256(weights).hexdigest() != manifest.weights_sha256:
         raise CheckpointError("the manifest must carry the hash of the weights it is saved with")
     write_bytes(directory / WEIGHTS_FILE, weights)
+    write_manifest(directory, manifest)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write the manifest alone, beside the weights whose hash it carries."""
     write_bytes(
         directory / MANIFEST_FILE,
         json.dumps(manifest.as_json(), indent=1, ensure_ascii=False).encode() + b"\n",

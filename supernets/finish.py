@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 
 import torch
 
-from supernets.checkpoints import pack, save_supernet, write_bytes
+from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_IMAGES, calibrate
 from supernets.manifest import Manifest
-from supernets.plots import plot_curve
+from supernets.plots import plot_curve, plot_front
 from supernets.report import report_card
 from supernets.spaces.space import Arch, Choice
 from supernets.train import METRICS_FILE, Training
@@ -79,6 +80,16 @@ def finish(
     write_bytes(out_dir / METRICS_FILE, metrics)
     write_bytes(out_dir / "curve.png", plot_curve([json.loads(line) for line in metrics.splitlines()], name))
     write_bytes(out_dir / "report.md", report_text(manifest).encode())
+    return manifest
+
+
+def add_front(directory: Path, front: Mapping[str, Any]) -> Manifest:
+    """Put a front against a device's latency (:mod:`predictors.card_front`) into the report card in ``directory``."""
+    known = Manifest.read(directory)
+    manifest = dataclasses.replace(known, report={**known.report, "front": dict(front)})
+    write_bytes(directory / "front.png", plot_front(front, manifest.name))
+    write_bytes(directory / "report.md", report_text(manifest).encode())
+    write_manifest(directory, manifest)
     return manifest
 
 
@@ -152,8 +163,35 @@ def report_text(manifest: Manifest) -> str:
         f"(the noise ceiling of a predictor) {ranking['noise_ceiling']:.2f}.",
         "",
         *_alone_text(report.get("kendall_alone")),
+        *_front_text(report.get("front")),
     ]
     return "\n".join(lines)
+
+
+def _front_text(front: Mapping[str, Any] | None) -> list[str]:
+    if front is None:
+        return []
+    points = front["points"]
+    settings = ", ".join(f"{key} {value}" for key, value in front["settings"].items())
+    lines = [
+        f"## Against the latency of {front['device']}",
+        "",
+        f"{len(points)} subnets that span the space, timed interleaved in one run ({front['runtime']}; {settings}); "
+        f"accuracy on validation. Spearman of MACs and latency {front['spearman_macs_latency']:.2f}, of latency and "
+        f"accuracy {front['spearman_latency_accuracy']:.2f}. Those on the front:",
+        "",
+        "![accuracy against latency](front.png)",
+        "",
+        "| latency ms | million MACs | accuracy |",
+        "|---|---|---|",
+    ]
+    for point in points:
+        if point["on_front"]:
+            lines.append(
+                f"| {point['latency_ms']:.3f} ± {point['standard_error_ms']:.3f} | {point['macs'] / 1e6:.2f} "
+                f"| {point['accuracy']:.4f} ± {point['standard_error']:.4f} |"
+            )
+    return [*lines, ""]
 
 
 def _alone_text(found: Mapping[str, Any] | None) -> list[str]:

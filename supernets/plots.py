@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -31,6 +32,44 @@ def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
         for start in sorted({step - row["step"] for step, row in zip(steps, rows, strict=True)} - {0}):
             axes.axvline(start, color="grey", linestyle=":", linewidth=1)
+    return _png(figure)
+
+
+def plot_front(front: Mapping[str, Any], title: str) -> bytes:
+    """PNG of validation accuracy ± standard error against latency, from the ``front`` of a report card."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    best = [point for point in front["points"] if point["on_front"]]
+    rest = [point for point in front["points"] if not point["on_front"]]
+    for points, label, colour, marker in (
+        (rest, "behind it", "grey", "."),
+        (best, "on the front", "C0", "o"),
+    ):
+        axes.errorbar(
+            [point["latency_ms"] for point in points],
+            [point["accuracy"] for point in points],
+            yerr=[point["standard_error"] for point in points],
+            label=label,
+            color=colour,
+            marker=marker,
+            linestyle="none",
+            elinewidth=1,
+        )
+    axes.plot(
+        [p["latency_ms"] for p in best],
+        [p["accuracy"] for p in best],
+        color="C0",
+        linewidth=1,
+        drawstyle="steps-post",
+    )
+    axes.set(xlabel="latency in ms", ylabel="validation accuracy", title=f"{title} on {front['device']}")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

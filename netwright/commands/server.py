@@ -1,4 +1,4 @@
-"""``netwright serve | worker | migrate | train | demo``: what runs on a server, with its packages installed."""
+"""``netwright serve | worker | migrate | train | card | demo``: what runs on a server, with its packages installed."""
 
 from __future__ import annotations
 
@@ -108,6 +108,19 @@ def train(
         dry_run=dry_run,
     )
     server_commands.train(plan)
+
+
+def card(
+    folder: Annotated[Path, typer.Argument(help="A supernet's folder, e.g. what `netwright train` wrote.")],
+    data: Annotated[str | None, typer.Option(help="As of `netwright train`; that of its training.")] = None,
+    subnets: Annotated[int, typer.Option(min=3, help="How many, spread over the space.")] = 30,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime that is measured.")] = 1,
+) -> None:
+    """Measure a supernet's subnets on this machine: the front of latency and accuracy, into its report card."""
+    need_server()
+    from netwright import server_commands
+
+    server_commands.card(folder, data, subnets, threads)
 
 
 def demo(

@@ -239,6 +239,7 @@ def test_server_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
         "worker",
         "migrate",
         "demo",
+        "card out",
         "train sandwich --out out --family f.toml --data digits",
     ):
         result = run(line)

@@ -1,0 +1,128 @@
+"""Accuracy against a target's latency, of subnets that span a supernet: what its report card shows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from predictors.acquire import spread_sample
+from predictors.errors import MeasureError
+from predictors.protocol import PROTOCOL_VERSION, STATISTIC, Protocol, Timing
+from predictors.targets.target import Target
+from supernets.checkpoints import Supernet
+from supernets.data import DataSet
+from supernets.evaluate import evaluate_arch
+from supernets.spaces.space import Arch
+
+SUBNETS = 30
+FEWEST = 3
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many are done, of how many."""
+
+
+def card_front(
+    supernet: Supernet,
+    data: DataSet,
+    target: Target,
+    *,
+    subnets: int = SUBNETS,
+    seed: int = 0,
+    protocol: Protocol | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Latency (ms, lower is better) and validation accuracy (a fraction) of ``subnets``, fastest first, as JSON.
+
+    All are timed interleaved in one run. ``on_front`` marks those that no faster one equals in accuracy.
+
+    Raises:
+        DataError: other data than the supernet was trained on.
+        MeasureError: fewer than three of them could be timed.
+    """
+    space = supernet.space
+    rows = spread_sample(supernet.family, min(subnets, space.size()), np.random.default_rng(seed))
+    archs = space.decode(rows)
+    timings = _timed(supernet, archs, target, protocol, progress)
+    macs = supernet.family.costs(rows)["macs"]
+    points = []
+    for done, (arch, timing, cost) in enumerate(zip(archs, timings, macs, strict=True), start=1):
+        if timing.usable:
+            found = evaluate_arch(supernet, data, arch, "validation")
+            points.append(
+                {
+                    "arch": arch.as_dict(),
+                    "macs": float(cost),
+                    "latency_ms": timing.latency_ms,
+                    "standard_error_ms": timing.standard_error_ms,
+                    "verdict": timing.verdict,
+                    "accuracy": found.value,
+                    "standard_error": found.standard_error,
+                }
+            )
+        if progress:
+            progress("evaluating", done, len(archs))
+    if len(points) < FEWEST:
+        raise MeasureError(
+            f"a front needs {FEWEST} subnets with a latency, got {len(points)} of {len(archs)}; "
+            f"verdicts: {', '.join(sorted({timing.verdict for timing in timings}))}"
+        )
+    return _card(points, target, len(archs))
+
+
+def _timed(
+    supernet: Supernet,
+    archs: list[Arch],
+    target: Target,
+    protocol: Protocol | None,
+    progress: Progress | None,
+) -> list[Timing]:
+    """Timings of the archs, whose files live no longer than the run."""
+    import torch
+
+    from supernets.export.onnx import export_for_measuring
+    from supernets.extract import extract
+
+    batch = target.describe()["settings"].get("batch", 1)
+    with tempfile.TemporaryDirectory(prefix="netwright-card-") as folder:
+        files = {}
+        for index, arch in enumerate(archs):
+            path = Path(folder) / f"{index}.onnx"
+            example = torch.zeros(batch, *supernet.family.input_shape(arch))
+            export_for_measuring(extract(supernet.net, arch, None), example, path)
+            files[str(index)] = path
+            if progress:
+                progress("writing", index + 1, len(archs))
+        return target.measure(files, protocol, progress)
+
+
+def _card(points: list[dict[str, Any]], target: Target, asked: int) -> dict[str, Any]:
+    points = sorted(points, key=lambda point: (point["latency_ms"], -point["accuracy"]))
+    best = -np.inf
+    for point in points:
+        point["on_front"] = bool(point["accuracy"] > best)
+        best = max(best, point["accuracy"])
+    latency, accuracy, macs = ([point[key] for point in points] for key in ("latency_ms", "accuracy", "macs"))
+    told = target.describe()
+    return {
+        "device": _words(told["device"], "cpu", "model", "name"),
+        "runtime": _words(told["runtime"], "name", "version"),
+        "settings": told["settings"],
+        "fingerprint": target.fingerprint,
+        "statistic": STATISTIC,
+        "protocol_version": PROTOCOL_VERSION,
+        "asked": asked,
+        "split": "validation",
+        "spearman_macs_latency": float(spearmanr(macs, latency).statistic),
+        "spearman_latency_accuracy": float(spearmanr(latency, accuracy).statistic),
+        "points": points,
+    }
+
+
+def _words(values: dict[str, Any], *keys: str) -> str:
+    """What is known of ``keys``, in words."""
+    return " ".join(str(values[key]) for key in keys if values.get(key))
