@@ -39,15 +39,22 @@ def explained(batch_size: int) -> Iterator[None]:
     """Turn running out of memory into a ``TrainingError`` that says by how much and what to try."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         text = str(error)
-        # CUDA says "CUDA out of memory. Tried to allocate …", the CPU "not enough memory: you tried to allocate …".
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in text:
+        # CUDA: "CUDA out of memory. Tried to allocate …"; the CPU: "can't allocate memory: you tried to allocate …
+        # bytes" or "not enough memory: …", as the system has it.
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in text
+        if not known and "not enough memory" not in text:
             raise
-        asked = re.search(r"ried to allocate ([\d.]+ ?\w+)", text)
+        asked = re.search(r"ried to allocate ([\d.]+) ?(\w+)", text)
         free = re.search(r"([\d.]+ \w+) is free", text)
         raise TrainingError(
-            f"out of memory: one more allocation of {asked.group(1) if asked else 'unknown size'} did not fit"
+            f"out of memory: one more allocation of {_size(*asked.groups()) if asked else 'unknown size'} did not fit"
             f"{f' into {free.group(1)} free' if free else ''} at batch_size {batch_size}; "
             f"try batch_size {max(2, batch_size // 2)} or a smaller largest subnet. The last checkpoint is kept."
         ) from error
+
+
+def _size(number: str, unit: str) -> str:
+    """Bytes in MB (10^6 bytes); other units as they are."""
+    return f"{float(number) / 1e6:,.0f} MB" if unit == "bytes" else f"{number} {unit}"

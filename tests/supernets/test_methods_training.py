@@ -379,6 +379,12 @@ def test_running_out_of_memory_says_what_to_try() -> None:
     with pytest.raises(TrainingError, match=r"2.50 GiB did not fit into 1.00 GiB free.*try batch_size 32"):
         with explained(64):
             raise torch.OutOfMemoryError(message)
+    huge = 2**45  # no address space is that large
+    with pytest.raises(
+        TrainingError, match=rf"{4 * huge / 1e6:,.0f} MB did not fit at batch_size 64; try batch_size 32"
+    ):
+        with explained(64):
+            torch.empty(huge)
     with pytest.raises(RuntimeError, match="another"), explained(64):
         raise RuntimeError("another fault")
 
