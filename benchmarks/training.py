@@ -50,7 +50,7 @@ TOY: dict[str, Any] = {
 IMAGES = 10_000
 STAND_ALONE = 10
 BASE = "sandwich"
-FIGURES = ("panel", "smallest", "largest", "third1", "third2", "third3", "kendall_alone")
+FIGURES = ("panel", "smallest", "largest", "third1", "third2", "third3", "kendall_alone", "minus_alone")
 
 
 def toy_family(data: DataSet, resolution: int) -> MobileNetV3:
@@ -151,7 +151,7 @@ def unit(
 
 
 def figures(result: dict[str, Any], standalone: dict[int, float]) -> dict[str, float]:
-    """Panel mean, ends, thirds of the MACs, and rank agreement with stand-alone nets, of one unit."""
+    """Panel mean, ends, thirds of the MACs, rank agreement with stand-alone nets and distance to them, of one unit."""
     values = np.array(result["accuracy"])
     inner = values[1:-1]
     family = MobileNetV3.from_config(result["family"])
@@ -162,14 +162,14 @@ def figures(result: dict[str, Any], standalone: dict[int, float]) -> dict[str, f
     row |= {f"third{k}": float(part.mean()) for k, part in enumerate(thirds, start=1)}
     found = kendall_alone(standalone, dict(enumerate(result["accuracy"])))
     tau = np.nan if found is None else found
-    return row | {"kendall_alone": tau, "seconds": result["train_seconds"], "billed": result["billed"]}
+    gaps = [values[place] - accuracy for place, accuracy in standalone.items()]
+    row |= {"kendall_alone": tau, "minus_alone": float(np.mean(gaps)) if gaps else np.nan}
+    return row | {"seconds": result["train_seconds"], "billed": result["billed"]}
 
 
 def table(folder: Path) -> dict[str, Any]:
     """What the result files say, and every arm's paired differences from the base arm: mean and spread."""
-    results = [
-        json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != "summary"
-    ]
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     standalone = {
         int(r["arm"].removeprefix("alone")): r["accuracy"][0] for r in results if r["arm"].startswith("alone")
     }
@@ -199,25 +199,42 @@ def table(folder: Path) -> dict[str, Any]:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """The summary for people: accuracies as fractions, differences from the base arm as mean ± spread."""
+    """The summary for people: accuracies as fractions, differences as mean ± standard deviation over seeds."""
     lines = [
-        "| arm | seeds | billed | seconds | smallest | largest | thirds | panel | tau | panel minus sandwich |",
+        "| arm | seeds | billed | smallest | largest | small / middle / large third | panel | panel − sandwich "
+        "| − stand-alone | τ |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for arm, entry in sorted(summary["arms"].items()):
+    for arm, entry in sorted(summary["arms"].items(), key=lambda pair: -pair[1]["mean"]["panel"]):
         mean = entry["mean"]
-        gap = entry.get("minus_base", {}).get("panel")
-        spread = "" if gap is None or gap["spread"] is None else f" ± {gap['spread']:.4f}"
-        thirds = " / ".join(f"{mean[f'third{k}']:.4f}" for k in (1, 2, 3))
+        thirds = " / ".join(_fraction(mean[f"third{k}"]) for k in (1, 2, 3))
         lines.append(
-            f"| {arm} | {len(entry['seeds'])} | {mean['billed']:.0f} | {mean['seconds']:.0f} | {mean['smallest']:.4f} "
-            f"| {mean['largest']:.4f} | {thirds} | {mean['panel']:.4f} | {mean['kendall_alone']:.2f} "
-            f"| {'' if gap is None else format(gap['mean'], '+.4f')}{spread} |"
+            f"| {arm} | {len(entry['seeds'])} | {mean['billed']:.0f} | {_fraction(mean['smallest'])} "
+            f"| {_fraction(mean['largest'])} | {thirds} | {_fraction(mean['panel'])} "
+            f"| {_gap(entry.get('minus_base', {}).get('panel'))} | {_signed(mean['minus_alone'])} "
+            f"| {'' if np.isnan(mean['kendall_alone']) else format(mean['kendall_alone'], '.2f')} |"
         )
     if summary["stand_alone"]:
         values = list(summary["stand_alone"].values())
-        lines += ["", f"{len(values)} stand-alone nets of the panel: mean accuracy {np.mean(values):.4f}."]
+        lines += [
+            "",
+            f"{len(values)} stand-alone nets of the panel: mean accuracy {_fraction(np.mean(values))}.",
+        ]
     return "\n".join(lines)
+
+
+def _fraction(value: float) -> str:
+    return f"{value:.4f}".removeprefix("0")
+
+
+def _signed(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:+.4f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def _gap(gap: dict[str, float] | None) -> str:
+    if gap is None:
+        return ""
+    return _signed(gap["mean"]) + ("" if gap["spread"] is None else f" ± {_fraction(gap['spread'])}")
 
 
 def main() -> None:
@@ -241,9 +258,7 @@ def main() -> None:
     given.json.mkdir(parents=True, exist_ok=True)
     if not given.only_table:
         run(given)
-    summary = table(given.json)
-    write_bytes(given.json / "summary.json", json.dumps(summary, indent=1).encode() + b"\n")
-    print(markdown(summary))
+    print(markdown(table(given.json)))
 
 
 def run(given: argparse.Namespace) -> None:
