@@ -36,6 +36,15 @@ def test_a_zoo_supernet_is_registered_once(client, supernet):
     )
 
 
+def test_every_supernet_of_the_zoo_can_be_registered(client):
+    for manifest in sorted(ZOO_DIR.glob("*/manifest.json")):
+        answer = client.post("/v1/supernets", json={"zoo": manifest.parent.name})
+        assert answer.status_code in (200, 201), answer.text
+        supernet = answer.json()
+        assert (supernet["name"], supernet["source"]) == (manifest.parent.name, "zoo")
+        assert supernet["report"]["summary"]["test"]["largest"]["n"] > 0
+
+
 def test_a_space_names_axes_and_ends(client, supernet):
     space = client.get(f"/v1/supernets/{supernet['id']}/space").json()
     assert space["size"] == supernet["space_size"]

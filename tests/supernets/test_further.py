@@ -183,12 +183,3 @@ def test_a_folder_without_a_training_or_with_two_is_refused(
     train(split, small_family(), data, tmp_path / "split", evaluate_every=9)
     with pytest.raises(CheckpointError, match="has 2 networks"):
         read_source(tmp_path / "split")
-
-
-def test_the_zoo_can_be_trained_further() -> None:
-    for name in ("digits", "fashion_mnist"):
-        folder = Path(__file__).parents[2] / "zoo" / name
-        source, manifest = read_source(folder), Manifest.read(folder)
-        assert list(source.stages) == manifest.training["stages"]
-        assert any(key.startswith("optimizer.") for key in source.tensors)
-        assert len(source.metrics) > 10
