@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,12 +174,15 @@ def _front_text(front: Mapping[str, Any] | None) -> list[str]:
         return []
     points = front["points"]
     settings = ", ".join(f"{key} {value}" for key, value in front["settings"].items())
+    counted = Counter(point["verdict"] for point in points)
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counted.most_common())
     lines = [
         f"## Against the latency of {front['device']}",
         "",
-        f"{len(points)} subnets that span the space, timed interleaved in one run ({front['runtime']}; {settings}); "
-        f"accuracy on validation. Spearman of MACs and latency {front['spearman_macs_latency']:.2f}, of latency and "
-        f"accuracy {front['spearman_latency_accuracy']:.2f}. Those on the front:",
+        f"{len(points)} of {front['asked']} subnets that span the space have a latency (verdicts: {verdicts}), timed "
+        f"interleaved in one run ({front['runtime']}; {settings}); accuracy on validation. Spearman of MACs and "
+        f"latency {front['spearman_macs_latency']:.2f}, of latency and accuracy "
+        f"{front['spearman_latency_accuracy']:.2f}. Those on the front:",
         "",
         "![accuracy against latency](front.png)",
         "",
@@ -188,7 +192,7 @@ def _front_text(front: Mapping[str, Any] | None) -> list[str]:
     for point in points:
         if point["on_front"]:
             lines.append(
-                f"| {point['latency_ms']:.3f} ± {point['standard_error_ms']:.3f} | {point['macs'] / 1e6:.2f} "
+                f"| {point['latency_ms']:.3f} ± {point['standard_error_ms']:.3f} | {point['macs'] / 1e6:.3g} "
                 f"| {point['accuracy']:.4f} ± {point['standard_error']:.4f} |"
             )
     return [*lines, ""]

@@ -63,7 +63,7 @@ def plot_front(front: Mapping[str, Any], title: str) -> bytes:
         drawstyle="steps-post",
     )
     axes.set(xlabel="latency in ms", ylabel="validation accuracy", title=f"{title} on {front['device']}")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     return _png(figure)
