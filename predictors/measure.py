@@ -19,17 +19,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from predictors.errors import MeasureError, MeasuringDiedError
 from predictors.protocol import Block, Calibration, Progress, Protocol, Timing, calibrate, time_interleaved
 from predictors.references import SIZES, reference_net
 from predictors.runtime import OnnxBlock, Settings, child_environment, machine_lock, pinned
 
-LOCK_TIMEOUT_S = 900.0
+LOCK_TIMEOUT_S = 6 * 3600.0
 STOP_S = 5.0
+WAIT = "wait"
 StepProgress = Callable[[str, int, int], None]
-"""Told ``step, done, total``; steps are ``calibrate`` and ``measure``."""
+"""Told ``step, done, total``: ``calibrate`` and ``measure`` in rounds, ``wait`` for another run here in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,8 @@ def measure_here(request: Request, progress: StepProgress | None = None) -> Resu
     contents = _reference_nets(request.references)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     _check_calibrations(request.calibrations, hashes)
-    with machine_lock(LOCK_TIMEOUT_S), pinned(request.settings.threads) as cores, _no_garbage_collection():
+    lock = machine_lock(LOCK_TIMEOUT_S, _waiting(progress))
+    with lock, pinned(request.settings.threads) as cores, _no_garbage_collection():
         # Reference nets are files of batch 1, whatever batch the nets beside them are timed with.
         single = replace(request.settings, batch=1)
         references: dict[str, Block] = {
@@ -178,6 +180,12 @@ def _named(step: str, progress: StepProgress | None) -> Progress | None:
     return lambda done, total: progress(step, done, total)
 
 
+def _waiting(progress: StepProgress | None) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    return lambda seconds: progress(WAIT, seconds, int(LOCK_TIMEOUT_S))
+
+
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     enabled = gc.isenabled()
@@ -222,32 +230,53 @@ def measure_in_child(
 
 
 def _follow(child: subprocess.Popen[str], progress: StepProgress | None, timeout_s: float) -> bool:
-    """Pass progress on until the child ends; stop it if anything goes wrong. Whether time ran out."""
-    expired = threading.Event()
+    """Pass progress on until the child ends; stop it if anything goes wrong. Whether time ran out.
 
-    def stop() -> None:
-        expired.set()
-        child.kill()
-
-    timer = threading.Timer(timeout_s, stop)
-    timer.start()
+    While the child waits for another run on this machine its time does not pass.
+    """
+    clock = _Alarm(timeout_s, child.kill)
+    clock.begin()
     try:
         assert child.stdout is not None
-        _pass_on(child.stdout, progress)
+        for line in child.stdout:
+            if line.startswith("{"):
+                value = json.loads(line)
+                if value["step"] == WAIT:
+                    clock.begin()
+                if progress is not None:
+                    progress(value["step"], value["done"], value["total"])
         child.wait()
     finally:
-        timer.cancel()
+        clock.stop()
         if child.poll() is None:
             child.kill()
             child.wait(STOP_S)
-    return expired.is_set()
+    return clock.rung
 
 
-def _pass_on(lines: IO[str], progress: StepProgress | None) -> None:
-    for line in lines:
-        if progress is not None and line.startswith("{"):
-            value = json.loads(line)
-            progress(value["step"], value["done"], value["total"])
+class _Alarm:
+    """Calls a function when nobody has begun it anew or stopped it for some seconds."""
+
+    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
+        self._seconds, self._ring = seconds, ring
+        self._timer: threading.Timer | None = None
+        self.rung = False
+
+    def begin(self) -> None:
+        """From now on."""
+        self.stop()
+        self._timer = threading.Timer(self._seconds, self._now)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Not any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _now(self) -> None:
+        self.rung = True
+        self._ring()
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -148,8 +148,10 @@ def pinned(threads: int) -> Iterator[tuple[int, ...]]:
 
 
 @contextmanager
-def machine_lock(timeout_s: float) -> Iterator[None]:
+def machine_lock(timeout_s: float, waiting: Callable[[int], None] | None = None) -> Iterator[None]:
     """Let only one measuring run of this user go on at a time on this machine.
+
+    ``waiting`` is told every second how many seconds it has been; what it raises ends the waiting.
 
     Raises:
         MeasureError: another run still holds it after ``timeout_s`` seconds.
@@ -162,15 +164,19 @@ def machine_lock(timeout_s: float) -> Iterator[None]:
     path = Path(tempfile.gettempdir()) / f"netwright-measure-{os.getuid()}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        deadline = time.monotonic() + timeout_s
+        began, told = time.monotonic(), 0
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= deadline:
+                waited = time.monotonic() - began
+                if waited >= timeout_s:
                     raise MeasureError(f"another measuring run held {path} for {timeout_s:g} s") from None
-                time.sleep(LOCK_POLL_S)
+            if waiting is not None and waited >= told + 1:
+                told = int(waited)
+                waiting(told)
+            time.sleep(LOCK_POLL_S)
         yield
     finally:
         os.close(descriptor)

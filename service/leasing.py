@@ -179,15 +179,17 @@ def renew(session: Session, lease: Lease, target: Target, told: LeaseRenew) -> R
     agent = session.get_one(Agent, lease.agent_id)
     agent.seen_at = now()
     lease.progress = told.done / told.total if told.step == "measure" and told.total else 0.0
-    words = f"round {told.done} of {told.total}" if told.total else told.step
-    tell(
-        session,
-        session.get_one(Order, lease.order_id),
-        f"{agent.name} on {target.name}: {told.step}, {words}",
-    )
+    order = session.get_one(Order, lease.order_id)
+    tell(session, order, f"{agent.name} on {target.name}: {_doing(told)}")
     return RenewView(
         expires_at=lease.expires_at, expires_in_s=lease.seconds, items=[item.id for item in mine]
     )
+
+
+def _doing(told: LeaseRenew) -> str:
+    if told.step == "wait":
+        return f"waiting for another measuring run there, {told.done} s so far"
+    return f"{told.step}, round {told.done} of {told.total}" if told.total else told.step
 
 
 def release(session: Session, queue: Queue, lease: Lease, target: Target) -> None:

@@ -24,7 +24,8 @@ class Heartbeat:
 
     def tell(self, step: str, done: int, total: int) -> None:
         """How far the measuring is. Raises :class:`ApiError` when the lease or the key is lost."""
-        self._told = {"step": step if step == "calibrate" else "measure", "done": done, "total": total}
+        known = step if step in ("wait", "calibrate") else "measure"
+        self._told = {"step": known, "done": done, "total": total}
         if self._fault is not None:
             raise self._fault
 

@@ -131,6 +131,9 @@ class Agent:
 
         def progress(step: str, done: int, total: int) -> None:
             heart.tell(step, done, total)
+            if step == "wait":
+                self._show({"message": f"another measuring run is on this machine; waiting {done} s for it"})
+                return
             left = (time.monotonic() - began) / done * (total - done) if done else None
             told = {"done": done, "total": total, "eta_s": left}
             self._show({"progress": told, "message": f"{step} {len(files)} nets, round"})

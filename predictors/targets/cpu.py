@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from predictors import energy
 from predictors.errors import MeasureError, MeasuringDiedError, ProtocolError
 from predictors.footprint import REPEATS, peak_memory_mb, try_net
 from predictors.footprint import STATISTIC as MEMORY_STATISTIC
@@ -19,7 +20,7 @@ from predictors.protocol import Calibration, Protocol, Timing
 from predictors.runtime import Settings
 from predictors.targets.target import Target
 
-LATENCY, PEAK_MEMORY = "latency_ms", "peak_memory_mb"
+LATENCY, PEAK_MEMORY, ENERGY = "latency_ms", "peak_memory_mb", "energy_mj"
 TIMEOUT_S = 3600.0
 MAX_CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
 
@@ -108,19 +109,13 @@ class CpuTarget(Target):
     ) -> list[dict[str, dict[str, Any]]]:
         """What else is wanted of each net that runs; what this machine cannot measure is left out."""
         extras: list[dict[str, dict[str, Any]]] = [{} for _ in result.timings]
-        if PEAK_MEMORY not in metrics or PEAK_MEMORY not in measurable():
-            return extras
-        for index, timing in enumerate(result.timings):
-            if timing.verdict != "unsupported":
-                value, spread = peak_memory_mb(request.files[timing.key], self.settings)
-                extras[index][PEAK_MEMORY] = {
-                    "value": value,
-                    "spread": spread,
-                    "n": REPEATS,
-                    "statistic": MEMORY_STATISTIC,
-                }
-            if progress is not None:
-                progress(PEAK_MEMORY, index + 1, len(extras))
+        for metric in [name for name in measurable() if name in metrics and name in EXTRAS]:
+            for index, timing in enumerate(result.timings):
+                if timing.verdict != "unsupported":
+                    found = EXTRAS[metric](request.files[timing.key], self.settings)
+                    extras[index] |= {} if found is None else {metric: found}
+                if progress is not None:
+                    progress(metric, index + 1, len(extras))
         return extras
 
     def _without_crashes(
@@ -146,9 +141,21 @@ class CpuTarget(Target):
         return replace(result, timings=[timings[key] for key in request.files])
 
 
+def _peak_memory(path: Path, settings: Settings) -> dict[str, Any]:
+    value, spread = peak_memory_mb(path, settings)
+    return {"value": value, "spread": spread, "n": REPEATS, "statistic": MEMORY_STATISTIC}
+
+
+EXTRAS: dict[str, Callable[[Path, Settings], dict[str, Any] | None]] = {
+    PEAK_MEMORY: _peak_memory,
+    ENERGY: energy.energy_mj,
+}
+
+
 def measurable() -> list[str]:
     """The metrics that this machine can measure."""
-    return [LATENCY, *([PEAK_MEMORY] if memory_available() else [])]
+    there = {PEAK_MEMORY: memory_available(), ENERGY: energy.available()}
+    return [LATENCY, *(name for name, available in there.items() if available)]
 
 
 def describe_device() -> dict[str, Any]:

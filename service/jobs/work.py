@@ -47,6 +47,7 @@ def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
 
 
 def _measure(payload: Payload, progress: Progress) -> dict[str, Any]:
+    from predictors.measure import WAIT
     from predictors.protocol import Protocol
     from service.hardware import is_measurable, require_same, timing_target
     from service.staleness import runtime_changed
@@ -65,6 +66,9 @@ def _measure(payload: Payload, progress: Progress) -> dict[str, Any]:
     def rounds(step: str, done: int, total: int) -> None:
         if _out_of_time(payload):
             raise _OutOfTimeError
+        if step == WAIT:
+            progress(int(100 * EXPORT_SHARE), 100, f"waiting for another measuring run here, {done} s so far")
+            return
         first = EXPORT_SHARE if step == "calibrate" or wanted["calibrations"] else CALIBRATED_SHARE
         last = CALIBRATED_SHARE if step == "calibrate" else 1.0
         progress(int(100 * (first + (last - first) * done / total)), 100, f"{step}: round {done} of {total}")

@@ -73,7 +73,9 @@ class LeaseView(View):
 class LeaseRenew(Body):
     """A sign of life while measuring."""
 
-    step: Literal["download", "calibrate", "measure"] = "measure"
+    step: Literal["download", "wait", "calibrate", "measure"] = Field(
+        "measure", description="wait: another run is on the agent's machine; done is in seconds then"
+    )
     done: int = Field(0, ge=0)
     total: int = Field(0, ge=0)
 

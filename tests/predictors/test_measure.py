@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from predictors.errors import MeasureError, ProtocolError
-from predictors.measure import Request, Result, measure_here, measure_in_child
+from predictors.measure import WAIT, Request, Result, measure_here, measure_in_child
 from predictors.protocol import Calibration, Protocol
 from predictors.references import SIZES, reference_net, reference_sha256
 from predictors.runtime import OnnxBlock, Settings, machine_lock, pinned
@@ -97,7 +97,7 @@ def test_a_child_process_measures_and_reports_progress(tmp_path):
     seen = []
     files = {"a": matmul_net(tmp_path / "a.onnx")}
     result = measure_in_child(Request(files=files, protocol=FAST), lambda *line: seen.append(line), 120)
-    assert {step for step, _, _ in seen} == {"calibrate", "measure"}
+    assert {step for step, _, _ in seen} - {WAIT} == {"calibrate", "measure"}
     assert seen[-1][1] == seen[-1][2]
     assert result.timings[0].verdict != "unsupported"
     assert set(result.calibrations) == set(SIZES)
@@ -163,6 +163,44 @@ def test_only_one_run_at_a_time(monkeypatch):
     finally:
         release.set()
         thread.join()
+
+
+def test_waiting_for_another_run_is_told_and_does_not_count_as_measuring(tmp_path):
+    request = Request(files={"a": matmul_net(tmp_path / "a.onnx")}, protocol=FAST)
+    seen, release = [], threading.Event()
+
+    def hold(held):
+        with machine_lock(60):
+            held.set()
+            release.wait(60)
+
+    def told(step, done, _total):
+        seen.append((step, done))
+        if step == WAIT and done >= 2:
+            release.set()
+
+    held = threading.Event()
+    thread = threading.Thread(target=hold, args=(held,))
+    thread.start()
+    assert held.wait(60)
+    try:
+        result = measure_in_child(request, told)
+    finally:
+        release.set()
+        thread.join()
+    assert [step for step, done in seen[:2]] == [WAIT, WAIT] and seen[0][1] < seen[1][1]
+    assert result.timings[0].verdict != "unsupported" and seen[-1][0] == "measure"
+
+
+def test_what_the_teller_raises_ends_the_waiting():
+    class Cancelled(Exception):
+        pass
+
+    def cancel(_seconds):
+        raise Cancelled
+
+    with machine_lock(60), pytest.raises(Cancelled), machine_lock(60, cancel):
+        pass
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot set affinity")
