@@ -18,20 +18,23 @@ HIGHER_IS_BETTER = frozenset({"accuracy"})
 def as_constraints(constraints: Constraints, *, quality: str = "accuracy") -> list[dict[str, Any]]:
     """The API's list of ``{metric, max | min}``.
 
-    ``{"latency_ms": 20}`` is a limit in the metric's good direction; ``max_…`` and ``min_…`` say it in words.
+    ``{"latency_ms": 20}`` is a limit in the metric's good direction; ``max_…`` and ``min_…`` say it in words;
+    ``{"latency_ms@pi": 20}`` is one on that target only.
     ``quality`` is the supernet's own metric.
     """
     if not isinstance(constraints, Mapping):
         return [dict(constraint) for constraint in constraints]
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, limit in constraints.items():
-        side, metric = _side(name, quality)
-        rows.setdefault(metric, {"metric": metric})[side] = limit
+        short, _, target = name.partition("@")
+        side, metric = _side(short, quality)
+        row = {"metric": metric, **({"target": target} if target else {})}
+        rows.setdefault((metric, target), row)[side] = limit
     return list(rows.values())
 
 
 def parse_limit(text: str, *, quality: str = "accuracy") -> dict[str, Any]:
-    """One limit as people type it: ``latency_ms=20``, ``latency_ms<=20`` or ``accuracy>=0.9``."""
+    """One limit as people type it: ``latency_ms=20``, ``accuracy>=0.9``, or of one target ``latency_ms@pi<=20``."""
     for sign, side in (("<=", "max"), (">=", "min"), ("=", "")):
         name, found, value = text.partition(sign)
         if not found:
@@ -40,11 +43,16 @@ def parse_limit(text: str, *, quality: str = "accuracy") -> dict[str, Any]:
             limit = float(value)
         except ValueError:
             break
-        metric = name.strip()
+        metric, at, target = (part.strip() for part in name.partition("@"))
+        if at and not target:
+            break
         if not side:
             side, metric = _side(metric, quality)
-        return {"metric": metric, side: limit}
-    raise NetwrightError(f"a limit must look like latency_ms=20, macs<=5e6 or accuracy>=0.9, got {text!r}")
+        return {"metric": metric, side: limit, **({"target": target} if at else {})}
+    raise NetwrightError(
+        "a limit must look like latency_ms=20, macs<=5e6, accuracy>=0.9, or of one target latency_ms@NAME=20, "
+        f"got {text!r}"
+    )
 
 
 def _side(name: str, quality: str) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from netwright.client import Client
-from netwright.commands.front import print_front
 from netwright.commands.output import number, stdout
+from netwright.commands.points import print_front
 from netwright.errors import ConflictError, NetwrightError
 from netwright.plot import plot_front
 from netwright.processes import running_server

@@ -135,11 +135,12 @@ def from_problem(status: int, problem: Mapping[str, Any]) -> ApiError:
         str(problem.get("title", "")),
         str(problem.get("detail") or ""),
         fields,
-        [_request(row) for row in problem.get("actions") or () if isinstance(row, Mapping)],
+        [request_of(row) for row in problem.get("actions") or () if isinstance(row, Mapping)],
     )
 
 
-def _request(action: Mapping[str, Any]) -> str:
+def request_of(action: Mapping[str, Any]) -> str:
+    """``{method, path, body}`` on one line."""
     body = json.dumps(action["body"]) if action.get("body") else ""
     return f"{action.get('method', '')} {action.get('path', '')} {body}".strip()
 

@@ -19,25 +19,42 @@ def why_stale(session: Session, row: Predictor) -> str | None:
     """Why a fitted predictor should be fitted anew, or None."""
     if row.version is None:
         return None
-    if row.target_id is not None:
-        target = queries.get(session, row.project_id, Target, row.target_id)
-        reason = stale_reason(target, row.created_at)
-        if reason is not None:
-            return reason
-    have = queries.count_measured(
-        session, row.project_id, row.supernet_id, row.metric, scope_of(row.target_id)
-    )
-    if have - row.rows >= max(MORE_ROWS, MORE_SHARE * row.rows):
-        return f"it was fitted to {row.rows} subnets, and {have} are known by now"
+    reason = _why_target(session, row)
+    if reason is not None:
+        return reason
+    if worth_a_fit(session, row):
+        return f"it was fitted to {row.rows} subnets, and {_known(session, row)} are known by now"
     return None
 
 
-def doubts(session: Session, rows: Iterable[Predictor]) -> list[str]:
-    """What a user of these predictors should know before trusting what they say."""
+def _why_target(session: Session, row: Predictor) -> str | None:
+    """What has happened to the target of a predictor since."""
+    if row.target_id is None:
+        return None
+    target = queries.get(session, row.project_id, Target, row.target_id)
+    return stale_reason(target, row.created_at)
+
+
+def worth_a_fit(session: Session, row: Predictor) -> bool:
+    """Whether so much is known by now that another fit would tell more."""
+    return _known(session, row) - row.rows >= max(MORE_ROWS, MORE_SHARE * row.rows)
+
+
+def _known(session: Session, row: Predictor) -> int:
+    return queries.count_measured(
+        session, row.project_id, row.supernet_id, row.metric, scope_of(row.target_id)
+    )
+
+
+def doubts(session: Session, rows: Iterable[Predictor], *, fitted_first: bool = False) -> list[str]:
+    """What a user of these predictors should know before trusting what they say.
+
+    ``fitted_first``: they will be fitted to all that is known before they are asked.
+    """
     found = []
     for row in rows:
         of = f"the {row.kind} predictor {row.id} of {row.metric}"
-        reason = why_stale(session, row)
+        reason = _why_target(session, row) if fitted_first else why_stale(session, row)
         if reason is not None:
             found.append(f"{of} is stale: {reason}")
         if row.report is not None and row.report.get("calibrated") is False:

@@ -40,7 +40,7 @@ def print_card(predictor: Predictor) -> None:
             (percent(row["error"]), row["predicted"], row["measured"], words(row["arch"]))
             for row in card["worst"]
         ]
-        _say("furthest off")
+        say("furthest off")
         print_table(("error", "predicted", "measured", "arch"), rows)
     if card.get("learning_curve"):
         _print_curve(card)
@@ -73,11 +73,11 @@ def _print_choice(choice: Json) -> None:
         for each in choice["candidates"]
     ]
     columns = ("kind", "interval score", "±", "Spearman", "mean error", "covers", "note")
-    _say(choice["reason"])
+    say(choice["reason"])
     print_table(columns, rows)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """A line of its own: a table's title would be folded to the table's width."""
     stdout().print(escape(line), soft_wrap=True, highlight=False)
 
@@ -89,9 +89,9 @@ def _print_curve(card: Json) -> None:
     ]
     enough = card.get("enough_rows")
     if enough is not None:
-        _say(f"{enough} rows are enough: more brought error and interval down by less than a tenth")
+        say(f"{enough} rows are enough: more brought error and interval down by less than a tenth")
     elif len(rows) > 1:
-        _say("the error still falls: more rows would help")
+        say("the error still falls: more rows would help")
     else:
-        _say("too few rows to say whether more would help")
+        say("too few rows to say whether more would help")
     print_table(("rows", "mean error", "±", "Spearman"), rows)

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from netwright.commands.output import (
-    Json,
-    client_of,
-    number,
-    print_json,
-    print_table,
-    stdout,
-    with_error,
-    words,
-)
+from netwright.client import Client
+from netwright.commands.output import Json, client_of, print_json
+from netwright.commands.points import print_front, target_names
 from netwright.constraints import parse_limit
-from netwright.resources.fronts import Front, Point
+from netwright.errors import NetwrightError
+from netwright.resources.fronts import Front
 
 app = typer.Typer(
     no_args_is_help=True, help="Non-dominated subnets: of one search, or the best of everything stored."
 )
 Archs = Annotated[bool, typer.Option("--arch", help="Show the arch of every point too.")]
+Csv = Annotated[Path | None, typer.Option(help="Save all points as CSV here.")]
+Parquet = Annotated[Path | None, typer.Option(help="Save all points as parquet here.")]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        "-l",
+        help="Only points within: latency_ms=18, 'macs<=5e6', 'accuracy>=0.9'; may be repeated.",
+    ),
+]
+How = Annotated[
+    str | None,
+    typer.Option("--pick", help="knee, best, buckets or spread: only that choice, with reasons."),
+]
+Many = Annotated[int | None, typer.Option("--k", min=1, help="How many points to pick.")]
+By = Annotated[str | None, typer.Option(help="Metric whose range the buckets divide.")]
 
 
 @app.command()
 def show(
     context: typer.Context,
     search: Annotated[str, typer.Argument(help="Id of a search.")],
-    pick: Annotated[
-        str | None, typer.Option(help="knee, best, buckets or spread: only that choice, with reasons.")
+    target: Annotated[
+        str | None, typer.Option(help="Of a front for each target: only this one's; id or name.")
     ] = None,
-    k: Annotated[int | None, typer.Option(min=1, help="How many points to pick.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Save the whole front as CSV here.")] = None,
+    pick: How = None,
+    k: Many = None,
+    csv: Csv = None,
+    parquet: Parquet = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
     """The front of a search: for each point what was predicted and what was measured."""
     client = client_of(context)
-    front = client.fronts.of_search(search, pick=pick, k=k)
-    if csv:
-        client.fronts.save(search, csv, format="csv")
-    print_json(front.data) if as_json else print_front(front, archs=arch)
+    _show(client, client.fronts.of_search(search, pick=pick, k=k, target=target), csv, parquet, arch, as_json)
 
 
 @app.command("pick")
@@ -55,84 +64,64 @@ def pick_(
         str, typer.Option(help="best, knee, buckets (the best of each part of a budget) or spread.")
     ] = "best",
     k: Annotated[int | None, typer.Option(min=1, help="How many points.")] = None,
-    by: Annotated[str | None, typer.Option(help="Metric whose range the buckets divide.")] = None,
+    by: By = None,
     target: Annotated[
         str | None, typer.Option(help="Whose latency is meant: id or name of a target.")
     ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option("--limit", "-l", help="latency_ms=18, 'macs<=5e6', 'accuracy>=0.9'; may be repeated."),
-    ] = None,
+    limit: Limits = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
     """Choose points of a front by their true values, and say why. Exit status 3: none meets the limits."""
     client = client_of(context)
-    limits: dict[str, float] = {}
-    for text in limit or []:
-        row = parse_limit(text)
-        limits |= {f"{side}_{row['metric']}": row[side] for side in ("min", "max") if side in row}
     named = client.targets.get(target).id if target else None
-    found = client.fronts.of_search(search).picks(how, k, by=by, target=named, **limits)
-    print_json(found.data) if as_json else print_front(found, archs=arch)
+    found = client.fronts.of_search(search).picks(how, k, by=by, target=named, **_limits(limit))
+    _show(client, found, None, None, arch, as_json)
 
 
 @app.command()
 def best(
     context: typer.Context,
     supernet: Annotated[str, typer.Option(help="Id or name of a supernet.")],
-    target: Annotated[str, typer.Option(help="Id or name of a target.")],
-    max_latency_ms: Annotated[float | None, typer.Option(help="Only subnets measured within this.")] = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Only subnets at least this accurate.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Id or name of a target; the worst of all if not given.")
+    ] = None,
+    limit: Limits = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Short for --limit latency_ms=…")] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Short for --limit accuracy=…")] = None,
+    pick: How = None,
+    k: Many = None,
+    by: By = None,
+    csv: Csv = None,
+    parquet: Parquet = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
-    """The best of everything stored, over all searches."""
-    front = client_of(context).fronts.best(
-        supernet, target, max_latency_ms=max_latency_ms, min_accuracy=min_accuracy
-    )
-    print_json(front.data) if as_json else print_front(front, archs=arch)
+    """The best of everything stored, over all searches. Exit status 3: nothing to pick within the limits."""
+    client = client_of(context)
+    short = {"max_latency_ms": max_latency_ms, "min_accuracy": min_accuracy}
+    limits: dict[str, Any] = {**_limits(limit), **{k: v for k, v in short.items() if v is not None}}
+    found = client.fronts.best(supernet, target, **limits)
+    if pick is not None:
+        found = found.picks(pick, k, by=by)
+    _show(client, found, csv, parquet, arch, as_json)
 
 
-def print_front(front: Front, to: Console | None = None, *, archs: bool = False) -> None:
-    """One line a point, fastest first."""
-    points = sorted(front, key=lambda point: point.value("latency_ms") or float("inf"))
-    columns = [
-        "latency_ms",
-        "verdict",
-        "on test",
-        "on validation",
-        "predicted latency",
-        "MACs",
-        "params",
-        "subnet",
-    ]
-    rows = [[*_row(point), *([words(point["arch"])] if archs else [])] for point in points]
-    total = front.data["total"]
-    title = f"{total} points" if len(front) == total else f"{len(front)} of {total} points"
-    print_table([*columns, *(["arch"] if archs else [])], rows, title, to)
-    for point in points:
-        if point.reason:
-            (to or stdout()).print(
-                f"{point.id}: {point.reason}", markup=False, highlight=False, soft_wrap=True
-            )
-    if front.data.get("note"):
-        (to or stdout()).print(front.data["note"], markup=False, highlight=False, soft_wrap=True)
+def _limits(texts: Sequence[str] | None) -> dict[str, float]:
+    """Limits as the routes of fronts call them."""
+    limits: dict[str, float] = {}
+    for text in texts or []:
+        row = parse_limit(text)
+        if "target" in row:
+            raise NetwrightError(f"name the target of a front by --target, got the limit {text!r}")
+        limits |= {f"{side}_{row['metric']}": row[side] for side in ("min", "max") if side in row}
+    return limits
 
 
-def _row(point: Point) -> list[str]:
-    measured = next((row for row in point["measured"] if row["metric"] == "latency_ms"), None)
-    predicted = next((row for row in point["predicted"] if row["metric"] == "latency_ms"), None)
-    test, validation = point["quality"], point["validation"]
-    return [
-        with_error(measured["value"], measured["spread"]) if measured else "-",
-        (measured["verdict"] or "-") if measured else "-",
-        with_error(test["value"], test["standard_error"]) if test else "-",
-        number(validation["value"]) if validation else "-",
-        f"{number(predicted['mean'])} ({number(predicted['low'])} to {number(predicted['high'])})"
-        if predicted
-        else "-",
-        number(point["costs"].get("macs", 0)),
-        number(point["costs"].get("params", 0)),
-        point.id,
-    ]
+def _show(
+    client: Client, front: Front, csv: Path | None, parquet: Path | None, archs: bool, as_json: bool
+) -> None:
+    for path, format in ((csv, "csv"), (parquet, "parquet")):
+        if path is not None:
+            front.save(path, format=format)
+    print_json(front.data) if as_json else print_front(front, archs=archs, names=target_names(client))

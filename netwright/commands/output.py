@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from netwright.client import Client
+from netwright.commands.hints import as_command
 from netwright.errors import (
     ApiError,
     JobFailedError,
@@ -147,7 +148,7 @@ def report(error: NetwrightError) -> int:
     if isinstance(error, ApiError) and error.actions:
         console.print("this would help:", highlight=False)
         for action in error.actions:
-            console.print(f"  {escape(action)}", soft_wrap=True, highlight=False)
+            console.print(f"  {escape(as_command(action))}", soft_wrap=True, highlight=False)
     if isinstance(error, NoSuchPointError):
         return EXIT_INFEASIBLE
     if isinstance(error, UnreachableError | WaitTimeoutError):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from netwright.commands.cards import print_card
+from netwright.client import Client
+from netwright.commands.cards import FIGURES, figure, print_card, say
 from netwright.commands.output import Json, Timeout, client_of, print_json, print_table
+from netwright.commands.points import target_names
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.predictors import Predictor
 
+SIDE_BY_SIDE = ("spearman", "noise_ceiling", "mape", "median_ape", "bias", "coverage90", "width90")
 app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, import, show.")
 
 
@@ -29,7 +32,7 @@ def list_(
     of_supernet = client.supernets.get(supernet).id if supernet else None
     of_target = client.targets.get(target).id if target else None
     rows = list(client.predictors.list(supernet=of_supernet, target=of_target, metric=metric))
-    print_json([row.data for row in rows]) if as_json else print_predictors(rows)
+    print_json([row.data for row in rows]) if as_json else print_predictors(rows, target_names(client))
 
 
 @app.command()
@@ -47,9 +50,10 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a predictor to everything measured so far, and wait."""
-    predictor = client_of(context).predictors.fit(supernet, metric=metric, target=target, kind=kind)
+    client = client_of(context)
+    predictor = client.predictors.fit(supernet, metric=metric, target=target, kind=kind)
     predictor.wait(timeout, not as_json)
-    print_json(predictor.data) if as_json else print_predictors([predictor])
+    _print_fitted(client, predictor, as_json)
 
 
 @app.command("import")
@@ -75,11 +79,22 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import a predictor that was made elsewhere, fit it to what is evaluated or measured here, and wait."""
-    predictor = client_of(context).predictors.bring(
-        supernet, file, metric=metric, target=target, on_server=on_server
-    )
+    client = client_of(context)
+    predictor = client.predictors.bring(supernet, file, metric=metric, target=target, on_server=on_server)
     predictor.wait(timeout, not as_json)
-    print_json(predictor.data) if as_json else print_predictors([predictor])
+    _print_fitted(client, predictor, as_json)
+
+
+def _print_fitted(client: Client, predictor: Predictor, as_json: bool) -> None:
+    """One line of figures, why this kind, and where to read more."""
+    if as_json:
+        print_json(predictor.data)
+        return
+    print_predictors([predictor], target_names(client))
+    choice = (predictor["report"] or {}).get("choice") or {}
+    if choice.get("reason"):
+        say(choice["reason"])
+    say(f"netwright predictors show {predictor.id} has the worst archs and the learning curve")
 
 
 @app.command()
@@ -98,9 +113,8 @@ def show(
     print_json(found.data) if as_json else print_card(found)
 
 
-def print_predictors(rows: Iterable[Predictor]) -> None:
-    """Report cards side by side."""
-    figures = ("spearman", "noise_ceiling", "median_ape", "bias", "coverage90", "width90")
+def print_predictors(rows: Iterable[Predictor], names: Mapping[str, str] | None = None) -> None:
+    """Report cards side by side; ``names`` of targets by id."""
     table = []
     for row in rows:
         card = row["report"] or {}
@@ -108,11 +122,13 @@ def print_predictors(rows: Iterable[Predictor]) -> None:
             (
                 row.id,
                 row["metric"],
+                (names or {}).get(row.data.get("target") or "", row.data.get("target")),
                 row["kind"],
                 row["state"],
                 row["rows"],
                 row.data.get("stale"),
-                *[card.get(name) for name in figures],
+                *[figure(card, name) if card.get(name) is not None else None for name in SIDE_BY_SIDE],
             )
         )
-    print_table(("id", "metric", "kind", "state", "rows", "stale", *figures), table)
+    heads = [FIGURES[name] for name in SIDE_BY_SIDE]
+    print_table(("id", "metric", "target", "kind", "state", "rows", "stale", *heads), table)

@@ -10,19 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from netwright.client import Client
-from netwright.commands.front import print_front
+from netwright.commands.hints import as_command
 from netwright.commands.output import (
     EXIT_INFEASIBLE,
     Json,
     Timeout,
     cell,
     client_of,
-    moment,
-    print_fields,
     print_json,
     print_table,
 )
+from netwright.commands.points import target_names
+from netwright.commands.search_view import COLUMNS, print_result, print_search, summary, unmet_limit
 from netwright.constraints import parse_limit
+from netwright.errors import request_of
 from netwright.plot import plot_history
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.searches import DEFAULT_EVALUATIONS, Search
@@ -34,7 +35,11 @@ Targets = Annotated[
 ]
 Limits = Annotated[
     list[str] | None,
-    typer.Option("--limit", "-l", help="latency_ms=20, 'macs<=5e6', 'accuracy>=0.9'; may be repeated."),
+    typer.Option(
+        "--limit",
+        "-l",
+        help="latency_ms=20, 'macs<=5e6', 'accuracy>=0.9', of one target 'latency_ms@NAME=20'; may be repeated.",
+    ),
 ]
 Restrict = Annotated[
     list[str] | None,
@@ -45,7 +50,24 @@ Confidence = Annotated[
 ]
 
 
-SUMMARY = ("id", "state", "feasible", "points", "evaluations", "limits", "created")
+Label = Annotated[
+    list[str] | None, typer.Option(help="A label to find it by, e.g. team=vision; may be repeated.")
+]
+StallEvaluations = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Stop rule: over so many evaluations; a quarter of the budget, at least 32, if not given."
+    ),
+]
+StallGain = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Stop rule: end when the front's hypervolume grew by less than this share of itself; 0.001 if not "
+        "given, 0 never ends.",
+    ),
+]
+Algorithm = Annotated[str | None, typer.Option(help="Name of a search algorithm; surrogate if not given.")]
 
 
 @app.command()
@@ -53,9 +75,17 @@ def run(
     context: typer.Context,
     supernet: Supernet,
     target: Targets = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            help="With several targets: shared (one front, a subnet counts by its worst target; the default) or "
+            "per_target (a front for each, from one budget)."
+        ),
+    ] = None,
     limit: Limits = None,
     objective: Annotated[
-        list[str] | None, typer.Option(help="A metric to optimise; accuracy and latency_ms if not given.")
+        list[str] | None,
+        typer.Option(help="A metric to optimise, may be repeated; accuracy and latency_ms if not given."),
     ] = None,
     evaluations: Annotated[
         int, typer.Option(help="Budget: subnets truly evaluated and measured.")
@@ -63,8 +93,15 @@ def run(
     seconds: Annotated[float | None, typer.Option(help="Budget: wall time.")] = None,
     restrict: Restrict = None,
     confidence: Confidence = None,
-    algorithm: Annotated[str | None, typer.Option(help="Name of a search algorithm.")] = None,
+    algorithm: Algorithm = None,
+    predictor: Annotated[
+        list[str] | None,
+        typer.Option(help="Id of a predictor to use in place of the newest; may be repeated."),
+    ] = None,
+    stall_evaluations: StallEvaluations = None,
+    stall_gain: StallGain = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    label: Label = None,
     wait: Annotated[bool, typer.Option(help="Wait with a progress bar and print the front.")] = True,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -80,12 +117,34 @@ def run(
         restrict=_restrictions(restrict),
         confidence=confidence,
         algorithm=algorithm,
+        front=front,
+        predictors=predictor,
+        stall=_stall(stall_evaluations, stall_gain),
         seed=seed,
+        labels=_labels(label),
     )
-    _finish(search, wait, timeout, as_json)
+    _finish(client, search, wait, timeout, as_json)
 
 
-def _finish(search: Search, wait: bool, timeout: float, as_json: bool) -> None:
+def _stall(evaluations: int | None, gain: float | None) -> dict[str, Any] | None:
+    rule = {"evaluations": evaluations, "gain": gain}
+    given = {name: value for name, value in rule.items() if value is not None}
+    return given or None
+
+
+def _labels(texts: Sequence[str] | None) -> dict[str, str] | None:
+    labels = {}
+    for text in texts or []:
+        name, found, value = text.partition("=")
+        if not found or not name:
+            raise typer.BadParameter(
+                f"a label must look like team=vision, got {text!r}", param_hint="--label"
+            )
+        labels[name] = value
+    return labels or None
+
+
+def _finish(client: Client, search: Search, wait: bool, timeout: float, as_json: bool) -> None:
     """Wait for a search and print its front, or say where to look for it."""
     if not wait:
         print_json(search.data) if as_json else typer.echo(
@@ -93,7 +152,7 @@ def _finish(search: Search, wait: bool, timeout: float, as_json: bool) -> None:
         )
         return
     search.wait(timeout, not as_json)
-    _print_result(search, as_json)
+    print_result(client, search, as_json)
     if search.feasible is False:
         raise typer.Exit(EXIT_INFEASIBLE)
 
@@ -114,6 +173,11 @@ def extend(
     objective: Annotated[list[str] | None, typer.Option(help="A metric to optimise instead.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Budget: wall time.")] = None,
     confidence: Confidence = None,
+    algorithm: Annotated[str | None, typer.Option(help="Name of another search algorithm.")] = None,
+    stall_evaluations: StallEvaluations = None,
+    stall_gain: StallGain = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another than before if not given.")] = None,
+    label: Label = None,
     wait: Annotated[bool, typer.Option(help="Wait with a progress bar and print the front.")] = True,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -132,8 +196,12 @@ def extend(
         objectives=objective,
         seconds=seconds,
         confidence=confidence,
+        algorithm=algorithm,
+        stall=_stall(stall_evaluations, stall_gain),
+        seed=seed,
+        labels=_labels(label),
     )
-    _finish(found, wait, timeout, as_json)
+    _finish(client, found, wait, timeout, as_json)
 
 
 def _limits(client: Client, supernet: str, limits: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -160,19 +228,6 @@ def _choice(text: str) -> Any:
         return text
 
 
-def _print_result(search: Search, as_json: bool) -> None:
-    front = search.front()
-    if as_json:
-        print_json({"search": search.data, "front": front.data})
-        return
-    for warning in search["warnings"]:
-        typer.echo(f"warning: {warning}")
-    if search.feasible is False:
-        typer.echo(f"The limits cannot be met. {_nearest(search)}")
-        return
-    print_front(front)
-
-
 @app.command()
 def profile(
     context: typer.Context,
@@ -195,39 +250,38 @@ def profile(
     if as_json:
         print_json(found)
         return
-    columns = ("metric", "unit", "smallest", "centroid", "largest", "best", "worst", "source")
-    print_table(columns, [[row[column] for column in columns] for row in found["metrics"]])
+    names = target_names(client)
+    columns = ("metric", "target", "unit", "smallest", "centroid", "largest", "best", "worst", "source")
+    rows = [{**row, "target": names.get(row["target"], row["target"])} for row in found["metrics"]]
+    print_table(columns, [[row[column] for column in columns] for row in rows])
     typer.echo(
         f"satisfiable: {cell(found['satisfiable'])}, by {cell(found['share'])} of {found['sampled']} sampled subnets"
     )
     for unmet in found["unmet"]:
-        typer.echo(f"cannot be met: {cell(unmet)}")
+        typer.echo(f"cannot be met: {unmet_limit(unmet, names)}")
     for action in found["missing"]:
-        typer.echo(f"missing: {action['method']} {action['path']} {cell(action['body'])}")
+        typer.echo(f"missing: {as_command(request_of(action))}")
 
 
 @app.command("list")
-def list_(context: typer.Context, as_json: Json = False) -> None:
+def list_(
+    context: typer.Context,
+    supernet: Annotated[str | None, typer.Option(help="Id or name of a supernet.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="queued, running, succeeded, failed, cancelling, cancelled.")
+    ] = None,
+    label: Label = None,
+    as_json: Json = False,
+) -> None:
     """All searches, newest first."""
-    rows = list(client_of(context).searches.list())
+    client = client_of(context)
+    of = client.supernets.get(supernet).id if supernet else None
+    rows = list(client.searches.list(supernet=of, state=state, labels=_labels(label)))
     if as_json:
         print_json([row.data for row in rows])
         return
-    print_table(SUMMARY, [_summary(row) for row in rows])
-
-
-def _summary(search: Search) -> list[Any]:
-    spent = f"{search['evaluations']['done']}/{search['evaluations']['budget']}"
-    if search["evaluations"].get("reused"):
-        spent += f" + {search['evaluations']['reused']} reused"
-    limits = [
-        f"{row['metric']} {sign} {cell(row[side])}"
-        for row in search["constraints"]
-        for side, sign in (("min", ">="), ("max", "<="))
-        if row.get(side) is not None
-    ]
-    created = moment(search["created_at"])
-    return [search.id, search.state, search.feasible, search["points"], spent, ", ".join(limits), created]
+    names = target_names(client)
+    print_table(COLUMNS, [summary(row, names) for row in rows])
 
 
 @app.command()
@@ -240,60 +294,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One search: its state, whether its limits could be met, how its front grew, warnings, provenance."""
-    found = client_of(context).searches.get(search)
+    client = client_of(context)
+    found = client.searches.get(search)
     if plot is not None:
         plot_history(found.data, plot)
-    if as_json:
-        print_json(found.data)
-        return
-    print_fields(dict(zip(SUMMARY, _summary(found), strict=True)))
-    print_fields(
-        found.data,
-        (
-            "supernet",
-            "targets",
-            "objectives",
-            "restrict",
-            "confidence",
-            "algorithm",
-            "seed",
-            "labels",
-            "extends",
-            "job",
-        ),
-    )
-    _print_history(found)
-    for warning in found["warnings"]:
-        typer.echo(f"warning: {warning}")
-    if found["nearest"]:
-        typer.echo(_nearest(found))
-
-
-def _print_history(search: Search) -> None:
-    """How the hypervolume grew; its unit is the product of the objectives' units."""
-    rows = [
-        [row["target"], row["evaluations"], row["seconds"], row["hypervolume"]]
-        for row in search.data.get("history", [])
-    ]
-    if not rows:
-        return
-    reference = ", ".join(
-        f"{row['metric']} {cell(row['value'])}"
-        for row in search["reference_point"]
-        if row["target"] == rows[0][0]
-    )
-    typer.echo(f"hypervolume of the front, up to {reference}")
-    print_table(("target", "evaluations", "seconds", "hypervolume"), rows)
-
-
-def _nearest(search: Search) -> str:
-    """The subnet that misses the limits least, and by how much."""
-    nearest = search["nearest"]
-    if not nearest:
-        return "Nothing was measured that comes near."
-    misses = [
-        f"{miss['metric']} {cell(miss['value'])} where {'<=' if miss['max'] is not None else '>='} "
-        f"{cell(miss['max'] if miss['max'] is not None else miss['min'])} was asked"
-        for miss in nearest["violations"]
-    ]
-    return f"The nearest subnet is {nearest['subnet']}: {'; '.join(misses)}"
+    print_json(found.data) if as_json else print_search(found, target_names(client))

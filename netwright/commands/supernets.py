@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table
+from netwright.commands.supernet_card import print_supernet
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 
 app = typer.Typer(no_args_is_help=True, help="Trained supernets: list, add, show, evaluate.")
@@ -50,14 +51,14 @@ def add(
 ) -> None:
     """Register a supernet: one of the zoo, or a directory on the server."""
     supernet = client_of(context).supernets.add(zoo, path=path, name=name)
-    print_json(supernet.data) if as_json else print_fields(supernet.data)
+    print_json(supernet.data) if as_json else print_supernet(supernet.data)
 
 
 @app.command()
 def show(context: typer.Context, supernet: Supernet, as_json: Json = False) -> None:
     """One supernet, with its report card."""
     found = client_of(context).supernets.get(supernet)
-    print_json(found.data) if as_json else print_fields(found.data)
+    print_json(found.data) if as_json else print_supernet(found.data)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 
 from netwright.commands.bring import import_table
 from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table, words
+from netwright.commands.points import target_names
 from netwright.commands.predictors import print_predictors
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.measurements import Measurement
@@ -192,4 +193,4 @@ def predictors(context: typer.Context, target: Target, as_json: Json = False) ->
     """The predictors of a target, with their report cards."""
     client = client_of(context)
     rows = list(client.predictors.list(target=client.targets.get(target).id))
-    print_json([row.data for row in rows]) if as_json else print_predictors(rows)
+    print_json([row.data for row in rows]) if as_json else print_predictors(rows, target_names(client))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from netwright.connection import JSON, Connection
-from netwright.errors import NoSuchPointError
+from netwright.errors import NetwrightError, NoSuchPointError
 from netwright.resources.exports import Export
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S, OnProgress
 from netwright.resources.resource import Resource
 from netwright.resources.subnets import Subnet, Subnets
 from netwright.resources.supernets import Supernets
 from netwright.resources.targets import Targets
+
+FORMATS = ("csv", "parquet")
 
 
 class Point(Resource):
@@ -65,12 +67,21 @@ class Point(Resource):
 
 
 class Front(Sequence[Point]):
-    """The points of a front, in the server's order; ``ask`` asks for the same front with other parameters."""
+    """The points of a front, in the server's order.
 
-    def __init__(self, data: JSON, subnets: Subnets, ask: Callable[[dict[str, Any]], JSON]) -> None:
+    ``ask`` asks for the same front with other parameters, ``fetch`` saves it as a table.
+    """
+
+    def __init__(
+        self,
+        data: JSON,
+        subnets: Subnets,
+        ask: Callable[[dict[str, Any]], JSON],
+        fetch: Callable[[Path, str], None],
+    ) -> None:
         self.data = data
         self.points = [Point(row, subnets) for row in data["points"]]
-        self._subnets, self._ask = subnets, ask
+        self._subnets, self._ask, self._fetch = subnets, ask, fetch
 
     @overload
     def __getitem__(self, index: int) -> Point: ...
@@ -113,15 +124,31 @@ class Front(Sequence[Point]):
         ``how`` is ``best``, ``knee``, ``buckets`` (the best of each part of the range of a cost, or of the
         metric ``by``) or ``spread``. Raises :class:`NoSuchPointError` where nothing meets the limits.
         """
-        for name in limits:
-            if not name.startswith(("max_", "min_")):
-                raise TypeError(f"a limit must be called max_<metric> or min_<metric>, got {name!r}")
-        found = Front(
-            self._ask({"pick": how, "k": k, "by": by, "target": target, **limits}), self._subnets, self._ask
-        )
+        asked = {"pick": how, "k": k, "by": by, "target": target, **_named(limits)}
+        found = Front(self._ask(asked), self._subnets, self._ask, self._fetch)
         if not found.points:
             raise NoSuchPointError(found.data.get("note") or "the front is empty: nothing met the limits")
         return found
+
+    def save(self, path: str | Path, *, format: str | None = None) -> Path:
+        """Save all its points at ``path`` as ``csv`` or ``parquet``; by the file's ending if not given."""
+        destination = Path(path)
+        self._fetch(destination, format or _format_of(destination))
+        return destination
+
+
+def _named(limits: Mapping[str, Any]) -> dict[str, Any]:
+    for name in limits:
+        if not name.startswith(("max_", "min_")):
+            raise TypeError(f"a limit must be called max_<metric> or min_<metric>, got {name!r}")
+    return dict(limits)
+
+
+def _format_of(path: Path) -> str:
+    ending = path.suffix.lstrip(".").lower()
+    if ending not in FORMATS:
+        raise NetwrightError(f"a front is saved as .{' or .'.join(FORMATS)}, got {path.name!r}")
+    return ending
 
 
 class Fronts:
@@ -136,37 +163,52 @@ class Fronts:
     def best(
         self,
         supernet: str,
-        target: str,
+        target: str | None = None,
         *,
-        max_latency_ms: float | None = None,
-        min_accuracy: float | None = None,
         max_points: int | None = None,
+        **limits: float | None,
     ) -> Front:
-        """The front over all searches; ``supernet`` and ``target`` by id or name."""
+        """The front over all searches; ``supernet`` and ``target`` by id or name.
+
+        Limits are called ``max_<metric>`` or ``min_<metric>`` and checked by true values. Without a target,
+        the worst one that a subnet was measured on counts.
+        """
         query: dict[str, Any] = {
             "supernet": self._supernets.get(supernet).id,
-            "target": self._targets.get(target).id,
-            "max_latency_ms": max_latency_ms,
-            "min_accuracy": min_accuracy,
+            "target": self._targets.get(target).id if target is not None else None,
             "max_points": max_points,
+            **_named(limits),
         }
         return self._front("/v1/fronts", query)
 
     def of_search(
-        self, search: str, *, pick: str | None = None, k: int | None = None, max_points: int | None = None
+        self,
+        search: str,
+        *,
+        pick: str | None = None,
+        k: int | None = None,
+        max_points: int | None = None,
+        target: str | None = None,
     ) -> Front:
-        """The front of a search; ``pick`` is ``knee``, ``best``, ``buckets`` or ``spread``."""
-        query = {"pick": pick, "k": k, "max_points": max_points}
+        """The front of a search; ``pick`` is ``knee``, ``best``, ``buckets`` or ``spread``.
+
+        Of a search with a front for each target, ``target`` (id or name) asks for that one.
+        """
+        named = self._targets.get(target).id if target is not None else None
+        query = {"pick": pick, "k": k, "max_points": max_points, "target": named}
         return self._front(f"/v1/searches/{search}/front", query)
 
     def _front(self, path: str, query: dict[str, Any]) -> Front:
-        def ask(more: dict[str, Any]) -> JSON:
-            return self._connection.get(path, {**query, "max_points": None, **more})
+        whole = {**query, "max_points": None}
 
-        return Front(self._connection.get(path, query), self._subnets, ask)
+        def ask(more: dict[str, Any]) -> JSON:
+            return self._connection.get(path, {**whole, **more})
+
+        def fetch(destination: Path, format: str) -> None:
+            self._connection.download(path, destination, query={**whole, "format": format})
+
+        return Front(self._connection.get(path, query), self._subnets, ask, fetch)
 
     def save(self, search: str, path: str | Path, *, format: str = "csv") -> Path:
         """Save the front of a search as ``csv`` or ``parquet`` at ``path``."""
-        destination = Path(path)
-        self._connection.download(f"/v1/searches/{search}/front", destination, query={"format": format})
-        return destination
+        return self.of_search(search).save(path, format=format)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -84,12 +85,13 @@ class Searches:
 
         ``constraints`` is ``{"latency_ms": 20}`` (a limit in the metric's good direction),
         ``{"max_macs": 5e6, "min_accuracy": 0.9}``, or the API's list of ``{metric, target, max, min}``.
-        ``budget`` is a number of real evaluations or ``{evaluations, seconds}``. ``more`` goes to the API as it
-        is: ``restrict``, ``confidence``, ``algorithm``, ``seed``, ``labels``, ``front``, ``predictors``.
+        Targets of limits are ids or names too. ``budget`` is a number of real evaluations or
+        ``{evaluations, seconds}``. ``more`` goes to the API as it is: ``restrict``, ``confidence``, ``algorithm``,
+        ``seed``, ``stall``, ``labels``, ``front`` (``shared`` or ``per_target``), ``predictors``.
         """
         problem = self._problem(supernet, target, targets, constraints)
         spend = {"evaluations": budget} if isinstance(budget, int) else dict(budget)
-        body = {**problem, "objectives": list(objectives) if objectives else None, "budget": spend, **more}
+        body = {**problem, "objectives": _listed(objectives), "budget": spend, **more}
         return self.get(self._connection.post("/v1/searches", body)["id"])
 
     def extend(
@@ -104,9 +106,8 @@ class Searches:
         """See :meth:`Search.extend`."""
         limits = None
         if constraints is not None:
-            quality = self._supernets.get(self.get(id)["supernet"])["quality"]
-            limits = as_constraints(constraints, quality=quality)
-        changes = {"constraints": limits, "objectives": list(objectives) if objectives else None, **more}
+            limits = self._limits(constraints, self._supernets.get(self.get(id)["supernet"])["quality"])
+        changes = {"constraints": limits, "objectives": _listed(objectives), **more}
         body = {"evaluations": evaluations, **changes}
         return self.get(self._connection.post(f"/v1/searches/{id}:extend", body)["id"])
 
@@ -127,9 +128,17 @@ class Searches:
         """The search with this id."""
         return Search(self._connection.get(f"/v1/searches/{id}"), self, self._jobs, self._fronts)
 
-    def list(self, *, supernet: str | None = None, state: str | None = None) -> Iterator[Search]:
-        """All searches, newest first."""
-        for row in self._connection.pages("/v1/searches", {"supernet": supernet, "state": state}):
+    def list(
+        self,
+        *,
+        supernet: str | None = None,
+        state: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Iterator[Search]:
+        """All searches, newest first; of this supernet (by id) and state, with all these labels."""
+        wanted = [f"{name}={value}" for name, value in (labels or {}).items()]
+        query = {"supernet": supernet, "state": state, "label": wanted or None}
+        for row in self._connection.pages("/v1/searches", query):
             yield Search(row, self, self._jobs, self._fronts)
 
     def _problem(
@@ -140,5 +149,17 @@ class Searches:
         return {
             "supernet": net.id,
             "targets": [self._targets.get(name).id for name in names],
-            "constraints": as_constraints(constraints, quality=net["quality"]),
+            "constraints": self._limits(constraints, net["quality"]),
         }
+
+    def _limits(self, constraints: Constraints, quality: str) -> builtins.list[dict[str, Any]]:
+        """The API's form, with targets by their ids."""
+        rows = as_constraints(constraints, quality=quality)
+        for row in rows:
+            if row.get("target") is not None:
+                row["target"] = self._targets.get(row["target"]).id
+        return rows
+
+
+def _listed(objectives: Sequence[str] | None) -> list[str] | None:
+    return None if objectives is None else list(objectives)

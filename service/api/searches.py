@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -21,6 +21,7 @@ from service.predictor_staleness import doubts
 from service.problems import Key, Plan, limited_space, load_models, make_plans, profile_parts
 from service.profiling import look
 from service.schemas import common
+from service.schemas.jobs import JobState
 from service.schemas.searches import (
     ProfileCreate,
     ProfileView,
@@ -48,14 +49,29 @@ def profile_search(app: App, project: Project, body: ProfileCreate) -> ProfileVi
 
 @router.get("/searches")
 def list_searches(
-    app: App, project: Project, page: Page, supernet: Annotated[str | None, Query()] = None
+    app: App,
+    project: Project,
+    page: Page,
+    supernet: Annotated[str | None, Query()] = None,
+    state: Annotated[JobState | None, Query()] = None,
+    label: Annotated[list[str] | None, Query(description="NAME=VALUE; repeated: all of them")] = None,
 ) -> common.Page[SearchView]:
     """Searches, newest first."""
+    where = queries.labelled(Search.spec, dict(_label(text) for text in label or []))
+    if state is not None:
+        where.append(queries.of_state(Search.job_id, state))
     with app.database.read() as session:
         rows, token = queries.page(
-            session, project, Search, size=page.size, token=page.token, supernet_id=supernet
+            session, project, Search, size=page.size, token=page.token, where=where, supernet_id=supernet
         )
         return common.Page(items=[search_view(session, row) for row in rows], next_page_token=token)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise InvalidError("label", text, "NAME=VALUE, e.g. team=vision")
+    return name, value
 
 
 @router.post("/searches", status_code=202)
@@ -63,7 +79,11 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
     with app.database.read() as session:
         plans, found = _checked(app, session, project, body)
-        params = {"plans": plans, "predictors": _starting(found), "doubts": doubts(session, found.values())}
+        params = {
+            "plans": plans,
+            "predictors": _starting(found),
+            "doubts": _doubts(session, body, found.values()),
+        }
     return _started(app, project, body, params, None, response)
 
 
@@ -84,7 +104,7 @@ def extend_search(
         # Predictors as the search left them know more than the stored ones.
         predictors = [known.get((each["metric"], each["target"]), each) for each in _starting(found)]
         stored = [model for key, model in found.items() if key not in known]
-        params = {"plans": plans, "predictors": predictors, "doubts": doubts(session, stored)}
+        params = {"plans": plans, "predictors": predictors, "doubts": _doubts(session, spec, stored)}
     return _started(app, project, spec, params, id, response)
 
 
@@ -126,6 +146,10 @@ def _checked(
         )
     require_data("supernet", supernet.manifest["data"]["name"], app.settings)
     return plans, found
+
+
+def _doubts(session: Session, body: SearchSpec, used: Iterable[Predictor]) -> list[str]:
+    return doubts(session, used, fitted_first=body.budget.evaluations > 0)
 
 
 def _starting(found: Mapping[Key, Predictor]) -> list[dict[str, Any]]:

@@ -103,10 +103,17 @@ def every(session: Session, project: str, table: type[Row]) -> list[Row]:
 
 
 def page(
-    session: Session, project: str, table: type[Row], *, size: int, token: str | None, **equal: Any
+    session: Session,
+    project: str,
+    table: type[Row],
+    *,
+    size: int,
+    token: str | None,
+    where: Sequence[sa.ColumnElement[bool]] = (),
+    **equal: Any,
 ) -> tuple[list[Row], str | None]:
     """One page of the project's rows, newest first, and the token of the next page."""
-    query = sa.select(table).where(table.project_id == project, *_equal(table, equal))
+    query = sa.select(table).where(table.project_id == project, *_equal(table, equal), *where)
     if token is not None:
         created_at, last = _decode_token(token)
         query = query.where(
@@ -121,6 +128,17 @@ def page(
 
 def _equal(table: type[Row], equal: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
     return [getattr(table, column) == value for column, value in equal.items() if value is not None]
+
+
+def of_state(job_id: Any, state: str) -> sa.ColumnElement[bool]:
+    """Rows whose job is in this state; ``job_id`` is their column."""
+    condition: sa.ColumnElement[bool] = job_id.in_(sa.select(Job.id).where(Job.state == state))
+    return condition
+
+
+def labelled(spec: Any, labels: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+    """Rows whose ``spec`` column has all these labels."""
+    return [spec["labels"][name].as_string() == value for name, value in labels.items()]
 
 
 def _encode_token(created_at: datetime, id: str) -> str:

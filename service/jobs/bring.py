@@ -36,6 +36,11 @@ async def run(job: JobRun) -> None:
     checked = await job.step("check", "service.jobs.work_tables:check", payload, tell)
     _require_rows(checked["summary"], job.params["table"]["strict"])
     family, total = family_of(supernet), len(checked["values"])
+    summary = checked["summary"]
+    job.outcome = (
+        f"took {summary['accepted']} of {summary['rows']} rows, {summary['known']} were known, "
+        f"{summary['refused_count']} refused"
+    )
     for start in range(0, total, CHUNK):
         part = slice(start, start + CHUNK)
         step = f"store {start}"

@@ -37,3 +37,4 @@ async def run(job: JobRun) -> None:
         await job.say(f"evaluating {total} subnets on {job.params['split']}")
         payload = {"bench": bench, "population": part.tolist(), "split": job.params["split"]}
         await job.step(step, "service.jobs.work:evaluate", payload, store)
+    job.outcome = f"evaluated {total} subnets on {job.params['split']}"

@@ -44,7 +44,8 @@ async def run(job: JobRun) -> None:
     doing = "comparing predictors" if predictor.kind == AUTO else f"fitting {predictor.kind}"
     await job.say(f"{doing} of {predictor.metric} on {len(wanted['values'])} rows")
     payload = {"bench": bench_of(job, supernet), "models": [wanted], "report": True}
-    await job.step("fit", TASK, payload, store)
+    fitted = await job.step("fit", TASK, payload, store)
+    job.outcome = f"fitted {fitted['kind']} of {predictor.metric} to {fitted['rows']} rows"
 
 
 def wanted_model(

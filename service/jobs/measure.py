@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -43,6 +44,9 @@ async def run(job: JobRun) -> None:
         job.window(0, len(population), len(population))
         await job.say(f"measuring {len(population)} subnets")
         result = await part(STEP, population)
+        verdicts = Counter(map(str, result["verdicts"])).most_common()
+        told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts)
+        job.outcome = f"measured {result['measured']} of {len(population)} subnets: {told}"
     if result["measured"] == 0:
         raise JobError(
             "measuring_failed", f"none of {len(population)} subnets gave a value: {result['verdicts'][:5]}"

@@ -62,10 +62,36 @@ def warnings_of(judgements: Sequence[Judgement], trail: Trail, stopped: str) -> 
             count = sum(timing["verdict"] == verdict for timing in confirmed.values())
             if count:
                 warnings.append(f"{count} of {len(confirmed)} confirmations on {target} are {verdict}")
+    warnings += _left_empty(judgements)
     warnings += _predicted_only(judgements, trail)
     for judgement in judgements:
         for limit in judgement.plan["constraints"]:
             warnings += _below_on_test(limit, judgement, trail)
+    return warnings
+
+
+def outcome_of(judgements: Sequence[Judgement], evaluations: int, stopped: str) -> str:
+    """What came out of a search, in words."""
+    points = sum(len(judgement.front) for judgement in judgements)
+    found = f"{points} point{'s' * (points != 1)}" if points else "no subnet met the limits"
+    early = "" if stopped == "budget" else f"; ended early: {stopped}"
+    return f"{found}, from {evaluations} evaluations{early}"
+
+
+def _left_empty(judgements: Sequence[Judgement]) -> list[str]:
+    """Targets that have no front, where others have one: the search as a whole is feasible then."""
+    if not any(judgement.front for judgement in judgements):
+        return []
+    warnings = []
+    for judgement in judgements:
+        if not judgement.front:
+            misses = [
+                f"{miss.constraint.metric} by {miss.excess:.1%} of its limit"
+                for miss in judgement.misses
+                if miss.excess > 0
+            ]
+            nearest = f"; the nearest misses {' and '.join(misses)}" if misses else ""
+            warnings.append(f"nothing met the limits on target {judgement.plan['scope']}{nearest}")
     return warnings
 
 

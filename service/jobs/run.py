@@ -63,6 +63,8 @@ class JobRun:
         self._metrics: dict[str, Any] | None = None
         self._lines: list[str] = []
         self._logged = time.monotonic()
+        self.outcome: str | None = None
+        """What came out, in words; set it last, so that a job that has ended does not seem to be at it still."""
         self.child = child
         child.log = self._log
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,15 +17,16 @@ from sqlalchemy.orm import Session
 from predictors import PREDICTORS
 from service.checkpoints import family_of
 from service.db import queries
-from service.db.tables import Point, Search, Supernet, now
+from service.db.tables import Point, Predictor, Search, Supernet, now
 from service.ids import new_id
 from service.jobs.fit import TASK as FIT_TASK
 from service.jobs.fit import own_model, wanted_model
 from service.jobs.history import all_stalled, inherited, measure_fronts, reference_view, stop_rule
 from service.jobs.judge import Judgement, candidates, judge
 from service.jobs.measuring import measure
-from service.jobs.points import describe_nearest, front_points, warnings_of
+from service.jobs.points import describe_nearest, front_points, outcome_of, warnings_of
 from service.jobs.reuse import known_quality, known_timings, whole_evaluations
+from service.jobs.rounds import affordable, round_sizes
 from service.jobs.rows import (
     bench_of,
     population_of,
@@ -34,12 +36,11 @@ from service.jobs.rows import (
 )
 from service.jobs.run import JobRun
 from service.jobs.trail import Row, Trail
+from service.predictor_staleness import worth_a_fit
 from service.problems import plan_keys
 from service.version import VERSION
 
 Json = dict[str, Any]
-ROUND = 8
-MOST_ROUNDS = 8
 HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors say
 
 
@@ -47,8 +48,9 @@ async def run(job: JobRun) -> None:
     """The whole search, top to bottom."""
     hunt = _open(job)
     await hunt.prepare()
+    await hunt.catch_up()
     stopped = "budget"
-    for number, size in enumerate(round_sizes(hunt.budget)):
+    for number, size in enumerate(round_sizes(hunt.budget, timed=hunt.seconds is not None)):
         size = affordable(size, hunt.seconds, hunt.reached - hunt.began, hunt.trail.spent)
         if size == 0:
             stopped = "the time is spent"
@@ -76,21 +78,7 @@ async def run(job: JobRun) -> None:
     judgements = await hunt.confirm()
     await hunt.test(judgements)
     await hunt.store(judgements, stopped)
-
-
-def round_sizes(budget: int) -> list[int]:
-    """How many evaluations each round gets."""
-    rounds = min(MOST_ROUNDS, math.ceil(budget / ROUND))
-    return [budget // rounds + (index < budget % rounds) for index in range(rounds)]
-
-
-def affordable(size: int, seconds: float | None, spent_s: float, evaluations: int) -> int:
-    """How many of ``size`` evaluations the time left allows, going by those so far."""
-    if seconds is None:
-        return size
-    if spent_s >= seconds:
-        return 0
-    return min(size, int((seconds - spent_s) * evaluations / spent_s)) if evaluations else size
+    job.outcome = outcome_of(judgements, hunt.trail.spent, stopped)
 
 
 def _enough(wanted: Json) -> bool:
@@ -334,43 +322,72 @@ class Hunt:
     def _with_extras(self, timing: Json, extra: Json) -> Json:
         return {**timing, "extras": {name: extra[name] for name in self.extras if name in extra}}
 
-    async def refit(self, number: int) -> None:
-        """Fit every predictor to all rows there are now; the next round uses these.
+    async def catch_up(self) -> None:
+        """Fit predictors that know much less than the database does, before the first round asks them."""
+        if not self.budget:
+            return
+
+        def look(session: Session, _result: Json) -> Json:
+            behind = []
+            for entry in self.predictors:
+                row = queries.get(session, self.job.project, Predictor, entry["id"])
+                if worth_a_fit(session, row):
+                    behind.append([entry["metric"], entry["target"]])
+            return {"behind": behind}
+
+        # Recorded: a job that is taken over comes back to a database that knows more.
+        behind = (await self.job.write("behind", look))["behind"]
+        if behind:
+            wanted = self._wanted([tuple(key) for key in behind])
+            await self.job.say("fitting predictors to all that is known")
+            self._use(await self.job.step("fit known", FIT_TASK, self._fit(wanted), self._kept))
+
+    def _wanted(self, keys: Sequence[tuple[str, str | None]] | None = None) -> list[Json]:
+        """Models to fit to all rows there are now, of these metrics and targets.
 
         One that knows more than the rows here say, with too few of these, stays as it is.
         """
+        names = ("metric", "target", "kind", "version")
+        entries = [e for e in self.predictors if keys is None or (e["metric"], e["target"]) in keys]
         with self.job.read() as session:
             every = [
-                wanted_model(
-                    session,
-                    self.job,
-                    self.supernet,
-                    *(entry[name] for name in ("metric", "target", "kind", "version")),
-                )
-                for entry in self.predictors
+                wanted_model(session, self.job, self.supernet, *(entry[name] for name in names))
+                for entry in entries
             ]
-        wanted = [model for model in every if _enough(model)]
+        return [model for model in every if _enough(model)]
 
-        def store(session: Session, result: Json) -> Json:
-            for model in result["models"]:
-                own_model(session, self.job.project, model)
-            at = time.time()
-            history = self._measured_fronts(at - self.began)
-            row = queries.get(session, self.job.project, Search, self.search_id)
-            row.evaluations, row.history = self.trail.spent, [*self.history, *history]
-            kept = ("metric", "target", "version", "rows")
-            models = [{name: model[name] for name in kept} for model in result["models"]]
-            return {"models": models, "at": at, "history": history}
+    def _fit(self, wanted: Sequence[Json]) -> Json:
+        return {"bench": self.bench, "models": list(wanted), "report": False}
 
-        self._window(0.9, 1.0)
-        await self.job.say(f"round {number + 1}: refitting predictors")
-        payload = {"bench": self.bench, "models": wanted, "report": False}
-        result = await self.job.step(f"fit {number}", FIT_TASK, payload, store)
-        versions = {(model["metric"], model["target"]): model["version"] for model in result["models"]}
+    def _kept(self, session: Session, result: Json) -> Json:
+        """What is recorded of fitted models."""
+        for model in result["models"]:
+            own_model(session, self.job.project, model)
+        kept = ("metric", "target", "version", "rows")
+        return {"models": [{name: model[name] for name in kept} for model in result["models"]]}
+
+    def _use(self, fitted: Json) -> None:
+        """Ask these models from now on."""
+        versions = {(model["metric"], model["target"]): model["version"] for model in fitted["models"]}
         self.predictors = [
             {**entry, "version": versions.get((entry["metric"], entry["target"]), entry["version"])}
             for entry in self.predictors
         ]
+
+    async def refit(self, number: int) -> None:
+        """Fit every predictor to all rows there are now; the next round uses these."""
+
+        def store(session: Session, result: Json) -> Json:
+            at = time.time()
+            history = self._measured_fronts(at - self.began)
+            row = queries.get(session, self.job.project, Search, self.search_id)
+            row.evaluations, row.history = self.trail.spent, [*self.history, *history]
+            return {**self._kept(session, result), "at": at, "history": history}
+
+        self._window(0.9, 1.0)
+        await self.job.say(f"round {number + 1}: refitting predictors")
+        result = await self.job.step(f"fit {number}", FIT_TASK, self._fit(self._wanted()), store)
+        self._use(result)
         self.reached = result["at"]
         self.history = [*self.history, *result["history"]]
 

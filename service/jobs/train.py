@@ -34,4 +34,5 @@ async def run(job: JobRun) -> None:
     steps = job.params["recipe"]["steps"]
     job.window(0, steps, steps)
     await job.say(f"training {job.params['name']} for {steps} steps")
-    await job.step("train", "service.jobs.work:train", payload, store)
+    trained = await job.step("train", "service.jobs.work:train", payload, store)
+    job.outcome = f"trained {job.params['name']}, it is {trained['supernet']}"

@@ -63,7 +63,7 @@ async def measure_until(job: JobRun, supernet: Supernet, population: Population,
 
     job.window(total, total, total)
     await job.write("result", tell)
-    await job.say(f"{'good enough' if reached else 'not good enough'}{_so_far(look, wanted)}")
+    job.outcome = f"{'good enough' if reached else 'not good enough'}{_so_far(look, wanted)}"
     return measured
 
 

@@ -193,9 +193,12 @@ class Worker:
 
     async def _end(self, run: JobRun, state: str, error: tuple[str, str] | None) -> None:
         await run.close()
-        await asyncio.to_thread(self._record_end, run.id, state, error)
+        outcome = run.outcome if state == "succeeded" else None
+        await asyncio.to_thread(self._record_end, run.id, state, error, outcome)
 
-    def _record_end(self, job_id: str, state: str, error: tuple[str, str] | None) -> None:
+    def _record_end(
+        self, job_id: str, state: str, error: tuple[str, str] | None, outcome: str | None
+    ) -> None:
         with self._database.write() as session:
             job_queries.require_alive(session, self.id)
             job = job_queries.locked_job(session, job_id)
@@ -204,6 +207,7 @@ class Worker:
             if state == "succeeded":
                 job.total = max(job.total, 1)
                 job.done = job.total
+                job.message = outcome or job.message
             job_queries.set_state(session, job, state, error=error)
 
 

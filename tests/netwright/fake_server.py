@@ -88,6 +88,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
+        self.urls: list[str] = []
         supernet = {
             "id": "sup_1",
             "name": "digits",
@@ -226,6 +227,7 @@ class FakeServer:
                 "metrics": [
                     {
                         "metric": "macs",
+                        "target": None,
                         "unit": "count",
                         "smallest": 1e3,
                         "centroid": 1e4,
@@ -297,6 +299,7 @@ class FakeServer:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None
         self.asked.append((request.method, request.url.path, body))
+        self.urls.append(str(request.url))
         answer = self.routes.get((request.method, request.url.path))
         if answer is None:
             return problem(404, "not_found", f"there is no {request.url.path}")

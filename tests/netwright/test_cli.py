@@ -163,7 +163,7 @@ def test_a_refusal_is_readable_and_has_status_1(client: Client, server: FakeServ
     assert result.exit_code == 1
     assert "error: not so [422 invalid_request]" in result.stderr
     assert "budget.evaluations; got 0; allowed: >= 1" in result.stderr
-    assert 'POST /v1/predictors {"metric": "accuracy"}' in result.stderr
+    assert "netwright predictors fit --metric accuracy" in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -180,7 +180,7 @@ def test_a_search_without_an_answer_has_status_3(client: Client, server: FakeSer
     result = run("search run --supernet digits --target cpu -l latency_ms=1e-9")
     assert result.exit_code == 3
     assert (
-        "cannot be met. The nearest subnet is sub_small: latency_ms 0.04 where <= 1e-09 was asked"
+        "cannot be met. The nearest subnet is sub_small: latency_ms on cpu 0.04 where <= 1e-09 was asked, 4e+07 times"
         in result.stdout
     )
     assert run("search run --supernet digits --target cpu -l latency_ms=1e-9 --json").exit_code == 3

@@ -24,7 +24,7 @@ class InlineJob:
     def __init__(self, database, settings, job):
         self.database, self.settings, self.project = database, settings, DEFAULT_PROJECT
         self.id, self.params = job.id, job.params
-        self.span = (0, 0, 0)
+        self.span, self.outcome = (0, 0, 0), None
         self.records, self.asked, self.windows = {}, [], []
         self.slow, self.latency = {}, lambda macs, target: 0.01 + 1.1e-7 * macs
         with self.read() as session:

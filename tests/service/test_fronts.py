@@ -13,7 +13,7 @@ from service.db.tables import Point, Search
 from service.fronts import as_csv, best_of, pick, thin, true_value, within
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs.judge import MOST_CONFIRMED, candidates, judge, shifted
-from service.jobs.search import round_sizes
+from service.jobs.rounds import round_sizes
 from service.jobs.trail import Trail
 from service.schemas.searches import FrontPoint
 from tests.service.test_errors import assert_problem

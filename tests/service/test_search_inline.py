@@ -10,7 +10,7 @@ from service.checkpoints import family_of
 from service.db.tables import Measurement, Predictor, Supernet
 from service.ids import new_id
 from service.jobs import search as search_job
-from service.jobs.search import affordable
+from service.jobs.rounds import PROBE, affordable, round_sizes
 from service.problems import model_scope
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline
@@ -220,6 +220,26 @@ def test_a_round_is_no_larger_than_the_time_left_allows(spent_s, evaluations, si
     assert affordable(8, None, spent_s, evaluations) == 8
 
 
+def test_predictors_that_fell_behind_are_fitted_before_the_first_round(search):
+    search(budget={"evaluations": 24})
+    second, run = search(seed=1)
+    assert {key[0] for key in run.records["behind"]["behind"]} == {"accuracy", "latency_ms"}
+    anew = {model["version"] for model in run.records["fit known"]["models"]}
+    before = {each["version"] for each in second["provenance"]["predictors_before"]}
+    assert anew and not anew & before
+    assert not [text for text in second["warnings"] if "stale" in text]
+    # With nothing to evaluate nothing is asked of them, and nothing is fitted.
+    looked, run = search(f"/v1/searches/{second['id']}:extend", constraints=[])
+    assert "behind" not in run.records and looked["feasible"] is True
+
+
+def test_where_time_is_bounded_a_small_round_tells_how_long_an_evaluation_takes(search):
+    found, _ = search(budget={"evaluations": 40, "seconds": 600})
+    assert found["provenance"]["rounds"][0] == PROBE and sum(found["provenance"]["rounds"]) == 40
+    assert round_sizes(40, timed=True) == [PROBE, *round_sizes(40 - PROBE)]
+    assert round_sizes(6, timed=True) == round_sizes(6)
+
+
 def test_a_job_that_is_taken_over_goes_the_same_way_and_does_nothing_again(database, search):
     """Every step is answered from its record: what was proposed, measured and judged follows from these alone."""
     found, run = search(budget={"evaluations": 16})
@@ -308,11 +328,27 @@ def test_a_target_without_hope_leaves_its_share_to_the_other(client, search, bot
     )
     assert found["evaluations"]["done"] == 8 and found["feasible"] is True
     assert {point["target"] for point in front_of(client, found)} == {fast}
+    [warning] = [text for text in found["warnings"] if "nothing met the limits" in text]
+    assert f"on target {slow}" in warning and "the nearest misses latency_ms by" in warning
+    assert fast not in warning and run.outcome.startswith(f"{len(front_of(client, found))} point")
 
 
 def true(point, target):
     [value] = [row["value"] for row in point["measured"] if row["target"] == target]
     return value
+
+
+def test_searches_are_found_by_state_and_labels(client, search):
+    found, _ = search(labels={"team": "vision", "run": "2"})
+
+    def listed(**query):
+        return [row["id"] for row in client.get("/v1/searches", params=query).json()["items"]]
+
+    assert listed(state="succeeded", label=["team=vision", "run=2"]) == [found["id"]]
+    assert listed(state="running") == [] and listed(label="team=audio") == []
+    assert listed(label=["team=vision", "run=3"]) == [] and listed(label="nothing=2") == []
+    assert_problem(client.get("/v1/searches", params={"label": "vision"}), 422, "invalid_request")
+    assert_problem(client.get("/v1/searches", params={"state": "asleep"}), 422, "invalid_request")
 
 
 # --- any metric --------------------------------------------------------------------------------------

@@ -1,0 +1,55 @@
+"""Requests that a server says would help, as the commands that make them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Body = Mapping[str, Any]
+Words = Callable[[re.Match[str], Body], list[str]]
+
+
+def _options(body: Body, *names: str) -> list[str]:
+    return [word for name in names if body.get(name) is not None for word in (f"--{name}", str(body[name]))]
+
+
+COMMANDS: dict[str, Words] = {
+    r"/v1/predictors": lambda _, body: ["predictors", "fit", *_options(body, "supernet", "metric", "target")],
+    r"/v1/supernets/([^/]+)/evaluations": lambda at, body: [
+        "supernets",
+        "evaluate",
+        at[1],
+        *_options(body, "count"),
+    ],
+    r"/v1/targets/([^/]+)/measurements": lambda at, body: [
+        "targets",
+        "measure",
+        at[1],
+        *_options(body, "supernet", "count"),
+    ],
+    r"/v1/jobs/([^/:]+):resume": lambda at, _: ["jobs", "resume", at[1]],
+    r"/v1/subnets/([^/]+)/exports": lambda at, _: ["export", at[1]],
+}
+
+
+def as_command(action: str) -> str:
+    """``POST /v1/jobs/job_1:resume`` as ``netwright jobs resume job_1``; what has no command stays as it is."""
+    method, _, rest = action.partition(" ")
+    path, _, text = rest.partition(" ")
+    if method != "POST":
+        return action
+    for pattern, words in COMMANDS.items():
+        found = re.fullmatch(pattern, path)
+        if found is not None:
+            return " ".join(["netwright", *words(found, _body(text))])
+    return action
+
+
+def _body(text: str) -> Body:
+    try:
+        body = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
