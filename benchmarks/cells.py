@@ -52,23 +52,40 @@ class CellTable:
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Features of every row."""
-        one_hot, often = self.space.features(self.digits).astype(float), counts(self.space, self.digits)
-        groups = [Group(scaled(often.astype(float)), (1.0,)), Group(scaled(one_hot), (2.0, 1.0, 0.5))]
-        sizes = [c for c in self.frame.columns if c.startswith(SIZES)]
-        if sizes:
-            size = self.frame[sizes].to_numpy(float)
-            groups += [Group(scaled(size), ()), Group(scaled(np.log(np.maximum(size, 1e-9))), (2.0, 1.0))]
-        cell = Cell.declared_by(self)
-        if cell is not None:
-            live = cell.without_dead_edges(self.digits)
-            groups += [
-                Group(scaled(counts(self.space, live).astype(float)), ()),
-                Group(scaled(counts(self.space, cell.without_unused_edges(self.digits)).astype(float)), ()),
-                Group(scaled(cell.paths(live)), (2.0, 1.0, 0.5)),
-                Group(scaled(cell.depths(live)), (2.0, 1.0, 0.5)),
-            ]
-        return groups
+        """Features of every row for what a net costs: mostly how often each operation occurs."""
+        often = counts(self.space, self.digits).astype(float)
+        if self.cell is None:
+            one_hot = self.space.features(self.digits).astype(float)
+            return [Group(scaled(often), (1.0,)), Group(scaled(one_hot), (2.0, 1.0, 0.5)), *self._sizes]
+        live, used = self.cell.without_dead_edges(self.digits), self.cell.without_unused_edges(self.digits)
+        kept = [counts(self.space, digits).astype(float) for digits in (live, used)]
+        return [Group(scaled(table), (1.0,)) for table in (often, *kept)]
+
+    @cached_property
+    def quality_groups(self) -> list[Group]:
+        """Features of every row for what a net can learn; of cells, only what changes the function they compute.
+
+        Few groups, so that few shares have to be found from the first tens of rows.
+        """
+        if self.cell is None:
+            return self.groups
+        live = self.cell.without_dead_edges(self.digits)
+        depths, paths = scaled(self.cell.depths(live)), scaled(self.cell.paths(live))
+        both = np.concatenate([paths, depths], axis=1)
+        return [Group(depths, (2.0, 1.0, 0.5)), Group(scaled(both.astype(float)), (4.0, 2.0, 1.0, 0.5))]
+
+    @cached_property
+    def cell(self) -> Cell | None:
+        """The graph that all rows share, where the table spells it out."""
+        return Cell.declared_by(self)
+
+    @cached_property
+    def _sizes(self) -> list[Group]:
+        names = [c for c in self.frame.columns if c.startswith(SIZES)]
+        if not names:
+            return []
+        size = self.frame[names].to_numpy(float)
+        return [Group(scaled(size), ()), Group(scaled(np.log(np.maximum(size, 1e-9))), (2.0, 1.0))]
 
     @cached_property
     def _keys(self) -> tuple[Digits, Digits, Digits]:
@@ -90,16 +107,17 @@ class CellTable:
 
     def process(
         self,
+        features: list[Group],
         cache: dict[str, Values],
         log_of: float | None = None,
         sign: float = 1.0,
         more: Callable[[Population], list[Group]] | None = None,
     ) -> FeatureProcess:
-        """A model of one column of this table that reads nothing but :attr:`groups`, and ``more`` if given."""
+        """A model of one column of this table that reads nothing but ``features``, and ``more`` if given."""
 
         def groups(archs: Population) -> list[Group]:
             rows = self.rows(archs)
-            own = [Group(group.values[rows], group.widths) for group in self.groups]
+            own = [Group(group.values[rows], group.widths) for group in features]
             return own if more is None else own + more(archs)
 
         return FeatureProcess(groups, log_of=log_of, sign=sign, cache=cache)

@@ -59,7 +59,7 @@ class ShortTrainings:
 
     def _model(self) -> None:
         self._modelled = len(self.bought)
-        process = self.table.process({}, log_of=100.0, sign=1.0)
+        process = self.table.process(self.table.quality_groups, {}, log_of=100.0, sign=1.0)
         process.fit(self.table.digits[self.bought], self._truth[self.bought])
         log_error = np.log(np.maximum(100.0 - process.predict(self.table.digits)[0], 1e-3))
         self._group = Group(scaled(log_error[:, None]), (2.0, 1.0))

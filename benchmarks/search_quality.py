@@ -109,11 +109,12 @@ def ours(of: Case, seed: int, trainings: ShortTrainings | None = None) -> Algori
     caches: tuple[dict[str, Values], dict[str, Values]] = ({}, {})
 
     def error() -> Surrogate:
+        features = table.quality_groups
         if trainings is None:
-            return table.process(caches[0], log_of=100.0, sign=-1.0)
-        return table.process(trainings.cache, log_of=100.0, sign=-1.0, more=trainings.groups)
+            return table.process(features, caches[0], log_of=100.0, sign=-1.0)
+        return table.process(features, trainings.cache, log_of=100.0, sign=-1.0, more=trainings.groups)
 
-    models = [error, lambda: table.process(caches[1])]
+    models = [error, lambda: table.process(table.groups, caches[1])]
     return make_algorithm("surrogate", table.space, 2, seed, models=models, members=table.digits, start=START)
 
 

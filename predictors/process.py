@@ -2,7 +2,8 @@
 
 Each group (choices, how often each choice occurs, sizes …) gives a linear kernel and squared exponentials
 of fixed widths; how much each counts maximises the marginal likelihood (Rasmussen & Williams 2006, ch. 5),
-so that a group that explains nothing costs nothing. Rows that fit badly when left out count less.
+so that a group that explains nothing costs nothing. Rows that fit badly when left out count less, and the
+standard deviation is as large as they show it must be.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LEAST_SHARE = 0.003  # of all kernels together; less is left out
 JITTER = 1e-4  # of the variance: features are in single precision
 OUTLYING = 2.5  # standard deviations, left out, from which on a row counts less
 ROUNDS = 3
+MOST_WIDENED = 4.0  # standard deviations that one row, left out, may count in how wide intervals become
 CLIP = 2.0
 BLOCK = 4096
 SCALE_SAMPLE = 2048
@@ -109,7 +111,7 @@ class FeatureProcess:
         self._cache = {} if cache is None else cache
         self._inputs: Sequence[Group] = ()
         self._kept: dict[int, float] = {}
-        self._mean, self._unit, self._noise = 0.0, 1.0, 1.0
+        self._mean, self._unit, self._noise, self._wider = 0.0, 1.0, 1.0, 1.0
         self._weights, self._factor = np.zeros(0), np.zeros((0, 0))
 
     # --- fit ---------------------------------------------------------------------------------------
@@ -138,6 +140,19 @@ class FeatureProcess:
             doubt = _doubts(cover, self._noise, doubt, target)
         self._factor = cholesky(cover + np.diag(self._noise * doubt), lower=True)
         self._weights = cho_solve((self._factor, True), target)
+        self._wider = self._widening(self._noise * (doubt - 1.0))
+
+    def _widening(self, forgiven: Values) -> float:
+        """Factor on standard deviations: root mean square of rows left out, at least 1.
+
+        Rows that count less would not be expected at all otherwise: ``forgiven (n,)`` is the noise that
+        each was granted beyond that of others, and which the next row will not be granted.
+        """
+        inverse = solve_triangular(self._factor, np.eye(len(forgiven)), lower=True)
+        precision = np.square(inverse).sum(axis=0)
+        usual = np.maximum(1.0 / precision - forgiven, self._noise)
+        left_out = np.abs(self._weights) / precision / np.sqrt(usual)
+        return max(float(np.sqrt(np.mean(np.square(np.minimum(left_out, MOST_WIDENED))))), 1.0)
 
     def _warped(self, y: Values, first: Values) -> Values:
         if self._log_of is None:
@@ -204,7 +219,7 @@ class FeatureProcess:
             explained = np.square(solve_triangular(factor, cross, lower=True, check_finite=False)).sum(axis=0)
             mean[block] = weights @ cross
             std[block] = np.sqrt(np.maximum(self._own(inputs) - explained, 0.0) + self._noise)
-        mean, std = self._mean + self._unit * mean, self._unit * std
+        mean, std = self._mean + self._unit * mean, self._wider * self._unit * std
         if self._log_of is None:
             return mean, std
         centre = np.exp(mean)

@@ -45,8 +45,18 @@ def test_the_whole_table_has_no_regret_and_nothing_has_the_worst():
 def test_features_read_no_measured_column():
     one = frame()
     other = one.assign(**{c: 7.0 for c in one.columns if c.startswith(("lat", "acc"))})
-    for a, b in zip(table(one).groups, table(other).groups, strict=True):
-        assert np.array_equal(a.values, b.values)
+    for kind in ("groups", "quality_groups"):
+        for a, b in zip(getattr(table(one), kind), getattr(table(other), kind), strict=True):
+            assert np.array_equal(a.values, b.values)
+
+
+def test_what_a_cell_can_learn_does_not_hang_on_edges_that_lead_nowhere():
+    digits = Space([Axis(f"op{i}", "op", (0, 1, 2)) for i in range(3)]).enumerate()
+    texts = [f"|{NAMES[a]}~0|+|{NAMES[b]}~0|{NAMES[c]}~1|" for a, b, c in digits]
+    cells = table(pd.DataFrame({"ops": ["".join(map(str, row)) for row in digits], "arch_str": texts}))
+    first, second = cells.rows(np.array([[2, 2, 0], [0, 2, 0]]))
+    assert all(np.array_equal(g.values[first], g.values[second]) for g in cells.quality_groups)
+    assert any(not np.array_equal(g.values[first], g.values[second]) for g in cells.groups)
 
 
 def test_rows_of_archs_that_the_table_lacks_are_minus_one():
