@@ -49,6 +49,8 @@ class Predictor(ABC):
 
     name: ClassVar[str]
     fewest_rows: ClassVar[int]
+    most_rows: ClassVar[int | None] = None
+    """Of more rows a random part is learned from: kinds whose fit costs n^3 would take hours and all memory."""
     suits: ClassVar[tuple[str, ...]] = ("measured",)
     """Sources of the metrics it can learn: ``measured`` on a target, ``evaluated`` on a split."""
     uses_known: ClassVar[bool] = False
@@ -92,12 +94,17 @@ class Predictor(ABC):
     def fit(self, archs: Population, y: Values) -> None:
         """Learn from archs ``(n, d)`` and their true values ``(n,)``, replacing what was learnt before.
 
+        Of more than ``most_rows`` rows as many are drawn, by the predictor's seed.
+
         Raises:
             FitError: fewer than ``fewest_rows`` rows, wrong shapes, values that are not finite or
                 impossible for the metric, archs outside the space.
         """
         archs, y = np.array(archs, dtype=np.int64), np.array(y, dtype=np.float64)
         self._check_rows(archs, y)
+        if self.most_rows is not None and len(y) > self.most_rows:
+            kept = np.sort(np.random.default_rng(self.seed).permutation(len(y))[: self.most_rows])
+            archs, y = archs[kept], y[kept]
         with _one_thread():
             residuals, parameters = self._learn(archs, y)
         self._dof = max(FEWEST_DOF, len(y) - parameters)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
+from predictors import PREDICTORS
 from service.db import queries
 from service.db.tables import Predictor, Target
 from service.problems import scope_of
@@ -36,7 +37,10 @@ def _why_target(session: Session, row: Predictor) -> str | None:
 
 
 def worth_a_fit(session: Session, row: Predictor) -> bool:
-    """Whether so much is known by now that another fit would tell more."""
+    """Whether so much is known by now that another fit would tell more; not where the kind can take no more rows."""
+    most = PREDICTORS.load(row.kind).most_rows
+    if most is not None and row.rows >= most:
+        return False
     return _known(session, row) - row.rows >= max(MORE_ROWS, MORE_SHARE * row.rows)
 
 

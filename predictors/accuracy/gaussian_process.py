@@ -32,10 +32,12 @@ BLOCK = 1024
 
 
 class GaussianProcess(Predictor):
-    """See the module. Needs 10 rows; about a hundred give useful ranks. Cost of a fit grows as n^3."""
+    """See the module. Needs 10 rows; about a hundred give useful ranks. Cost of a fit grows as n^3, up to
+    ``most_rows``."""
 
     name = "gaussian_process"
     fewest_rows = 10
+    most_rows = 1_000
     suits = ("evaluated",)
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:

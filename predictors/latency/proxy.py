@@ -49,7 +49,7 @@ class RooflineProxy(Predictor):
         """See :meth:`Predictor.fit`."""
         super().fit(archs, y)
         # Few residuals calibrate nothing: the usual error stands in for them, weighed by their number.
-        self._scale, self._dof = 1.0, max(DOF, len(y) - 1.0)
+        self._scale, self._dof = 1.0, max(DOF, self.rows - 1.0)
 
     def _terms(self, archs: Population) -> NDArray[np.float64]:
         """One, MACs and megabytes moved ``(n, 3)``."""

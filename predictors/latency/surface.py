@@ -35,10 +35,12 @@ BLOCK = 1024
 
 
 class LatencySurface(Predictor):
-    """See the module. Needs 10 rows; made for hundreds. Cost of a fit grows as n^3."""
+    """See the module. Needs 10 rows; made for hundreds. Cost of a fit grows as n^3, up to
+    ``most_rows``."""
 
     name = "latency_surface"
     fewest_rows = 10
+    most_rows = 2_000
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)

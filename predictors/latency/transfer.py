@@ -33,6 +33,7 @@ class FewShotTransfer(Predictor):
 
     name = "transfer"
     fewest_rows = 5
+    most_rows = 2_000
     uses_known = True
 
     def __init__(
@@ -62,7 +63,7 @@ class FewShotTransfer(Predictor):
         assert self._model is not None
         if len(self.known.targets) >= 2:
             self._dof = DOF
-            self._scale = self.known.scale(len(y))
+            self._scale = self.known.scale(self.rows)
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
         self._model = FewShot(self.known.basis(archs), y, self.known.prior)

@@ -103,6 +103,19 @@ def test_predicting_changes_nothing_and_the_same_fit_answers_the_same(name, fitt
     assert again.dump() == before
 
 
+def test_of_more_rows_than_it_can_afford_it_learns_from_as_many_drawn_ones(name, monkeypatch):
+    predictor = fresh(name)
+    monkeypatch.setattr(type(predictor), "most_rows", 40)
+    predictor.fit(*training(name))
+    archs_kept, values_kept = predictor.data
+    given = {row.tobytes(): value for row, value in zip(*training(name), strict=True)}
+    assert predictor.rows == 40 == len({row.tobytes() for row in archs_kept})
+    assert [given[row.tobytes()] for row in archs_kept] == values_kept.tolist()
+    again = predictor.fresh()
+    again.fit(archs_kept, values_kept)
+    assert again.dump() == predictor.dump()
+
+
 def test_a_second_fit_replaces_the_first(name, fitted):
     predictor = fresh(name)
     population, values = training(name, 30)

@@ -26,7 +26,9 @@ SLOW = {**QUICK, "block_ms": 60.0}  # a batch takes seconds: time to kill somebo
 def house(settings, tmp_path):
     folder = tmp_path / "house"
     folder.mkdir()
-    house = House(settings, folder, NETWRIGHT_LEASE_S="8")  # renewed by agents that a busy machine may hold up
+    house = House(
+        settings, folder, NETWRIGHT_LEASE_S="8"
+    )  # renewed by agents that a busy machine may hold up
     yield house
     house.close()
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from predictors import PREDICTORS
 from service.artifacts import ArtifactStore
 from service.checkpoints import family_of
 from service.db import job_queries, queries
@@ -288,12 +289,15 @@ def predictor_of(client, id):
     return client.get(f"/v1/predictors/{id}").json()
 
 
-def test_a_predictor_is_stale_when_much_was_measured_since(client, database, supernet, fitted):
+def test_a_predictor_is_stale_when_much_was_measured_since(client, database, supernet, fitted, monkeypatch):
     assert predictor_of(client, fitted["accuracy"])["stale"] is None
     with database.write() as session:
         session.get_one(Predictor, fitted["accuracy"]).rows = 45  # a third more are known: 60
         session.get_one(Predictor, fitted["latency_ms"]).rows = 52  # 8 more are not worth another fit
     assert "fitted to 45 subnets, and 60" in predictor_of(client, fitted["accuracy"])["stale"]
+    kind = PREDICTORS.load(predictor_of(client, fitted["accuracy"])["kind"])
+    monkeypatch.setattr(kind, "most_rows", 45)  # it cannot learn from more than it did
+    assert predictor_of(client, fitted["accuracy"])["stale"] is None
     assert predictor_of(client, fitted["latency_ms"])["stale"] is None
 
 
