@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -250,11 +250,14 @@ def _check_plan(plan: TrainingPlan) -> None:
 
 
 def _told(show: Show, last: int, epoch: float) -> Callable[[Any], None]:
-    """``epoch`` is how many steps go through the training images once."""
+    """``epoch`` is how many steps go through the training images once. The last accuracies stay in sight."""
+    accuracy: dict[str, float] = {}
 
     def tell(progress: Any) -> None:
+        accuracy.update(progress.accuracy)
         told = {"done": progress.step, "total": last, "eta_s": progress.eta_s}
-        show({"progress": told, "message": f"epoch {progress.step / epoch:.1f} | {progress.words()}"})
+        words = replace(progress, accuracy=accuracy).words()
+        show({"progress": told, "message": f"epoch {progress.step / epoch:.1f} | {words}"})
 
     return tell
 

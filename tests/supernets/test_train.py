@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,3 +113,18 @@ def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Pa
     for name, norm in training.net.norms().items():
         assert torch.equal(norm.running_mean, stats.values[name][0])
         assert torch.equal(norm.running_var, stats.values[name][1])
+
+
+def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Path) -> None:
+    from netwright.server_commands import _told
+
+    shown: list[dict[str, Any]] = []
+    tell = _told(shown.append, 101, len(data.train) / 8)
+    made = recipe(steps=101)
+    train(made, small_family(), data, tmp_path, until_step=100, evaluate_every=50, progress=tell)
+    lines = [job["message"] for job in shown]
+    first = next(k for k, line in enumerate(lines) if "accuracy" in line)
+    assert all("accuracy smallest 0." in line and " largest " in line for line in lines[first:])
+    for words in ("epoch 0.", "loss max ", " min ", "passes/s"):
+        assert all(words in line for line in lines)
+    assert shown[-1]["progress"]["done"] == 100 and shown[0]["progress"]["eta_s"] > 0
