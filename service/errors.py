@@ -76,10 +76,16 @@ class InvalidError(ServiceError):
         actions: Sequence[Action] = (),
     ) -> None:
         super().__init__(
-            message or f"{field} must be {allowed}, got {got!r}",
+            message or f"{field} must be {_in_words(allowed)}, got {got!r}",
             errors=[FieldProblem(field=field, got=got, allowed=allowed)],
             actions=actions,
         )
+
+
+def _in_words(allowed: Any) -> str:
+    if not isinstance(allowed, list | tuple):
+        return str(allowed)
+    return f"one of {', '.join(map(str, allowed))}" if allowed else "absent: there is nothing to choose from"
 
 
 class PredictorsMissingError(InvalidError):

@@ -31,7 +31,8 @@ def print_front(
         (to or stdout()).print(f"{title}, on {len(owners)} targets", markup=False, highlight=False)
     for owner in owners:
         mine = [point for point in front if point["target"] == owner]
-        shown = title if len(owners) == 1 else f"{len(mine)} points on {_name(owner, names)}"
+        of = f" on {_name(owner, names)}" if owner is not None else ""
+        shown = f"{title}{of}" if len(owners) == 1 else f"{len(mine)} points{of}"
         _Table(mine, owner, front.data.get("objectives") or [], names).print(shown, to, archs)
     for point in front:
         if point.reason:

@@ -9,13 +9,20 @@ from typing import Annotated
 import typer
 
 from netwright.client import Client
-from netwright.commands.cards import FIGURES, figure, print_card, say
+from netwright.commands.cards import figure, print_card, say
 from netwright.commands.output import Json, Timeout, client_of, print_json, print_table
 from netwright.commands.points import target_names
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.predictors import Predictor
 
-SIDE_BY_SIDE = ("spearman", "noise_ceiling", "mape", "median_ape", "bias", "coverage90", "width90")
+SIDE_BY_SIDE = {
+    "spearman": "Spearman",
+    "mape": "mean error",
+    "median_ape": "median",
+    "bias": "bias",
+    "coverage90": "covers",
+    "width90": "width",
+}
 app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, import, show.")
 
 
@@ -126,9 +133,9 @@ def print_predictors(rows: Iterable[Predictor], names: Mapping[str, str] | None 
                 row["kind"],
                 row["state"],
                 row["rows"],
-                row.data.get("stale"),
+                "yes" if row.data.get("stale") else None,
                 *[figure(card, name) if card.get(name) is not None else None for name in SIDE_BY_SIDE],
             )
         )
-    heads = [FIGURES[name] for name in SIDE_BY_SIDE]
+    heads = SIDE_BY_SIDE.values()
     print_table(("id", "metric", "target", "kind", "state", "rows", "stale", *heads), table)

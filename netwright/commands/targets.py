@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from netwright.commands.bring import import_table
-from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table, words
+from netwright.commands.output import Json, Timeout, client_of, print_json, print_table, words
 from netwright.commands.points import target_names
 from netwright.commands.predictors import print_predictors
+from netwright.commands.target_card import print_target, settings_of
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.measurements import Measurement
 from netwright.resources.resource import Resource
@@ -35,7 +36,15 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
     print_table(
         ("id", "name", "kind", "settings", "metrics", "agents", "stale"),
         [
-            (r.id, r["name"], r["kind"], r["settings"], " ".join(r["metrics"]), _connected(r), r["stale"])
+            (
+                r.id,
+                r["name"],
+                r["kind"],
+                settings_of(r),
+                " ".join(r["metrics"]),
+                _connected(r),
+                "yes" if r["stale"] else None,
+            )
             for r in rows
         ],
     )
@@ -43,7 +52,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 def _connected(target: Resource) -> str | None:
     """How many agents are there, of a target that has agents."""
-    if target["kind"] == "cpu":
+    if target["kind"] != "agent":
         return None
     return f"{sum(agent['connected'] for agent in target['agents'])} connected"
 
@@ -67,7 +76,7 @@ def add(
     target = client_of(context).targets.add(
         kind, name=name, settings=dict(_setting(text) for text in set_ or [])
     )
-    print_json(target.data) if as_json else print_fields(target.data)
+    print_json(target.data) if as_json else print_target(target.data)
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -84,14 +93,14 @@ def _setting(text: str) -> tuple[str, Any]:
 def show(context: typer.Context, target: Target, as_json: Json = False) -> None:
     """One target: device, runtime, settings, agents, and whether what was measured still holds."""
     found = client_of(context).targets.get(target)
-    print_json(found.data) if as_json else print_fields(found.data)
+    print_json(found.data) if as_json else print_target(found.data)
 
 
 @app.command()
 def refresh(context: typer.Context, target: Target, as_json: Json = False) -> None:
     """Start anew with the runtime that is there now; what was measured before is stale from then on."""
     found = client_of(context).targets.get(target).refresh()
-    print_json(found.data) if as_json else print_fields(found.data)
+    print_json(found.data) if as_json else print_target(found.data)
 
 
 @app.command()

@@ -86,7 +86,7 @@ def _left_empty(judgements: Sequence[Judgement]) -> list[str]:
     for judgement in judgements:
         if not judgement.front:
             misses = [
-                f"{miss.constraint.metric} by {miss.excess:.1%} of its limit"
+                f"{miss.constraint.metric} by {100 * miss.excess:.3g} % of its limit"
                 for miss in judgement.misses
                 if miss.excess > 0
             ]

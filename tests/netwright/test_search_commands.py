@@ -189,6 +189,29 @@ def test_a_supernet_is_a_card_for_people_and_whole_for_scripts(server: FakeServe
     assert '"kernel": 3' in run("supernets show sup_1 --json").stdout
 
 
+@pytest.mark.usefixtures("client")
+def test_a_target_is_a_card_for_people(server: FakeServer) -> None:
+    device = {"cpu": "Cortex-A72", "cores": 4, "max_mhz": 1800, "memory_gb": 4, "architecture": "aarch64"}
+    runtime = {"name": "onnxruntime", "version": "1.20.0", "providers": ["CPUExecutionProvider"]}
+    seen = "2026-11-23T20:00:01Z"
+    server.routes["GET", "/v1/targets/tgt_1"] = {
+        **server.routes["GET", "/v1/targets/tgt_1"],
+        "kind": "agent",
+        "description": {"device": device, "runtime": runtime},
+        "calibrations": {"small": {"latency_ms": 0.0267, "sha256": "ab", "rounds": 60}},
+        "agents": [
+            {"name": "a1", "connected": True, "seen_at": seen},
+            {"name": "a2", "connected": False, "seen_at": seen},
+        ],
+        "unsupported": 2,
+    }
+    out = run("targets show tgt_1").stdout
+    assert "Cortex-A72, 4 cores, at most 1800 MHz, 4 GB, aarch64" in out
+    assert "onnxruntime 1.20.0 (CPUExecutionProvider)" in out and "small 0.0267 ms" in out
+    assert "a1 connected, a2 last seen 2026-11-23 20:00:01" in out and "2 subnets" in out
+    assert "{" not in out
+
+
 @pytest.mark.parametrize(
     ("action", "command"),
     [

@@ -347,8 +347,8 @@ def test_searches_are_found_by_state_and_labels(client, search):
     assert listed(state="succeeded", label=["team=vision", "run=2"]) == [found["id"]]
     assert listed(state="running") == [] and listed(label="team=audio") == []
     assert listed(label=["team=vision", "run=3"]) == [] and listed(label="nothing=2") == []
-    assert_problem(client.get("/v1/searches", params={"label": "vision"}), 422, "invalid_request")
-    assert_problem(client.get("/v1/searches", params={"state": "asleep"}), 422, "invalid_request")
+    assert_problem(client.get("/v1/searches", params={"label": "vision"}), 422)
+    assert_problem(client.get("/v1/searches", params={"state": "asleep"}), 422)
 
 
 # --- any metric --------------------------------------------------------------------------------------
