@@ -96,7 +96,7 @@ def import_table(
     if operators is not None:
         predictor = client.predictors.bring(found.id, file, target=target.id, on_server=on_server)
         predictor.wait(timeout, not as_json)
-        print_json(predictor.data) if as_json else print_predictors([predictor])
+        print_json(predictor.data) if as_json else print_predictors([predictor], {target.id: target["name"]})
         return
     job = target.bring(
         found.id,

@@ -15,13 +15,12 @@ from netwright.commands.output import (
     EXIT_INFEASIBLE,
     Json,
     Timeout,
-    cell,
     client_of,
     print_json,
     print_table,
 )
 from netwright.commands.points import target_names
-from netwright.commands.search_view import COLUMNS, print_result, print_search, summary, unmet_limit
+from netwright.commands.search_view import COLUMNS, print_result, print_search, share_of, summary, unmet_limit
 from netwright.constraints import parse_limit
 from netwright.errors import request_of
 from netwright.plot import plot_history
@@ -254,9 +253,7 @@ def profile(
     columns = ("metric", "target", "unit", "smallest", "centroid", "largest", "best", "worst", "source")
     rows = [{**row, "target": names.get(row["target"], row["target"])} for row in found["metrics"]]
     print_table(columns, [[row[column] for column in columns] for row in rows])
-    typer.echo(
-        f"satisfiable: {cell(found['satisfiable'])}, by {cell(found['share'])} of {found['sampled']} sampled subnets"
-    )
+    typer.echo(share_of(found))
     for unmet in found["unmet"]:
         typer.echo(f"cannot be met: {unmet_limit(unmet, names)}")
     for action in found["missing"]:

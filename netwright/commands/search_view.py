@@ -114,14 +114,25 @@ def nearest(search: Search, names: Names) -> str:
     return f"The nearest subnet is {found['subnet']}: {'; '.join(misses)}"
 
 
+def share_of(profile: Mapping[str, Any]) -> str:
+    """Whether the limits can be met, and by how many."""
+    sampled = profile["sampled"]
+    if profile["satisfiable"] is None:
+        return "satisfiable: not known, predictors are missing"
+    if profile["satisfiable"] and profile["share"] == 0:
+        return f"satisfiable: yes, but by none of {sampled} sampled subnets; a search found one that does"
+    share = "-" if profile["share"] is None else f"{number(round(100 * profile['share'], 2))} %"
+    return f"satisfiable: {cell(profile['satisfiable'])}, by {share} of {sampled} sampled subnets"
+
+
 def unmet_limit(limit: Mapping[str, Any], names: Names) -> str:
-    """A limit that nothing seen meets, and the best there is."""
+    """A limit that nothing seen meets, and how near anything comes."""
     sides = [
         f"{sign} {cell(limit[side])}"
         for side, sign in (("min", ">="), ("max", "<="))
         if limit[side] is not None
     ]
-    return f"{_on(limit, names)} {' and '.join(sides)}; the best of all is {cell(limit['best'])}"
+    return f"{_on(limit, names)} {' and '.join(sides)}; the nearest subnet has {cell(limit['best'])}"
 
 
 def _by(miss: Mapping[str, Any]) -> str:

@@ -166,6 +166,28 @@ def test_a_front_is_saved_by_its_ending(server: FakeServer, tmp_path: Path) -> N
             front.save(tmp_path / "front.xlsx")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"satisfiable": True, "share": 0.31}, "yes, by 31 % of 5000 sampled subnets"),
+        ({"satisfiable": True, "share": 0.0}, "yes, but by none of 5000 sampled subnets; a search found one"),
+        ({"satisfiable": None, "share": None}, "not known, predictors are missing"),
+        ({"satisfiable": False, "share": 0.0}, "no, by 0 % of 5000 sampled subnets"),
+    ],
+)
+def test_a_profile_says_whether_limits_can_be_met(
+    two: FakeServer, changes: dict[str, Any], words: str
+) -> None:
+    limit = {"metric": "latency_ms", "target": "tgt_2", "max": 0.5, "min": None, "best": 0.75}
+    found = {**two.routes["POST", "/v1/searches:profile"], **changes, "unmet": [limit]}
+    found["missing"] = [{"method": "POST", "path": "/v1/predictors", "body": {"metric": "accuracy"}}]
+    two.routes["POST", "/v1/searches:profile"] = found
+    out = run("search profile --supernet digits --target cpu --target pi -l latency_ms@pi=0.5").stdout
+    assert f"satisfiable: {words}" in out
+    assert "cannot be met: latency_ms on pi <= 0.5; the nearest subnet has 0.75" in out
+    assert "missing: netwright predictors fit --metric accuracy" in out
+
+
 @pytest.mark.usefixtures("client")
 def test_a_supernet_is_a_card_for_people_and_whole_for_scripts(server: FakeServer) -> None:
     row = dict(server.routes["GET", "/v1/supernets/sup_1"])
