@@ -28,6 +28,7 @@ COMMANDS: dict[str, Words] = {
         "measure",
         at[1],
         *_options(body, "supernet", "count"),
+        *(word for name in body.get("metrics") or () if name != "latency_ms" for word in ("--metric", name)),
     ],
     r"/v1/jobs/([^/:]+):resume": lambda at, _: ["jobs", "resume", at[1]],
     r"/v1/subnets/([^/]+)/exports": lambda at, _: ["export", at[1]],

@@ -20,6 +20,7 @@ from netwright.progress import duration
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S, Job
 
 app = typer.Typer(no_args_is_help=True, help="Durable work: list, show, watch, cancel, resume.")
+TIMES = ("created", "started", "finished")
 JobId = Annotated[str, typer.Argument(help="Id of a job.")]
 
 
@@ -51,7 +52,21 @@ def _print(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(job.data)
         return
-    print_fields({name: value for name, value in job.data.items() if name != "log"})
+    error, resource = job.data.get("error") or {}, job.data.get("resource") or {}
+    print_fields(
+        {
+            "id": job.id,
+            "kind": job["kind"],
+            "state": job.state,
+            "progress": _progress(job),
+            "message": job.data.get("message"),
+            "error": f"{error.get('message')} [{error.get('code')}]" if error else None,
+            "makes": f"{resource.get('type')} {resource.get('id')}" if resource else None,
+            "result": job.data.get("result"),
+            "attempts": job.data.get("attempts"),
+            **{name: moment(job.data[f"{name}_at"]) for name in TIMES if job.data.get(f"{name}_at")},
+        }
+    )
     for line in job.data.get("log") or ():
         typer.echo(f"  {cell(line)}")
 

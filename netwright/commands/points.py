@@ -86,8 +86,12 @@ class _Table:
         return self.targets or [None]
 
     def _speed(self, point: Point) -> float:
-        value = max((point.value(LATENCY, target) or float("inf") for target in self._on()), default=0.0)
-        return float(value)
+        """Its latency on the slowest target: as measured, or as predicted where a table has no row for it."""
+        found = []
+        for target in self._on():
+            row = _find(point["measured"], LATENCY, target) or _find(point["predicted"], LATENCY, target)
+            found.append(float(row.get("value", row.get("mean", 0.0))) if row else float("inf"))
+        return max(found, default=0.0)
 
     def _row(self, point: Point) -> list[str]:
         cells: list[str] = []

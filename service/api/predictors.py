@@ -147,7 +147,14 @@ def _check_target(session: Session, project: str, body: PredictorCreate, superne
     elif body.target is None:
         raise InvalidError("target", None, f"the id of a target: {body.metric} depends on one")
     else:
-        queries.given(session, project, Target, body.target, "target")
+        target = queries.given(session, project, Target, body.target, "target")
+        if body.metric not in target.metrics:
+            raise InvalidError(
+                "metric",
+                body.metric,
+                target.metrics,
+                f"metric: {body.metric} cannot be measured on target {target.name!r}, only {', '.join(target.metrics)}",
+            )
 
 
 def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:
@@ -176,6 +183,8 @@ def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
         path = f"/v1/supernets/{body.supernet}/evaluations"
         return Action(method="POST", path=path, body={"count": 100})
     wanted: dict[str, Any] = {"count": 30}
+    if body.metric != "latency_ms":
+        wanted["metrics"] = ["latency_ms", body.metric]
     if not is_measurable(queries.get(session, project, Target, body.target).kind):
         wanted = {"table": {"file": {"path": "rows.csv"}, "latency": "latency_ms"}}
     path = f"/v1/targets/{body.target}/measurements"

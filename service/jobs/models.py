@@ -25,7 +25,7 @@ Json = dict[str, Any]
 Progress = Callable[..., None]
 KNOWN_KIND = "latency_surface"  # what the rows of a known target are fitted with
 LOOK_FOLDS = 10
-COMPARING_SHARE = 0.7  # of a fit's progress, where kinds are compared
+COMPARING_SHARE, FITTED_SHARE = 0.6, 0.7  # of a fit's progress, where kinds are compared; then comes the card
 
 
 def fit(payload: Json, progress: Progress) -> Json:
@@ -38,8 +38,7 @@ def fit(payload: Json, progress: Progress) -> Json:
     count = len(payload["models"])
     for index, wanted in enumerate(payload["models"]):
 
-        def told(done: int, total: int, message: str, index: int = index) -> None:
-            share = COMPARING_SHARE * done / total
+        def told(share: float, message: str, index: int = index) -> None:
             progress(int(100 * (index + share)), 100 * count, message)
 
         models.append(_fit_one(bench, payload["bench"], wanted, payload["report"], told))
@@ -48,7 +47,7 @@ def fit(payload: Json, progress: Progress) -> Json:
 
 
 def _fit_one(
-    bench: Bench, described: Json, wanted: Json, report: bool, told: Callable[[int, int, str], None]
+    bench: Bench, described: Json, wanted: Json, report: bool, told: Callable[[float, str], None]
 ) -> Json:
     archs, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
     known = wanted.get("known") or []
@@ -59,8 +58,13 @@ def _fit_one(
 
     kind, choice = wanted["kind"], None
     if kind == AUTO:
-        choice = choose_kind(make, scope.definition, archs, values, known=bool(known), told=told)
+
+        def compared(done: int, total: int, message: str) -> None:
+            told(COMPARING_SHARE * done / total, message)
+
+        choice = choose_kind(make, scope.definition, archs, values, known=bool(known), told=compared)
         kind = choice.kind
+    told(COMPARING_SHARE, f"fitting {kind} to {len(values)} rows")
     model = _imported(bench, wanted) if wanted.get("base") else make(kind)
     if model.imported and len(archs) < model.fewest_rows:
         model.adopt()
@@ -70,7 +74,12 @@ def _fit_one(
     card = None
     if report:
         ceiling = bench.manifest.report.get("random", {}).get("noise_ceiling") if scope.data else None
-        card = report_card(model, ceiling, bench.store)
+        card = report_card(
+            model,
+            ceiling,
+            bench.store,
+            lambda share, message: told(FITTED_SHARE + (1 - FITTED_SHARE) * share, message),
+        )
         card["known"] = [each["target"] for each in known] if model.uses_known else []
         card["choice"] = choice.as_json() if choice is not None else None
     return {

@@ -171,6 +171,23 @@ def test_too_few_rows_name_the_kinds_that_could(client, database, supernet, flee
         assert session.query(Predictor).one().kind == "auto"
 
 
+def test_a_metric_that_nobody_measured_says_how_to_measure_it_and_where_that_cannot_be(
+    client, database, supernet, target
+):
+    body = {"supernet": supernet["id"], "target": target["id"], "metric": "energy_mj"}
+    with database.write() as session:
+        session.get_one(Target, target["id"]).metrics = ["latency_ms", "peak_memory_mb"]
+    problem = assert_problem(client.post("/v1/predictors", json=body), 422)
+    assert "energy_mj cannot be measured on target" in problem.detail
+    assert problem.errors[0].allowed == ["latency_ms", "peak_memory_mb"]
+    problem = assert_problem(client.post("/v1/predictors", json=body | {"metric": "peak_memory_mb"}), 422)
+    [action] = problem.actions
+    assert action.path == f"/v1/targets/{target['id']}/measurements"
+    assert action.body["metrics"] == ["latency_ms", "peak_memory_mb"], (
+        "followed, it would add what is missing"
+    )
+
+
 class MadeJob(SimpleNamespace):
     """A job whose steps are done at once, in this process, and kept."""
 
