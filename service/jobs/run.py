@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -60,6 +61,7 @@ class JobRun:
         self._opened = time.monotonic()
         self._reached = 0.0
         self._began: tuple[float, float] | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._metrics: dict[str, Any] | None = None
         self._lines: list[str] = []
         self._logged = time.monotonic()
@@ -111,7 +113,10 @@ class JobRun:
             row_id, recorded = await asyncio.to_thread(self._begin, name)
             if recorded is not None:
                 return recorded
-            result = await work()
+            try:
+                result = await work()
+            finally:
+                self._be_quiet()
             await asyncio.to_thread(self._flush_log)
             return await asyncio.to_thread(self._finish, row_id, result, store)
 
@@ -147,17 +152,22 @@ class JobRun:
     def _progress(
         self, done: int, total: int, message: str | None, metrics: dict[str, Any] | None = None
     ) -> None:
-        """Called on the event loop for each line of progress; writes some of them.
+        """Called on the event loop for each line of progress; writes some of them, and the last one a little later.
 
         Of metrics that are not written, a value that is itself a mapping is kept until a later line has one.
         """
+        self._be_quiet()
         if metrics is not None:
             kept = {
                 k: v for k, v in (self._metrics or {}).items() if isinstance(v, dict) and not metrics.get(k)
             }
             self._metrics = {**metrics, **kept}
         age = time.monotonic() - self._opened
-        if time.monotonic() - self._told < min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S):
+        left = min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S) - (time.monotonic() - self._told)
+        if left > 0:
+            # It may be the last for long: what is being done then must be seen.
+            again = partial(self._progress, done, total, message)
+            self._later = asyncio.get_running_loop().call_later(left, again)
             return
         self._told = time.monotonic()
         start, stop, whole = self._window
@@ -168,6 +178,12 @@ class JobRun:
             self._began = (time.monotonic(), reached)
         metrics, self._metrics = self._metrics, None
         asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message, metrics)
+
+    def _be_quiet(self) -> None:
+        """The step is over: what it would still have told is no news."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
     def _tell(
         self, done: float, total: int, message: str | None, metrics: dict[str, Any] | None = None

@@ -527,7 +527,7 @@ def test_measuring_stops_when_a_predictor_is_good_enough(until, database):
     outcome = job.steps["result"]
     assert outcome["reached"] and outcome["mape"] + outcome["standard_error"] < 0.1
     assert outcome["measured"] == result["measured"] == sum(size for _, size in steps) < 40
-    assert steps[0] == ("measure 0", 10) and "errs by" in job.said[-1] and "good enough" in job.said[-1]
+    assert steps[0] == ("measure 0", 10) and "errs by" in job.outcome and "good enough" in job.outcome
     with database.read() as session:
         assert session.get_one(Job, job.id).result["reached"] is True
     # Taken over by another worker, it measures nothing twice.
@@ -538,7 +538,7 @@ def test_measuring_stops_when_a_predictor_is_good_enough(until, database):
 def test_measuring_ends_at_the_count_where_noise_forbids_to_be_good_enough(until):
     job, run, steps = until(0.001, 0.2)
     assert run()["measured"] == 40 == sum(size for _, size in steps)
-    assert job.steps["result"]["reached"] is False and job.said[-1].startswith("not good enough")
+    assert job.steps["result"]["reached"] is False and job.outcome.startswith("not good enough")
 
 
 def test_a_limit_goes_with_a_count_and_is_a_share(client, supernet, target):

@@ -1,0 +1,44 @@
+"""What a job tells of itself while a step runs."""
+
+import asyncio
+from types import SimpleNamespace
+
+from service.jobs import run as run_module
+from service.jobs.run import JobRun
+
+
+def telling(monkeypatch, script):
+    """Run ``script(run, told)`` on a loop, with a job that tells nobody but ``told``."""
+    monkeypatch.setattr(run_module, "PROGRESS_EVERY_S", 0.05)
+    told = []
+
+    async def main():
+        run = JobRun(None, None, "wrk_1", "job_1", "prj_1", {}, SimpleNamespace())
+        run.window(0, 100, 100)
+        monkeypatch.setattr(run, "_tell", lambda *line: told.append(line))
+        await script(run)
+
+    asyncio.run(main())
+    return told
+
+
+def test_the_last_line_before_a_long_silence_is_told_though_it_came_soon_after_another(monkeypatch):
+    async def script(run):
+        run._progress(60, 100, "compared trees", {"losses": {"max": 1.0}})
+        run._progress(60, 100, "fitting transfer")
+        run._progress(61, 100, "fitting transfer to 10000 rows", {"losses": {}})
+        await asyncio.sleep(0.5)
+
+    told = telling(monkeypatch, script)
+    assert [line[2] for line in told] == ["compared trees", "fitting transfer to 10000 rows"]
+    assert told[0][3] == {"losses": {"max": 1.0}} and told[1][0] == 61
+
+
+def test_a_step_that_is_over_tells_no_more(monkeypatch):
+    async def script(run):
+        run._progress(1, 2, "at it")
+        run._progress(2, 2, "nearly there")
+        run._be_quiet()
+        await asyncio.sleep(0.5)
+
+    assert [line[2] for line in telling(monkeypatch, script)] == ["at it"]
