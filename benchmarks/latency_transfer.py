@@ -256,6 +256,11 @@ class Task:
             "oracle": (5, True, self.oracle),
         }
 
+    def samples(self, rows: NDArray[np.int64]) -> tuple[Values, Values] | None:
+        """Latency and accuracy of what was measured already."""
+        accuracy = self.table.accuracy
+        return None if accuracy is None else (self.y[rows], accuracy[rows])
+
     def _ours(self, known: KnownTargets) -> FewShotTransfer:
         return FewShotTransfer(self.table.family, self.table.scope(self.name), known=known)
 
@@ -289,7 +294,8 @@ def run(
                 rng = np.random.default_rng((seed, n))
                 measured = task.informative(n, rng) if chosen else rng.permutation(task.pool)[:n]
                 answer = method(measured)
-                found.append({**figures(answer, truth), **pick_figures(answer, truth, points)})
+                picks = pick_figures(answer, truth, points, task.samples(measured))
+                found.append({**figures(answer, truth), **picks})
             rows.append({"method": name, "target": task.name, "samples": n, **summary(found, best)})
     return rows
 
@@ -325,6 +331,11 @@ def first_share(rows: Sequence[dict[str, Any]], n: int) -> float | None:
     return float((ours > rivals.reindex(ours.index).fillna(-1)).mean())
 
 
+def _kept_rows(path: Path | None) -> list[dict[str, Any]]:
+    """Rows of the targets that an earlier run, with the same options, got done before it ended."""
+    return json.loads(path.read_text())["rows"] if path is not None and path.exists() else []
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -347,30 +358,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", default=[], help="only these rows")
     parser.add_argument("--accuracy", help="column of the true accuracy, for constrained picks")
     parser.add_argument("--flops", help="column of FLOPs, where closed form is not wanted")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="written target by target; targets that it holds are kept")
     args = parser.parse_args(argv)
     table = Table.read(args)
     columns = [str(column) for column in table.frame.columns]
     known, targets = _matching(args.known, columns), _matching(args.target, columns)
-    started, rows = time.time(), []
+    started, rows = time.time(), _kept_rows(args.json)
+    kept = {row["target"] for row in rows}
     alone_seeds = args.seeds if args.alone_seeds is None else args.alone_seeds
     meta: dict[str, Any] = {
         "table": Path(args.table).name,
         "known": known,
-        "targets": targets,
+        "targets": sorted(kept | set(targets)),
         "seeds": args.seeds,
         "seeds_of_rows_that_know_no_other_device": alone_seeds,
         "protocol": args.protocol,
         "published": PUBLISHED,
         "left_out": "known columns of the target's device family",
     }
-    for done, target in enumerate(targets, start=1):
+    for target in (target for target in targets if target not in kept):
         task = Task.make(table, target, known, args.protocol)
         rows += run(task, args.samples, args.seeds, alone_seeds, args.methods)
         meta |= {
             "means": _means(rows),
             "first_on_share_of_targets": {n: first_share(rows, n) for n in args.samples},
-            "targets_done": done,
+            "targets_done": len({row["target"] for row in rows}),
             "seconds": round(time.time() - started, 1),
         }
         if args.json:

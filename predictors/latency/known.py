@@ -27,8 +27,8 @@ from predictors.latency.few_shot import (
     candidates,
     evidences,
     half_width,
-    most_informative,
     normalised,
+    telling_rows,
 )
 from predictors.latency.inputs import Matrix, inputs_of
 from predictors.predictor import Predictor, Values
@@ -156,15 +156,20 @@ class KnownTargets:
             np.isfinite(self._bounds), self._inputs.bounds(archs) / self._bounds, typical[:, None]
         )
         inputs = self._inputs(archs)
+        layers, encoding = inputs[:, self._inputs.encoding :], inputs[:, : self._inputs.encoding]
+        scale = typical[:, None]
         return Basis(
             typical,
             (
-                (1 / typical - 1)[:, None],
-                (shares / typical[:, None] - 1) / np.sqrt(shares.shape[1]),
-                bounds / typical[:, None] - 1,
-                inputs[:, self._inputs.encoding :],
-                inputs[:, : self._inputs.encoding],
+                1 / scale - 1,
+                (shares / scale - 1) / np.sqrt(shares.shape[1]),
+                bounds / scale - 1,
+                layers,
+                encoding,
+                layers / scale,
+                encoding / scale,
             ),
+            inputs,
         )
 
     # --- what the known targets say about new ones -----------------------------------------------------
@@ -174,7 +179,7 @@ class KnownTargets:
         if len(self.targets) < 2:
             return Prior.usual()
         logs = candidates()
-        likely = -0.5 * np.square((logs - USUAL) / (SEARCH_WIDTH * USUAL_STD)).sum(axis=1)
+        likely = -0.5 * np.square((logs - USUAL) / np.maximum(SEARCH_WIDTH * USUAL_STD, 1e-9)).sum(axis=1)
         means, spreads = [USUAL], [np.square(USUAL_STD)]
         for k in range(len(self.targets)):
             products, ratio = self._case(k)
@@ -229,14 +234,14 @@ class KnownTargets:
             if len(pool) < n or not len(rest):
                 break
             basis = self.basis(target.archs[pool], others)
-            chosen = most_informative(basis, n, self.prior)
+            chosen = telling_rows(basis, n, self.prior, np.random.default_rng((k, draw)))
             model = FewShot(basis.rows(chosen), target.y[pool][chosen], self.prior)
             mean, std = model(self.basis(target.archs[rest], others))
             found.append(np.abs(target.y[rest] - mean) / half_width(std))
         return np.concatenate(found) if found else np.empty(0)
 
     def choose(self, n: int, pool: Population, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Rows ``(n,)`` of ``pool`` to measure: together they leave the least variance over the pool.
+        """Rows ``(n,)`` of ``pool`` to measure; see :func:`~predictors.latency.few_shot.telling_rows`.
 
         Raises:
             FitError: fewer archs in the pool than asked for.
@@ -244,7 +249,7 @@ class KnownTargets:
         if not 1 <= n <= len(pool):
             raise FitError(f"n must be from 1 to the {len(pool)} archs of the pool, got {n}")
         kept = rng.permutation(len(pool))[: max(CHOICE_POOL, n)]
-        return np.asarray(kept[most_informative(self.basis(pool[kept]), n, self.prior)])
+        return np.asarray(kept[telling_rows(self.basis(pool[kept]), n, self.prior, rng)])
 
 
 def _weighted_quantile(values: Values, weights: Values, p: float) -> float:
