@@ -1,10 +1,10 @@
 """The one protocol for ``latency_ms``: what is timed in which order, and what is made of it.
 
-A core of a shared machine flips between two speeds, 1.5-2x apart, within milliseconds to minutes, so
-that plain minima and medians differ between two passes by a third. The ratio to a reference net that is
-timed right beside each net does not: both blocks see the same machine. ``latency_ms`` is therefore the
-*uncontended* latency, median over shuffled rounds of (minimum of the net's block / minimum of the
-adjacent block of the reference) x the reference's calibrated latency.
+A core of a shared machine is given to other processes in between, and flips between two speeds, 1.5-2x apart,
+within milliseconds to minutes. ``latency_ms`` is the *uncontended* latency: time that other processes had the core
+does not count (:data:`Block`); of the minima of a net's blocks over shuffled rounds the lowest three are averaged, and
+divided by the same of the adjacent blocks of a reference net, which saw the same machine; that times the reference's
+calibrated latency. ``python -m benchmarks.measuring`` compares this with other statistics.
 
 Nothing here knows a runtime: a :data:`Block` is anything that runs a net for some time.
 """
@@ -20,14 +20,17 @@ from numpy.typing import NDArray
 
 from predictors.errors import MeasureError, ProtocolError
 
-PROTOCOL_VERSION = 1
-STATISTIC = "median over rounds of block minimum / adjacent reference block minimum, x calibration"
+PROTOCOL_VERSION = 2
+LOWEST = 3
+STATISTIC = f"mean of the {LOWEST} lowest block minima / the same of adjacent reference blocks, x calibration"
+RESAMPLES = 200
 NEAR = 1.10
 CONTENDED_BELOW = 0.10
 
 Verdict = Literal["good", "noisy", "contended", "refused", "unsupported"]
 Block = Callable[[float], NDArray[np.float64]]
-"""Runs a net for about so many ms and returns the latency (ms) of every inference ``(k,)``, k >= 3."""
+"""Runs a net for about so many ms and returns the latency (ms) of every inference ``(k,)``, k >= 3; or ``(2, k)``,
+the same and beneath it latency without the time that other processes had the core."""
 Progress = Callable[[int, int], None]
 """Told ``done, total`` after every round; the total falls when nets are known well enough early."""
 
@@ -115,24 +118,34 @@ class _Record:
 
     key: str
     reference: str
-    ratios: list[float] = field(default_factory=list)
+    minima: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
     samples: list[NDArray[np.float64]] = field(default_factory=list)
 
     def error(self) -> float:
-        return relative_error(np.array(self.ratios))
+        return relative_error(np.array(self.minima), np.array(self.beside))
 
 
-def relative_error(ratios: NDArray[np.float64]) -> float:
-    """Standard error of the median of ``ratios (n,)``, relative to it, from order statistics.
+def lowest(minima: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the :data:`LOWEST` smallest of ``minima (..., n)``, of all where there are fewer."""
+    return np.asarray(np.sort(minima, axis=-1)[..., :LOWEST].mean(axis=-1))
 
-    Half the distance between the quantiles ``1/2 -+ 1/(2 sqrt(n))``: the usual 68 % interval of a
-    median, which assumes nothing about the shape (ratios are bimodal when a core changes speed).
+
+def relative_error(minima: NDArray[np.float64], beside: NDArray[np.float64]) -> float:
+    """Standard error of ``lowest(minima) / lowest(beside)`` of the same ``n`` rounds, relative to it.
+
+    From :data:`RESAMPLES` drawings of the rounds with replacement (Efron's bootstrap), the same ones in every call.
     """
-    if len(ratios) < 2:
+    n = len(minima)
+    if n < 2:
         return float("inf")
-    half = 0.5 / np.sqrt(len(ratios))
-    low, middle, high = np.quantile(ratios, [0.5 - half, 0.5, 0.5 + half])
-    return float((high - low) / 2 / middle)
+    drawn = np.random.default_rng(n).integers(0, n, (RESAMPLES, n))
+    return float(np.log(lowest(minima[drawn]) / lowest(beside[drawn])).std())
+
+
+def fastest(samples: NDArray[np.float64]) -> float:
+    """The fastest inference of a block, without the time that other processes had the core where that is known."""
+    return float(np.atleast_2d(samples)[-1].min())
 
 
 def nearest_reference(latency_ms: float, calibrations: Mapping[str, Calibration]) -> str:
@@ -176,7 +189,7 @@ def time_interleaved(
 
 def _pilot(key: str, block: Block, calibrations: Mapping[str, Calibration], protocol: Protocol) -> _Record:
     """Warm the net up and choose the reference of similar size."""
-    return _Record(key, nearest_reference(float(block(protocol.block_ms).min()), calibrations))
+    return _Record(key, nearest_reference(fastest(block(protocol.block_ms)), calibrations))
 
 
 def _round(records: Sequence[_Record], rng: np.random.Generator) -> Iterator[list[_Record]]:
@@ -201,12 +214,13 @@ def _time_group(
     name = group[0].reference
     before = nets[group[0].key](protocol.block_ms)
     # A slow net's block is longer than block_ms: give the reference the same time to find a good moment.
-    reference = float(references[name](max(protocol.block_ms, float(before.sum()))).min())
+    reference = fastest(references[name](max(protocol.block_ms, float(np.atleast_2d(before)[0].sum()))))
     blocks_of[name].append(reference)
     timed = [before] + [nets[record.key](protocol.block_ms) for record in group[1:]]
     for record, samples in zip(group, timed, strict=True):
-        record.samples.append(samples)
-        record.ratios.append(float(samples.min()) / reference)
+        record.samples.append(np.atleast_2d(samples)[0])
+        record.minima.append(fastest(samples))
+        record.beside.append(reference)
 
 
 def _timing(
@@ -219,7 +233,8 @@ def _timing(
     blocks = np.array(blocks_of[record.reference]) / calibration.latency_ms
     near_share = float((blocks <= NEAR).mean())
     error = record.error()
-    latency = float(np.median(record.ratios)) * calibration.latency_ms
+    ratio = lowest(np.array(record.minima)) / lowest(np.array(record.beside))
+    latency = float(ratio) * calibration.latency_ms
     samples = np.concatenate(record.samples)
     low, middle, high = np.quantile(samples, [0.0, 0.5, 0.9])
     refused = error > protocol.refuse_error
@@ -228,7 +243,7 @@ def _timing(
         verdict=_verdict(error, near_share, protocol),
         latency_ms=None if refused else latency,
         standard_error_ms=error * latency,
-        rounds=len(record.ratios),
+        rounds=len(record.minima),
         raw_ms={"min": float(low), "p50": float(middle), "p90": float(high)},
         raw_n=len(samples),
         reference={
@@ -238,7 +253,7 @@ def _timing(
             "near_share": near_share,
             "drift": float(np.quantile(blocks, 0.1)),
         },
-        error=f"standard error must be at most {protocol.refuse_error:.0%}, got {error:.1%}"
+        error=f"standard error must be at most {100 * protocol.refuse_error:g}%, got {error:.1%}"
         if refused
         else None,
     )
@@ -260,9 +275,8 @@ def calibrate(
 ) -> dict[str, Calibration]:
     """The uncontended latencies of all reference nets, from one interleaved run.
 
-    The first reference gets the 10th percentile of its block minima: a speed that the machine really
-    reaches, but not one lucky block. The others get their median ratio to it, so that a net comes out
-    the same whichever reference it is held against.
+    Each gets the mean of its lowest block minima: a speed that the machine really reaches, but not one lucky block.
+    So a net comes out the same whichever reference it is held against.
     """
     rng = np.random.default_rng(protocol.seed)
     names = list(references)
@@ -271,11 +285,10 @@ def calibrate(
         block(protocol.block_ms)
     for done in range(protocol.calibration_rounds):
         for column in rng.permutation(len(names)):
-            minima[done, column] = references[names[column]](protocol.block_ms).min()
+            minima[done, column] = fastest(references[names[column]](protocol.block_ms))
         if progress is not None:
             progress(done + 1, protocol.calibration_rounds)
-    anchor = float(np.quantile(minima[:, 0], 0.1))
-    latency = anchor * np.median(minima / minima[:, :1], axis=0)
+    latency = lowest(minima.T)
     return {
         name: Calibration(name, sha256[name], float(value), protocol.calibration_rounds)
         for name, value in zip(names, latency, strict=True)

@@ -215,7 +215,11 @@ def test_affinity_is_given_back_even_after_an_error():
 def test_a_block_takes_the_batch_and_types_it_is_asked_for(tmp_path):
     block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Settings(batch=5))
     samples = block(0.0)
-    assert samples.shape == (3,) and (samples > 0).all()
+    # Wall time, and beneath it where the system says so the time without other processes.
+    assert samples.shape in ((1, 3), (2, 3)) and (samples > 0).all()
+    assert (samples[-1] <= samples[0]).all()
+    # What this thread alone works is not what a net on two threads takes.
+    assert OnnxBlock(matmul_net(tmp_path / "t.onnx"), Settings(threads=2))(0.0).shape == (1, 3)
     OnnxBlock(matmul_net(tmp_path / "i.onnx", dtype=TensorProto.INT64), Settings())
     with pytest.raises(MeasureError, match="type"):
         OnnxBlock(matmul_net(tmp_path / "u.onnx", dtype=TensorProto.UINT32), Settings())
@@ -226,7 +230,7 @@ def test_a_block_lasts_as_long_as_asked(tmp_path):
     start = time.perf_counter()
     samples = block(5.0)
     assert time.perf_counter() - start >= 0.005
-    assert len(samples) > 3
+    assert samples.shape[1] > 3
 
 
 @pytest.mark.parametrize("changes", [{"threads": 0}, {"batch": 0}, {"precision": "int3"}])

@@ -1,5 +1,6 @@
 """Orders, agents and rows for tests of leases: everything but a device."""
 
+from predictors.protocol import PROTOCOL_VERSION
 from service.db import job_queries, lease_queries, queries
 from service.db.tables import Target
 from service.ids import DEFAULT_PROJECT, new_id
@@ -102,7 +103,7 @@ def row(item, **changes):
             "drift": 1.0,
         },
         "statistic": "made",
-        "protocol_version": 1,
+        "protocol_version": PROTOCOL_VERSION,
         "error": None,
     }
     return {**good, **changes}
