@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from predictors.errors import FitError, ScopeError
 from predictors.latency.bayesian_linear import BayesianLinear
-from predictors.latency.few_shot import DRAWS, Posteriors
+from predictors.latency.few_shot import DRAWS, PARTS, FewShot, Posteriors, most_informative
 from predictors.latency.kernels import KernelSum, fused
 from predictors.latency.known import KnownTarget, KnownTargets
 from predictors.latency.proxy import RooflineProxy
@@ -239,3 +239,39 @@ def test_a_sum_of_kernels_is_less_sure_outside_what_was_measured():
     assert (model.outside(model._kernels(small)) == 0).all() and outside.max() > 0.1
     relative = [model.predict(rows)[1] / model.predict(rows)[0] for rows in (small, large)]
     assert relative[1].mean() > relative[0].mean()
+
+
+def odd_device(population):
+    """A device on which the largest choice of each of three axes makes a net three times slower."""
+    largest = np.array([population[:, axis] == population[:, axis].max() for axis in range(3)])
+    return device(9, population) * 3.0 ** largest.sum(axis=0)
+
+
+def test_a_device_unlike_all_known_ones_is_believed_to_be_so(known):
+    """Its rows speak for draws of devices unlike all others, those of an ordinary device do not."""
+    unlike = []
+    for measure in (odd_device, lambda rows: device(9, rows)):
+        rows = KNOWN[known.choose(30, KNOWN, np.random.default_rng(1))]
+        model = FewShot(known.basis(rows), measure(rows), known.prior)
+        draws = model.posteriors.draws
+        own = draws.sizes[:, PARTS.index("smooth")] > 1e-6
+        unlike.append(float(model.weights[own].sum()))
+    assert unlike[0] > 0.5 > unlike[1]
+
+
+def test_two_samples_that_somebody_disturbed_do_not_bend_the_rest(known):
+    """The smallest two nets of twelve are measured four times too slow: large nets are still the slow ones."""
+    chosen = known.choose(12, KNOWN, np.random.default_rng(3))
+    y, truth = device(9, KNOWN)[chosen], device(9, TEST)
+    y[np.argsort(y)[:2]] *= 4
+    model = transfer(known)
+    model.fit(KNOWN[chosen], y)
+    assert np.corrcoef(model.predict(TEST)[0], truth)[0, 1] > 0.8
+
+
+def test_a_third_of_the_samples_is_drawn_at_random(known):
+    """What is informative comes first, and is the same whatever the seed; the last third is not."""
+    telling = set(most_informative(known.basis(KNOWN), 6, known.prior).tolist())
+    chosen = [known.choose(9, KNOWN, np.random.default_rng(seed)).tolist() for seed in (0, 1)]
+    assert all(set(rows[:6]) == telling for rows in chosen)
+    assert set(chosen[0][6:]) != set(chosen[1][6:])
