@@ -212,7 +212,7 @@ def markdown(summary: dict[str, Any]) -> str:
             f"| {arm} | {len(entry['seeds'])} | {mean['billed']:.0f} | {_fraction(mean['smallest'])} "
             f"| {_fraction(mean['largest'])} | {thirds} | {_fraction(mean['panel'])} "
             f"| {_gap(entry.get('minus_base', {}).get('panel'))} | {_signed(mean['minus_alone'])} "
-            f"| {'' if np.isnan(mean['kendall_alone']) else format(mean['kendall_alone'], '.2f')} |"
+            f"| {_tau(mean['kendall_alone'])} |"
         )
     if summary["stand_alone"]:
         values = list(summary["stand_alone"].values())
@@ -229,6 +229,10 @@ def _fraction(value: float) -> str:
 
 def _signed(value: float) -> str:
     return "" if np.isnan(value) else f"{value:+.4f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def _tau(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
 
 
 def _gap(gap: dict[str, float] | None) -> str:
