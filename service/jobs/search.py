@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from predictors import PREDICTORS
 from service.checkpoints import family_of
 from service.db import queries
-from service.db.tables import Point, Predictor, Search, Supernet, now
+from service.db.tables import Point, Search, Supernet, now
 from service.ids import new_id
-from service.jobs.fit import TASK as FIT_TASK
-from service.jobs.fit import own_model, wanted_model
 from service.jobs.history import all_stalled, inherited, measure_fronts, reference_view, stop_rule
 from service.jobs.judge import Judgement, candidates, judge
+from service.jobs.learning import Learning
 from service.jobs.measuring import measure
 from service.jobs.points import describe_nearest, front_points, outcome_of, warnings_of
 from service.jobs.reuse import known_quality, known_timings, whole_evaluations
@@ -36,7 +33,6 @@ from service.jobs.rows import (
 )
 from service.jobs.run import JobRun
 from service.jobs.trail import Row, Trail
-from service.predictor_staleness import worth_a_fit
 from service.problems import plan_keys
 from service.version import VERSION
 
@@ -48,7 +44,8 @@ async def run(job: JobRun) -> None:
     """The whole search, top to bottom."""
     hunt = _open(job)
     await hunt.prepare()
-    await hunt.catch_up()
+    if hunt.budget:
+        await hunt.learning.catch_up()
     stopped = "budget"
     for number, size in enumerate(round_sizes(hunt.budget, timed=hunt.seconds is not None)):
         size = affordable(size, hunt.seconds, hunt.reached - hunt.began, hunt.trail.spent)
@@ -81,13 +78,6 @@ async def run(job: JobRun) -> None:
     job.outcome = outcome_of(judgements, hunt.trail.spent, stopped)
 
 
-def _enough(wanted: Json) -> bool:
-    """Whether a model can be fitted to its rows."""
-    kind = PREDICTORS.load(wanted["kind"])
-    rows = len({tuple(row) for row in wanted["population"]})
-    return bool(kind.imported or rows >= kind.fewest_rows)
-
-
 def _open(job: JobRun) -> Hunt:
     with job.read() as session:
         search = queries.get(session, job.project, Search, job.params["search"])
@@ -105,7 +95,6 @@ class Hunt:
     def __init__(self, job: JobRun, search: Search, supernet: Supernet, before: Search | None) -> None:
         self.job, self.supernet, self.search_id, self.before = job, supernet, search.id, before
         self.spec, self.plans = search.spec, job.params["plans"]
-        self.predictors: list[Json] = job.params["predictors"]
         self.targets: list[str] = self.spec["targets"]
         self.budget: int = self.spec["budget"]["evaluations"]
         self.seconds: float | None = self.spec["budget"]["seconds"]
@@ -121,6 +110,7 @@ class Hunt:
             self.extras,
         )
         self.bench = bench_of(job, supernet)
+        self.learning = Learning(job, supernet, self.bench, job.params["predictors"])
         self.seed: int = self.spec["seed"]
         self.began = self.reached = 0.0
         self.references: list[list[float] | None] = []
@@ -175,8 +165,7 @@ class Hunt:
 
     def _predictable(self) -> bool:
         """Whether every metric in play has a predictor; one is missing only where nothing is to be proposed."""
-        known = {(entry["metric"], entry["target"]) for entry in self.predictors}
-        return all(key in known for plan in self.plans for key in plan_keys(plan))
+        return all(key in self.learning.knows() for plan in self.plans for key in plan_keys(plan))
 
     def _problem(self) -> Json:
         """What proposing needs to know: plans, predictors, and all that was seen."""
@@ -184,7 +173,7 @@ class Hunt:
         return {
             "bench": self.bench,
             "plans": self.plans,
-            "predictors": self.predictors,
+            "predictors": self.learning.entries,
             "evaluated": self.trail.rows + self._unsupported(),
             "values": [
                 {
@@ -322,72 +311,19 @@ class Hunt:
     def _with_extras(self, timing: Json, extra: Json) -> Json:
         return {**timing, "extras": {name: extra[name] for name in self.extras if name in extra}}
 
-    async def catch_up(self) -> None:
-        """Fit predictors that know much less than the database does, before the first round asks them."""
-        if not self.budget:
-            return
-
-        def look(session: Session, _result: Json) -> Json:
-            behind = []
-            for entry in self.predictors:
-                row = queries.get(session, self.job.project, Predictor, entry["id"])
-                if worth_a_fit(session, row):
-                    behind.append([entry["metric"], entry["target"]])
-            return {"behind": behind}
-
-        # Recorded: a job that is taken over comes back to a database that knows more.
-        behind = (await self.job.write("behind", look))["behind"]
-        if behind:
-            wanted = self._wanted([tuple(key) for key in behind])
-            await self.job.say("fitting predictors to all that is known")
-            self._use(await self.job.step("fit known", FIT_TASK, self._fit(wanted), self._kept))
-
-    def _wanted(self, keys: Sequence[tuple[str, str | None]] | None = None) -> list[Json]:
-        """Models to fit to all rows there are now, of these metrics and targets.
-
-        One that knows more than the rows here say, with too few of these, stays as it is.
-        """
-        names = ("metric", "target", "kind", "version")
-        entries = [e for e in self.predictors if keys is None or (e["metric"], e["target"]) in keys]
-        with self.job.read() as session:
-            every = [
-                wanted_model(session, self.job, self.supernet, *(entry[name] for name in names))
-                for entry in entries
-            ]
-        return [model for model in every if _enough(model)]
-
-    def _fit(self, wanted: Sequence[Json]) -> Json:
-        return {"bench": self.bench, "models": list(wanted), "report": False}
-
-    def _kept(self, session: Session, result: Json) -> Json:
-        """What is recorded of fitted models."""
-        for model in result["models"]:
-            own_model(session, self.job.project, model)
-        kept = ("metric", "target", "version", "rows")
-        return {"models": [{name: model[name] for name in kept} for model in result["models"]]}
-
-    def _use(self, fitted: Json) -> None:
-        """Ask these models from now on."""
-        versions = {(model["metric"], model["target"]): model["version"] for model in fitted["models"]}
-        self.predictors = [
-            {**entry, "version": versions.get((entry["metric"], entry["target"]), entry["version"])}
-            for entry in self.predictors
-        ]
-
     async def refit(self, number: int) -> None:
         """Fit every predictor to all rows there are now; the next round uses these."""
 
-        def store(session: Session, result: Json) -> Json:
+        def note(session: Session) -> Json:
             at = time.time()
             history = self._measured_fronts(at - self.began)
             row = queries.get(session, self.job.project, Search, self.search_id)
             row.evaluations, row.history = self.trail.spent, [*self.history, *history]
-            return {**self._kept(session, result), "at": at, "history": history}
+            return {"at": at, "history": history}
 
         self._window(0.9, 1.0)
         await self.job.say(f"round {number + 1}: refitting predictors")
-        result = await self.job.step(f"fit {number}", FIT_TASK, self._fit(self._wanted()), store)
-        self._use(result)
+        result = await self.learning.refit(f"fit {number}", note)
         self.reached = result["at"]
         self.history = [*self.history, *result["history"]]
 
@@ -468,5 +404,5 @@ class Hunt:
             "reused": self.trail.reused,
             "rounds": self.trail.round_sizes,
             "predictors_before": self.job.params["predictors"],
-            "predictors_after": self.predictors,
+            "predictors_after": self.learning.entries,
         }
