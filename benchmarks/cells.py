@@ -52,14 +52,19 @@ class CellTable:
 
     @cached_property
     def groups(self) -> list[Group]:
-        """Features of every row for what a net costs: mostly how often each operation occurs."""
-        often = counts(self.space, self.digits).astype(float)
-        if self.cell is None:
-            one_hot = self.space.features(self.digits).astype(float)
-            return [Group(scaled(often), (1.0,)), Group(scaled(one_hot), (2.0, 1.0, 0.5)), *self._sizes]
-        live, used = self.cell.without_dead_edges(self.digits), self.cell.without_unused_edges(self.digits)
-        kept = [counts(self.space, digits).astype(float) for digits in (live, used)]
-        return [Group(scaled(table), (1.0,)) for table in (often, *kept)]
+        """Features of every row for what a net costs: operations, sizes, and how a cell's operations hang together."""
+        one_hot, often = self.space.features(self.digits).astype(float), counts(self.space, self.digits)
+        groups = [Group(scaled(often.astype(float)), (1.0,)), Group(scaled(one_hot), (2.0, 1.0, 0.5))]
+        groups += self._sizes
+        if self.cell is not None:
+            live = self.cell.without_dead_edges(self.digits)
+            used = self.cell.without_unused_edges(self.digits)
+            groups += [Group(scaled(counts(self.space, digits).astype(float)), ()) for digits in (live, used)]
+            groups += [
+                Group(scaled(table), (2.0, 1.0, 0.5))
+                for table in (self.cell.paths(live), self.cell.depths(live))
+            ]
+        return groups
 
     @cached_property
     def quality_groups(self) -> list[Group]:
