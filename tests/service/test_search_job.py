@@ -122,7 +122,7 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
             s.step: s.execution for s in job_queries.steps_of(session, job) if s.finished_at is not None
         }
     looked = f"known 0 {target['id']}"
-    assert set(before) == {"prepare", "reference", "begin", "propose 0", "evaluate 0", looked}
+    assert set(before) == {"prepare", "reference", "begin", "behind", "propose 0", "evaluate 0", looked}
     processes("worker")
     events = follow(http, job)
     assert events[-1][1]["state"] == "succeeded", http.get(f"/v1/jobs/{job}").json()
