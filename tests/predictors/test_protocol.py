@@ -167,10 +167,15 @@ def test_the_relative_error_is_that_of_the_ratio():
 
 def test_time_that_other_processes_had_the_core_does_not_count():
     """Every inference of the net is interrupted for longer than it lasts, those of the reference never."""
-    wall = lambda ms: np.stack([np.full(5, 2.5), np.full(5, 1.0)])  # noqa: E731
-    reference = lambda ms: np.full((2, 5), 3.0)  # noqa: E731
+
+    def interrupted(ms):
+        return np.stack([np.full(5, 2.5), np.full(5, 1.0)])
+
+    def reference(ms):
+        return np.full((2, 5), 3.0)
+
     (timing,) = time_interleaved(
-        {"a": wall}, {"large": reference}, {"large": Calibration("large", "hash", 3.0, 20)}, Protocol()
+        {"a": interrupted}, {"large": reference}, {"large": Calibration("large", "hash", 3.0, 20)}, Protocol()
     )
     assert timing.latency_ms == pytest.approx(1.0) and timing.raw_ms["min"] == 2.5
     assert timing.verdict == "good"
