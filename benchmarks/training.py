@@ -246,6 +246,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arms", nargs="+", default=list(built_in()))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="do from here on only: other machines or cores do the others"
+    )
     parser.add_argument("--passes", type=int, default=6000)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--data", default="fashion_mnist")
@@ -276,7 +279,7 @@ def run(given: argparse.Namespace) -> None:
     for arm in given.arms:
         name, _, share = arm.partition("@")
         recipes[arm] = at_cost(name, family, given.passes * float(share or 1), given.batch_size)
-    for seed, arm in itertools.product(range(given.seeds), given.arms):
+    for seed, arm in itertools.product(range(given.first_seed, given.seeds), given.arms):
         unit(arm, recipes[arm], family, data, seed, archs, given.json)
     base = at_cost(BASE, family, given.passes, given.batch_size) if given.alone else None
     places = np.linspace(0, len(archs) - 1, min(given.alone, STAND_ALONE, len(archs))).round().astype(int)

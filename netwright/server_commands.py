@@ -16,6 +16,8 @@ from netwright.progress import Show, bar, duration
 from netwright.verdict import Checked
 
 if TYPE_CHECKING:
+    import torch
+
     from service.db.session import Database
     from supernets.data import DataSet
     from supernets.families.family import Family
@@ -154,6 +156,7 @@ class TrainingPlan:
     until_step: int | None
     seed: int | None
     threads: int
+    device: str
     dry_run: bool
 
 
@@ -163,6 +166,7 @@ def train(plan: TrainingPlan) -> None:
         import torch
 
         from supernets.data import load_data
+        from supernets.device import choose
         from supernets.finish import finish
         from supernets.further import read_source
         from supernets.recipes.recipe import Recipe
@@ -171,6 +175,7 @@ def train(plan: TrainingPlan) -> None:
 
         torch.set_num_threads(plan.threads)
         _check_plan(plan)
+        device = choose(plan.device)
         source = read_source(plan.source) if plan.source is not None else None
         last_stage: dict[str, Any] = source.stages[-1] if source is not None else {"seed": -1}
         data = load_data(plan.data or last_stage["data"]["name"])
@@ -182,9 +187,9 @@ def train(plan: TrainingPlan) -> None:
         if plan.steps:
             recipe = Recipe.parse({**recipe.as_json(), "steps": plan.steps})
         seed = last_stage["seed"] + 1 if plan.seed is None else plan.seed
-        teacher = read_teacher(plan.teacher) if plan.teacher is not None else None
+        teacher = read_teacher(plan.teacher, device) if plan.teacher is not None else None
         if plan.dry_run:
-            _foretell(recipe, family, data, seed, source, teacher)
+            _foretell(recipe, family, data, seed, source, teacher, device)
             return
         state = plan.out / "training"
         last = min(plan.until_step or recipe.steps, recipe.steps)
@@ -197,6 +202,7 @@ def train(plan: TrainingPlan) -> None:
                 seed=seed,
                 until_step=plan.until_step,
                 progress=_told(show, last, len(data.train) / recipe.batch_size),
+                device=device,
                 source=source,
                 momentum=plan.momentum,
                 teacher=teacher,
@@ -291,10 +297,12 @@ def _foretell(
     seed: int,
     source: Source | None,
     teacher: ExternalTeacher | None,
+    device: torch.device,
 ) -> None:
     """Say what would be trained, and how long it would take, from a few real steps that leave no trace."""
     import time
 
+    from supernets.device import described
     from supernets.estimate import estimate
     from supernets.further import go_on
     from supernets.train import start, train_step
@@ -307,7 +315,7 @@ def _foretell(
         f"space     {space.size():.3g} subnets, {costs['params'][0]:,.0f} to {costs['params'][1]:,.0f} parameters"
     )
     typer.echo(f"          {costs['macs'][0] / 1e6:.3g} to {costs['macs'][1] / 1e6:.3g} million MACs")
-    training = start(recipe, family, data, seed, teacher=teacher)
+    training = start(recipe, family, data, seed, device=device, teacher=teacher)
     if source is not None:
         go_on(training, source)
     train_step(training)
@@ -324,7 +332,7 @@ def _foretell(
         f"cost      {told.billed:,.0f} subnet passes, {told.macs_per_step / 1e9:.3g} billion MACs a step on average"
     )
     typer.echo(f"memory    about {told.memory_mb:,.0f} MB for weights, gradients, activations and images")
-    typer.echo(f"training  about {duration(per_pass * told.billed)} on this machine")
+    typer.echo(f"training  about {duration(per_pass * told.billed)} on this machine's {described(device)}")
 
 
 # --- check a downloaded file -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,6 +79,9 @@ class Settings(BaseSettings):
         15.0, ge=1, le=1000, description="Milliseconds that a net is timed in each round of a measuring run."
     )
     threads: int = Field(1, ge=1, description="Threads of a job that trains or evaluates.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where trainings run: cpu, cuda, or auto, which is a GPU where there is one."
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("database_url")

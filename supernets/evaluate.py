@@ -10,6 +10,7 @@ import torch
 
 from supernets.checkpoints import Supernet
 from supernets.data import DataSet, prepare
+from supernets.device import exact
 from supernets.elastic.active import ElasticModel, use
 from supernets.elastic.norm import BNStats
 from supernets.elastic.recalibrate import recalibrate
@@ -44,9 +45,10 @@ def calibrate(net: ElasticModel, data: DataSet, arch: Arch) -> BNStats:
     The train split lies in a fixed, class-balanced order, so the list is the same everywhere.
     """
     resolution = net.family.input_shape(arch)[1]
-    images = prepare(data.train.head(CALIBRATION_IMAGES), resolution, data.mean, data.std)
-    images = images.to(_device(net)).contiguous(memory_format=torch.channels_last)
-    return recalibrate(net, arch, images, BATCH_SIZE)
+    held = data.train.head(CALIBRATION_IMAGES).to(_device(net))
+    images = prepare(held, resolution, data.mean, data.std).contiguous(memory_format=torch.channels_last)
+    with exact(_device(net)):
+        return recalibrate(net, arch, images, BATCH_SIZE)
 
 
 def _device(net: ElasticModel) -> torch.device:
@@ -61,10 +63,10 @@ def correct(net: ElasticModel, data: DataSet, arch: Arch, stats: BNStats, split:
     was_training = net.training
     net.eval()
     try:
-        with torch.inference_mode(), use(net, arch, stats):
+        with torch.inference_mode(), use(net, arch, stats), exact(_device(net)):
             for start in range(0, len(chosen), BATCH_SIZE):
-                images = prepare(chosen.images[start : start + BATCH_SIZE], resolution, data.mean, data.std)
-                images = images.to(_device(net))
+                stored = chosen.images[start : start + BATCH_SIZE].to(_device(net))
+                images = prepare(stored, resolution, data.mean, data.std)
                 logits = net(images.contiguous(memory_format=torch.channels_last))
                 right.append(logits.argmax(1).cpu() == chosen.labels[start : start + BATCH_SIZE])
     finally:

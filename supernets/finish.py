@@ -215,12 +215,18 @@ def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:
     return ["", f"{len(shards)} networks, each for the subnets with: {'; '.join(words)}."]
 
 
+def _gpus(stage: Mapping[str, Any]) -> str:
+    names = {sitting.get("device", "cpu") for sitting in stage["sittings"]} - {"cpu"}
+    return f" on {' and '.join(sorted(names))}" if names else ""
+
+
 def _stage_text(place: int, stage: Mapping[str, Any]) -> str:
     source = stage["source"]
     began = f", from {source['name']} ({' and '.join(source['carried'])})" if source else ""
     return (
         f"{place}. {stage['recipe']['name']} on {stage['data']['name']}: {stage['steps']} steps of "
         f"{stage['recipe']['batch_size']} images, {stage['billed_passes']:.0f} passes billed, "
-        f"{stage['seconds'] / 60:.0f} minutes in {len(stage['sittings'])} sitting(s), seed {stage['seed']}"
+        f"{stage['seconds'] / 60:.0f} minutes in {len(stage['sittings'])} sitting(s){_gpus(stage)}, "
+        f"seed {stage['seed']}"
         f"{began}."
     )

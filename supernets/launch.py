@@ -20,6 +20,7 @@ import torch
 
 from supernets import FAMILIES
 from supernets.data import load_data
+from supernets.device import DEVICES, choose
 from supernets.further import read_source
 from supernets.processes import joined
 from supernets.recipes.recipe import Recipe
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--until-step", type=int)
     parser.add_argument("--checkpoint-every", type=int, default=500)
     parser.add_argument("--evaluate-every", type=int, default=1000)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
     given = parser.parse_args(arguments)
     recipe = Recipe.read(given.recipe)
     if given.steps is not None:
@@ -57,10 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     family = FAMILIES.load(kind).from_config(
         {**config, "num_classes": len(data.classes), "image_channels": data.channels}
     )
-    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if given.device == "cuda" else "cpu"
-    if given.device == "cuda":
+    device = choose(given.device)
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)
-    with joined("nccl" if given.device == "cuda" else "gloo") as processes:
+    with joined(_backend(device)) as processes:
         train(
             recipe,
             family,
@@ -78,6 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             teacher=None if given.teacher is None else read_teacher(given.teacher, device),
         )
     return 0
+
+
+def _backend(device: torch.device) -> str:
+    """How the processes talk: NCCL where each has a GPU of its own, else gloo."""
+    own_gpu = (
+        device.type == "cuda" and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) <= torch.cuda.device_count()
+    )
+    return "nccl" if own_gpu else "gloo"
 
 
 def _say(progress: Progress) -> None:

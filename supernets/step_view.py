@@ -32,8 +32,8 @@ class Batch:
         resolution = self._training.family.input_shape(arch)[1]
         if resolution not in self._prepared:
             data = self._training.data
-            view = prepare(self.images, resolution, data.mean, data.std)
-            view = view.to(self._training.device, non_blocking=True)
+            # As bytes they travel to a GPU four times faster, and are resized there.
+            view = prepare(self.images.to(self._training.device), resolution, data.mean, data.std)
             self._prepared[resolution] = view.contiguous(memory_format=torch.channels_last)
         return self._prepared[resolution]
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from supernets.data import DataSet, augment, step_generator
+from supernets.device import described, exact
 from supernets.elastic.active import ElasticModel, use
 from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
@@ -58,6 +59,11 @@ def train_step(training: Training) -> dict[str, float]:
     Returns the loss of each role. Batch, plan and dropout are functions of (seed, step) and of what the
     checkpoint holds, so a resumed training continues with the very losses it would have had.
     """
+    with exact(training.device):
+        return _train_step(training)
+
+
+def _train_step(training: Training) -> dict[str, float]:
     for controller in training.controllers:
         for event in controller.observe(StepView(training)):
             apply(event, training)
@@ -70,7 +76,8 @@ def train_step(training: Training) -> dict[str, float]:
     _zero_gradients(shard)
     if not shard.net.training:
         shard.net.train()
-    with torch.random.fork_rng(devices=[], enabled=recipe.dropout > 0):
+    drawn_on = [training.device] if training.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=drawn_on, enabled=recipe.dropout > 0):
         if recipe.dropout > 0:
             torch.manual_seed(training.seed * 1_000_003 + step + training.processes.rank * 1_000_000_007)
         with explained(recipe.batch_size):
@@ -260,9 +267,9 @@ def train(
     ``momentum``. A ``teacher`` from outside stands for the recipe's own.
 
     Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
-    later call continues bit for bit; one process alone also when ``checkpoint_seconds`` have passed. With
-    several ``processes`` the first one writes. ``progress`` is told about once a second. Raises
-    ``TrainingError`` when a loss is not a number.
+    later call continues bit for bit (on a GPU: of the same kind); one process alone also when
+    ``checkpoint_seconds`` have passed. With several ``processes`` the first one writes. ``progress`` is told
+    about once a second. Raises ``TrainingError`` when a loss is not a number.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     training = start(recipe, family, data, seed, device=device, processes=processes, teacher=teacher)
@@ -287,7 +294,7 @@ def train(
             (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
         if due:
             sitting = {"first_step": log.first, "last_step": last, "seconds": round(log.elapsed, 1)}
-            training.sittings = (*training.sittings, sitting)
+            training.sittings = (*training.sittings, {**sitting, "device": described(training.device)})
         late = log.unsaved > patience
         if due or late or training.step % checkpoint_every == 0:
             if first_process:

@@ -86,6 +86,7 @@ def train(
         typer.Option(min=0, help="Seed of every random draw: 0, or with --from that of the last stage + 1."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
 ) -> None:
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
@@ -105,6 +106,7 @@ def train(
         until_step=until_step,
         seed=seed,
         threads=threads,
+        device=device,
         dry_run=dry_run,
     )
     server_commands.train(plan)

@@ -21,6 +21,7 @@ async def run(job: JobRun) -> None:
         "data_dir": str(settings.data.resolve()) if settings.data is not None else None,
         "run_dir": str(settings.home.resolve() / "trainings" / job.id),
         "threads": settings.threads,
+        "device": settings.device,
     }
 
     def store(session: Session, result: dict[str, Any]) -> dict[str, Any]:

@@ -195,6 +195,7 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
     from service.checkpoints import put_directory
     from supernets import FAMILIES
     from supernets.data import load_data
+    from supernets.device import choose
     from supernets.finish import finish
     from supernets.recipes.recipe import Recipe
     from supernets.train import train as run_training
@@ -214,6 +215,7 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
         data,
         run,
         seed=payload["seed"],
+        device=choose(payload["device"]),
         progress=told,
         checkpoint_seconds=CHECKPOINT_SECONDS,
         evaluate_every=max(1, min(1000, recipe.steps // 20)),

@@ -34,8 +34,8 @@ def prepare(images: Tensor, resolution: int, mean: Sequence[float], std: Sequenc
         pixels = F.interpolate(
             pixels, size=(resolution, resolution), mode="bilinear", align_corners=False, antialias=True
         )
-    centre = torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1)
-    scale = torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1)
+    centre = pixels.new_tensor(mean).view(1, -1, 1, 1)
+    scale = pixels.new_tensor(std).view(1, -1, 1, 1)
     return pixels.sub_(centre).div_(scale)
 
 
