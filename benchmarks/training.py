@@ -247,7 +247,10 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(built_in()))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
-        "--first-seed", type=int, default=0, help="do from here on only: other machines or cores do the others"
+        "--first-seed",
+        type=int,
+        default=0,
+        help="do from here on only: other machines or cores do the others",
     )
     parser.add_argument("--passes", type=int, default=6000)
     parser.add_argument("--batch-size", type=int, default=64)
