@@ -115,3 +115,11 @@ def test_the_known_rows_and_the_test_rows_are_apart(tmp_path):
     assert rows["ours"]["spearman_mean"] > rows["flops"]["spearman_mean"]
     wanted = {"share_of_ceiling", "mape_mean", "coverage90", "interval_width_rel", "picks_within"}
     assert wanted <= set(rows["ours"])
+    joined = tmp_path / "joined.json"
+    latency_transfer.main(
+        "--table fbnet_open.parquet --arch ops --known lat_* --target lat_help_titanx_32 --samples 10 "
+        f"--protocol help --json {joined} --join {out} {out}".split()
+    )
+    again = json.loads(joined.read_text())
+    assert again["rows"] == result["rows"] and again["meta"]["means"] == result["meta"]["means"]
+    assert again["meta"]["targets_done"] == 1
