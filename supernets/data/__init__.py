@@ -7,15 +7,18 @@
 
 from supernets.data.batches import augment, batch_indices, epoch_order, prepare, step_generator
 from supernets.data.dataset import DataSet, Split
+from supernets.data.facts import Facts, data_facts
 from supernets.data.load import DATASETS, check_data, load_data
 
 __all__ = [
     "DATASETS",
     "DataSet",
+    "Facts",
     "Split",
     "augment",
     "batch_indices",
     "check_data",
+    "data_facts",
     "epoch_order",
     "load_data",
     "prepare",

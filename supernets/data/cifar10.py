@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from supernets.data.dataset import carve
+from supernets.data.facts import Facts
 from supernets.data.images import resized
 from supernets.data.load import FILES, Piles, Request
 from supernets.data.parquet import read_table
@@ -32,6 +33,11 @@ def load(request: Request) -> Piles:
         CLASSES,
         {name: (part.images, part.labels) for name, part in carved.items()} | {"test": splits["test"]},
     )
+
+
+def facts(request: Request) -> Facts:
+    """Those of the official files."""
+    return Facts(request.name, CLASSES, 3, request.resolution or 32, train=50_000 - VALIDATION, held=60_000)
 
 
 def _read(path: Path) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 MIN_SPLIT = 20
 """A split with fewer images says nothing: its standard error would exceed ten points."""
+SHARES = {2: 5, 1: 6, 0: 1}
+"""Each of so many missing splits is one image in so many of train."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +170,11 @@ class DataSet:
             raise DataError(f"{name} of {self.name!r} is streamed: evaluate on validation or test")
         return split
 
+    @property
+    def stored_bytes(self) -> int:
+        """Memory of the images of all splits."""
+        return sum(split.stored_bytes for split in (self.train, self.validation, self.test))
+
     def describe(self) -> dict[str, Any]:
         """Name, and size and hash of every split, as JSON: what a manifest stores."""
         splits = {name: {"n": len(self.split(name)), "sha256": self.split(name).sha256} for name in SPLITS}
@@ -216,6 +223,12 @@ def carve(
     }
 
 
+def left_for_train(sizes: Mapping[str, int]) -> int:
+    """How many images train keeps of a source with these splits, once the missing ones are carved out."""
+    missing = sum(split not in sizes for split in SPLITS[1:])
+    return sizes["train"] - missing * (sizes["train"] // SHARES[missing])
+
+
 def assemble(
     name: str, classes: Sequence[str], piles: Mapping[str, tuple[Tensor, Tensor]], seed: int
 ) -> DataSet:
@@ -229,7 +242,7 @@ def assemble(
     splits = {split: Split(split, *pile) for split, pile in piles.items() if split != "train"}
     missing = [split for split in SPLITS[1:] if split not in splits]
     images, labels = piles["train"]
-    share = {2: 5, 1: 6}.get(len(missing), 1)
+    share = SHARES[len(missing)]
     if missing and len(images) < MIN_SPLIT * share:
         raise DataError(
             f"{name!r} has {len(images)} training images, too few to carve out {' and '.join(missing)}: "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from supernets.data.dataset import carve
+from supernets.data.facts import Facts
 from supernets.data.images import resized
 from supernets.data.load import FILES, Piles, Request
 from supernets.errors import DataError
@@ -45,6 +46,11 @@ def load(request: Request) -> Piles:
         CLASSES,
         {name: (part.images, part.labels) for name, part in carved.items()} | {"test": splits["test"]},
     )
+
+
+def facts(request: Request) -> Facts:
+    """Those of the official files."""
+    return Facts(request.name, CLASSES, 1, request.resolution or 28, train=60_000 - VALIDATION, held=70_000)
 
 
 def read(path: Path) -> dict[str, tuple[Tensor, Tensor]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from supernets.data.dataset import left_for_train
+from supernets.data.facts import HEADERS, Facts
 from supernets.data.images import common_form, opened, stack
 from supernets.data.load import Piles, Request
 from supernets.errors import DataError
@@ -24,7 +26,25 @@ SPLIT_NAMES = {
 
 def load(request: Request) -> Piles:
     """All images below ``request.path``; classes are the names of the sub-folders, sorted."""
-    root = request.path
+    files, classes = _found(request.path)
+    return Piles(classes, _read(files, classes, request))
+
+
+def facts(request: Request) -> Facts:
+    """From the names of all files, and the headers of some from every part of the folder."""
+    files, classes = _found(request.path)
+    sizes = {split: sum(map(len, found.values())) for split, found in files.items()}
+    if not sizes.get("train"):
+        raise DataError(f"{request.path} must bring a train split with images, but has none")
+    paths = [path for found in files.values() for name in found for path in found[name]]
+    resolution, channels = _form(paths[:: -(-len(paths) // HEADERS)], request)
+    return Facts(
+        request.name, classes, channels, resolution, train=left_for_train(sizes), held=sum(sizes.values())
+    )
+
+
+def _found(root: Path) -> tuple[dict[str, dict[str, list[Path]]], tuple[str, ...]]:
+    """Split to class to files, and all classes."""
     subfolders = _subfolders(root)
     splits = {SPLIT_NAMES[folder.name]: folder for folder in subfolders if folder.name in SPLIT_NAMES}
     if not splits:
@@ -40,7 +60,7 @@ def load(request: Request) -> Piles:
         raise DataError(
             f"{root} must hold class sub-folders with images ({', '.join(SUFFIXES)}), but has none"
         )
-    return Piles(classes, _read(files, classes, request))
+    return files, classes
 
 
 def _read(

@@ -88,7 +88,7 @@ def load_data(
         UnknownNameError: no such data set.
         DataError: it is absent (the message says how to get it), too small, or contradicts itself.
     """
-    kind, request = _request(name, data_dir, seed, resolution, channels)
+    kind, request = requested(name, data_dir, seed, resolution, channels)
     made: Piles | DataSet = DATASETS.load(kind)(request)
     return made if isinstance(made, DataSet) else assemble(name, made.classes, made.splits, seed)
 
@@ -98,12 +98,12 @@ def check_data(name: str, data_dir: Path | None = None) -> None:
 
     The hub is not asked: whether it answers is known only when the data are loaded.
     """
-    _request(name, data_dir)
+    requested(name, data_dir)
 
 
-def _request(
+def requested(
     name: str,
-    data_dir: Path | None,
+    data_dir: Path | None = None,
     seed: int = 0,
     resolution: int | None = None,
     channels: int | None = None,

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 
+from supernets.data.dataset import left_for_train
+from supernets.data.facts import HEADERS, Facts
 from supernets.data.images import common_form, opened, stack
 from supernets.data.load import Piles, Request
 from supernets.errors import DataError
@@ -32,7 +35,7 @@ class Table:
 def load(request: Request) -> Piles:
     """A file, which is split by seed, or a folder with a train and, if any, a validation and a test file."""
     path = request.path
-    files = _splits(path) if path.is_dir() else {"train": path}
+    files = _files(path)
     resolution, channels = request.resolution, request.channels
     splits: dict[str, tuple[Tensor, Tensor]] = {}
     classes: tuple[str, ...] = ()
@@ -47,6 +50,52 @@ def load(request: Request) -> Piles:
         resolution, channels = table.images.shape[2], table.images.shape[1]
         splits[split] = table.images, table.labels
     return Piles(classes, splits)
+
+
+def facts(request: Request) -> Facts:
+    """From schemas and labels, and the headers of the first images."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = _files(request.path)
+    try:
+        sizes = {split: pq.read_metadata(file).num_rows for split, file in files.items()}
+        classes, column = known_classes(files["train"])
+        headers = first_headers(files["train"], column)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{request.path.name} must hold parquet files that can be read, but: {error}"
+        ) from error
+    resolution, channels = common_form(headers, request.resolution, request.channels)
+    return Facts(
+        request.name, classes, channels, resolution, train=left_for_train(sizes), held=sum(sizes.values())
+    )
+
+
+def known_classes(path: Path) -> tuple[tuple[str, ...], str]:
+    """Class names of a file, and the name of its image column."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        image_column, label_column = columns_of(file.schema_arrow, path.name)
+        names = names_of(file.schema_arrow, label_column)
+        values = file.read(columns=[label_column])[label_column].to_pylist()
+    return labels_of(values, names, path.name)[1], image_column
+
+
+def first_headers(path: Path, column: str) -> list[Image]:
+    """The first images of a file, of its first row group and at most ``HEADERS``; headers read only."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        groups = [0] if file.metadata.num_rows else []
+        batches = file.iter_batches(batch_size=HEADERS, row_groups=groups, columns=[column])
+        cells: list[Any] = next((batch[column].to_pylist() for batch in batches), [])
+    return [opened(cell, f"row {row}") for row, cell in enumerate(encoded_images(cells, column, path.name))]
+
+
+def _files(path: Path) -> dict[str, Path]:
+    return _splits(path) if path.is_dir() else {"train": path}
 
 
 def _splits(folder: Path) -> dict[str, Path]:

@@ -58,11 +58,11 @@ class ParquetShards(Shards):
         rows: list[int] = []
         names: tuple[str, ...] = ()
         self._groups: list[tuple[Path, int]] = []
-        self._column = ""
+        self.image_column = ""
         for path in files:
             try:
                 file = pq.ParquetFile(path)
-                self._column, label = columns_of(file.schema_arrow, path.name)
+                self.image_column, label = columns_of(file.schema_arrow, path.name)
                 names = names_of(file.schema_arrow, label)
                 values += file.read(columns=[label])[label].to_pylist()
             except (pa.ArrowInvalid, OSError) as error:
@@ -90,8 +90,8 @@ class ParquetShards(Shards):
 
         path, index = self._groups[group]
         with pq.ParquetFile(path) as file:
-            table = file.read_row_group(index, columns=[self._column])
-        return encoded_images(table[self._column].to_pylist(), self._column, path.name)
+            table = file.read_row_group(index, columns=[self.image_column])
+        return encoded_images(table[self.image_column].to_pylist(), self.image_column, path.name)
 
 
 def _footer(path: Path) -> bytes:

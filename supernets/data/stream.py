@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from supernets.data.dataset import MIN_SPLIT, SPLITS, DataSet, Split, stratified
-from supernets.data.hub import STREAMED
+from supernets.data.dataset import MIN_SPLIT, SHARES, SPLITS, DataSet, Split, stratified
+from supernets.data.facts import Facts
+from supernets.data.hub import STREAMED, HubSource
 from supernets.data.images import DEFAULT_RESOLUTION, GREY_MODES, opened, stack
 from supernets.data.load import Request
 from supernets.data.order import permutation
-from supernets.data.parquet import split_files
+from supernets.data.parquet import first_headers, split_files
 from supernets.data.shards import HubShards, ParquetShards, Shards
 from supernets.errors import DataError
 
@@ -187,12 +188,44 @@ def load(request: Request) -> DataSet:
     return assemble({split: ParquetShards(found) for split, found in files.items()}, request)
 
 
-def load_hub(request: Request) -> DataSet:
-    """``hub:NAME``: a listed data set of the hub, streamed by ``datasets``; no code from there is run."""
-    name = request.path.name
+def facts(request: Request) -> Facts:
+    """From labels and footers, and the headers of the first images."""
+    files = split_files(request.path)
+    train = ParquetShards(files["train"])
+    missing = [split for split in SPLITS[1:] if split not in files]
+    near = len(some_rows(train, request.seed))
+    carved = _share(near, len(missing)) * len(missing)
+    brought = sum(len(ParquetShards(found).labels) for split, found in files.items() if split != "train")
+    headers = first_headers(files["train"][0], train.image_column)
+    sides = {min(image.size) for image in headers}
+    grey = all(image.mode in GREY_MODES for image in headers)
+    whole = len(headers) == train.rows[0]  # the first group decides
+    return Facts(
+        request.name,
+        train.classes,
+        request.channels or ((1 if whole else None) if grey else 3),
+        request.resolution or (sides.pop() if len(sides) == 1 else DEFAULT_RESOLUTION),
+        train=len(train.labels) - carved,
+        held=min(SAMPLE, near - carved) + KEPT_BUFFERS * BUFFER + carved + brought,
+    )
+
+
+def hub_facts(request: Request) -> Facts:
+    """Whether it is listed; the hub is not asked."""
+    _listed(request)
+    return Facts(request.name)
+
+
+def _listed(request: Request) -> HubSource:
+    name = request.name.partition(":")[2]
     if name not in STREAMED:
         raise DataError(f"only {', '.join(STREAMED)} may be streamed from the hub, but got {name!r}")
-    source = STREAMED[name]
+    return STREAMED[name]
+
+
+def load_hub(request: Request) -> DataSet:
+    """``hub:NAME``: a listed data set of the hub, streamed by ``datasets``; no code from there is run."""
+    source, name = _listed(request), request.path.name
     try:
         shards = {ours: HubShards(source, theirs) for ours, theirs in source.splits.items()}
     except DataError:
@@ -220,7 +253,7 @@ def assemble(splits: Mapping[str, Shards], request: Request) -> DataSet:
     resolution, channels = _form(train, request)
     missing = [split for split in SPLITS[1:] if split not in splits]
     near = some_rows(train, request.seed)
-    share = min(len(near) // {2: 5, 1: 6}.get(len(missing), 1), HELD)
+    share = _share(len(near), len(missing))
     if missing and share < MIN_SPLIT:
         raise DataError(
             f"{request.name} has {len(train.labels)} training images, too few to carve out splits"
@@ -237,6 +270,11 @@ def assemble(splits: Mapping[str, Shards], request: Request) -> DataSet:
     rest = np.setdiff1d(np.arange(len(train.labels)), order[: share * len(missing)])
     streamed = StreamedSplit(train, rest, resolution, channels, seed=request.seed)
     return DataSet(request.name, train.classes, streamed, parts["validation"], parts["test"])
+
+
+def _share(near: int, missing: int) -> int:
+    """How many of ``near`` images each of the missing splits gets."""
+    return min(near // SHARES[missing], HELD)
 
 
 def _form(shards: Shards, request: Request) -> tuple[int, int]:
