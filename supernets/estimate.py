@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from supernets.data import DataSet
 from supernets.families.family import Family
 from supernets.recipes.parts import TEACHER, Event, Open, Setting, Split, SwapTeacher
 from supernets.recipes.recipe import Recipe
@@ -32,7 +31,8 @@ COSTED_STEPS = 500
 class Rehearsal:
     """Plans, openings and splits of a recipe in order, with a view whose gradients are all equal.
 
-    ``billed`` is exact but for splits, whose axis depends on real gradients.
+    ``billed`` is exact but for splits, whose axis depends on real gradients. Of ``passes`` and ``macs``, ``once``
+    and ``once_macs`` are what controllers asked for, which does not grow with the number of steps.
     """
 
     def __init__(self, recipe: Recipe, family: Family, seed: int = 0, *, external: bool = False) -> None:
@@ -42,8 +42,9 @@ class Rehearsal:
         self.space = recipe.space.of(family.space())
         self.regions: tuple[Space, ...] = (self.space,)
         self.teacher = self._external = external
-        self.passes = self.forwards = 0
-        self.macs = 0.0
+        self.passes = self.forwards = self.once = 0
+        self.macs = self.once_macs = 0.0
+        self._controlling = False
 
     @property
     def billed(self) -> float:
@@ -67,14 +68,20 @@ class Rehearsal:
         return {"w": torch.ones(2)}
 
     def _bill(self, arch: Arch, *, forward_only: bool) -> None:
-        if self.step % self._stride == 0:
-            macs = float(self._family.costs(self._family.space().encode([arch]))["macs"][0])
-            share = min(self._stride, self.steps - self.step)
-            self.macs += macs * (1 if forward_only else 1 + BACKWARD) * self._recipe.batch_size * share
+        if self._controlling:
+            self.once += 1
+            self.once_macs += self._macs(arch, forward_only)
+            self.macs += self._macs(arch, forward_only)
+        elif self.step % self._stride == 0:
+            self.macs += self._macs(arch, forward_only) * min(self._stride, self.steps - self.step)
         if forward_only:
             self.forwards += 1
         else:
             self.passes += 1
+
+    def _macs(self, arch: Arch, forward_only: bool) -> float:
+        macs = float(self._family.costs(self._family.space().encode([arch]))["macs"][0])
+        return macs * (1 if forward_only else 1 + BACKWARD) * self._recipe.batch_size
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, Open):
@@ -93,9 +100,11 @@ class Rehearsal:
             part.begin(Setting(self._family, self.steps, self._seed))
         for step in range(self.steps):
             self.step = step
+            self._controlling = True
             for controller in controllers:
                 for event in controller.observe(self):
                     self._apply(event)
+            self._controlling = False
             self.turn = self.step % len(self.regions)
             region = self.regions[self.turn]
             plan = sampler.plan(region, self.step, np.random.default_rng([self._seed, self.step]))
@@ -113,6 +122,15 @@ class Rehearsal:
         return self
 
 
+class Stored(Protocol):
+    """A data set, or what is known of one."""
+
+    @property
+    def stored_bytes(self) -> int | None:
+        """Memory of its images, if that is known."""
+        ...
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a training will take; MACs count a backward pass as two forward passes, MB are 10^6 bytes."""
@@ -122,7 +140,7 @@ class Estimate:
     passes: int
     billed: float
     macs_per_step: float
-    memory_mb: float
+    memory_mb: float | None
     networks: int
     seconds: float | None = None
 
@@ -134,18 +152,25 @@ class Estimate:
 def estimate(
     recipe: Recipe,
     family: Family,
-    data: DataSet,
+    data: Stored,
     *,
     seed: int = 0,
     seconds_per_pass: float | None = None,
     external: bool = False,
+    at_most: int | None = None,
 ) -> Estimate:
     """Size of the space, cost, memory and, given the seconds of a mean pass, the time of a training.
 
     Memory is that of weights, gradients, momentum, averaged and teacher's weights of every network, of the
-    stored images, and of what the largest subnet keeps for its backward pass.
+    stored images, and of what the largest subnet keeps for its backward pass. Of a training of more than
+    ``at_most`` steps so many are rehearsed, at the same fractions, and their passes scaled.
     """
-    rehearsal = Rehearsal(recipe, family, seed, external=external).run()
+    steps = min(recipe.steps, at_most or recipe.steps)
+    rehearsal = Rehearsal(recipe.model_copy(update={"steps": steps}), family, seed, external=external).run()
+    longer = recipe.steps / steps
+    passes = rehearsal.once + (rehearsal.passes - rehearsal.once) * longer
+    billed = passes + rehearsal.forwards * longer / 3
+    macs = rehearsal.once_macs + (rehearsal.macs - rehearsal.once_macs) * longer
     space = family.space()
     params = float(family.costs(space.encode([space.max()]))["params"][0])
     copies = 3 + (recipe.ema_decay is not None)
@@ -153,15 +178,15 @@ def estimate(
     layers = family.layers(rehearsal.space.max())
     outputs = sum(row.out_elements for row in layers)
     kept = outputs * KEPT_PER_OUTPUT * recipe.batch_size
-    images = sum(split.stored_bytes for split in (data.train, data.validation, data.test))
+    images = data.stored_bytes
     floats = params * (copies * len(rehearsal.regions) + teacher) + kept
     return Estimate(
         subnets=float(rehearsal.space.size()),
         steps=recipe.steps,
-        passes=rehearsal.passes,
-        billed=round(rehearsal.billed, 2),
-        macs_per_step=rehearsal.macs / recipe.steps,
-        memory_mb=(floats * BYTES_PER_ELEMENT + images) / 1e6,
+        passes=round(passes),
+        billed=round(billed, 2),
+        macs_per_step=macs / recipe.steps,
+        memory_mb=None if images is None else (floats * BYTES_PER_ELEMENT + images) / 1e6,
         networks=len(rehearsal.regions),
-        seconds=None if seconds_per_pass is None else rehearsal.billed * seconds_per_pass,
+        seconds=None if seconds_per_pass is None else billed * seconds_per_pass,
     )

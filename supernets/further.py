@@ -59,6 +59,7 @@ def read_source(directory: Path) -> Source:
     metrics = _metrics(directory, folder)
     if folder is None:
         assert manifest is not None
+        refuse_split(manifest.name, len(manifest.shards))
         weights = read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256)
         tensors = {f"net.{name}": value for name, value in weights.items()}
         stages = tuple(manifest.training["stages"])
@@ -66,11 +67,7 @@ def read_source(directory: Path) -> Source:
             manifest.name, manifest.make_family(), stages, tensors, manifest.weights_sha256, metrics
         )
     info = json.loads((folder / STATE_INFO).read_text())
-    if len(info.get("regions", [None])) > 1:
-        raise CheckpointError(
-            f"a training that was split cannot be trained further as one: {directory.name!r} has "
-            f"{len(info['regions'])} networks"
-        )
+    refuse_split(directory.name, len(info.get("regions", [None])))
     stages = (*info["earlier"], info["stage"])
     if manifest is not None and _identity(manifest.training["stages"]) != _identity(stages):
         raise CheckpointError(
@@ -82,6 +79,14 @@ def read_source(directory: Path) -> Source:
     return Source(
         directory.name, family, stages, tensors, hashlib.sha256(file.read_bytes()).hexdigest(), metrics
     )
+
+
+def refuse_split(name: str, networks: int) -> None:
+    """Refuse what has several networks, each for its part of the space."""
+    if networks > 1:
+        raise CheckpointError(
+            f"a training that was split cannot be trained further as one: {name!r} has {networks} networks"
+        )
 
 
 def _identity(stages: Any) -> list[tuple[Any, ...]]:
@@ -125,12 +130,5 @@ def go_on(training: Training, source: Source, *, momentum: bool = False) -> None
 
 
 def _check_family(family: Family, source: Source) -> None:
-    if family.name != source.family.name:
-        raise CheckpointError(
-            f"a stage must have the family of what it goes on from, {source.family.name!r}, got {family.name!r}"
-        )
-    known, own = source.family.config(), family.config()
-    different = sorted(key for key in known.keys() | own.keys() if known.get(key) != own.get(key))
-    if different:
-        words = "; ".join(f"{key} is {known.get(key)} there, {own.get(key)} here" for key in different)
+    if words := family.difference(source.family):
         raise CheckpointError(f"a stage must have the family of {source.name!r}: {words}")

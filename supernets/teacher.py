@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from supernets.checkpoints import load_supernet
-from supernets.data import DataSet, prepare
+from supernets.data import DataSet, Facts, prepare
 from supernets.elastic.active import use
 from supernets.errors import CheckpointError, DataError
 from supernets.export.metadata import read_metadata
@@ -43,22 +43,26 @@ class ExternalTeacher:
 
     def check(self, data: DataSet) -> None:
         """Refuse to teach other classes, other channels, or from what is to judge the student."""
-        if len(self.classes) != len(data.classes):
-            raise CheckpointError(
-                f"a teacher must have the {len(data.classes)} classes of {data.name!r}, "
-                f"{self.name!r} has {len(self.classes)}"
-            )
-        if self.classes != data.classes:
-            pairs = [pair for pair in zip(self.classes, data.classes, strict=True) if pair[0] != pair[1]]
-            raise CheckpointError(
-                f"a teacher must have the classes of {data.name!r} in their order, "
-                f"{self.name!r} has {pairs[0][0]!r} in place of {pairs[0][1]!r}"
-            )
-        if self.channels != data.channels:
-            raise CheckpointError(
-                f"a teacher must read {data.channels} image channels, {self.name!r} reads {self.channels}"
-            )
+        refuse_foreign(self.name, self.classes, self.channels, data)
         refuse_mixed(self.name, self.stages, data)
+
+
+def refuse_foreign(name: str, classes: Sequence[str], channels: int, data: DataSet | Facts) -> None:
+    """Refuse a teacher of other classes or channels than the data have, as far as that is known."""
+    if data.classes is not None and len(classes) != len(data.classes):
+        raise CheckpointError(
+            f"a teacher must have the {len(data.classes)} classes of {data.name!r}, {name!r} has {len(classes)}"
+        )
+    if data.classes is not None and tuple(classes) != data.classes:
+        own, wanted = next(pair for pair in zip(classes, data.classes, strict=True) if pair[0] != pair[1])
+        raise CheckpointError(
+            f"a teacher must have the classes of {data.name!r} in their order, "
+            f"{name!r} has {own!r} in place of {wanted!r}"
+        )
+    if data.channels is not None and channels != data.channels:
+        raise CheckpointError(
+            f"a teacher must read {data.channels} image channels, {name!r} reads {channels}"
+        )
 
 
 def refuse_mixed(name: str, stages: Sequence[Mapping[str, Any]], data: DataSet) -> None:

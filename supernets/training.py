@@ -18,7 +18,7 @@ from supernets.elastic.sharded import ShardedNet
 from supernets.errors import DataError, RecipeError, SpaceError
 from supernets.families.family import Family
 from supernets.processes import Processes
-from supernets.recipes.parts import TEACHER, Controller, Hook, Loss, Sampler, Setting
+from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch, Space
 from supernets.teacher import ExternalTeacher
@@ -206,18 +206,9 @@ def start(
 
 
 def _check_teacher(recipe: Recipe, data: DataSet, teacher: ExternalTeacher | None) -> None:
-    if teacher is None:
-        if recipe.teacher == "external":
-            raise RecipeError(
-                f"recipe {recipe.name!r} learns from a teacher from outside; give one (--teacher)"
-            )
-        return
-    if TEACHER not in recipe.make_sampler().needs:
-        raise RecipeError(
-            f"no subnet of recipe {recipe.name!r} learns from a teacher: its sampler must ask for one, as 'uniform' "
-            f"does with teacher = true"
-        )
-    teacher.check(data)
+    recipe.check_teacher(teacher is not None)
+    if teacher is not None:
+        teacher.check(data)
 
 
 def _check_data(recipe: Recipe, family: Family, data: DataSet) -> None:

@@ -62,6 +62,17 @@ class Family(ABC):
     def build(self) -> ElasticModel:
         """A freshly initialised elastic network (initialised from torch's global generator)."""
 
+    def difference(self, other: Family) -> str:
+        """In which settings ``other`` differs, ``kernels is [3, 5] there, [3] here``; empty where they are equal."""
+        if self.name != other.name:
+            return f"the family is {other.name!r} there, {self.name!r} here"
+        own, known = self.config(), other.config()
+        return "; ".join(
+            f"{key} is {known.get(key)} there, {own.get(key)} here"
+            for key in sorted(known.keys() | own.keys())
+            if known.get(key) != own.get(key)
+        )
+
     def layers(self, arch: Arch) -> tuple[LayerSpec, ...]:
         """One row per layer of ``arch``, in order of execution."""
         choices = arch.as_dict()

@@ -214,6 +214,18 @@ class Recipe(_Part):
         if len(apart) > 1:
             raise RecipeError(f"at most one hook may combine items' gradients, got {' and '.join(apart)}")
 
+    def check_teacher(self, given: bool) -> None:
+        """Refuse a teacher from outside that no subnet would learn from, and the want of one that was promised."""
+        if not given and self.teacher == "external":
+            raise RecipeError(
+                f"recipe {self.name!r} learns from a teacher from outside; give one (--teacher)"
+            )
+        if given and TEACHER not in self.make_sampler().needs:
+            raise RecipeError(
+                f"no subnet of recipe {self.name!r} learns from a teacher: its sampler must ask for one, as "
+                f"'uniform' does with teacher = true"
+            )
+
     def make_sampler(self) -> Sampler:
         """The sampler with its options."""
         return _make(SAMPLERS, self.sampler)  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supernets.data import load_data
+from supernets.data import data_facts, load_data
 from supernets.estimate import Rehearsal, estimate
 from supernets.recipes.recipe import Recipe
 from supernets.train import start, train_step
@@ -43,3 +43,22 @@ def test_an_estimate_knows_space_cost_memory_and_time() -> None:
         estimate(Recipe.parse({**recipe.as_json(), "ema_decay": 0.9}), family, data).memory_mb
         > told.memory_mb
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["sandwich", "attentive", "delayed_shrinking", "progressive_shrinking", "shift", "gradient_split"]
+)
+def test_a_long_training_is_estimated_from_fewer_steps(name: str) -> None:
+    values = {**Recipe.read(name).as_json(), "steps": 400, "batch_size": 8, "schedule": {}}
+    recipe, family, data = Recipe.parse(values), small_family(), data_facts("digits")
+    whole, scaled = (estimate(recipe, family, data, at_most=most) for most in (None, 100))
+    assert scaled.steps == whole.steps == 400
+    assert scaled.networks == whole.networks
+    assert scaled.billed == pytest.approx(whole.billed, rel=0.02)
+    assert scaled.macs_per_step == pytest.approx(whole.macs_per_step, rel=0.25)
+
+
+def test_memory_is_not_told_where_the_images_are_not_known() -> None:
+    recipe = Recipe.parse({**Recipe.read("sandwich").as_json(), "steps": 4, "batch_size": 8, "schedule": {}})
+    told = estimate(recipe, small_family(), data_facts("hub:imagenet"))
+    assert told.memory_mb is None and told.billed == 16.0

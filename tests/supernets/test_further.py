@@ -183,3 +183,16 @@ def test_a_folder_without_a_training_or_with_two_is_refused(
     train(split, small_family(), data, tmp_path / "split", evaluate_every=9)
     with pytest.raises(CheckpointError, match="has 2 networks"):
         read_source(tmp_path / "split")
+
+
+def test_a_supernet_of_several_networks_is_refused_without_its_state_too(
+    first: tuple[Training, Path], tmp_path: Path
+) -> None:
+    _, out = first
+    shutil.copytree(out, tmp_path / "split")
+    shutil.rmtree(tmp_path / "split" / "training")
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["shards"] = [{"resolution": [8]}, {"resolution": [16]}]
+    (tmp_path / "split" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="has 2 networks"):
+        read_source(tmp_path / "split")
