@@ -201,7 +201,7 @@ def train(plan: TrainingPlan) -> None:
                 state,
                 seed=seed,
                 until_step=plan.until_step,
-                progress=_told(show, last, len(data.train) / recipe.batch_size),
+                progress=_told(show, last),
                 device=device,
                 source=source,
                 momentum=plan.momentum,
@@ -255,15 +255,15 @@ def _check_plan(plan: TrainingPlan) -> None:
         raise NetwrightError(f"--out must be another folder than --from, got {plan.out} for both")
 
 
-def _told(show: Show, last: int, epoch: float) -> Callable[[Any], None]:
-    """``epoch`` is how many steps go through the training images once. The last accuracies stay in sight."""
+def _told(show: Show, last: int) -> Callable[[Any], None]:
+    """The last accuracies stay in sight."""
     accuracy: dict[str, float] = {}
 
     def tell(progress: Any) -> None:
         accuracy.update(progress.accuracy)
         told = {"done": progress.step, "total": last, "eta_s": progress.eta_s}
         words = replace(progress, accuracy=accuracy).words()
-        show({"progress": told, "message": f"epoch {progress.step / epoch:.1f} | {words}"})
+        show({"progress": told, "message": f"epoch {progress.epoch:.1f} | {words}"})
 
     return tell
 
@@ -331,7 +331,9 @@ def _foretell(
     typer.echo(
         f"cost      {told.billed:,.0f} subnet passes, {told.macs_per_step / 1e9:.3g} billion MACs a step on average"
     )
-    typer.echo(f"memory    about {told.memory_mb:,.0f} MB for weights, gradients, activations and images")
+    typer.echo(
+        f"memory    about {told.memory_mb or 0:,.0f} MB for weights, gradients, activations and images"
+    )
     typer.echo(f"training  about {duration(per_pass * told.billed)} on this machine's {described(device)}")
 
 

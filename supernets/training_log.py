@@ -20,7 +20,8 @@ class Progress:
     """Where a training stands; ``losses`` by role, ``accuracy`` of ``smallest`` and ``largest`` on validation.
 
     ``passes`` counts forward-backwards of subnets, ``billed`` adds a third for each forward alone;
-    ``region`` is the number of subnets open in all ``shards``. ``stage`` counts the recipes in a row.
+    ``region`` is the number of subnets open in all ``shards``. ``stage`` counts the recipes in a row, ``epoch``
+    how often all training images were gone through.
     """
 
     step: int
@@ -36,6 +37,7 @@ class Progress:
     region: float = 0.0
     shards: int = 1
     stage: int = 1
+    epoch: float = 0.0
 
     def words(self) -> str:
         """Losses, accuracies if they are new, rate and speed, for a progress bar."""
@@ -110,4 +112,5 @@ class Log:
             region=float(sum(shard.region.size() for shard in training.shards)),
             shards=len(training.shards),
             stage=training.stage,
+            epoch=round(training.step * training.recipe.batch_size / len(training.data.train), 3),
         )

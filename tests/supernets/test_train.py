@@ -119,7 +119,7 @@ def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Pat
     from netwright.server_commands import _told
 
     shown: list[dict[str, Any]] = []
-    tell = _told(shown.append, 101, len(data.train) / 8)
+    tell = _told(shown.append, 101)
     made = recipe(steps=101)
     train(made, small_family(), data, tmp_path, until_step=100, evaluate_every=50, progress=tell)
     lines = [job["message"] for job in shown]
