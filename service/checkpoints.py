@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.artifacts import ArtifactStore, hash_file
-from service.db.queries import own_artifact
+from service.db.queries import every, find, own_artifact
 from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.ids import new_id
@@ -21,10 +21,12 @@ from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 
-EXTRA_FILES = ("curve.png", "front.png", "metrics.jsonl", "report.md")
+METRICS_FILE = "metrics.jsonl"
+EXTRA_FILES = ("curve.png", "front.png", METRICS_FILE, "report.md")
 MEDIA_TYPES = {".json": "application/json", ".png": "image/png", ".md": "text/markdown"}
 MAX_BYTES = 4 << 30
 CHECK_TIMEOUT_S = 300
+MAX_CHOICES = 20
 
 
 def check(directory: Path) -> Manifest:
@@ -99,13 +101,31 @@ def add_supernet(
     return row
 
 
-def materialise(store: ArtifactStore, files: Mapping[str, Mapping[str, Any]], cache: Path) -> Path:
-    """A directory with these files, each checked by its hash; made once a machine."""
-    named = [name for name in (WEIGHTS_FILE, MANIFEST_FILE) if name in files]
+def materialise(
+    store: ArtifactStore, files: Mapping[str, Mapping[str, Any]], cache: Path, *more: str
+) -> Path:
+    """A directory with weights, manifest and ``more`` of these files, each checked by its hash; made once a machine."""
+    named = [name for name in (WEIGHTS_FILE, MANIFEST_FILE, *more) if name in files]
     directory = cache.joinpath(*(files[name]["sha256"][:16] for name in named))
     for name in named:
         store.fetch(files[name]["sha256"], directory / name)
     return directory
+
+
+def named_network(session: Session, project: str, text: str, field: str) -> Supernet:
+    """The project's supernet that a request's field names, by id or name; it has networks."""
+    row = find(session, project, Supernet, id=text) or find(session, project, Supernet, name=text)
+    if row is not None and WEIGHTS_FILE in row.files:
+        return row
+    allowed = network_names(session, project) or "none yet: POST /v1/supernets first"
+    got = f"{text!r} is the space of a table, without networks" if row else f"there is no supernet {text!r}"
+    raise InvalidError(field, text, allowed, f"{field}: {got}")
+
+
+def network_names(session: Session, project: str) -> list[str]:
+    """Names of the newest supernets that have networks."""
+    rows = every(session, project, Supernet)
+    return list(dict.fromkeys(row.name for row in rows if WEIGHTS_FILE in row.files))[:MAX_CHOICES]
 
 
 def require_network(row: Supernet) -> None:

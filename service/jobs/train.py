@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.checkpoints import add_supernet
-from service.db import job_queries
+from service.db import job_queries, queries
+from service.db.tables import Supernet
 from service.jobs.run import JobRun
 from supernets.manifest import Manifest
 
@@ -17,7 +18,10 @@ async def run(job: JobRun) -> None:
     settings = job.settings
     payload = {
         **job.params,
+        "source": _files(job, "source"),
+        "teacher": _files(job, "teacher"),
         "artifacts": settings.artifacts,
+        "cache": str(settings.home.resolve() / "cache"),
         "data_dir": str(settings.data.resolve()) if settings.data is not None else None,
         "run_dir": str(settings.home.resolve() / "trainings" / job.id),
         "threads": settings.threads,
@@ -37,3 +41,12 @@ async def run(job: JobRun) -> None:
     await job.say(f"training {job.params['name']} for {steps} steps")
     trained = await job.step("train", "service.jobs.work:train", payload, store)
     job.outcome = f"trained {job.params['name']}, it is {trained['supernet']}"
+
+
+def _files(job: JobRun, role: str) -> dict[str, Any] | None:
+    """The stored files of the supernet that has this role in the training, if one has."""
+    id = job.params.get(role)
+    if id is None:
+        return None
+    with job.read() as session:
+        return queries.get(session, job.project, Supernet, id).files

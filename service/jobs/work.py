@@ -12,11 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.jobs.bench import Bench, open_bench
 from service.jobs.tabled import look_up
 from supernets.spaces.space import Population
+
+if TYPE_CHECKING:
+    from service.artifacts import ArtifactStore
+    from supernets.data import DataSet
+    from supernets.families.family import Family
 
 CHECKPOINT_SECONDS = 30.0
 """What a training that is cancelled or killed loses at most, beside the step it is in."""
@@ -188,22 +193,28 @@ def export(payload: Payload, progress: Progress) -> dict[str, Any]:
 
 
 def train(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Train to the end, resuming what the run's folder holds, and store the supernet's files."""
+    """Train to the end, resuming what the run's folder holds, and store the supernet's files.
+
+    ``source`` and ``teacher`` are the stored files of supernets, or none.
+    """
     import torch
 
     from service.artifacts import ArtifactStore
     from service.checkpoints import put_directory
-    from supernets import FAMILIES
     from supernets.data import load_data
     from supernets.device import choose
     from supernets.finish import finish
+    from supernets.further import read_source
     from supernets.recipes.recipe import Recipe
+    from supernets.teacher import read_teacher
     from supernets.train import train as run_training
 
     torch.set_num_threads(payload["threads"])
     recipe = Recipe.parse(payload["recipe"])
-    family = FAMILIES.load(payload["family"]["family"]).from_config(payload["family"]["config"])
     data = load_data(payload["data"], Path(payload["data_dir"]) if payload["data_dir"] else None)
+    family, device = _fitted(payload, data), choose(payload["device"])
+    store = ArtifactStore(payload["artifacts"])
+    source, teacher = _supernet(payload, store, "source"), _supernet(payload, store, "teacher")
     run = Path(payload["run_dir"])
 
     def told(at: Any) -> None:
@@ -215,8 +226,10 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
         data,
         run,
         seed=payload["seed"],
-        device=choose(payload["device"]),
+        device=device,
         progress=told,
+        source=read_source(source) if source is not None else None,
+        teacher=read_teacher(teacher, device) if teacher is not None else None,
         checkpoint_seconds=CHECKPOINT_SECONDS,
         evaluate_every=max(1, min(1000, recipe.steps // 20)),
     )
@@ -227,5 +240,24 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
         run / "supernet",
         lambda done, total: progress(recipe.steps, recipe.steps, f"report card {done} of {total}"),
     )
-    files = put_directory(ArtifactStore(payload["artifacts"]), run / "supernet")
+    files = put_directory(store, run / "supernet")
     return {"files": files, "manifest": manifest.as_json()}
+
+
+def _fitted(payload: Payload, data: DataSet) -> Family:
+    """The family; what was left to the data is theirs."""
+    from supernets import FAMILIES
+
+    theirs = {"num_classes": len(data.classes), "image_channels": data.channels}
+    fit = {key: theirs[key] for key in payload.get("fit", ())}
+    wanted = payload["family"]
+    family: Family = FAMILIES.load(wanted["family"]).from_config({**wanted["config"], **fit})
+    return family
+
+
+def _supernet(payload: Payload, store: ArtifactStore, role: str) -> Path | None:
+    """A directory with the supernet that has this role, if one has."""
+    from service.checkpoints import METRICS_FILE, materialise
+
+    files = payload[role]
+    return None if files is None else materialise(store, files, Path(payload["cache"]), METRICS_FILE)

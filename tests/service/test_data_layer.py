@@ -292,3 +292,25 @@ def test_sqlite_is_refused_on_a_network_file_system(tmp_path):
         _refuse_network_folder(tmp_path / "a.db", mounts)
     mounts.write_text("proc / ext4 rw 0 0\n")
     _refuse_network_folder(tmp_path / "a.db", mounts)
+
+
+def test_a_supernet_with_networks_is_found_by_id_or_name(db):
+    from service.checkpoints import named_network, network_names
+
+    with db.write() as session:
+        trained, space = add_supernet(session, "s"), add_supernet(session, "cells")
+        trained.files = {"supernet.safetensors": {}}
+    with db.read() as session:
+        for text in (trained.id, "s"):
+            assert named_network(session, P, text, "source").id == trained.id
+        assert network_names(session, P) == ["s"]
+        for text, reason in (
+            (space.id, "space of a table"),
+            ("cells", "space of a table"),
+            ("x", "no supernet"),
+        ):
+            with pytest.raises(InvalidError, match=reason) as refused:
+                named_network(session, P, text, "teacher")
+            assert (refused.value.errors[0].field, refused.value.errors[0].allowed) == ("teacher", ["s"])
+        with pytest.raises(InvalidError):
+            named_network(session, "other", "s", "source")

@@ -14,6 +14,7 @@ BODIES = {
     "/v1/supernets": {"zoo": "nope"},
     "/v1/supernets/{id}/evaluations": {"count": 0},
     "/v1/trainings": {"name": "x", "data": "nope", "family": "digits"},
+    "/v1/trainings:estimate": {"data": "nope", "family": "digits"},
     "/v1/targets": {"kind": "nope"},
     "/v1/measurement-leases": {"target": "nope"},
     "/v1/measurement-leases/{id}/results": {"rows": "none"},

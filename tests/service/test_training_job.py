@@ -6,7 +6,7 @@ import time
 import pytest
 
 from supernets.recipes.recipe import Recipe
-from tests.service.test_search_job import follow, http, job_of, processes  # noqa: F401
+from tests.service.test_search_job import done, follow, http, job_of, processes  # noqa: F401
 from tests.small import SMALL
 
 pytestmark = pytest.mark.timeout(900)
@@ -71,3 +71,45 @@ def test_a_training_tells_live_metrics_and_stops_within_seconds_with_its_checkpo
     assert (shown["state"], shown["error"]["code"]) == ("failed", "training_failed")
     assert "loss of item 'random1' is nan" in shown["error"]["message"]
     assert "the input of layer 'blocks." in shown["error"]["message"]
+
+
+def test_a_training_goes_on_from_a_supernet_taught_by_one_cancelled_and_resumed(
+    http,  # noqa: F811
+    processes,  # noqa: F811
+    settings,
+):
+    processes("worker")
+    unsized = {key: value for key, value in FAMILY.items() if key not in ("num_classes", "image_channels")}
+    body = {"name": "one", "data": "digits", "family": unsized, "recipe": recipe(steps=20)}
+    one = done(http, http.post("/v1/trainings", json=body))
+    assert len(one["classes"]) == 10 and one["training"]["steps"] == 20
+
+    taught = recipe(
+        name="taught", steps=1500, sampler={"kind": "uniform", "teacher": True}, teacher="external"
+    )
+    body = {"name": "two", "source": "one", "teacher": one["id"], "recipe": taught}
+    answer = http.post("/v1/trainings", json=body)
+    job = job_of(http, answer)
+    follow(http, job, lambda kind, data: bool(data.get("metrics")))
+    state = settings.home / "trainings" / job / "training.json"
+    wait_for(state.is_file, "checkpoint")
+    assert http.post(f"/v1/jobs/{job}:cancel").status_code == 202
+    wait_for(lambda: http.get(f"/v1/jobs/{job}").json()["state"] == "cancelled", "end of the job", 60)
+    kept = json.loads(state.read_text())["step"]
+    assert http.post(f"/v1/jobs/{job}:resume").status_code == 202
+    events = follow(http, job)
+    shown = http.get(f"/v1/jobs/{job}").json()
+    assert shown["state"] == "succeeded", (shown["error"], shown["log"][-15:])
+    told = [data["metrics"] for _, data in events if data.get("metrics")]
+    assert {metrics["stage"] for metrics in told} == {2}
+    assert told[-1]["epoch"] == pytest.approx(told[-1]["step"] * 8 / 1077, abs=1e-3)
+
+    two = http.get(shown["resource"]["href"]).json()
+    first, second = two["training"]["stages"]
+    assert first == one["training"]["stages"][0]
+    assert second["source"]["sha256"] == second["teacher"]["sha256"] == one["weights_sha256"]
+    assert (second["steps"], second["seed"], second["data"]["name"]) == (1500, 1, "digits")
+    assert second["billed_passes"] == pytest.approx(1500 * (1 + 1 / 3), abs=0.01)
+    assert second["sittings"][-1]["first_step"] >= kept
+    accuracy = [each["report"]["summary"]["validation"]["largest"]["accuracy"] for each in (one, two)]
+    assert accuracy[1] > accuracy[0]
