@@ -34,6 +34,10 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except NetwrightError as error:
             raise typer.Exit(report(error)) from error
+        except KeyboardInterrupt as stop:
+            for note in getattr(stop, "__notes__", ()):  # what was waited for goes on
+                typer.echo(note, err=True)
+            raise
 
 
 app = typer.Typer(

@@ -86,6 +86,22 @@ class Connection:
             temporary.unlink(missing_ok=True)
         return got
 
+    def lines(
+        self, path: str, query: Mapping[str, Any] | None = None, silence: float = 60.0
+    ) -> Iterator[str]:
+        """The lines of an answer as they come, until it ends; ``silence`` is how long none may, in seconds."""
+        headers = {"Accept": "text/event-stream"}
+        try:
+            with self._http.stream(
+                "GET", path, params=_given(query), headers=headers, timeout=silence
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    self._json(response)
+                yield from response.iter_lines()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
     def _stream_into(self, path: str, query: Mapping[str, Any], file: IO[bytes]) -> str:
         digest = hashlib.sha256()
         try:
