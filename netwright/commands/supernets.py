@@ -8,9 +8,11 @@ import typer
 
 from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table
 from netwright.commands.supernet_card import print_supernet
+from netwright.commands.training import train
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 
-app = typer.Typer(no_args_is_help=True, help="Trained supernets: list, add, show, evaluate.")
+app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, train, show, evaluate.")
+app.command()(train)
 Supernet = Annotated[str, typer.Argument(help="Id or name of a supernet.")]
 
 

@@ -58,6 +58,77 @@ def job(state: str = "succeeded", done: int = 3, **more: Any) -> dict[str, Any]:
     return {**values, **more}
 
 
+TRAINED = [
+    ("state", {"state": "running"}),
+    ("progress", {"done": 0, "total": 40, "eta_s": None, "message": "training mine for 40 steps"}),
+    (
+        "progress",
+        {
+            "done": 20,
+            "total": 40,
+            "eta_s": 9.0,
+            "message": "loss max 2.1 | lr 0.05 | 12.0 passes/s",
+            "metrics": {
+                "epoch": 0.15,
+                "losses": {"max": 2.1, "min": 2.25},
+                "accuracy": {"smallest": 0.25, "largest": 0.5},
+                "passes_per_second": 12.0,
+                "eta_s": 7.0,
+            },
+        },
+    ),
+    (
+        "progress",
+        {
+            "done": 30,
+            "total": 40,
+            "eta_s": 4.0,
+            "message": "loss max 1.9 | lr 0.05 | 12.5 passes/s",
+            "metrics": {"epoch": 0.22, "losses": {"max": 1.9, "min": 2.0}, "accuracy": {}, "eta_s": 3.0},
+        },
+    ),
+    ("log", {"line": "a line"}),
+    ("progress", {"done": 40, "total": 40, "eta_s": 0.0, "message": "report card 3 of 9"}),
+    ("state", {"state": "succeeded"}),
+]
+"""What a training tells."""
+
+ESTIMATE = {
+    "data": "digits",
+    "classes": 10,
+    "train_images": 1077,
+    "family": "mobilenet_v3",
+    "recipe": "sandwich",
+    "steps": 100,
+    "batch_size": 64,
+    "seed": 0,
+    "subnets": 799_000.0,
+    "params": [1000.0, 9000.0],
+    "macs": [1e5, 2e6],
+    "passes": 500,
+    "billed": 500.0,
+    "macs_per_step": 3e8,
+    "memory_mb": 41.2,
+    "networks": 1,
+    "seconds": None,
+}
+
+
+def events(told: list[tuple[str, dict[str, Any]]]) -> Callable[[httpx.Request], httpx.Response]:
+    """A stream of server-sent events, from the one after ``after`` on."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        after = int(request.url.params["after"])
+        lines = [
+            f"id: {id}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
+            for id, (kind, data) in enumerate(told, start=1)
+            if id > after
+        ]
+        return httpx.Response(200, text=": keep-alive\n\n" + "".join(lines))
+
+    return answer
+
+
 BROUGHT = {
     "rows": 5,
     "accepted": 4,
@@ -261,7 +332,15 @@ class FakeServer:
             ("GET", "/v1/jobs/job_1"): job(result=BROUGHT),
             ("POST", "/v1/jobs/job_1:cancel"): job("cancelled"),
             ("POST", "/v1/jobs/job_1:resume"): job("queued"),
-            ("POST", "/v1/trainings"): {"id": "job_1", **accepted},
+            ("POST", "/v1/trainings"): {
+                "id": "job_train",
+                "job": {"id": "job_train", "kind": "train", "state": "queued"},
+            },
+            ("POST", "/v1/trainings:estimate"): ESTIMATE,
+            ("GET", "/v1/jobs/job_train"): job(
+                id="job_train", kind="train", resource={"type": "supernet", "id": "sup_1"}
+            ),
+            ("GET", "/v1/jobs/job_train/events"): events(TRAINED),
         }
 
     @staticmethod

@@ -335,7 +335,6 @@ def test_measuring_evaluating_training_and_fitting_start_jobs(client: Client, se
         "data": "digits",
         "family": "digits",
         "steps": 500,
-        "seed": 0,
     }
     assert server.sent("/v1/predictors") == {"supernet": "sup_1", "target": "tgt_1", "metric": "latency_ms"}
 
