@@ -331,9 +331,7 @@ def _foretell(
     typer.echo(
         f"cost      {told.billed:,.0f} subnet passes, {told.macs_per_step / 1e9:.3g} billion MACs a step on average"
     )
-    typer.echo(
-        f"memory    about {told.memory_mb or 0:,.0f} MB for weights, gradients, activations and images"
-    )
+    typer.echo(f"memory    about {told.memory_mb or 0:,.0f} MB: weights, gradients, activations and images")
     typer.echo(f"training  about {duration(per_pass * told.billed)} on this machine's {described(device)}")
 
 
