@@ -194,7 +194,7 @@ def _settings(
 
 
 def _recipe(settings: Settings, body: TrainingSpec) -> Recipe:
-    from supernets.recipes.recipe import Recipe, built_in
+    from supernets.recipes.recipe import Recipe, built_in, with_steps
 
     with _refused("recipe", body.recipe, "a recipe"):
         if isinstance(body.recipe, dict):
@@ -203,16 +203,7 @@ def _recipe(settings: Settings, body: TrainingSpec) -> Recipe:
             values = Recipe.read(body.recipe).as_json()
         else:
             values = _zoo_file(settings, body.recipe, "recipe.toml", "recipe", built_in())
-        return Recipe.parse(values if body.steps is None else _shortened(values, body.steps))
-
-
-def _shortened(values: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """With other steps, and without a warm-up that would be longer."""
-    schedule = values.get("schedule")
-    warmup = schedule.get("warmup_steps") if isinstance(schedule, dict) else None
-    if isinstance(schedule, dict) and isinstance(warmup, int) and warmup >= steps:
-        schedule = {**schedule, "warmup_steps": 0}
-    return {**values, "steps": steps, **({} if schedule is None else {"schedule": schedule})}
+        return Recipe.parse(values if body.steps is None else with_steps(values, body.steps))
 
 
 def _check_recipe(body: TrainingSpec, recipe: Recipe, family: Family, seed: int, facts: Facts) -> None:

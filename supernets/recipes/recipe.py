@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -174,12 +176,14 @@ class Recipe(_Part):
         try:
             recipe = cls.model_validate(values)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()
-            )
+            faults = "; ".join(_fault(cls, e) for e in error.errors())
             raise RecipeError(f"recipe does not fit: {faults}") from error
         recipe._check_parts()
         return recipe
+
+    def with_steps(self, steps: int) -> Recipe:
+        """This recipe with another number of steps; see :func:`with_steps`."""
+        return self.parse(with_steps(self.as_json(), steps))
 
     def _check_parts(self) -> None:
         """Refuse a part that needs what no other gives, and two parts that each want the last word."""
@@ -259,7 +263,41 @@ def _make(registry: Registry, part: PartSettings) -> Part:
     except KeyError as error:
         raise RecipeError(str(error)) from error
     except TypeError as error:
-        raise RecipeError(f"{registry.kind} {part.kind!r} does not take these options: {error}") from error
+        known = inspect.signature(registry.load(part.kind).__init__).parameters.values()
+        taken = ", ".join(str(option).replace("'", "") for option in known if option.name != "self")
+        raise RecipeError(
+            f"{registry.kind} {part.kind!r} does not take these options: got {part.options}, "
+            f"it takes {taken or 'none'}"
+        ) from error
+
+
+def _fault(model: type[BaseModel], error: Any) -> str:
+    """One complaint of pydantic: where, what rule, what was got; for an unknown name, the choices."""
+    where = ".".join(map(str, error["loc"])) or "recipe"
+    if error["type"] == "extra_forbidden":
+        *path, name = error["loc"]
+        return f"unknown {name!r} in {'.'.join(map(str, path)) or 'recipe'}; choices: {_choices(model, path)}"
+    rule = error["msg"].removeprefix("Value error, ")
+    got = "" if error["type"] in ("missing", "value_error") else f", got {error['input']!r}"
+    return f"{where}: {rule}{got}"
+
+
+def _choices(model: type[BaseModel], path: Sequence[str | int]) -> str:
+    """Names that a table of the recipe takes; ``path`` leads to it."""
+    for key in path:
+        if isinstance(key, str):
+            kind = model.model_fields[key].annotation
+            model = next((k for k in get_args(kind) if isinstance(k, type)), kind)  # type: ignore[assignment]
+    return ", ".join(model.model_fields)
+
+
+def with_steps(values: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """A recipe's values with other steps, and without a warm-up that would be as long as these."""
+    schedule = values.get("schedule")
+    warmup = schedule.get("warmup_steps") if isinstance(schedule, dict) else None
+    if isinstance(schedule, dict) and isinstance(warmup, int) and warmup >= steps:
+        schedule = {**schedule, "warmup_steps": 0}
+    return {**values, "steps": steps, **({} if schedule is None else {"schedule": schedule})}
 
 
 def built_in() -> tuple[str, ...]:

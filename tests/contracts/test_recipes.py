@@ -198,7 +198,18 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
         ({"steps": 0}, "steps"),
         ({"speed": 3}, "speed"),
         ({"schedule": {"warmup_steps": 6}}, "warmup_steps must be below"),
-        ({"optimizer": {"lr": -1}}, "optimizer.lr"),
+        ({"optimizer": {"lr": -1}}, "optimizer.lr: .*, got -1"),
+        ({"batchsize": 8}, "unknown 'batchsize' in recipe; choices: name, steps, batch_size"),
+        ({"optimizer": {"lr": 1, "clip": 5}}, "unknown 'clip' in optimizer; choices: kind, lr, .*clip_norm"),
+        (
+            {"schedule": {"stages": [{"start": 0, "lr": 1, "warmup": 5}]}},
+            "unknown 'warmup' in schedule.stages.0; choices: start, lr, warmup_steps",
+        ),
+        ({"sampler": {"kind": "shift", "slotz": 2}}, "sampler 'shift' .* got {'slotz': 2}, it takes slots: "),
+        (
+            {"sampler": {"kind": "shift", "slots": "x"}},
+            "sampler 'shift' .* got {'slots': 'x'}, it takes slots: ",
+        ),
         (
             {"sampler": {"kind": "uniform", "teacher": True}},
             "sampler 'uniform' needs a part that gives 'teacher'",
@@ -221,6 +232,13 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
 def test_bad_recipes_name_the_part(changes: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         short("sandwich", **changes)
+
+
+def test_other_steps_leave_no_warm_up_that_would_be_as_long() -> None:
+    for name in built_in():
+        assert Recipe.read(name).with_steps(20).steps == 20
+    assert Recipe.read("sandwich").with_steps(20).schedule.warmup_steps == 0
+    assert Recipe.read("sandwich").with_steps(400).schedule == Recipe.read("sandwich").schedule
 
 
 def test_unknown_recipe_lists_the_built_in_ones(tmp_path: Path) -> None:
