@@ -74,7 +74,10 @@ def _read(
     return {
         split: (
             stack(
-                (opened(path.read_bytes(), path.name) for path, _ in found), len(found), resolution, channels
+                (opened(path.read_bytes(), _named(path)) for path, _ in found),
+                len(found),
+                resolution,
+                channels,
             ),
             torch.tensor([label for _, label in found], dtype=torch.int64),
         )
@@ -82,12 +85,17 @@ def _read(
     }
 
 
+def _named(path: Path) -> str:
+    """A file in an error: many classes may have a ``1.png``."""
+    return f"{path.parent.name}/{path.name}"
+
+
 def _form(paths: list[Path], request: Request) -> tuple[int, int]:
     if request.resolution is not None and request.channels is not None:
         return request.resolution, request.channels
     headers = []
     for path in paths:
-        with opened(path, path.name) as image:
+        with opened(path, _named(path)) as image:
             headers.append(image)
     return common_form(headers, request.resolution, request.channels)
 

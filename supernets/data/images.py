@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,8 +27,13 @@ def opened(source: bytes | Path, label: str) -> Image.Image:
     """An image of bytes or a path, header read only; ``label`` names it in errors."""
     try:
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"every file must be an image that can be read, but {label} has no known image format"
+        ) from error
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"every file must be an image that can be read, but {label}: {error}") from error
+    image.filename = label  # by which a damaged one is named when its pixels are decoded
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise DataError(
@@ -92,7 +97,8 @@ def _pixels(image: Image.Image, resolution: int | None, channels: int) -> NDArra
         plain = upright.convert("L" if channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(
-            f"every file must be an image that can be read, but one is damaged: {error}"
+            f"every file must be an image that can be read, but "
+            f"{getattr(image, 'filename', '') or 'one'} is damaged: {error}"
         ) from error
     if resolution is not None and plain.size != (resolution, resolution):
         plain = ImageOps.fit(plain, (resolution, resolution), Image.Resampling.BILINEAR)

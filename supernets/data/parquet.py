@@ -91,7 +91,8 @@ def first_headers(path: Path, column: str) -> list[Image]:
         groups = [0] if file.metadata.num_rows else []
         batches = file.iter_batches(batch_size=HEADERS, row_groups=groups, columns=[column])
         cells: list[Any] = next((batch[column].to_pylist() for batch in batches), [])
-    return [opened(cell, f"row {row}") for row, cell in enumerate(encoded_images(cells, column, path.name))]
+    encoded = encoded_images(cells, column, path.name)
+    return [opened(cell, f"row {row} of {path.name}") for row, cell in enumerate(encoded)]
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -146,7 +147,7 @@ def read_table(path: Path, resolution: int | None, channels: int | None) -> Tabl
     encoded = encoded_images(table[image_column].to_pylist(), image_column, path.name)
     labels, classes = labels_of(table[label_column].to_pylist(), names, path.name)
     if resolution is None or channels is None:
-        headers = [opened(cell, f"row {row}") for row, cell in enumerate(encoded)]
+        headers = [opened(cell, f"row {row} of {path.name}") for row, cell in enumerate(encoded)]
         resolution, channels = common_form(headers, resolution, channels)
     decoded = (opened(cell, f"row {row} of {path.name}") for row, cell in enumerate(encoded))
     return Table(stack(decoded, len(encoded), resolution, channels), torch.from_numpy(labels), classes)

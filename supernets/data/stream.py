@@ -88,7 +88,9 @@ class StreamedSplit:
     @property
     def stored_bytes(self) -> int:
         """Memory of the sample, and of two buffers of images as large as its mean when encoded (at most raw)."""
-        return self._sample.stored_bytes + KEPT_BUFFERS * self._buffer * int(np.prod(self.shape))
+        return self._sample.stored_bytes + KEPT_BUFFERS * min(self._buffer, len(self)) * int(
+            np.prod(self.shape)
+        )
 
     def head(self, n: int) -> Tensor:
         """The first ``n`` images of the sample, or all of it: the classes in proportion."""
@@ -200,13 +202,14 @@ def facts(request: Request) -> Facts:
     sides = {min(image.size) for image in headers}
     grey = all(image.mode in GREY_MODES for image in headers)
     whole = len(headers) == train.rows[0]  # the first group decides
+    buffered = min(BUFFER, len(train.labels) - carved)
     return Facts(
         request.name,
         train.classes,
         request.channels or ((1 if whole else None) if grey else 3),
         request.resolution or (sides.pop() if len(sides) == 1 else DEFAULT_RESOLUTION),
         train=len(train.labels) - carved,
-        held=min(SAMPLE, near - carved) + KEPT_BUFFERS * BUFFER + carved + brought,
+        held=min(SAMPLE, near - carved) + KEPT_BUFFERS * buffered + carved + brought,
     )
 
 

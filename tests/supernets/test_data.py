@@ -543,3 +543,23 @@ def test_batches_of_an_epoch_do_not_overlap_and_follow_its_order() -> None:
     assert torch.equal(torch.cat(batches[3:]), epoch_order(100, 5, 1)[:96])
     with pytest.raises(DataError, match="batch_size"):
         batch_indices(10, 11, 0, 0)
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (30, 30, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(whole, "PNG")
+    cells = [whole.getvalue()] * 120
+    for damaged, words in ((b"no image", "no known image format"), (cells[0][:400], "damaged")):
+        table = pa.table({"image": [*cells[:7], damaged, *cells[8:]], "label": [k % 3 for k in range(120)]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=f"row 7 of a.parquet .*{words}") as refused:
+            load_data(f"parquet:{tmp_path / 'a.parquet'}")
+        assert "0x" not in str(refused.value)
+        for split in ("train", "validation", "test"):
+            for name in ("oak", "elm"):
+                (tmp_path / "images" / split / name).mkdir(parents=True, exist_ok=True)
+                (tmp_path / "images" / split / name / "1.png").write_bytes(cells[0])
+        (tmp_path / "images" / "train" / "oak" / "1.png").write_bytes(damaged)
+        with pytest.raises(DataError, match=f"oak/1.png .*{words}"):
+            load_data(f"folder:{tmp_path / 'images'}")
