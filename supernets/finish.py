@@ -132,7 +132,7 @@ def report_text(manifest: Manifest) -> str:
         f"# {manifest.name}",
         "",
         f"{manifest.family}, {space.size():.3g} subnets: {training['steps']} steps, {training['passes']} subnet "
-        f"passes, {training['seconds'] / 60:.0f} minutes in all.",
+        f"passes, {_time(training['seconds'])} in all.",
         "",
         *[_stage_text(place, stage) for place, stage in enumerate(training["stages"], start=1)],
         *_shard_text(manifest.shards),
@@ -220,13 +220,17 @@ def _gpus(stage: Mapping[str, Any]) -> str:
     return f" on {' and '.join(sorted(names))}" if names else ""
 
 
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
 def _stage_text(place: int, stage: Mapping[str, Any]) -> str:
     source = stage["source"]
     began = f", from {source['name']} ({' and '.join(source['carried'])})" if source else ""
     return (
         f"{place}. {stage['recipe']['name']} on {stage['data']['name']}: {stage['steps']} steps of "
         f"{stage['recipe']['batch_size']} images, {stage['billed_passes']:.0f} passes billed, "
-        f"{stage['seconds'] / 60:.0f} minutes in {len(stage['sittings'])} sitting(s){_gpus(stage)}, "
+        f"{_time(stage['seconds'])} in {len(stage['sittings'])} sitting(s){_gpus(stage)}, "
         f"seed {stage['seed']}"
         f"{began}."
     )

@@ -8,6 +8,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+FEW_ROWS = 20
+"""Up to so many rows are drawn with a point each: a role that is logged once has no line."""
+
 
 def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
     """PNG of loss by role and validation accuracy of the ends against steps, from the rows of ``metrics.jsonl``.
@@ -19,7 +22,8 @@ def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
     steps = _counted_on(rows)
     # roles come and go where the space opens later
     for role in dict.fromkeys(role for row in rows for role in row["losses"]):
-        left.plot(steps, [row["losses"].get(role, float("nan")) for row in rows], label=role, linewidth=1)
+        values = [row["losses"].get(role, float("nan")) for row in rows]
+        left.plot(steps, values, label=role, linewidth=1, marker="." if len(rows) <= FEW_ROWS else None)
     left.set(xlabel="step", ylabel="loss", title=f"{title}: loss")
     left.legend(frameon=False)
     known = [(step, row["accuracy"]) for step, row in zip(steps, rows, strict=True) if row["accuracy"]]
