@@ -21,6 +21,7 @@ import torch
 from supernets import FAMILIES
 from supernets.data import load_data
 from supernets.device import DEVICES, choose
+from supernets.errors import SupernetError
 from supernets.further import read_source
 from supernets.processes import joined
 from supernets.recipes.recipe import Recipe
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     recipe = Recipe.read(given.recipe)
     if given.steps is not None:
-        recipe = Recipe.parse({**recipe.as_json(), "steps": given.steps})
+        recipe = recipe.with_steps(given.steps)
     data = load_data(given.data)
     config = tomllib.loads(given.family.read_text())
     kind = config.pop("family", "mobilenet_v3")
@@ -101,4 +102,7 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except SupernetError as refused:
+        sys.exit(f"error: {refused}")
