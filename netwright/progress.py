@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,13 +16,31 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
+BESIDE = 60
+"""Columns that spinner, bar, count and times take beside the words."""
 Show = Callable[[Mapping[str, Any]], None]
+
+
+class _Drawn(Progress):
+    """A bar with words ``below`` it."""
+
+    below = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar, then the words."""
+        yield from super().get_renderables()
+        if self.below:
+            yield Padding(Text(self.below), (0, 0, 0, 2))
 
 
 @contextmanager
 def bar(title: str = "", console: Console | None = None) -> Iterator[Show]:
-    """Yield a function that draws a job's JSON: title or message, bar, count, time taken, time left."""
+    """Yield a function that draws a job's JSON: title or message, bar, count, time taken, time left.
+
+    A message too long to stand beside the bar stands below it, in as many lines as it needs.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -30,15 +49,18 @@ def bar(title: str = "", console: Console | None = None) -> Iterator[Show]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=console or Console(stderr=True), transient=False) as progress:
+    with _Drawn(*columns, console=console or Console(stderr=True), transient=False) as progress:
         task = progress.add_task(title or "waiting", total=None, left="")
 
         def show(job: Mapping[str, Any]) -> None:
             told = job.get("progress") or {}
-            words = " · ".join(word for word in (title, job.get("message") or job.get("state") or "") if word)
+            message = job.get("message") or job.get("state") or ""
+            words = " · ".join(word for word in (title, message) if word)
+            fits = len(words) + BESIDE <= progress.console.width
+            progress.below = "" if fits else message
             progress.update(
                 task,
-                description=words,
+                description=words if fits else title,
                 completed=told.get("done", 0),
                 total=told.get("total") or None,
                 left=f"{duration(told.get('eta_s'))} left" if told.get("eta_s") is not None else "",
