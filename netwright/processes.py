@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netwright.client import Client
 from netwright.errors import NetwrightError, ServerError, UnreachableError
@@ -126,8 +127,33 @@ def terminating_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(before)
+
+
+@contextmanager
+def first_signal_asks(words: str) -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether the user wants an end.
+
+    The first Ctrl-C, or SIGTERM, only asks for one and prints ``words``; the next one acts as it always does.
+    """
+    asked: list[int] = []
+    before: dict[int, Any] = {}
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        sys.stderr.write(f"\n{words}\n")
+        _restore(before)
+
+    before |= {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        _restore(before)
+
+
+def _restore(handlers: Mapping[Any, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _await_ready(url: str, children: Mapping[str, subprocess.Popen[bytes]], home: Path) -> None:

@@ -13,6 +13,22 @@ from supernets.elastic.active import ElasticModel, use
 from supernets.elastic.norm import normalise_by_batch
 from supernets.errors import TrainingError
 from supernets.spaces.space import Arch
+from supernets.training import Training
+
+REMEDY = "lower optimizer.lr or set optimizer.clip_norm"
+
+
+def not_finite(training: Training) -> str | None:
+    """What is wrong where a weight or its momentum is not finite: no later step could be."""
+    for shard in training.shards:
+        for what, tensors in (
+            ("weight", dict(shard.net.named_parameters())),
+            ("momentum of", shard.momenta()),
+        ):
+            for name, tensor in tensors.items():
+                if not bool(torch.isfinite(tensor).all()):
+                    return f"{what} {name!r} is not finite after step {training.step}; {REMEDY}"
+    return None
 
 
 def first_bad(net: ElasticModel, arch: Arch, images: Tensor) -> str:
@@ -51,7 +67,7 @@ def explained(batch_size: int) -> Iterator[None]:
         raise TrainingError(
             f"out of memory: one more allocation of {_size(*asked.groups()) if asked else 'unknown size'} did not fit"
             f"{f' into {free.group(1)} free' if free else ''} at batch_size {batch_size}; "
-            f"try batch_size {max(2, batch_size // 2)} or a smaller largest subnet. The last checkpoint is kept."
+            f"try batch_size {max(2, batch_size // 2)} or a smaller largest subnet"
         ) from error
 
 

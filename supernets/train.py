@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from supernets.elastic.active import ElasticModel, use
 from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
 from supernets.families.family import Family
-from supernets.faults import explained, first_bad
+from supernets.faults import REMEDY, explained, first_bad, not_finite
 from supernets.further import Source, go_on
 from supernets.processes import Processes
 from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
@@ -229,7 +230,7 @@ def _finite(training: Training, shard: Shard, item: Item, loss: Tensor, batch: B
         raise TrainingError(
             f"the loss of item {item.role!r} is {value} at step {training.step} (arch {item.arch.as_dict()}); "
             f"{first_bad(shard.net, item.arch, batch.at(item.arch))}; "
-            f"lower optimizer.lr or set optimizer.clip_norm. The last checkpoint is kept."
+            f"{REMEDY}"
         )
     return value
 
@@ -254,6 +255,7 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     checkpoint_every: int = 500,
     checkpoint_seconds: float | None = None,
+    stop: Callable[[], bool] | None = None,
     evaluate_every: int = 1000,
     device: str | torch.device = "cpu",
     processes: Processes | None = None,
@@ -268,8 +270,10 @@ def train(
 
     Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
     later call continues bit for bit (on a GPU: of the same kind); one process alone also when
-    ``checkpoint_seconds`` have passed. With several ``processes`` the first one writes. ``progress`` is told
-    about once a second. Raises ``TrainingError`` when a loss is not a number.
+    ``checkpoint_seconds`` have passed. ``stop`` is asked after each step; where it says true, that is where a
+    later call goes on. With several ``processes`` the first one writes, and none may be stopped so. ``progress``
+    is told about once a second. Raises ``TrainingError`` when a loss or a weight is not a number; no such state
+    is written.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     training = start(recipe, family, data, seed, device=device, processes=processes, teacher=teacher)
@@ -285,23 +289,47 @@ def train(
     alone = training.processes.size == 1 and checkpoint_seconds is not None
     patience = checkpoint_seconds if alone and checkpoint_seconds else math.inf
     log = Log(training, out_dir, last, progress if first_process else None)
-    while training.step < last:
-        log.add(train_step(training))
+    ended = False
+    while training.step < last and not ended:
+        with _told_what_is_kept(out_dir):
+            log.add(train_step(training))
         due = training.step == last
+        ended = due or (stop is not None and stop())
         if first_process and (due or training.step % evaluate_every == 0):
             log.accuracy = ends(training)
         if first_process:
             (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
-        if due:
-            sitting = {"first_step": log.first, "last_step": last, "seconds": round(log.elapsed, 1)}
+        if ended:
+            sitting = {"first_step": log.first, "last_step": training.step, "seconds": round(log.elapsed, 1)}
             training.sittings = (*training.sittings, {**sitting, "device": described(training.device)})
         late = log.unsaved > patience
-        if due or late or training.step % checkpoint_every == 0:
-            if first_process:
-                save(training, out_dir)
-                log.saved()
-            training.processes.wait()
+        if ended or late or training.step % checkpoint_every == 0:
+            _keep(training, out_dir, log)
     return training
+
+
+def _keep(training: Training, out_dir: Path, log: Log) -> None:
+    """Write a checkpoint in place of the last one, if training can go on from it."""
+    with _told_what_is_kept(out_dir):
+        if bad := not_finite(training):
+            raise TrainingError(bad)
+    if training.processes.first:
+        save(training, out_dir)
+        log.saved()
+    training.processes.wait()
+
+
+@contextmanager
+def _told_what_is_kept(out_dir: Path) -> Iterator[None]:
+    """Add to a failure of training what there is to go on from."""
+    try:
+        yield
+    except TrainingError as error:
+        info = out_dir / STATE_INFO
+        kept = "no checkpoint had been written yet"
+        if info.is_file():
+            kept = f"the checkpoint of step {json.loads(info.read_text())['step']} is kept"
+        raise TrainingError(f"{error}; {kept}") from error
 
 
 def ends(training: Training) -> dict[str, float]:

@@ -61,7 +61,8 @@ class Training:
     ``passes`` counts forward and backward passes of subnets, ``forwards`` those forward only (teachers,
     candidates); ``space`` is the recipe's part of the family's space; ``teacher`` is a frozen copy of an own
     network, ``external`` one from outside. ``sittings`` are the calls of ``train`` it took. Where an earlier
-    training was the start, ``source`` names it and ``earlier`` are its stages' records.
+    training was the start, ``source`` names it and ``earlier`` are its stages' records. ``unlogged`` are the
+    losses by role since the last line of the log.
     """
 
     recipe: Recipe
@@ -86,6 +87,7 @@ class Training:
     source: dict[str, Any] | None = None
     earlier: tuple[dict[str, Any], ...] = ()
     earlier_metrics: tuple[str, ...] = field(default=(), repr=False)
+    unlogged: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _masks: Masks | None = field(default=None, repr=False)
 
     @property

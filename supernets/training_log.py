@@ -58,7 +58,6 @@ class Log:
         self._training, self._path, self._last, self._tell = training, out_dir / METRICS_FILE, last, progress
         self.first, self._billed, self._seconds = training.step, training.billed, training.seconds
         self._began = self._told = self._saved = time.monotonic()
-        self._losses: dict[str, list[float]] = {}
         self.accuracy: dict[str, float] = {}
 
     @property
@@ -69,7 +68,7 @@ class Log:
     def add(self, losses: dict[str, float]) -> None:
         """Take in a step."""
         for role, value in losses.items():
-            self._losses.setdefault(role, []).append(value)
+            self._training.unlogged.setdefault(role, []).append(value)
         self._training.seconds = self._seconds + self.elapsed
 
     @property
@@ -87,7 +86,7 @@ class Log:
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(report)) + "\n")
         self.tell(report)
-        self._losses, self.accuracy = {}, {}
+        self._training.unlogged, self.accuracy = {}, {}
 
     def tell(self, report: Progress | None = None) -> None:
         """Tell whoever listens: a line of the file, or if none was told for a second how things stand."""
@@ -103,7 +102,7 @@ class Log:
             steps=training.recipe.steps,
             passes=training.passes,
             lr=learning_rate(training.recipe, training.step - 1),
-            losses={role: sum(values) / len(values) for role, values in self._losses.items()},
+            losses={role: sum(values) / len(values) for role, values in training.unlogged.items()},
             accuracy=self.accuracy,
             seconds=training.seconds,
             passes_per_second=(training.billed - self._billed) / max(elapsed, 1e-9),

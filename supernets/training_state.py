@@ -51,6 +51,7 @@ def save(training: Training, out_dir: Path) -> None:
         "identity": identity(training),
         "regions": [shard.region.allowed for shard in training.shards],
         "parts": parts,
+        "unlogged": training.unlogged,
     }
     write_bytes(out_dir / STATE_INFO, json.dumps(info, indent=1).encode() + b"\n")
     for old in out_dir.glob("training-*.safetensors"):
@@ -123,6 +124,7 @@ def restore(training: Training, out_dir: Path) -> None:
     training.step, training.passes = info["step"], info["passes"]
     training.forwards = info.get("forwards", 0)
     training.seconds, training.sittings = info["seconds"], tuple(info["sittings"])
+    training.unlogged = info.get("unlogged", {})
 
 
 def taken(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

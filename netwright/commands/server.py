@@ -91,9 +91,9 @@ def train(
 ) -> None:
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
     need_server()
-    from netwright import server_commands
+    from netwright import train_commands
 
-    plan = server_commands.TrainingPlan(
+    plan = train_commands.TrainingPlan(
         out=out,
         name=name or out.resolve().name,
         data=data,
@@ -109,7 +109,7 @@ def train(
         device=device,
         dry_run=dry_run,
     )
-    server_commands.train(plan)
+    train_commands.train(plan)
 
 
 def card(
@@ -120,9 +120,9 @@ def card(
 ) -> None:
     """Measure a supernet's subnets on this machine: the front of latency and accuracy, into its report card."""
     need_server()
-    from netwright import server_commands
+    from netwright import train_commands
 
-    server_commands.card(folder, data, subnets, threads)
+    train_commands.card(folder, data, subnets, threads)
 
 
 def demo(

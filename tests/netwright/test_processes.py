@@ -131,3 +131,25 @@ def test_settings_of_another_installation_are_left_out(
     environment = processes._environment(tmp_path / "home", 1234)
     ours = {name for name in environment if name.startswith("NETWRIGHT_")}
     assert ours == {"NETWRIGHT_HOME", "NETWRIGHT_HOST", "NETWRIGHT_PORT", "NETWRIGHT_DATA"}
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_next_ends(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def ended(*_: object) -> None:
+        raise RuntimeError("ended")
+
+    before = signal.signal(number, ended)
+    try:
+        with processes.first_signal_asks("again to end at once") as asked:
+            assert not asked()
+            os.kill(os.getpid(), number)
+            assert asked() and "again to end at once" in capsys.readouterr().err
+            with pytest.raises(RuntimeError, match="ended"):
+                os.kill(os.getpid(), number)
+                time.sleep(1)
+        with processes.first_signal_asks("never asked"):
+            pass
+        assert signal.getsignal(number) is ended
+    finally:
+        signal.signal(number, before)

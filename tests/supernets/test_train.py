@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from supernets.checkpoints import load_supernet
 from supernets.data import DataSet, load_data
@@ -16,7 +17,7 @@ from supernets.errors import CheckpointError, DataError, TrainingError
 from supernets.evaluate import evaluate_arch
 from supernets.finish import finish
 from supernets.recipes.recipe import Recipe
-from supernets.train import STATE_INFO, learning_rate, start, train
+from supernets.train import METRICS_FILE, STATE_INFO, Training, learning_rate, start, train, train_step
 from tests.small import small_family
 
 
@@ -45,8 +46,63 @@ def test_a_loss_that_is_not_a_number_stops_at_once_and_keeps_the_checkpoint(
     wild = recipe(steps=50, optimizer={"lr": 1e30})
     with pytest.raises(TrainingError, match=r"loss of item 'max'.*at step"):
         train(wild, small_family(), data, tmp_path, checkpoint_every=1, evaluate_every=50)
-    info = json.loads((tmp_path / STATE_INFO).read_text())
-    assert (tmp_path / info["file"]).is_file()
+    # lowered a little, so that a weight breaks in the step before its loss does
+    for lr in (1e30, 1e18, 1e10):
+        out = tmp_path / str(lr)
+        with pytest.raises(TrainingError, match=r"(loss of item|is not finite after step) .*; .*checkpoint"):
+            train(
+                recipe(steps=50, optimizer={"lr": lr}),
+                small_family(),
+                data,
+                out,
+                checkpoint_every=1,
+                evaluate_every=99,
+            )
+        if (out / STATE_INFO).is_file():
+            info = json.loads((out / STATE_INFO).read_text())
+            assert all(torch.isfinite(value).all() for value in load_file(out / info["file"]).values())
+
+
+def test_a_state_from_which_nothing_can_go_on_never_replaces_one_that_can(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(steps=6)
+    train(made, small_family(), data, tmp_path, until_step=2)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+
+    def break_a_weight(training: Training) -> dict[str, float]:
+        losses = train_step(training)
+        with torch.no_grad():
+            next(training.net.parameters()).fill_(float("inf"))
+        return losses
+
+    monkeypatch.setattr("supernets.train.train_step", break_a_weight)
+    with pytest.raises(
+        TrainingError, match=r"weight '.*' is not finite after step 3.*; the checkpoint of step 2 is kept"
+    ):
+        train(made, small_family(), data, tmp_path, until_step=3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    monkeypatch.undo()
+    assert train(made, small_family(), data, tmp_path).finished
+
+
+def test_a_training_that_is_asked_to_stop_keeps_the_step_it_is_at(data: DataSet, tmp_path: Path) -> None:
+    made = recipe(steps=120)
+    whole = train(made, small_family(), data, tmp_path / "whole")
+    for asked in (iter([False] * 4 + [True]), iter([False] * 60 + [True]), None):
+        stop = None if asked is None else lambda asked=asked: next(asked)  # type: ignore[misc]
+        parts = train(made, small_family(), data, tmp_path / "parts", stop=stop)
+    assert [(s["first_step"], s["last_step"]) for s in parts.sittings] == [(0, 5), (5, 66), (66, 120)]
+    rows = [
+        [
+            {key: row[key] for key in ("step", "losses", "passes")}
+            for row in map(json.loads, (tmp_path / run / METRICS_FILE).read_text().splitlines())
+        ]
+        for run in ("whole", "parts")
+    ]
+    assert rows[0] == rows[1] and [row["step"] for row in rows[0]] == [50, 100, 120]
+    for name, value in whole.net.state_dict().items():
+        assert torch.equal(value, parts.net.state_dict()[name])
 
 
 def test_another_recipe_seed_or_space_is_not_resumed(data: DataSet, tmp_path: Path) -> None:
@@ -116,7 +172,7 @@ def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Pa
 
 
 def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Path) -> None:
-    from netwright.server_commands import _told
+    from netwright.train_commands import _told
 
     shown: list[dict[str, Any]] = []
     tell = _told(shown.append, 101)
