@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 FEW_ROWS = 20
 """Up to so many rows are drawn with a point each: a role that is logged once has no line."""
@@ -33,6 +34,7 @@ def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
         axes.spines[["top", "right"]].set_visible(False)
         for start in sorted({step - row["step"] for step, row in zip(steps, rows, strict=True)} - {0}):
             axes.axvline(start, color="grey", linestyle=":", linewidth=1)

@@ -102,8 +102,8 @@ def restore(training: Training, out_dir: Path) -> None:
     different = sorted(key for key in own if info["identity"].get(key) != own[key])
     if different:
         raise CheckpointError(
-            f"the training in {out_dir.name!r} has another {' and '.join(different)}; "
-            f"choose an empty folder, or resume with the same"
+            f"the training in {str(out_dir)!r} has another {' and '.join(different)}"
+            f"{_differences(training, info['stage'])}; choose an empty folder, or resume with the same"
         )
     tensors = read_tensors(out_dir / info["file"])
     first = training.shards[0]
@@ -125,6 +125,15 @@ def restore(training: Training, out_dir: Path) -> None:
     training.forwards = info.get("forwards", 0)
     training.seconds, training.sittings = info["seconds"], tuple(info["sittings"])
     training.unlogged = info.get("unlogged", {})
+
+
+def _differences(training: Training, stage: Mapping[str, Any]) -> str:
+    """Which values of recipe and seed are others, for people; empty where it is something else."""
+    there = {**stage["recipe"], "seed": stage["seed"]}
+    here = {**training.recipe.as_json(), "seed": training.seed}
+    different = [key for key in here if there.get(key) != here[key]]
+    told = ", ".join(f"{key} is {there.get(key)} there, {here[key]} here" for key in different)
+    return f" ({told})" if told else ""
 
 
 def taken(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -107,9 +107,9 @@ def test_a_training_that_is_asked_to_stop_keeps_the_step_it_is_at(data: DataSet,
 
 def test_another_recipe_seed_or_space_is_not_resumed(data: DataSet, tmp_path: Path) -> None:
     train(recipe(), small_family(), data, tmp_path, until_step=2)
-    with pytest.raises(CheckpointError, match="another recipe"):
+    with pytest.raises(CheckpointError, match=r"another recipe \(batch_size is 8 there, 16 here\)"):
         train(recipe(batch_size=16), small_family(), data, tmp_path)
-    with pytest.raises(CheckpointError, match="another seed"):
+    with pytest.raises(CheckpointError, match=r"another seed \(seed is 0 there, 1 here\)"):
         train(recipe(), small_family(), data, tmp_path, seed=1)
     with pytest.raises(CheckpointError, match="another space"):
         train(recipe(), small_family(kernels=[3, 5, 7]), data, tmp_path)
