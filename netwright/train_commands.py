@@ -112,8 +112,12 @@ def train(plan: TrainingPlan) -> None:
             if training.step < last:
                 raise typer.Exit(INTERRUPTED)
             return
-        with bar("report card") as show:
-            finish(training, plan.name, state, plan.out, _counted(show))
+        try:
+            with bar("report card") as show:
+                finish(training, plan.name, state, plan.out, _counted(show))
+        except KeyboardInterrupt as stop:
+            stop.add_note("the training is done and kept; the same command makes the report card")
+            raise
     typer.echo((plan.out / "report.md").read_text())
     typer.echo(
         f"{plan.out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
