@@ -29,6 +29,7 @@ from netwright.errors import (
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_INFEASIBLE, EXIT_JOB_FAILED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5
 LOG_LINES = 10
+UNFORESEEN = ("internal", "child_died")
 PIPE_WIDTH = 160
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables for people.")]
@@ -142,7 +143,8 @@ def report(error: NetwrightError) -> int:
     console = Console(stderr=True)
     console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
     if isinstance(error, JobFailedError):
-        for line in error.log[-LOG_LINES:]:
+        # A refusal says it all; the log is for what nobody foresaw.
+        for line in error.log[-LOG_LINES:] if error.code in UNFORESEEN else ():
             console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
         return EXIT_JOB_FAILED
     if isinstance(error, ApiError) and error.actions:

@@ -222,11 +222,16 @@ def test_a_wait_by_events_that_is_too_short(client: Client, server: FakeServer) 
 
 
 def test_a_training_that_failed_says_why(client: Client, server: FakeServer) -> None:
-    error = {"code": "training_failed", "message": "the loss is nan"}
-    server.routes["GET", "/v1/jobs/job_train"] = job("failed", id="job_train", kind="train", error=error)
+    """The log is for what nobody foresaw."""
+    error, log = {"code": "training_failed", "message": "the loss is nan"}, ["Traceback: in line 7"]
+    failed = job("failed", id="job_train", kind="train", error=error, log=log)
+    server.routes["GET", "/v1/jobs/job_train"] = failed
     with pytest.raises(JobFailedError, match="the loss is nan"):
         client.jobs.get("job_train").wait(progress=True)
-    assert run("supernets train mine --data digits --family digits").exit_code == 4
+    result = run("supernets train mine --data digits --family digits")
+    assert result.exit_code == 4 and "Traceback" not in result.stderr
+    failed["error"]["code"] = "internal"
+    assert "Traceback: in line 7" in run("supernets train mine --data digits --family digits").stderr
 
 
 @pytest.mark.parametrize(
