@@ -16,6 +16,8 @@ from supernets.spaces.space import Population
 
 LOW, HIGH = 0.05, 0.95
 TINY = 1e-12
+# Nets below this share of the median are judged beside it: one that compiles to nothing must not outweigh all others.
+SMALL = 0.1
 Values = NDArray[np.float64]
 
 
@@ -63,10 +65,14 @@ class Report:
 
     @property
     def interval_scores(self) -> Values:
-        """Interval score of each row ``(n,)`` over its measured value: width, and 20 times what it lies outside."""
+        """Interval score of each row ``(n,)`` over its measured value: width, and 20 times what it lies outside.
+
+        A value below a tenth of the median counts as a tenth of it.
+        """
         outside = np.maximum(self.lower - self.measured, 0) + np.maximum(self.measured - self.upper, 0)
         score = self.upper - self.lower + 2 / (1 - (HIGH - LOW)) * outside
-        return np.asarray(score / np.maximum(np.abs(self.measured), TINY))
+        size = np.abs(self.measured)
+        return np.asarray(score / np.maximum(size, max(SMALL * float(np.median(size)), TINY)))
 
     @property
     def spearman(self) -> float | None:

@@ -25,6 +25,8 @@ USUAL_ERROR = 0.35
 UNKNOWN_SPEED = 1.4
 DOF = 5.0
 CONFIDENT_ROWS = 4.0
+# A factor above this says nothing more; some device's rows are so far apart that it would be infinite.
+LARGEST_OFFSET = 30.0
 
 
 class RooflineProxy(Predictor):
@@ -77,7 +79,7 @@ class RooflineProxy(Predictor):
         """See :meth:`Predictor.quantile`; errors are factors, so that no quantile falls below 0."""
         middle = super().quantile(archs, 0.5)
         offset = (super().quantile(archs, p) - middle) / np.maximum(middle, 1e-300)
-        grown: Values = middle * np.exp(offset)
+        grown: Values = middle * np.exp(np.clip(offset, -LARGEST_OFFSET, LARGEST_OFFSET))
         return np.clip(grown, *self._bounds())
 
     def _bounds(self) -> tuple[float, float]:

@@ -30,6 +30,19 @@ def test_the_interval_score_is_width_and_twenty_times_what_lies_outside():
     assert report.as_json()["interval_score"] == pytest.approx(report.interval_scores.mean())
 
 
+def test_nets_that_take_next_to_nothing_do_not_decide_alone():
+    """On some devices a few nets compile to nothing: a thousandth of the others' latency."""
+    measured = np.array([10.0, 10, 10, 0.001])
+    near = Report(measured, measured, measured - 0.1, measured + [0.1, 0.1, 0.1, 0.5], folds=2)
+    np.testing.assert_allclose(near.interval_scores, [0.02, 0.02, 0.02, 0.6])
+    population = archs(40)
+    values = noisy("latency_ms", population)
+    values[:3] /= 10_000
+    choice = choose_kind(maker("latency_ms"), LATENCY, population, values)
+    for each in choice.candidates:
+        assert each.note is not None or np.isfinite([each.interval_score, each.standard_error]).all()
+
+
 @pytest.mark.parametrize("metric", [LATENCY, ACCURACY], ids=lambda metric: metric.name)
 def test_every_kind_that_suits_is_in_the_table_with_figures_or_a_note(metric):
     population = archs(24)
