@@ -40,7 +40,7 @@ def record(session: Session, queue: Queue, lease: Lease, target: Target, body: R
     wanted = [str(row.get("item")) for row in body.rows]
     items = lease_queries.locked_items(session, order.id, wanted)
     _check_hashes(body.rows, items)
-    if target.calibrations is None and body.calibrations is not None:
+    if target.calibrations is None and body.calibrations is not None and _of_this_protocol(body.rows):
         target.calibrations = _calibrations(body.calibrations)
     recorded = known = 0
     refused: list[RefusedRow] = []
@@ -83,6 +83,11 @@ def _check_hashes(rows: list[Json], items: Mapping[str, Item]) -> None:
                 item.file_sha256,
                 f"rows.{index}.sha256 must be that of the file given, {item.file_sha256}: another was measured",
             )
+
+
+def _of_this_protocol(rows: list[Json]) -> bool:
+    """Calibrations say no version; the rows that came with them do. An old agent must not set a target's scale."""
+    return all(row.get("protocol_version") == PROTOCOL_VERSION for row in rows)
 
 
 def _calibrations(given: Mapping[str, CalibrationRow]) -> Json:

@@ -9,7 +9,10 @@ from service.db import queries
 from service.db.session import Database
 from service.errors import InvalidError, UnavailableError
 from service.jobs.engine import engine_is_ready, migrate_engine
+from service.protocols import mark_other_protocols
 from service.settings import Settings, is_loopback
+
+log = logging.getLogger("netwright")
 
 
 def migrate(settings: Settings) -> str:
@@ -30,6 +33,7 @@ def worker(settings: Settings) -> None:
 
     _log(settings)
     require_schema(settings)
+    note_protocols(settings)
     Worker(settings).serve()
 
 
@@ -42,6 +46,7 @@ def serve(settings: Settings) -> None:
     _log(settings)
     require_schema(settings)
     require_private(settings)
+    note_protocols(settings)
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -69,6 +74,18 @@ def require_private(settings: Settings) -> None:
         settings.host,
         "a loopback address (127.0.0.1, ::1, localhost) until there is a key: `netwright keys create`",
     )
+
+
+def note_protocols(settings: Settings) -> None:
+    """Mark the targets that an older or newer Netwright measured by another version of the protocol."""
+    database = Database(settings.database)
+    try:
+        with database.write() as session:
+            count = mark_other_protocols(session)
+    finally:
+        database.dispose()
+    if count:
+        log.warning("%d targets were measured by another version of the measuring protocol: stale", count)
 
 
 def _log(settings: Settings) -> None:

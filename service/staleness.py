@@ -1,4 +1,7 @@
-"""When what was measured on a target no longer holds: another runtime, or another speed of the reference."""
+"""When what was measured on a target no longer holds: another runtime, or another speed of the reference.
+
+Another version of the measuring protocol is in :mod:`service.protocols`.
+"""
 
 from __future__ import annotations
 

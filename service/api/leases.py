@@ -8,6 +8,7 @@ from service import leasing, results
 from service.db import lease_queries
 from service.deps import App, Project
 from service.errors import StaleTargetError
+from service.protocols import protocol_changed
 from service.schemas.leases import (
     LeaseCreate,
     LeaseRenew,
@@ -26,7 +27,7 @@ def create_lease(app: App, project: Project, body: LeaseCreate) -> LeaseView | R
     """An agent takes nets to measure: all of one job, at most ``max_items``; 204 when there is nothing to do."""
     with app.database.write() as session:
         target = leasing.target_of_agent(session, project, body.target)
-        stale = leasing.attach(target, body.description)
+        stale = leasing.attach(target, body.description) or protocol_changed(session, target.id)
         if stale is None:
             description = body.description.model_dump()
             agent = lease_queries.meet_agent(session, project, target.id, body.agent, description)

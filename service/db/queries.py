@@ -239,7 +239,7 @@ def measured_rows(
         .join(Subnet, Subnet.id == Measurement.subnet_id)
         .outerjoin(Target, Target.id == Measurement.target_id)
         .where(
-            _still_holds(),
+            still_holds(),
             Measurement.project_id == project,
             Measurement.supernet_id == supernet,
             Measurement.metric == metric,
@@ -256,7 +256,7 @@ def count_measured(session: Session, project: str, supernet: str, metric: str, s
         sa.select(sa.func.count(sa.distinct(Measurement.subnet_id)))
         .outerjoin(Target, Target.id == Measurement.target_id)
         .where(
-            _still_holds(),
+            still_holds(),
             Measurement.project_id == project,
             Measurement.supernet_id == supernet,
             Measurement.metric == metric,
@@ -266,7 +266,7 @@ def count_measured(session: Session, project: str, supernet: str, metric: str, s
     return session.scalar(query) or 0
 
 
-def _still_holds() -> sa.ColumnElement[bool]:
+def still_holds() -> sa.ColumnElement[bool]:
     """A measurement is no older than its target's last refresh; for queries that outer join the target."""
     return sa.or_(Target.valid_from.is_(None), Measurement.created_at >= Target.valid_from)
 
@@ -284,7 +284,7 @@ def count_by_target(session: Session, project: str, supernets: Sequence[str], me
         sa.select(Measurement.target_id, sa.func.count(sa.distinct(Measurement.subnet_id)))
         .join(Target, Target.id == Measurement.target_id)
         .where(
-            _still_holds(),
+            still_holds(),
             Target.stale.is_(None),
             Measurement.project_id == project,
             Measurement.supernet_id.in_(supernets),

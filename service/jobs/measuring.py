@@ -17,6 +17,7 @@ from service.errors import JobError
 from service.hardware import is_remote
 from service.jobs.rows import bench_of, target_of
 from service.jobs.run import JobRun, Store, WaitingJobError
+from service.protocols import protocol_changed
 from service.staleness import mark, note_drift
 
 Json = dict[str, Any]
@@ -50,6 +51,10 @@ async def measure(
     """
     with job.read() as session:
         described = target_of(session, job, target)
+        stale = protocol_changed(session, target)
+    if stale is not None:
+        await job.write(f"{step}: stale", _marked(job, target, stale))
+        raise JobError("target_stale", _stale(described["name"], stale))
     settings = job.settings
     protocol = {
         "seed": seed,
@@ -81,6 +86,13 @@ def _here(job: JobRun, target: str, store: Store) -> Store:
             return None
         note_drift(row, result["timings"])
         return store(session, result)
+
+    return keep
+
+
+def _marked(job: JobRun, target: str, reason: str) -> Store:
+    def keep(session: Session, _result: Json) -> None:
+        mark(queries.get(session, job.project, Target, target), reason)
 
     return keep
 

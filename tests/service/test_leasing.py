@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from predictors.protocol import PROTOCOL_VERSION
 from service import leasing, results
 from service.db import job_queries, lease_queries, migrate
 from service.db.session import Database
@@ -232,6 +233,18 @@ def test_only_one_agent_calibrates_and_all_are_on_its_scale(db, queue):
     other = {name: {**entry, "latency_ms": 9.0} for name, entry in calibrations().items()}
     bring(db, queue, second, [row(second.items[0])], calibrations=other)
     assert take(db, queue, target, "c").calibrations == calibrations()
+
+
+def test_an_agent_of_another_protocol_does_not_set_the_scale(db, queue):
+    with db.write() as session:
+        target = add_target(session)
+        leasing.attach(target, description())
+        add_order(session, target, nets=1)
+    lease = take(db, queue, target)
+    old = [row(lease.items[0], protocol_version=PROTOCOL_VERSION - 1)]
+    told = bring(db, queue, lease, old, calibrations=calibrations())
+    assert told.recorded == 0 and "update the agent" in str(told.refused[0].allowed)
+    assert take(db, queue, target).calibrations is None
 
 
 def test_what_belongs_together_is_given_together(db, queue, target):
