@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from netwright.errors import NetwrightError
-from netwright.progress import bar
+from netwright.progress import bar, steps
 from netwright.verdict import Checked
 
 if TYPE_CHECKING:
@@ -182,8 +182,4 @@ def _measure(path: Path, target: Mapping[str, Any]) -> dict[str, Any]:
     calibrations = {name: Calibration(**entry) for name, entry in stored.items()}
     cpu = CpuTarget(Settings(**target["settings"]), calibrations)
     with bar("measuring") as show:
-
-        def tell(step: str, done: int, total: int) -> None:
-            show({"progress": {"done": done, "total": total}, "message": step})
-
-        return cpu.measure({"subnet": path}, progress=tell)[0].as_json()
+        return cpu.measure({"subnet": path}, progress=steps(show))[0].as_json()

@@ -12,7 +12,7 @@ import typer
 
 from netwright.errors import NetwrightError
 from netwright.processes import first_signal_asks
-from netwright.progress import Show, bar, duration
+from netwright.progress import Show, bar, duration, steps
 from netwright.server_commands import readable
 
 if TYPE_CHECKING:
@@ -140,12 +140,8 @@ def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
         supernet = load_supernet(folder)
         target = CpuTarget(Settings(threads=threads))
         with bar("report card") as show:
-
-            def tell(step: str, done: int, total: int) -> None:
-                show({"progress": {"done": done, "total": total}, "message": step})
-
             images = load_data(data or supernet.manifest.data["name"])
-            front = card_front(supernet, images, target, subnets=subnets, progress=tell)
+            front = card_front(supernet, images, target, subnets=subnets, progress=steps(show))
         add_front(folder, front)
     typer.echo((folder / "report.md").read_text())
 

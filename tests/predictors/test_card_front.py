@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from netwright.cli import app
 from predictors.card_front import card_front
 from predictors.errors import MeasureError
-from predictors.measure import StepProgress
+from predictors.measure import WAIT, StepProgress
 from predictors.protocol import Protocol, Timing
 from predictors.targets.target import Target
 from supernets.checkpoints import load_supernet
@@ -100,3 +100,26 @@ def test_the_command_puts_the_front_into_the_card(tmp_path: Path, monkeypatch: p
     # measured again, the card still has one front
     again = add_front(folder, after.report["front"])
     assert again == after and (folder / "report.md").read_text().count("## Against") == 1
+
+
+def test_the_command_says_that_it_waits_for_another_measuring_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting(CountingTarget):
+        def measure(
+            self,
+            files: Mapping[str, Path],
+            protocol: Protocol | None = None,
+            progress: StepProgress | None = None,
+        ) -> list[Timing]:
+            assert progress is not None
+            for seconds in (1, 2, 3):
+                progress(WAIT, seconds, 3600)
+            return super().measure(files, protocol, progress)
+
+    folder = tmp_path / "mine"
+    shutil.copytree(ZOO / "digits", folder)
+    monkeypatch.setattr("predictors.targets.cpu.CpuTarget", Waiting)
+    done = CliRunner().invoke(app, ["card", str(folder), "--subnets", "4"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("another measuring run is on this machine; waiting 1 s for it") == 1
