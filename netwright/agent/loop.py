@@ -22,7 +22,7 @@ from netwright.errors import (
     ServerError,
     UnreachableError,
 )
-from netwright.progress import duration
+from netwright.progress import WAIT, duration, steps
 
 T = TypeVar("T")
 JSON = dict[str, Any]
@@ -126,13 +126,16 @@ class Agent:
     def _measure(self, lease: JSON, device: Device, folder: Folder, heart: Heartbeat) -> JSON:
         references = {entry["name"]: self._download(entry, folder) for entry in lease["references"]}
         files = {entry["id"]: self._download(entry, folder) for entry in lease["items"]}
-        began = time.monotonic()
+        began, waits, tell = time.monotonic(), list[int](), steps(self._show)
         self._say("the files are here; measuring")
 
         def progress(step: str, done: int, total: int) -> None:
             heart.tell(step, done, total)
-            if step == "wait":
-                self._show({"message": f"another measuring run is on this machine; waiting {done} s for it"})
+            if step == WAIT:
+                if not waits:
+                    self._say("another measuring run is on this machine; waiting for it")
+                waits.append(done)
+                tell(step, done, total)
                 return
             left = (time.monotonic() - began) / done * (total - done) if done else None
             told = {"done": done, "total": total, "eta_s": left}
@@ -159,10 +162,17 @@ class Agent:
         except ApiError as error:
             if error.status == 422:
                 folder.drop(lease)  # to bring them again would change nothing
+            else:
+                self._say(
+                    f"{len(rows['rows'])} rows are kept in {folder.path}, and told by the next agent here"
+                )
             raise
         folder.drop(lease)
-        for row in told["refused"]:
-            self._say(f"row refused: {row['field']} must be {row['allowed']}, got {row['got']}")
+        faults = Counter((row["field"], str(row["allowed"])) for row in told["refused"])
+        got = {(row["field"], str(row["allowed"])): row["got"] for row in told["refused"]}
+        for fault, number in faults.items():
+            which = f"{number} rows" if number > 1 else "a row"
+            self._say(f"{which} refused: {fault[0]} must be {fault[1]}, got {got[fault]}")
         return int(told["recorded"] + told["known"])
 
     def _give_back(self, lease: str) -> None:

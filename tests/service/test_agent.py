@@ -210,6 +210,23 @@ def test_what_the_server_refuses_ends_an_agent_with_a_message(house, database, k
     assert "'device' was revoked" in said(working)
 
 
+def test_rows_of_a_key_that_was_revoked_meanwhile_are_left_to_the_next_agent(house, database, key, order):
+    server = house.serve(key)
+    id = order([SMALL, MEDIUM], SLOW)
+    agent = house.agent(key)
+    wait_until(lambda: "measuring" in said(agent))
+    server.kill()
+    server.wait(30)
+    wait_until(lambda: list((house.folder / "work").glob("*/a/rows/*.json")))
+    with database.write() as session:
+        revoke_key(session, P, "device")
+        other = make_key(session, P, "other", ["agent"])[1]
+    house.serve(other)
+    assert ended(agent) == 1 and "2 rows are kept in" in said(agent), said(agent)
+    assert ended(house.agent(other, "--until-idle")) == 0
+    assert count(database, id, "done") == 2
+
+
 def test_an_agent_gives_up_on_a_server_that_stays_away(house):
     agent = house.agent("nw_any", "--patience", "2")
     assert ended(agent) == 5
