@@ -15,6 +15,15 @@ def _options(body: Body, *names: str) -> list[str]:
     return [word for name in names if body.get(name) is not None for word in (f"--{name}", str(body[name]))]
 
 
+def _more_rows(target: str, body: Body) -> list[str]:
+    if "table" in body:
+        named = ["--name", target, "--table", "FILE", "--latency", "COLUMN"]
+        return ["targets", "import", *_options(body, "supernet"), *named]
+    others = [name for name in body.get("metrics") or () if name != "latency_ms"]
+    extra = [word for name in others for word in ("--metric", name)]
+    return ["targets", "measure", target, *_options(body, "supernet", "count"), *extra]
+
+
 COMMANDS: dict[str, Words] = {
     r"/v1/predictors": lambda _, body: ["predictors", "fit", *_options(body, "supernet", "metric", "target")],
     r"/v1/supernets/([^/]+)/evaluations": lambda at, body: [
@@ -23,13 +32,7 @@ COMMANDS: dict[str, Words] = {
         at[1],
         *_options(body, "count"),
     ],
-    r"/v1/targets/([^/]+)/measurements": lambda at, body: [
-        "targets",
-        "measure",
-        at[1],
-        *_options(body, "supernet", "count"),
-        *(word for name in body.get("metrics") or () if name != "latency_ms" for word in ("--metric", name)),
-    ],
+    r"/v1/targets/([^/]+)/measurements": lambda at, body: _more_rows(at[1], body),
     r"/v1/jobs/([^/:]+):resume": lambda at, _: ["jobs", "resume", at[1]],
     r"/v1/subnets/([^/]+)/exports": lambda at, _: ["export", at[1]],
 }

@@ -36,9 +36,9 @@ class Predictor(Pending):
         """Save predicted against measured of held-out rows as PNG; refused where the card has none."""
         plot = (self.data.get("report") or {}).get("plot")
         if plot is None:
-            raise NetwrightError(
-                f"predictor {self.id} has no plot: it is {self.data['state']}, or has too few rows"
-            )
+            done = self.data["state"] == "succeeded"
+            why = "too few rows to hold any out" if done else f"its fit is {self.data['state']}"
+            raise NetwrightError(f"predictor {self.id} has no plot: {why}")
         self._predictors.download(plot["sha256"], Path(path))
         return Path(path)
 

@@ -133,7 +133,7 @@ def create_measurements(
 
 def _wrong_way(body: MeasurementCreate) -> InvalidError:
     if body.table is None:
-        rule = "null: nothing can be measured on a target of kind table; bring rows as 'table'"
+        rule = "null: nothing can be measured on a target of kind table; bring its rows: netwright targets import"
         return InvalidError("count" if body.count is not None else "archs", body.count, rule)
     rule = "null: rows measured elsewhere are on another scale; make a target of kind table for them"
     return InvalidError("table", body.table.latency, rule)

@@ -254,6 +254,10 @@ def test_a_target_is_a_card_for_people(server: FakeServer) -> None:
             'POST /v1/targets/t/measurements {"supernet": "s", "metrics": ["latency_ms", "peak_memory_mb"]}',
             "netwright targets measure t --supernet s --metric peak_memory_mb",
         ),
+        (
+            'POST /v1/targets/t/measurements {"supernet": "s", "table": {"latency": "latency_ms"}}',
+            "netwright targets import --supernet s --name t --table FILE --latency COLUMN",
+        ),
         ("POST /v1/jobs/j:resume", "netwright jobs resume j"),
         ('POST /v1/subnets/s/exports {"format": "onnx"}', "netwright export s"),
         ("POST /v1/else {}", "POST /v1/else {}"),
