@@ -115,7 +115,7 @@ class OtherDeviceError(ConflictError):
 
 
 class StaleTargetError(ConflictError):
-    """The device has another runtime than the target was measured with."""
+    """The device has another runtime or protocol version than the target was measured with."""
 
 
 class LostLeaseError(ConflictError):
