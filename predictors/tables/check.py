@@ -273,10 +273,14 @@ def _contradiction(rows: NDArray[np.int64], values: Values, old: Sequence[float]
     every = np.concatenate([values, old])
     if np.ptp(every) <= REPEAT * float(np.median(every)):
         return None
-    where = f"rows {', '.join(map(str, rows[:10].tolist()))}"
+    where = ", ".join(map(str, rows[:10].tolist()))
+    them = f"rows {where} give" if len(rows) > 1 else f"row {where} gives"
     has = f", and the target has {', '.join(f'{value:.4g}' for value in old[:5])} ms" if old else ""
     said = ", ".join(f"{value:.4g}" for value in values[:10])
+    # Otherwise all rows in another unit than those stored would be many contradictions and no word of it.
+    ratio = float(every.max() / every.min())
+    unit = ", about 1000x apart, as another unit would be" if 1000 / 6 < ratio < 6000 else ""
     return (
-        f"{where} give one arch values that differ by more than {REPEAT:.0%}: {said} ms{has}; "
+        f"{them} one arch values that differ by more than {REPEAT:.0%}: {said} ms{has}{unit}; "
         f"none of these rows was taken"
     )

@@ -143,7 +143,7 @@ def _check_target(session: Session, project: str, body: PredictorCreate, superne
         if body.target is not None:
             raise InvalidError("target", body.target, f"null: {body.metric} does not depend on a target")
         if body.metric != supernet.manifest["quality"]:
-            raise InvalidError("metric", body.metric, supernet.manifest["quality"])
+            raise InvalidError("metric", body.metric, *_usable_quality(supernet))
     elif body.target is None:
         raise InvalidError("target", None, f"the id of a target: {body.metric} depends on one")
     else:
@@ -155,6 +155,17 @@ def _check_target(session: Session, project: str, body: PredictorCreate, superne
                 target.metrics,
                 f"metric: {body.metric} cannot be measured on target {target.name!r}, only {', '.join(target.metrics)}",
             )
+
+
+def _usable_quality(supernet: Supernet) -> tuple[str, str | None]:
+    quality = supernet.manifest["quality"]
+    if quality in METRICS:
+        return quality, None
+    only = "a metric of a target"
+    return (
+        only,
+        f"metric must be {only}: {supernet.name!r} is the space of a table, without a quality to predict",
+    )
 
 
 def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:

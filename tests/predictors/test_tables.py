@@ -152,6 +152,10 @@ def test_rows_that_are_stored_already_are_not_taken_twice_and_must_agree():
     found = checked(csv(table), stored=stored)
     assert (found.known, found.accepted) == (2, ROWS - 3)
     assert rules(found) == {4: "contradiction"} and "the target has" in found.refused[0].reason
+    assert "row 4 gives" in found.refused[0].reason and "another unit" not in found.refused[0].reason
+    other = checked(csv(table), stored=Stored(archs(ROWS)[:4], table.ms.to_numpy()[:4] * 1000))
+    assert all("1000x apart" in fault.reason for fault in other.refused if fault.rule == "contradiction")
+    assert len(other.refused) >= 4
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,9 @@ def test_what_needs_networks_is_refused_for_the_space_of_a_table(client, databas
         assert "has no networks" in problem.detail, path
     training = {"name": "t", "data": "digits", "family": {"family": "table"}, "recipe": "digits"}
     assert assert_problem(client.post("/v1/trainings", json=training), 422).errors[0].field == "family.family"
+    quality = {"supernet": space, "metric": "accuracy"}
+    told = assert_problem(client.post("/v1/predictors", json=quality), 422).detail
+    assert "without a quality to predict" in told
 
 
 def test_columns_that_make_no_space_are_refused(client, supernet, cells):
