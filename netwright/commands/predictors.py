@@ -10,7 +10,7 @@ import typer
 
 from netwright.client import Client
 from netwright.commands.cards import figure, print_card, say
-from netwright.commands.output import Json, Timeout, client_of, print_json, print_table
+from netwright.commands.output import Json, Timeout, cell, client_of, print_json, print_table, stdout
 from netwright.commands.points import target_names
 from netwright.resources.jobs import DEFAULT_TIMEOUT_S
 from netwright.resources.predictors import Predictor
@@ -23,6 +23,7 @@ SIDE_BY_SIDE = {
     "coverage90": "covers",
     "width90": "width",
 }
+SIDE_BY_SIDE_WIDTH = 130  # columns that a table of all figures takes
 app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, import, show.")
 
 
@@ -121,7 +122,12 @@ def show(
 
 
 def print_predictors(rows: Iterable[Predictor], names: Mapping[str, str] | None = None) -> None:
-    """Report cards side by side; ``names`` of targets by id."""
+    """Report cards side by side, or one below the other on a narrow terminal; ``names`` of targets by id."""
+    rows, names = list(rows), names or {}
+    if rows and stdout().width < SIDE_BY_SIDE_WIDTH:
+        for row in rows:
+            _print_lines(row, names)
+        return
     table = []
     for row in rows:
         card = row["report"] or {}
@@ -129,7 +135,7 @@ def print_predictors(rows: Iterable[Predictor], names: Mapping[str, str] | None 
             (
                 row.id,
                 row["metric"],
-                (names or {}).get(row.data.get("target") or "", row.data.get("target")),
+                names.get(row.data.get("target") or "", row.data.get("target")),
                 row["kind"],
                 row["state"],
                 row["rows"],
@@ -139,3 +145,14 @@ def print_predictors(rows: Iterable[Predictor], names: Mapping[str, str] | None 
         )
     heads = SIDE_BY_SIDE.values()
     print_table(("id", "metric", "target", "kind", "state", "rows", "stale", *heads), table)
+
+
+def _print_lines(row: Predictor, names: Mapping[str, str]) -> None:
+    target, card = row.data.get("target"), row["report"] or {}
+    on = f" on {names.get(target, target)}" if target else ""
+    state = "" if row["state"] == "succeeded" else f", {row['state']}"
+    stale = ", stale" if row.data.get("stale") else ""
+    say(f"{row.id}  {row['metric']}{on}: {row['kind']}, {row['rows']} rows{state}{stale}")
+    known = {label: name for name, label in SIDE_BY_SIDE.items() if card.get(name) is not None}
+    if known:
+        say("  " + ", ".join(f"{label} {cell(figure(card, name))}" for label, name in known.items()))

@@ -346,3 +346,10 @@ def test_measuring_until_a_predictor_is_good_enough(server: FakeServer) -> None:
     for text in ("mape<0", "mape<300%", "rmse<3%", "mape<1.2.3"):
         result = run(f"targets measure cpu --supernet digits --until {text}")
         assert result.exit_code == 2 and "mape<3%" in result.output
+
+
+@pytest.mark.usefixtures("client")
+def test_predictors_stand_one_below_the_other_on_a_narrow_terminal() -> None:
+    lines = CliRunner().invoke(app, ["predictors", "list"], env={"COLUMNS": "80"}).stdout.splitlines()
+    assert len(lines) == 2 and lines[0] == "prd_1  latency_ms: bayesian_linear, 30 rows"
+    assert lines[1].startswith("  Spearman 0.99, mean error 2.1 %, median 2.0 %")
