@@ -32,6 +32,8 @@ class Connection:
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise NetwrightError(f"the server's address must begin with http:// or https://, got {url!r}")
         headers = {"Accept": "application/json", "User-Agent": "netwright-python"}
         if key:
             headers["Authorization"] = f"Bearer {key}"

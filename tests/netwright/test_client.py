@@ -354,3 +354,8 @@ def test_all_public_names_are_exported() -> None:
     ]
     assert set(tree) - {"FieldError"} | {"Client"} == set(netwright.__all__)
     assert all(name in (netwright.errors.__doc__ or "") for name in tree if name != "FieldError")
+
+
+def test_an_address_without_a_scheme_is_refused_at_once() -> None:
+    with pytest.raises(NetwrightError, match="http://"):
+        Client("127.0.0.1:8000")
