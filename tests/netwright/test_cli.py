@@ -192,7 +192,7 @@ def test_a_search_without_an_answer_has_status_3(client: Client, server: FakeSer
 
 def test_a_failed_job_has_status_4_and_shows_its_log(client: Client, server: FakeServer) -> None:
     server.routes["GET", "/v1/jobs/job_1"] = job(
-        "failed", error={"code": "x", "message": "it broke"}, log=["the last line"]
+        "failed", error={"code": "child_died", "message": "it broke"}, log=["the last line"]
     )
     result = run("jobs watch job_1")
     assert result.exit_code == 4
