@@ -11,6 +11,7 @@ from importlib import import_module
 
 import numpy as np
 
+from predictors.protocol import PROTOCOL_VERSION
 from service.checkpoints import family_of
 from service.db import job_queries, queries
 from service.db.tables import Job, Search, Supernet
@@ -100,7 +101,7 @@ class InlineJob:
                 "standard_error_ms": 1e-4,
                 "rounds": 20,
                 "statistic": "made",
-                "protocol_version": 1,
+                "protocol_version": PROTOCOL_VERSION,
                 "verdict": "good",
                 "raw_ms": {"p50": 0.1, "p90": 0.2},
                 "raw_n": 100,

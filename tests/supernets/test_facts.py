@@ -9,7 +9,7 @@ import pytest
 from supernets.data import DATASETS, data_facts, load_data
 from supernets.data.facts import FACTS, Facts
 from supernets.errors import DataError
-from tests.supernets.test_data import write_folder, write_parquet
+from tests.supernets.test_data import NETWRIGHT_DATA, write_folder, write_parquet
 from tests.supernets.test_stream import write
 
 
@@ -32,6 +32,7 @@ def test_digits() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.skipif(not NETWRIGHT_DATA, reason="NETWRIGHT_DATA is not set")
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])
 def test_the_official_files(name: str) -> None:
     assert_told(name)
