@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from supernets.families.mobilenet_v3 import MobileNetV3
+from supernets.recipes.recipe import Recipe
 
 SMALL = {
     "num_classes": 10,
@@ -26,3 +27,12 @@ SMALL = {
 def small_family(**changes: object) -> MobileNetV3:
     """A MobileNetV3 small enough for property tests; with the resolution, 2,592 archs."""
     return MobileNetV3.from_config({**SMALL, **changes})
+
+
+def short(name: str, **changes: object) -> Recipe:
+    """A built-in recipe of six steps of eight images."""
+    values = Recipe.read(name).as_json()
+    for part in values["controllers"]:
+        if part["kind"] == "gradient_split":
+            part |= {"repeats": 1, "axes": 2}  # examining every axis is most of such a short training
+    return Recipe.parse({**values, "steps": 6, "batch_size": 8, "schedule": {"warmup_steps": 2}, **changes})

@@ -168,11 +168,12 @@ class Agent:
                 )
             raise
         folder.drop(lease)
-        faults = Counter((row["field"], str(row["allowed"])) for row in told["refused"])
-        got = {(row["field"], str(row["allowed"])): row["got"] for row in told["refused"]}
-        for fault, number in faults.items():
-            which = f"{number} rows" if number > 1 else "a row"
-            self._say(f"{which} refused: {fault[0]} must be {fault[1]}, got {got[fault]}")
+        faults: dict[tuple[str, str], list[Any]] = {}
+        for row in told["refused"]:
+            faults.setdefault((row["field"], str(row["allowed"])), []).append(row["got"])
+        for (field, allowed), got in faults.items():
+            which = f"{len(got)} rows" if len(got) > 1 else "a row"
+            self._say(f"{which} refused: {field} must be {allowed}, got {got[0]}")
         return int(told["recorded"] + told["known"])
 
     def _give_back(self, lease: str) -> None:

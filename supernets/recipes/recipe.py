@@ -286,8 +286,9 @@ def _choices(model: type[BaseModel], path: Sequence[str | int]) -> str:
     """Names that a table of the recipe takes; ``path`` leads to it."""
     for key in path:
         if isinstance(key, str):
-            kind = model.model_fields[key].annotation
-            model = next((k for k in get_args(kind) if isinstance(k, type)), kind)  # type: ignore[assignment]
+            kind = model.model_fields[key].annotation  # a table, or a list or an option of one
+            kinds = (kind, *get_args(kind))
+            model = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
     return ", ".join(model.model_fields)
 
 

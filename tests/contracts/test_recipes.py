@@ -16,20 +16,12 @@ from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.train import METRICS_FILE, start, train, train_step
-from tests.small import small_family
+from tests.small import short, small_family
 
 
 @pytest.fixture(scope="module")
 def data() -> DataSet:
     return load_data("digits")
-
-
-def short(name: str, **changes: object) -> Recipe:
-    values = Recipe.read(name).as_json()
-    for part in values["controllers"]:
-        if part["kind"] == "gradient_split":
-            part |= {"repeats": 1, "axes": 2}  # examining every axis is most of such a short training
-    return Recipe.parse({**values, "steps": 6, "batch_size": 8, "schedule": {"warmup_steps": 2}, **changes})
 
 
 @pytest.mark.parametrize("name", built_in())

@@ -245,7 +245,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     server.routes["GET", "/v1/jobs/job_train/events"] = stop
     server.routes["GET", "/v1/jobs/job_1"] = job("running")
-    monkeypatch.setattr("netwright.resources.jobs.time.sleep", lambda _: stop(None))  # type: ignore[arg-type]
+    monkeypatch.setattr("netwright.resources.jobs.time.sleep", lambda _: stop(None))
     result = run(line)
     assert result.exit_code == 130
     assert f"netwright jobs watch {id}" in result.stderr and f"netwright jobs cancel {id}" in result.stderr

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.db import job_queries, queries
+from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import Job, Measurement
 from service.ids import DEFAULT_PROJECT, new_id
@@ -218,3 +219,12 @@ def any_url(request, tmp_path_factory):
         with server.connect() as connection:
             connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
         server.dispose()
+
+
+@pytest.fixture(scope="module")
+def migrated(any_url):
+    """A migrated database of each kind, which the tests of a module share and empty."""
+    database = Database(any_url)
+    upgrade(database)
+    yield database
+    database.dispose()

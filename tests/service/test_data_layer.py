@@ -6,22 +6,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from service.db import job_queries, migrate, queries
-from service.db.session import Database, _refuse_network_folder
+from service.db import job_queries, queries
+from service.db.session import _refuse_network_folder
 from service.db.tables import JobEvent, Measurement, Subnet, Supernet, Table, Target, Worker, now
 from service.errors import InvalidError, NotFoundError, UnavailableError, WorkerLostError
 from service.ids import DEFAULT_PROJECT, new_id
 from service.jobs.engine import Queue, engine_is_ready, migrate_engine
 
 P = DEFAULT_PROJECT
-
-
-@pytest.fixture(scope="module")
-def migrated(any_url):
-    database = Database(any_url)
-    migrate.upgrade(database)
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

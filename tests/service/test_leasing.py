@@ -7,8 +7,7 @@ import pytest
 
 from predictors.protocol import PROTOCOL_VERSION
 from service import leasing, results
-from service.db import job_queries, lease_queries, migrate
-from service.db.session import Database
+from service.db import job_queries, lease_queries
 from service.db.tables import Job, Lease, Target, now
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
 from service.jobs.waiting import look_after
@@ -26,14 +25,6 @@ from tests.service.lease_tools import (
     description,
     row,
 )
-
-
-@pytest.fixture(scope="module")
-def migrated(any_url):
-    database = Database(any_url)
-    migrate.upgrade(database)
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from predictors.protocol import PROTOCOL_VERSION
-from service.db import job_queries, migrate, queries
-from service.db.session import Database
+from service.db import job_queries, queries
 from service.db.tables import Measurement, Supernet, Target, now
 from service.errors import JobError
 from service.ids import new_id
@@ -21,14 +20,6 @@ from tests.service.test_errors import assert_problem
 from tests.service.test_lease_routes import ASK
 
 NEW, OLD = str(PROTOCOL_VERSION), str(PROTOCOL_VERSION - 1)
-
-
-@pytest.fixture(scope="module")
-def migrated(any_url):
-    database = Database(any_url)
-    migrate.upgrade(database)
-    yield database
-    database.dispose()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from supernets.evaluate import evaluate_arch, evaluate_net
 from supernets.finish import finish
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.train import METRICS_FILE, STATE_INFO, restore, start, train, train_step
-from tests.small import SMALL, small_family
+from tests.small import SMALL, short, small_family
 from tests.supernets.test_processes import ROOT, environment, toml
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -31,14 +31,6 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.fixture(scope="module")
 def data() -> DataSet:
     return load_data("digits")
-
-
-def short(name: str, **changes: object) -> Recipe:
-    values = Recipe.read(name).as_json()
-    for part in values["controllers"]:
-        if part["kind"] == "gradient_split":
-            part |= {"repeats": 1, "axes": 2}
-    return Recipe.parse({**values, "steps": 6, "batch_size": 16, "schedule": {"warmup_steps": 2}, **changes})
 
 
 def test_devices_have_names(monkeypatch: pytest.MonkeyPatch) -> None:

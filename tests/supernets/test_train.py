@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_a_training_that_is_asked_to_stop_keeps_the_step_it_is_at(data: DataSet,
     made = recipe(steps=120)
     whole = train(made, small_family(), data, tmp_path / "whole")
     for asked in (iter([False] * 4 + [True]), iter([False] * 60 + [True]), None):
-        stop = None if asked is None else lambda asked=asked: next(asked)  # type: ignore[misc]
+        stop = None if asked is None else partial(next, asked)
         parts = train(made, small_family(), data, tmp_path / "parts", stop=stop)
     assert [(s["first_step"], s["last_step"]) for s in parts.sittings] == [(0, 5), (5, 66), (66, 120)]
     rows = [
