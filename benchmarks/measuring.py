@@ -31,10 +31,10 @@ from benchmarks.spread import spread_rows
 from predictors.acquire import spread_sample
 from predictors.latency.bayesian_linear import BayesianLinear
 from predictors.latency.features import LayerFeatures
-from predictors.protocol import Timing
-from predictors.references import SIZES, reference_net
+from predictors.measuring.protocol import Timing
+from predictors.measuring.references import SIZES, reference_net
+from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, pinned
 from predictors.report import score
-from predictors.runtime import OnnxBlock, Settings, machine_lock, pinned
 from predictors.scope import Scope
 from predictors.targets.cpu import CpuTarget
 from supernets.checkpoints import Supernet, load_supernet

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.recording import Recording
-from predictors.protocol import low
+from predictors.measuring.protocol import low
 
 Grid = NDArray[np.float64]
 Values = NDArray[np.float64]

@@ -22,13 +22,13 @@ import torch
 
 from supernets.checkpoints import write_bytes
 from supernets.data import DataSet, Split, load_data
-from supernets.estimate import Rehearsal
 from supernets.evaluate import evaluate_net
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.report import kendall_alone, panel
 from supernets.spaces.space import Arch
-from supernets.train import Training, train
+from supernets.training.estimate import Rehearsal
+from supernets.training.loop import Training, train
 
 TOY: dict[str, Any] = {
     "divisor": 4,

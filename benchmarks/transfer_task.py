@@ -15,7 +15,6 @@ from sklearn.linear_model import BayesianRidge
 
 from benchmarks.latency_figures import Answer
 from benchmarks.tables import TableFamily, device_family, encode, read_table
-from predictors.accuracy.gaussian_process import GaussianProcess
 from predictors.latency.bayesian_linear import BayesianLinear
 from predictors.latency.few_shot import FewShot, half_width
 from predictors.latency.known import KnownTarget, KnownTargets
@@ -23,6 +22,7 @@ from predictors.latency.surface import LatencySurface
 from predictors.latency.transfer import FewShotTransfer
 from predictors.latency.trees import GradientTrees
 from predictors.predictor import Predictor
+from predictors.quality.gaussian_process import GaussianProcess
 from predictors.scope import Scope
 
 KNOWN_ROWS, TEST_ROWS = 900, 1900

@@ -91,8 +91,8 @@ def _database() -> Iterator[Database]:
 def create_key(name: str, scopes: list[str]) -> dict[str, Any]:
     """A new key of the default project, with its secret."""
     with _database() as database, database.write() as session:
+        from service.http.keys import make_key
         from service.ids import DEFAULT_PROJECT
-        from service.keys import make_key
 
         row, secret = make_key(session, DEFAULT_PROJECT, name, scopes)
         return {"name": row.name, "scopes": row.scopes, "key": secret}
@@ -101,8 +101,8 @@ def create_key(name: str, scopes: list[str]) -> dict[str, Any]:
 def list_keys() -> list[dict[str, Any]]:
     """Every key of the default project, without secrets."""
     with _database() as database, database.read() as session:
+        from service.http.keys import list_keys as every_key
         from service.ids import DEFAULT_PROJECT
-        from service.keys import list_keys as every_key
 
         return [
             {
@@ -118,8 +118,8 @@ def list_keys() -> list[dict[str, Any]]:
 def revoke_key(name: str) -> None:
     """Refuse a key from now on."""
     with _database() as database, database.write() as session:
+        from service.http.keys import revoke_key as revoke
         from service.ids import DEFAULT_PROJECT
-        from service.keys import revoke_key as revoke
 
         revoke(session, DEFAULT_PROJECT, name)
 
@@ -174,8 +174,8 @@ def _accuracy(path: Path, supernet: Mapping[str, Any]) -> tuple[float, int]:
 
 def _measure(path: Path, target: Mapping[str, Any]) -> dict[str, Any]:
     """A fresh measurement of the file, on the scale of the target's own calibration."""
-    from predictors.protocol import Calibration
-    from predictors.runtime import Settings
+    from predictors.measuring.protocol import Calibration
+    from predictors.measuring.runtime import Settings
     from predictors.targets.cpu import CpuTarget
 
     stored = target["calibrations"] or {}

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from supernets.data import DataSet
     from supernets.families.family import Family
-    from supernets.further import Source
     from supernets.recipes.recipe import Recipe
-    from supernets.teacher import ExternalTeacher
+    from supernets.training.further import Source
+    from supernets.training.teacher import ExternalTeacher
 
 CHECKPOINT_SECONDS = 30.0
 DRY_STEPS = 3
@@ -63,11 +63,11 @@ def train(plan: TrainingPlan) -> None:
 
         from supernets.data import load_data
         from supernets.device import choose
-        from supernets.finish import finish
-        from supernets.further import read_source
         from supernets.recipes.recipe import Recipe
-        from supernets.teacher import read_teacher
-        from supernets.train import train as run
+        from supernets.training.finish import finish
+        from supernets.training.further import read_source
+        from supernets.training.loop import train as run
+        from supernets.training.teacher import read_teacher
 
         torch.set_num_threads(plan.threads)
         _check_plan(plan)
@@ -130,11 +130,11 @@ def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
         import torch
 
         from predictors.card_front import card_front
-        from predictors.runtime import Settings
+        from predictors.measuring.runtime import Settings
         from predictors.targets.cpu import CpuTarget
         from supernets.checkpoints import load_supernet
         from supernets.data import load_data
-        from supernets.finish import add_front
+        from supernets.training.finish import add_front
 
         torch.set_num_threads(1)
         supernet = load_supernet(folder)
@@ -203,9 +203,9 @@ def _foretell(
     import time
 
     from supernets.device import described
-    from supernets.estimate import estimate
-    from supernets.further import go_on
-    from supernets.train import start, train_step
+    from supernets.training.estimate import estimate
+    from supernets.training.further import go_on
+    from supernets.training.loop import start, train_step
 
     space = family.space()
     costs = family.costs(space.encode([space.min(), space.max()]))

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from predictors.acquire import spread_sample
 from predictors.errors import MeasureError
-from predictors.protocol import PROTOCOL_VERSION, STATISTIC, Protocol, Timing
+from predictors.measuring.protocol import PROTOCOL_VERSION, STATISTIC, Protocol, Timing
 from predictors.targets.target import Target
 from supernets.checkpoints import Supernet
 from supernets.data import DataSet

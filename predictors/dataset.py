@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import RowError
-from predictors.protocol import Timing
+from predictors.measuring.protocol import Timing
 from predictors.scope import Scope
 from supernets.errors import ArchError
 from supernets.spaces.space import Arch, Population, Space

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
-from predictors.accuracy.gaussian_process import maximise_likelihood
+from predictors.quality.gaussian_process import maximise_likelihood
 from supernets.spaces.space import Population, Space
 
 Values = NDArray[np.float64]

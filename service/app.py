@@ -13,15 +13,15 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from service.api import ROUTERS
 from service.artifacts import ArtifactStore
 from service.db.session import Database
-from service.deps import Services
 from service.errors import HANDLED, problem
-from service.events import EventHub
-from service.guard import Guard, refuse
-from service.jobs.engine import Queue
-from service.schemas.common import FieldProblem, Problem, plain
+from service.http.deps import Services
+from service.http.guard import Guard, refuse
+from service.http.schemas import FieldProblem, Problem, plain
+from service.routers import ROUTERS
+from service.runtime.engine import Queue
+from service.runtime.events import EventHub
 from service.settings import Settings
 from service.version import VERSION
 

@@ -7,9 +7,9 @@ import logging
 from service.db import migrate as migration
 from service.db import queries
 from service.db.session import Database
+from service.devices.protocols import mark_other_protocols
 from service.errors import InvalidError, UnavailableError
-from service.jobs.engine import engine_is_ready, migrate_engine
-from service.protocols import mark_other_protocols
+from service.runtime.engine import engine_is_ready, migrate_engine
 from service.settings import Settings, is_loopback
 
 log = logging.getLogger("netwright")
@@ -29,7 +29,7 @@ def migrate(settings: Settings) -> str:
 
 def worker(settings: Settings) -> None:
     """Take jobs until a signal ends the process; raises :class:`UnavailableError` on an old database."""
-    from service.jobs.worker import Worker
+    from service.runtime.worker import Worker
 
     _log(settings)
     require_schema(settings)

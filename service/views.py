@@ -7,20 +7,22 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.checkpoints import family_of
-from service.db import job_queries, lease_queries, queries
+from service.db import queries
 from service.db.tables import Export, Job, Measurement, Predictor, Search, Supernet, Target, now
-from service.hardware import is_measurable
-from service.predictor_staleness import why_stale
-from service.schemas.common import Accepted, JobBrief
-from service.schemas.jobs import JobError, JobView, Progress, ResourceRef
-from service.schemas.predictors import PredictorView
-from service.schemas.searches import FrontPoint, HistoryPoint, ReferencePoint, SearchView, Spent
-from service.schemas.subnets import ExportView
-from service.schemas.supernets import SupernetView
-from service.schemas.targets import AgentView, MeasurementView, TargetView
+from service.devices import lease_queries
+from service.devices.hardware import is_measurable
+from service.devices.schemas import AgentView, MeasurementView, TargetView
+from service.devices.staleness import stale_reason
+from service.http.schemas import Accepted, JobBrief
+from service.predictors.schemas import PredictorView
+from service.predictors.staleness import why_stale
+from service.runtime import job_queries
+from service.runtime.schemas import JobError, JobView, Progress, ResourceRef
+from service.search.schemas import FrontPoint, HistoryPoint, ReferencePoint, SearchView, Spent
 from service.settings import Settings
-from service.staleness import stale_reason
+from service.subnets.schemas import ExportView
+from service.supernets.checkpoints import family_of
+from service.supernets.schemas import SupernetView
 from supernets.spaces.metric import METRICS
 
 FOLDERS = {"supernet": "supernets", "search": "searches", "predictor": "predictors", "export": "exports"}

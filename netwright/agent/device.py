@@ -34,8 +34,8 @@ class Device:
 
     def _target(self, calibrations: Mapping[str, Any], references: Mapping[str, Path]) -> AgentTarget:
         from predictors.errors import PredictorError
-        from predictors.protocol import Calibration
-        from predictors.runtime import Settings
+        from predictors.measuring.protocol import Calibration
+        from predictors.measuring.runtime import Settings
         from predictors.targets.agent import AgentTarget
 
         known = {name: Calibration(**entry) for name, entry in calibrations.items()}
@@ -63,7 +63,7 @@ class Device:
         What ``progress`` raises stops the run. Raises :class:`NetwrightError` where measuring cannot go on.
         """
         from predictors.errors import PredictorError
-        from predictors.protocol import Protocol
+        from predictors.measuring.protocol import Protocol
 
         target = self._target(lease["calibrations"] or {}, references)
         try:

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from predictors import energy
 from predictors.errors import MeasureError, MeasuringDiedError, ProtocolError
-from predictors.footprint import REPEATS, peak_memory_mb, try_net
-from predictors.footprint import STATISTIC as MEMORY_STATISTIC
-from predictors.footprint import available as memory_available
-from predictors.measure import Request, Result, StepProgress, measure_in_child
-from predictors.protocol import Calibration, Protocol, Timing
-from predictors.runtime import Settings
+from predictors.measuring import energy
+from predictors.measuring.footprint import REPEATS, peak_memory_mb, try_net
+from predictors.measuring.footprint import STATISTIC as MEMORY_STATISTIC
+from predictors.measuring.footprint import available as memory_available
+from predictors.measuring.measure import Request, Result, StepProgress, measure_in_child
+from predictors.measuring.protocol import Calibration, Protocol, Timing
+from predictors.measuring.runtime import Settings
 from predictors.targets.target import Target
 
 LATENCY, PEAK_MEMORY, ENERGY = "latency_ms", "peak_memory_mb", "energy_mj"

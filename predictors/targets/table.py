@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from predictors.errors import MeasureError, ProtocolError
-from predictors.measure import StepProgress
-from predictors.protocol import Protocol
+from predictors.measuring.measure import StepProgress
+from predictors.measuring.protocol import Protocol
 from predictors.targets.target import Target
 
 MAX_TEXT = 120

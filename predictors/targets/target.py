@@ -10,15 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from predictors.measure import StepProgress
-from predictors.protocol import Protocol, Timing
+from predictors.measuring.measure import StepProgress
+from predictors.measuring.protocol import Protocol, Timing
 
 
 class Target(ABC):
     """Device + runtime + settings under which latency is defined.
 
     Promises: :meth:`describe` answers at once, is JSON and stays equal while device, runtime and
-    settings do; :meth:`measure` gives one :class:`~predictors.protocol.Timing` a file in the order
+    settings do; :meth:`measure` gives one :class:`~predictors.measuring.protocol.Timing` a file in the order
     asked, in ms, positive; a file that cannot be run gets verdict ``unsupported`` and the rest goes on;
     everything measured on one target is on one scale (one calibration). Where ``measurable`` is False all
     rows are brought, and :meth:`measure` raises ``MeasureError``. It is made from an instance of

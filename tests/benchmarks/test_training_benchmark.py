@@ -9,12 +9,12 @@ import pytest
 
 from benchmarks.training import alone, at_cost, cut, markdown, table, toy_family, unit
 from supernets.data import DataSet, load_data
-from supernets.estimate import Rehearsal
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import built_in
 from supernets.report import panel
 from supernets.spaces.space import Arch
-from supernets.train import start, train_step
+from supernets.training.estimate import Rehearsal
+from supernets.training.loop import start, train_step
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from supernets.data import DataSet, load_data
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
-from supernets.train import METRICS_FILE, start, train, train_step
+from supernets.training.loop import METRICS_FILE, start, train, train_step
 from tests.small import short, small_family
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from predictors import TARGETS
 from predictors.errors import MeasureError
-from predictors.protocol import Protocol
-from predictors.references import reference_net
-from predictors.runtime import Settings
+from predictors.measuring.protocol import Protocol
+from predictors.measuring.references import reference_net
+from predictors.measuring.runtime import Settings
 from predictors.targets.table import TableSettings
 from predictors.targets.target import Target
 

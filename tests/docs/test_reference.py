@@ -18,7 +18,7 @@ import predictors
 import search
 import service.jobs
 import supernets
-from service.api import ROUTERS
+from service.routers import ROUTERS
 from supernets.registry import Registry
 
 ROOT = Path(__file__).parents[2]

@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 from netwright.cli import app
 from predictors.card_front import card_front
 from predictors.errors import MeasureError
-from predictors.measure import WAIT, StepProgress
-from predictors.protocol import Protocol, Timing
+from predictors.measuring.measure import WAIT, StepProgress
+from predictors.measuring.protocol import Protocol, Timing
 from predictors.targets.target import Target
 from supernets.checkpoints import load_supernet
 from supernets.data import load_data
 from supernets.evaluate import evaluate_arch
-from supernets.finish import add_front
 from supernets.manifest import Manifest
+from supernets.training.finish import add_front
 
 ZOO = Path(__file__).parents[2] / "zoo"
 

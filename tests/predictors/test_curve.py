@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from predictors.accuracy.gaussian_process import GaussianProcess
 from predictors.curve import REPEATS, Step, enough_rows, learning_curve
+from predictors.quality.gaussian_process import GaussianProcess
 from tests.predictors.test_report import Remembering
 from tests.predictors.toy import FAMILY, archs, noisy, scope_for
 

@@ -3,7 +3,7 @@ import pytest
 
 from predictors.dataset import Dataset, Row, problems
 from predictors.errors import RowError, ScopeError
-from predictors.protocol import Timing
+from predictors.measuring.protocol import Timing
 from predictors.scope import Scope
 from supernets.errors import UnknownNameError
 from supernets.spaces.space import Arch

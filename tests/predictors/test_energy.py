@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from predictors import energy
-from predictors.references import reference_net
-from predictors.runtime import Settings
+from predictors.measuring import energy
+from predictors.measuring.references import reference_net
+from predictors.measuring.runtime import Settings
 from predictors.targets import cpu
 
 IDLE_W, BUSY_W, LATENCY_MS = 20.0, 50.0, 4.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from predictors.accuracy.gaussian_process import GaussianProcess, maximise_likelihood
+from predictors.quality.gaussian_process import GaussianProcess, maximise_likelihood
 from tests.predictors.toy import FAMILY, SPACE, archs, noisy, scope_for, true_value
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from predictors.accuracy.imported_mlp import ImportedMlp, Layout, read_layers
 from predictors.errors import FitError, PredictorFileError
 from predictors.predictor import load
+from predictors.quality.imported_mlp import ImportedMlp, Layout, read_layers
 from supernets import FAMILIES
 from tests.predictors.toy import FAMILY, SPACE, archs, linear_layers, scope_for, true_value
 

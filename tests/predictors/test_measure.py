@@ -14,10 +14,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from predictors.errors import MeasureError, ProtocolError
-from predictors.measure import WAIT, Request, Result, measure_here, measure_in_child
-from predictors.protocol import Calibration, Protocol
-from predictors.references import SIZES, reference_net, reference_sha256
-from predictors.runtime import OnnxBlock, Settings, machine_lock, pinned
+from predictors.measuring.measure import WAIT, Request, Result, measure_here, measure_in_child
+from predictors.measuring.protocol import Calibration, Protocol
+from predictors.measuring.references import SIZES, reference_net, reference_sha256
+from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, pinned
 
 PINNED = {"medium": "55269023e3f2", "small": "ccce85237c70", "large": "0a605387ed0a"}
 FAST = Protocol(block_ms=1.0, rounds_max=20, calibration_rounds=20)
@@ -118,7 +118,7 @@ def test_an_exception_in_the_callers_progress_ends_the_child(tmp_path):
 
 def test_a_run_whose_caller_was_killed_ends_by_itself(tmp_path):
     script = (
-        "import sys; from pathlib import Path; from predictors.measure import Request, measure_in_child\n"
+        "import sys; from pathlib import Path; from predictors.measuring.measure import Request, measure_in_child\n"
         "measure_in_child(Request(files={'a': Path(sys.argv[1])}), lambda *line: print('running', flush=True))"
     )
     file = str(matmul_net(tmp_path / "a.onnx"))
@@ -138,7 +138,7 @@ def test_a_child_out_of_time_is_stopped_and_said_so(tmp_path):
 
 
 def test_the_command_says_how_it_is_used_and_what_went_wrong(tmp_path):
-    command = [sys.executable, "-m", "predictors.measure"]
+    command = [sys.executable, "-m", "predictors.measuring.measure"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=os.getcwd(), check=False)
     assert run.returncode == 2 and "usage" in run.stderr
     foreign = {name: Calibration(name, "0" * 64, 1.0, 20) for name in SIZES}

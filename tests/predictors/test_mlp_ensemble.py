@@ -1,6 +1,6 @@
 import numpy as np
 
-from predictors.accuracy.mlp_ensemble import MEMBERS, MlpEnsemble, _gradients, answer, started
+from predictors.quality.mlp_ensemble import MEMBERS, MlpEnsemble, _gradients, answer, started
 from tests.predictors.toy import FAMILY, archs, noisy, scope_for, true_value
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors.errors import MeasureError, ProtocolError
-from predictors.protocol import (
+from predictors.measuring.protocol import (
     Calibration,
     Protocol,
     Timing,

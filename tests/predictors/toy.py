@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 
 from predictors import PREDICTORS
-from predictors.accuracy.imported_mlp import Layout
 from predictors.latency.operators import OperatorTable, operators_of
+from predictors.quality.imported_mlp import Layout
 from predictors.scope import Scope
 from supernets.spaces.cost import SegmentTable
 from supernets.spaces.metric import METRICS

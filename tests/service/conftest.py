@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.db import job_queries, queries
+from service.db import queries
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import Job, Measurement
 from service.ids import DEFAULT_PROJECT, new_id
 from service.run import migrate
+from service.runtime import job_queries
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,9 +82,9 @@ def target(client):
 @pytest.fixture
 def measured(database, supernet, target):
     """Rows as a measuring and an evaluating job would have left them, made from the closed forms."""
-    from service.checkpoints import family_of
     from service.db.tables import Supernet
-    from service.selection import choose
+    from service.measurements.selection import choose
+    from service.supernets.checkpoints import family_of
 
     with database.write() as session:
         row = queries.get(session, DEFAULT_PROJECT, Supernet, supernet["id"])

@@ -11,12 +11,13 @@ from importlib import import_module
 
 import numpy as np
 
-from predictors.protocol import PROTOCOL_VERSION
-from service.checkpoints import family_of
-from service.db import job_queries, queries
+from predictors.measuring.protocol import PROTOCOL_VERSION
+from service.db import queries
 from service.db.tables import Job, Search, Supernet
 from service.ids import DEFAULT_PROJECT
-from service.jobs import search as search_job
+from service.runtime import job_queries
+from service.search import job as search_job
+from service.supernets.checkpoints import family_of
 
 
 class InlineJob:

@@ -1,10 +1,12 @@
 """Orders, agents and rows for tests of leases: everything but a device."""
 
-from predictors.protocol import PROTOCOL_VERSION
-from service.db import job_queries, lease_queries, queries
+from predictors.measuring.protocol import PROTOCOL_VERSION
+from service.db import queries
 from service.db.tables import Target
+from service.devices import lease_queries
+from service.devices.lease_schemas import DeviceDescription
 from service.ids import DEFAULT_PROJECT, new_id
-from service.schemas.leases import DeviceDescription
+from service.runtime import job_queries
 
 P = DEFAULT_PROJECT
 DEVICE = {
@@ -75,7 +77,7 @@ def agent(session, target, name="a"):
 
 
 def calibrations():
-    from predictors.references import SIZES, reference_sha256
+    from predictors.measuring.references import SIZES, reference_sha256
 
     return {
         name: {"name": name, "sha256": reference_sha256(name), "latency_ms": latency, "rounds": 20}

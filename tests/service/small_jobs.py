@@ -62,6 +62,6 @@ def crash_task(payload, progress):
 
 
 if __name__ == "__main__":
-    from service.jobs.worker import Worker
+    from service.runtime.worker import Worker
 
     Worker(Settings(), JOBS).serve()

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from predictors.references import reference_net
+from predictors.measuring.references import reference_net
 from service.artifacts import ArtifactStore
-from service.db import job_queries, lease_queries, queries
+from service.db import queries
 from service.db.tables import Agent, Item, Job, Lease, Order, Target
-from service.keys import make_key, revoke_key
-from service.leasing import store_references
+from service.devices import lease_queries
+from service.devices.leasing import store_references
+from service.http.keys import make_key, revoke_key
+from service.runtime import job_queries
 from tests.service.house import House, ended, said, wait_until
 from tests.service.lease_tools import P, add_target
 

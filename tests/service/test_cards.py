@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from predictors import PREDICTORS
-from service.jobs import cards
+from service.predictors import cards
 from tests.predictors.toy import FAMILY, archs, scope_for, true_value
 
 

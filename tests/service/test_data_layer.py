@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from service.db import job_queries, queries
+from service.db import queries
 from service.db.session import _refuse_network_folder
 from service.db.tables import JobEvent, Measurement, Subnet, Supernet, Table, Target, Worker, now
 from service.errors import InvalidError, NotFoundError, UnavailableError, WorkerLostError
 from service.ids import DEFAULT_PROJECT, new_id
-from service.jobs.engine import Queue, engine_is_ready, migrate_engine
+from service.runtime import job_queries
+from service.runtime.engine import Queue, engine_is_ready, migrate_engine
 
 P = DEFAULT_PROJECT
 
@@ -287,7 +288,7 @@ def test_sqlite_is_refused_on_a_network_file_system(tmp_path):
 
 
 def test_a_supernet_with_networks_is_found_by_id_or_name(db):
-    from service.checkpoints import named_network, network_names
+    from service.supernets.checkpoints import named_network, network_names
 
     with db.write() as session:
         trained, space = add_supernet(session, "s"), add_supernet(session, "cells")

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from service.db import job_queries
 from service.db.tables import Job, Worker
 from service.ids import DEFAULT_PROJECT
-from service.jobs.engine import Queue
+from service.runtime import job_queries
+from service.runtime.engine import Queue
 from tests.service.conftest import wait_for
 
 pytestmark = pytest.mark.timeout(900)

@@ -3,9 +3,9 @@
 import asyncio
 import json
 
-from service.db import job_queries
-from service.events import EventHub
 from service.ids import DEFAULT_PROJECT
+from service.runtime import job_queries
+from service.runtime.events import EventHub
 
 
 def make_job(database, lines=3, final=True):

@@ -10,12 +10,12 @@ import pytest
 from search.constraints import Constraint
 from service.db import queries
 from service.db.tables import Point, Search
-from service.fronts import as_csv, best_of, pick, thin, true_value, within
 from service.ids import DEFAULT_PROJECT, new_id
-from service.jobs.judge import MOST_CONFIRMED, candidates, judge, shifted
-from service.jobs.rounds import round_sizes
-from service.jobs.trail import Trail
-from service.schemas.searches import FrontPoint
+from service.search.fronts import as_csv, best_of, pick, thin, true_value, within
+from service.search.judge import MOST_CONFIRMED, candidates, judge, shifted
+from service.search.rounds import round_sizes
+from service.search.schemas import FrontPoint
+from service.search.trail import Trail
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT

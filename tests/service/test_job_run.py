@@ -3,8 +3,8 @@
 import asyncio
 from types import SimpleNamespace
 
-from service.jobs import run as run_module
-from service.jobs.run import JobRun
+from service.runtime import context as run_module
+from service.runtime.context import JobRun
 
 
 def telling(monkeypatch, script):

@@ -3,10 +3,10 @@
 import pytest
 from fastapi.routing import APIRoute
 
-from service.api import ROUTERS
 from service.errors import ConflictError, InvalidError
+from service.http.keys import SCOPES, list_keys, make_key, revoke_key
 from service.ids import DEFAULT_PROJECT
-from service.keys import SCOPES, list_keys, make_key, revoke_key
+from service.routers import ROUTERS
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT

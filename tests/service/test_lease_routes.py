@@ -2,8 +2,8 @@
 
 import pytest
 
-from predictors.references import SIZES, reference_net
-from service.db import lease_queries
+from predictors.measuring.references import SIZES, reference_net
+from service.devices import lease_queries
 from tests.service.lease_tools import DEVICE, RUNTIME, P, add_order, calibrations, row
 from tests.service.test_errors import assert_problem
 

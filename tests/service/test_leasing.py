@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from predictors.protocol import PROTOCOL_VERSION
-from service import leasing, results
-from service.db import job_queries, lease_queries
+from predictors.measuring.protocol import PROTOCOL_VERSION
 from service.db.tables import Job, Lease, Target, now
+from service.devices import lease_queries, leasing, results
+from service.devices.lease_schemas import LeaseRenew, ResultsCreate
+from service.devices.staleness import DRIFT_RUNS, drift_reason, stale_reason
+from service.devices.waiting import look_after
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
-from service.jobs.waiting import look_after
-from service.schemas.leases import LeaseRenew, ResultsCreate
+from service.runtime import job_queries
 from service.settings import Settings
-from service.staleness import DRIFT_RUNS, drift_reason, stale_reason
 from tests.service.lease_tools import (
     P,
     Queue,

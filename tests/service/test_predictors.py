@@ -10,17 +10,19 @@ import pytest
 
 from predictors import PREDICTORS
 from service.artifacts import ArtifactStore
-from service.checkpoints import family_of
-from service.db import job_queries, queries
+from service.db import queries
 from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Unsupported, now
 from service.ids import DEFAULT_PROJECT, new_id
-from service.jobs import fit, models
-from service.jobs.chosen import chosen
-from service.jobs.known import ENOUGH_ROWS, known_rows, known_targets
-from service.jobs.rows import bench_of, population_of, store_timings
-from service.jobs.until import batches, measure_until
-from service.problems import scope_of
-from service.selection import choose
+from service.measurements.chosen import chosen
+from service.measurements.rows import bench_of, population_of, store_timings
+from service.measurements.selection import choose
+from service.measurements.until import batches, measure_until
+from service.predictors import job as fit
+from service.predictors import tasks as models
+from service.predictors.known import ENOUGH_ROWS, known_rows, known_targets
+from service.runtime import job_queries
+from service.search.plan import scope_of
+from service.supernets.checkpoints import family_of
 from tests.service import test_resources
 from tests.service.test_errors import assert_problem
 
@@ -267,7 +269,9 @@ def test_a_space_that_is_almost_all_measured_is_measured_again(
     database, made_job, supernet, target, fleet, monkeypatch
 ):
     new, _ = fleet
-    monkeypatch.setattr("service.jobs.chosen._settled", lambda *_: range(10**9))  # more than the space has
+    monkeypatch.setattr(
+        "service.measurements.chosen._settled", lambda *_: range(10**9)
+    )  # more than the space has
     params = {"archs": None, "count": 3, "seed": 0, "metric": "latency_ms", "target": new, "choose": None}
     job = made_job(**params)
     family, population = population_chosen(database, job, supernet["id"])

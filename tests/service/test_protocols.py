@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from predictors.protocol import PROTOCOL_VERSION
-from service.db import job_queries, queries
+from predictors.measuring.protocol import PROTOCOL_VERSION
+from service.db import queries
 from service.db.tables import Measurement, Supernet, Target, now
+from service.devices.protocols import mark_other_protocols, protocol_changed
+from service.devices.staleness import stale_reason
 from service.errors import JobError
 from service.ids import new_id
-from service.jobs import measuring
-from service.protocols import mark_other_protocols, protocol_changed
+from service.measurements import measuring
 from service.run import note_protocols
-from service.staleness import stale_reason
+from service.runtime import job_queries
 from tests.service.lease_tools import P, add_order, add_target, clean
 from tests.service.test_data_layer import add_supernet
 from tests.service.test_errors import assert_problem

@@ -4,7 +4,7 @@ import pytest
 
 from netwright.client import Client
 from service.db.tables import Job
-from service.keys import make_key
+from service.http.keys import make_key
 from tests.service.house import House, ended, said, wait_until
 from tests.service.lease_tools import P
 

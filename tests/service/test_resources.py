@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from service.db import job_queries, queries
+from service.db import queries
 from service.db.tables import Export, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
+from service.runtime import job_queries
 from service.settings import ZOO_DIR
 from tests.service.test_errors import assert_problem
 
@@ -225,8 +226,8 @@ def fitted(client, database, measured, supernet, target):
     """Two fitted predictors, made as the fitting job makes them."""
     from predictors import PREDICTORS
     from service.artifacts import ArtifactStore
-    from service.checkpoints import family_of
-    from service.problems import model_scope, scope_of
+    from service.search.plan import model_scope, scope_of
+    from service.supernets.checkpoints import family_of
 
     store: ArtifactStore = client.app.state.services.store
     ids = {}
@@ -261,8 +262,8 @@ def fitted(client, database, measured, supernet, target):
 def both(client, database, supernet, target, fitted):
     """Two targets, the second said to take twice as long, with a predictor of its own."""
     from predictors import PREDICTORS
-    from service.checkpoints import family_of
-    from service.problems import model_scope
+    from service.search.plan import model_scope
+    from service.supernets.checkpoints import family_of
 
     other = client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).json()
     store = client.app.state.services.store

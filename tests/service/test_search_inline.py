@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from search.errors import SurrogateError
-from service.checkpoints import family_of
 from service.db.tables import Measurement, Predictor, Supernet
 from service.ids import new_id
-from service.jobs import search as search_job
-from service.jobs.rounds import PROBE, affordable, round_sizes
-from service.problems import model_scope
+from service.search import job as search_job
+from service.search.plan import model_scope
+from service.search.rounds import PROBE, affordable, round_sizes
+from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline
 from tests.service.test_errors import assert_problem

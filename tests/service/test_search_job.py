@@ -9,8 +9,8 @@ import time
 import httpx
 import pytest
 
-from service.db import job_queries
 from service.db.tables import Measurement
+from service.runtime import job_queries
 from tests.service.conftest import ROOT
 from tests.service.test_resources import fitted  # noqa: F401
 

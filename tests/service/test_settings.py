@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.errors import InvalidError
+from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT
-from service.keys import make_key
 from service.run import require_private
 from service.settings import Settings
 

@@ -12,7 +12,7 @@ from service.db import queries
 from service.db.tables import Job, Measurement, Supernet
 from service.errors import JobError
 from service.ids import DEFAULT_PROJECT
-from service.jobs import bring
+from service.measurements import import_job as bring
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
@@ -29,7 +29,7 @@ def csv(table):
 
 @pytest.fixture
 def family(database, supernet):
-    from service.checkpoints import family_of
+    from service.supernets.checkpoints import family_of
 
     with database.read() as session:
         return family_of(queries.get(session, P, Supernet, supernet["id"]))
@@ -38,7 +38,7 @@ def family(database, supernet):
 @pytest.fixture
 def rows(family):
     """A table of digits subnets with a latency of known form."""
-    from service.selection import choose
+    from service.measurements.selection import choose
 
     population = choose(family, {"archs": None, "count": ROWS, "seed": 0}, for_latency=False)
     space = family.space()
@@ -283,7 +283,7 @@ def test_a_table_without_a_supernet_defines_a_space_that_can_be_predicted(client
 def fit(database, settings, job_id):
     """Run a fitting job here; returns the predictor's report card."""
     from service.db.tables import Predictor
-    from service.jobs import fit as job_kind
+    from service.predictors import job as job_kind
 
     with database.read() as session:
         job = queries.get(session, P, Job, job_id)
@@ -333,7 +333,7 @@ def test_columns_that_make_no_space_are_refused(client, supernet, cells):
 def test_a_search_on_a_table_takes_its_rows_and_says_what_is_predicted_only(
     client, database, settings, supernet, brought, measured, rows
 ):
-    from service.jobs import search as job_kind
+    from service.search import job as job_kind
 
     take(client, database, settings, brought, supernet, rows)
     for body in (

@@ -11,8 +11,8 @@ from service.app import create_app
 from service.db import queries
 from service.db.tables import Job, Supernet
 from service.ids import DEFAULT_PROJECT
-from service.jobs.work import train
 from service.settings import ZOO_DIR
+from service.work import train
 from supernets.errors import CheckpointError, DataError
 from supernets.recipes.recipe import Recipe
 from tests.service.test_errors import assert_problem

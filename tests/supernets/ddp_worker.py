@@ -10,9 +10,9 @@ import torch
 import torch.distributed as dist
 
 from supernets.data import load_data
-from supernets.processes import joined
 from supernets.recipes.recipe import Recipe
-from supernets.train import start, train, train_step
+from supernets.training.loop import start, train, train_step
+from supernets.training.processes import joined
 from tests.small import small_family
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from supernets.data import data_facts, load_data
-from supernets.estimate import Rehearsal, estimate
 from supernets.recipes.recipe import Recipe
-from supernets.train import start, train_step
+from supernets.training.estimate import Rehearsal, estimate
+from supernets.training.loop import start, train_step
 from tests.small import small_family
 
 

@@ -12,10 +12,10 @@ import torch
 from supernets.checkpoints import Manifest
 from supernets.data import DataSet, load_data
 from supernets.errors import CheckpointError, DataError
-from supernets.finish import finish
-from supernets.further import go_on, read_source
 from supernets.recipes.recipe import Recipe
-from supernets.train import METRICS_FILE, Training, learning_rate, start, train, train_step
+from supernets.training.finish import finish
+from supernets.training.further import go_on, read_source
+from supernets.training.loop import METRICS_FILE, Training, learning_rate, start, train, train_step
 from tests.small import small_family
 
 

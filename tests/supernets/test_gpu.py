@@ -19,9 +19,9 @@ from supernets.data import DataSet, load_data
 from supernets.device import choose, described, exact
 from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_arch, evaluate_net
-from supernets.finish import finish
 from supernets.recipes.recipe import Recipe, built_in
-from supernets.train import METRICS_FILE, STATE_INFO, restore, start, train, train_step
+from supernets.training.finish import finish
+from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, start, train, train_step
 from tests.small import SMALL, short, small_family
 from tests.supernets.test_processes import ROOT, environment, toml
 
@@ -122,7 +122,7 @@ def test_torchrun_trains_the_same_and_survives_a_kill(processes: int, data: Data
     (tmp_path / "family.toml").write_text(toml(SMALL))
     out = tmp_path / "run"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["-m", "supernets.launch", "sandwich", "--family", str(tmp_path / "family.toml")]
+    command += ["-m", "supernets.training.launch", "sandwich", "--family", str(tmp_path / "family.toml")]
     command += ["--data", "digits", "--out", str(out), "--device", "cuda", "--checkpoint-every", "2"]
     process = subprocess.Popen(
         [*command, "--steps", "100000"], env=environment(), cwd=ROOT, start_new_session=True

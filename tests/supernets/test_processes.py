@@ -15,9 +15,9 @@ import torch
 
 from supernets.data import load_data
 from supernets.errors import TrainingError
-from supernets.processes import Processes
 from supernets.recipes.recipe import Recipe
-from supernets.train import METRICS_FILE, STATE_INFO, restore, start, train, train_step
+from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, start, train, train_step
+from supernets.training.processes import Processes
 from tests.small import SMALL, small_family
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_a_killed_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "supernets.launch",
+        "supernets.training.launch",
         "sandwich",
         "--family",
         str(tmp_path / "family.toml"),

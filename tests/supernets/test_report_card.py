@@ -10,11 +10,11 @@ import pytest
 
 from supernets.data import load_data
 from supernets.evaluate import evaluate_net
-from supernets.finish import finish
 from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
 from supernets.report import kendall_alone
-from supernets.train import train
+from supernets.training.finish import finish
+from supernets.training.loop import train
 from tests.small import small_family
 
 

@@ -19,10 +19,10 @@ from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError
 from supernets.evaluate import calibrate, evaluate_arch, evaluate_net
 from supernets.extract import extract
-from supernets.finish import finish
 from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
-from supernets.train import Training, train
+from supernets.training.finish import finish
+from supernets.training.loop import Training, train
 from tests.small import small_family
 
 DATA = load_data("digits")

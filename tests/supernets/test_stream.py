@@ -24,9 +24,9 @@ from supernets.data.shards import ParquetShards
 from supernets.data.stream import StreamedSplit, some_rows
 from supernets.errors import DataError
 from supernets.evaluate import evaluate_net
-from supernets.processes import Processes
 from supernets.recipes.recipe import Recipe
-from supernets.train import STATE_INFO, Training, restore, start, train, train_step
+from supernets.training.loop import STATE_INFO, Training, restore, start, train, train_step
+from supernets.training.processes import Processes
 from tests.small import small_family
 from tests.supernets.test_processes import ROOT, environment, toml
 
@@ -244,7 +244,7 @@ def test_a_killed_streamed_training_resumes_bit_for_bit(folder: Path, tmp_path: 
     command = [
         sys.executable,
         "-m",
-        "supernets.launch",
+        "supernets.training.launch",
         "sandwich",
         "--family",
         str(tmp_path / "family.toml"),

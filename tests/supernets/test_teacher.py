@@ -15,12 +15,12 @@ from supernets.checkpoints import load_supernet
 from supernets.data import DataSet, load_data, prepare
 from supernets.elastic.active import use
 from supernets.errors import CheckpointError, DataError, RecipeError
-from supernets.estimate import Rehearsal
 from supernets.export.metadata import file_metadata
 from supernets.extract import extract
 from supernets.recipes.recipe import Recipe
-from supernets.teacher import ExternalTeacher, read_teacher
-from supernets.train import start, train, train_step
+from supernets.training.estimate import Rehearsal
+from supernets.training.loop import start, train, train_step
+from supernets.training.teacher import ExternalTeacher, read_teacher
 from tests.small import small_family
 
 ZOO = Path(__file__).parents[2] / "zoo" / "digits"
@@ -96,7 +96,7 @@ def test_its_logits_are_the_targets_and_a_forward_is_billed_once_a_step(
     again = start(recipe(), small_family(), data, 0, teacher=teacher)
     images, labels = data.train.batch(8, 0, 0)
     from supernets.data import augment, step_generator
-    from supernets.train import _plan
+    from supernets.training.loop import _plan
 
     item = _plan(again, again.shard)[0]
     images = augment(images, step_generator(0, 0), again.recipe.augment.pad, again.recipe.augment.flip)

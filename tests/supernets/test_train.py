@@ -16,9 +16,17 @@ from supernets.checkpoints import load_supernet
 from supernets.data import DataSet, load_data
 from supernets.errors import CheckpointError, DataError, TrainingError
 from supernets.evaluate import evaluate_arch
-from supernets.finish import finish
 from supernets.recipes.recipe import Recipe
-from supernets.train import METRICS_FILE, STATE_INFO, Training, learning_rate, start, train, train_step
+from supernets.training.finish import finish
+from supernets.training.loop import (
+    METRICS_FILE,
+    STATE_INFO,
+    Training,
+    learning_rate,
+    start,
+    train,
+    train_step,
+)
 from tests.small import small_family
 
 
@@ -77,7 +85,7 @@ def test_a_state_from_which_nothing_can_go_on_never_replaces_one_that_can(
             next(training.net.parameters()).fill_(float("inf"))
         return losses
 
-    monkeypatch.setattr("supernets.train.train_step", break_a_weight)
+    monkeypatch.setattr("supernets.training.loop.train_step", break_a_weight)
     with pytest.raises(
         TrainingError, match=r"weight '.*' is not finite after step 3.*; the checkpoint of step 2 is kept"
     ):
@@ -161,7 +169,7 @@ def test_a_finished_training_becomes_a_supernet_directory(
 
 def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Path) -> None:
     from supernets.evaluate import calibrate
-    from supernets.finish import settle
+    from supernets.training.finish import settle
 
     training = train(recipe(), small_family(), data, tmp_path)
     largest = training.family.space().max()

@@ -9,9 +9,9 @@ import pytest
 
 from supernets import FAMILIES
 from supernets.checkpoints import load_supernet
-from supernets.finish import report_text
-from supernets.further import read_source
 from supernets.recipes.recipe import Recipe
+from supernets.training.finish import report_text
+from supernets.training.further import read_source
 
 ZOO = Path(__file__).parents[2] / "zoo"
 NAMES = sorted(path.parent.name for path in ZOO.glob("*/manifest.json"))

@@ -1,0 +1,118 @@
+"""Peak memory of a net: what it adds to a process in which the runtime is awake and does nothing else.
+
+``python -m predictors.measuring.footprint net.onnx settings.json`` makes a session, runs a few inferences and prints
+``{"peak_memory_mb": …}``. A fresh process for every net, since memory that was once taken is seldom given
+back. The baseline is the resident memory after a net of one operator on one number has run, which makes the
+runtime set up what it needs for any net (about 17 MB); the peak is the system's own record of the highest
+resident memory since then, which no sampling can miss: session, weights, arena and graph optimisation are in
+it, interpreter, libraries and runtime are not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from predictors.errors import MeasureError, MeasuringDiedError
+from predictors.measuring.runtime import OnnxBlock, Settings, child_environment
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+STATISTIC = "median over fresh processes of peak resident memory above an awake runtime"
+# The file of y = Relu(x), both of shape [1].
+ONE_RELU = bytes.fromhex(
+    "08083a330a0c0a0178120179220452656c751201775a0f0a0178120a0a08080112040a020801"
+    "620f0a0179120a0a08080112040a02080142040a001011"
+)
+BLOCK_MS = 1.0
+REPEATS = 3
+TIMEOUT_S = 120.0
+
+
+def available(status: Path = STATUS, clear: Path = CLEAR) -> bool:
+    """Whether this system keeps the record that is needed, and lets a process begin it anew."""
+    return status.exists() and os.access(clear, os.W_OK)
+
+
+def peak_memory_mb(
+    path: Path, settings: Settings, *, repeats: int = REPEATS, timeout_s: float = TIMEOUT_S
+) -> tuple[float, float]:
+    """Median of a few fresh processes, and half of what they span (MB = 10^6 bytes); see :func:`try_net`."""
+    values = [try_net(path, settings, timeout_s) for _ in range(repeats)]
+    return statistics.median(values), (max(values) - min(values)) / 2
+
+
+def try_net(path: Path, settings: Settings, timeout_s: float = TIMEOUT_S) -> float:
+    """Run a net in a process of its own; returns its peak memory in MB, NaN where the system does not say.
+
+    Raises:
+        MeasuringDiedError: the net ends the process.
+        MeasureError: the runtime cannot run it, or not within ``timeout_s`` seconds.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "predictors.measuring.footprint",
+        str(path),
+        json.dumps(settings.as_json()),
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_s, env=child_environment()
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MeasureError(f"a net must load and run within {timeout_s:g} s; it was stopped") from error
+    tail = done.stderr.strip()[-400:]
+    if done.returncode == 1:
+        raise MeasureError(tail.splitlines()[-1] if tail else "no reason given")
+    if done.returncode != 0:
+        raise MeasuringDiedError(f"the runtime ended with status {done.returncode} on this net: {tail}")
+    return float(json.loads(done.stdout)["peak_memory_mb"])
+
+
+def growth_mb(work: Callable[[], object], status: Path = STATUS, clear: Path = CLEAR) -> float:
+    """By how much the highest resident memory during ``work`` exceeds that before it, in MB."""
+    if not available(status, clear):
+        work()
+        return float("nan")
+    clear.write_text(RESET_PEAK)
+    before = _kilobytes("VmRSS", status)
+    kept = work()
+    peak = _kilobytes("VmHWM", status)
+    del kept
+    return (peak - before) * 1024 / 1e6
+
+
+def _kilobytes(name: str, status: Path) -> int:
+    for line in status.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise MeasureError(f"{status} must say {name}")
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point of the process."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m predictors.measuring.footprint net.onnx SETTINGS-JSON\n")
+        return 2
+    awake = OnnxBlock(ONE_RELU, Settings())
+    awake(BLOCK_MS)
+    path, settings = Path(arguments[0]), Settings(**json.loads(arguments[1]))
+
+    def work() -> OnnxBlock:
+        block = OnnxBlock(path, settings)
+        block(BLOCK_MS)
+        return block
+
+    sys.stdout.write(json.dumps({"peak_memory_mb": growth_mb(work)}) + "\n")
+    del awake
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

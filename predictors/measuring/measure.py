@@ -1,0 +1,315 @@
+"""Measure ONNX files on this machine, in this process or in a child that can be killed.
+
+``python -m predictors.measuring.measure request.json result.json`` reads a :class:`Request`, prints one JSON line
+``{"done": …, "total": …, "step": …}`` a round, and writes ``{"timings", "calibrations", "cores"}`` (or
+``{"error"}``) under a temporary name before it renames it.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from predictors.errors import MeasureError, MeasuringDiedError
+from predictors.measuring.protocol import (
+    Block,
+    Calibration,
+    Progress,
+    Protocol,
+    Timing,
+    calibrate,
+    time_interleaved,
+)
+from predictors.measuring.references import SIZES, reference_net
+from predictors.measuring.runtime import OnnxBlock, Settings, child_environment, machine_lock, pinned
+
+LOCK_TIMEOUT_S = 6 * 3600.0
+STOP_S = 5.0
+WAIT = "wait"
+StepProgress = Callable[[str, int, int], None]
+"""Told ``step, done, total``: ``calibrate`` and ``measure`` in rounds, ``wait`` for another run here in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Which files to measure, by key, under which settings and protocol.
+
+    ``calibrations`` are those of the target, by reference name; without them the run calibrates first.
+    ``references`` are the files of the reference nets, for a device that cannot make them.
+    """
+
+    files: Mapping[str, Path]
+    settings: Settings = field(default_factory=Settings)
+    protocol: Protocol = field(default_factory=Protocol)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    references: Mapping[str, Path] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads back."""
+        return {
+            "files": {key: str(path) for key, path in self.files.items()},
+            "settings": self.settings.as_json(),
+            "protocol": self.protocol.as_json(),
+            "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
+            "references": {name: str(path) for name, path in self.references.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Request:
+        """The request that :meth:`as_json` wrote."""
+        return cls(
+            files={key: Path(path) for key, path in value["files"].items()},
+            settings=Settings(**value["settings"]),
+            protocol=Protocol(**value["protocol"]),
+            calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
+            references={name: Path(path) for name, path in value["references"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One timing a file, in the order asked; the calibrations used; the cores it ran on.
+
+    ``extras`` holds further metrics by file, in the same order, each ``{value, spread, n, statistic}``.
+    """
+
+    timings: list[Timing]
+    calibrations: dict[str, Calibration]
+    cores: tuple[int, ...]
+    extras: list[dict[str, dict[str, Any]]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads back."""
+        return {
+            "timings": [timing.as_json() for timing in self.timings],
+            "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
+            "cores": list(self.cores),
+            "extras": self.extras,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Result:
+        """The result that :meth:`as_json` wrote."""
+        return cls(
+            timings=[Timing(**entry) for entry in value["timings"]],
+            calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
+            cores=tuple(value["cores"]),
+            extras=value["extras"],
+        )
+
+
+def measure_here(request: Request, progress: StepProgress | None = None) -> Result:
+    """Measure in this process: the calling thread is pinned meanwhile, and garbage collection off.
+
+    A file that cannot be read or run gives a timing with verdict ``unsupported``; the rest goes on.
+
+    Raises:
+        MeasureError: calibrations of other reference nets, or another run on this machine does not end.
+    """
+    contents = _reference_nets(request.references)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    _check_calibrations(request.calibrations, hashes)
+    lock = machine_lock(LOCK_TIMEOUT_S, _waiting(progress))
+    with lock, pinned(request.settings.threads) as cores, _no_garbage_collection():
+        # Reference nets are files of batch 1, whatever batch the nets beside them are timed with.
+        single = replace(request.settings, batch=1)
+        references: dict[str, Block] = {
+            name: OnnxBlock(content, single) for name, content in contents.items()
+        }
+        calibrations = dict(request.calibrations)
+        if not calibrations:
+            calibrations = calibrate(references, hashes, request.protocol, _named("calibrate", progress))
+        nets, failed = _open(request)
+        timings = {timing.key: timing for timing in failed}
+        if nets:
+            blocks: dict[str, Block] = {key: block for key, (_, block) in nets.items()}
+            report = _named("measure", progress)
+            for timing in time_interleaved(blocks, references, calibrations, request.protocol, report):
+                timings[timing.key] = _with_hash(timing, nets[timing.key][0])
+    return Result(timings=[timings[key] for key in request.files], calibrations=calibrations, cores=cores)
+
+
+def calibrate_here(
+    settings: Settings, protocol: Protocol, progress: StepProgress | None = None
+) -> dict[str, Calibration]:
+    """Calibrate the reference nets in this process."""
+    return measure_here(Request(files={}, settings=settings, protocol=protocol), progress).calibrations
+
+
+def _reference_nets(files: Mapping[str, Path]) -> dict[str, bytes]:
+    """The reference nets, the one that anchors the calibration first; made here if there are no files."""
+    if files and set(files) != set(SIZES):
+        raise MeasureError(f"reference nets must be {', '.join(SIZES)}, got {', '.join(files)}")
+    return {name: files[name].read_bytes() if files else reference_net(name) for name in SIZES}
+
+
+def _check_calibrations(calibrations: Mapping[str, Calibration], expected: Mapping[str, str]) -> None:
+    if not calibrations:
+        return
+    got = {name: calibration.sha256 for name, calibration in calibrations.items()}
+    if got != expected:
+        raise MeasureError(
+            f"calibrations must be of the reference nets {expected}, got {got}; calibrate the target anew"
+        )
+
+
+def _open(request: Request) -> tuple[dict[str, tuple[str, OnnxBlock]], list[Timing]]:
+    """Hash and open every file: ``(key -> (sha256, block), what cannot be run)``."""
+    nets: dict[str, tuple[str, OnnxBlock]] = {}
+    failed: list[Timing] = []
+    for key, path in request.files.items():
+        sha256 = ""
+        try:
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            nets[key] = (sha256, OnnxBlock(path, request.settings))
+        except Exception as error:  # the runtime has a dozen unrelated exception classes
+            failed.append(Timing(key, "unsupported", sha256=sha256, error=f"{type(error).__name__}: {error}"))
+    return nets, failed
+
+
+def _with_hash(timing: Timing, sha256: str) -> Timing:
+    return Timing(**{**timing.as_json(), "sha256": sha256})
+
+
+def _named(step: str, progress: StepProgress | None) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(step, done, total)
+
+
+def _waiting(progress: StepProgress | None) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    return lambda seconds: progress(WAIT, seconds, int(LOCK_TIMEOUT_S))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def measure_in_child(
+    request: Request, progress: StepProgress | None = None, timeout_s: float = 3600.0
+) -> Result:
+    """Measure in a child process, which ends with this call, however the call ends.
+
+    Raises:
+        MeasuringDiedError: the child ended without a word, as when the runtime crashes on a net.
+        MeasureError: the child failed, or took longer than ``timeout_s`` seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="netwright-measure-") as folder:
+        asked, answered = Path(folder) / "request.json", Path(folder) / "result.json"
+        asked.write_text(json.dumps(request.as_json()))
+        with (Path(folder) / "stderr").open("w+") as log:
+            command = [sys.executable, "-m", "predictors.measuring.measure", str(asked), str(answered)]
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=child_environment()
+            ) as child:
+                expired = _follow(child, progress, timeout_s)
+            log.seek(0)
+            tail = log.read()[-2000:]
+        if expired:
+            raise MeasureError(f"measuring must end within {timeout_s:g} s; the run was stopped")
+        if not answered.exists():
+            raise MeasuringDiedError(
+                f"the measuring process ended with status {child.returncode}: {tail.strip() or 'no message'}"
+            )
+        value = json.loads(answered.read_text())
+    if "error" in value:
+        raise MeasureError(value["error"])
+    return Result.from_json(value)
+
+
+def _follow(child: subprocess.Popen[str], progress: StepProgress | None, timeout_s: float) -> bool:
+    """Pass progress on until the child ends; stop it if anything goes wrong. Whether time ran out.
+
+    While the child waits for another run on this machine its time does not pass.
+    """
+    clock = _Alarm(timeout_s, child.kill)
+    clock.begin()
+    try:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("{"):
+                value = json.loads(line)
+                if value["step"] == WAIT:
+                    clock.begin()
+                if progress is not None:
+                    progress(value["step"], value["done"], value["total"])
+        child.wait()
+    finally:
+        clock.stop()
+        if child.poll() is None:
+            child.kill()
+            child.wait(STOP_S)
+    return clock.rung
+
+
+class _Alarm:
+    """Calls a function when nobody has begun it anew or stopped it for some seconds."""
+
+    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
+        self._seconds, self._ring = seconds, ring
+        self._timer: threading.Timer | None = None
+        self.rung = False
+
+    def begin(self) -> None:
+        """From now on."""
+        self.stop()
+        self._timer = threading.Timer(self._seconds, self._now)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Not any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _now(self) -> None:
+        self.rung = True
+        self._ring()
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point of the child process."""
+    if len(arguments) != 2:
+        sys.stderr.write("usage: python -m predictors.measuring.measure request.json result.json\n")
+        return 2
+    parent = os.getppid()
+
+    def report(step: str, done: int, total: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(3)  # nobody is waiting any more
+        sys.stdout.write(json.dumps({"step": step, "done": done, "total": total}) + "\n")
+        sys.stdout.flush()
+
+    asked, answered = map(Path, arguments)
+    try:
+        value = measure_here(Request.from_json(json.loads(asked.read_text())), report).as_json()
+    except MeasureError as error:
+        value = {"error": str(error)}
+    partial = answered.with_suffix(".partial")
+    partial.write_text(json.dumps(value))
+    partial.replace(answered)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

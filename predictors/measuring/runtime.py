@@ -1,0 +1,218 @@
+"""ONNX Runtime under stated settings: what one block of inferences is, and where it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.errors import MeasureError, ProtocolError
+
+LEAST_INFERENCES = 3
+FINE_S, TICK_MS, CLOCK_READS = 1e-6, 1e-6, 50
+LOCK_POLL_S = 0.1
+PRECISIONS = ("fp32",)
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What latency is defined under: threads, precision, batch and execution provider."""
+
+    threads: int = 1
+    precision: str = "fp32"
+    batch: int = 1
+    provider: str = "CPUExecutionProvider"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= 1024:
+            raise ProtocolError(f"threads must be from 1 to 1024, got {self.threads}")
+        if not 1 <= self.batch <= 65536:
+            raise ProtocolError(f"batch must be from 1 to 65536, got {self.batch}")
+        if self.precision not in PRECISIONS:
+            raise ProtocolError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field; ``Settings(**value)`` reads it back."""
+        return asdict(self)
+
+
+class OnnxBlock:
+    """A :data:`~predictors.measuring.protocol.Block` that runs an ONNX net on one fixed random input.
+
+    Inputs and outputs are bound once: copying them would be a tenth of the time of a 0.03 ms net.
+    Raises whatever the runtime raises for a net that it cannot run.
+    """
+
+    def __init__(self, model: bytes | Path, settings: Settings) -> None:
+        import onnxruntime
+
+        source = model if isinstance(model, bytes) else str(model)
+        options = _options(settings)
+        self._session = onnxruntime.InferenceSession(source, options, providers=[settings.provider])
+        self._binding = self._session.io_binding()
+        rng = np.random.default_rng(0)
+        for tensor in self._session.get_inputs():
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(_example(tensor, settings.batch, rng))
+            self._binding.bind_ortvalue_input(tensor.name, value)
+        for tensor in self._session.get_outputs():
+            self._binding.bind_output(tensor.name, "cpu")
+        self._session.run_with_iobinding(self._binding)
+        # With more threads, or on another device, this thread's time is not the net's.
+        alone = settings.threads == 1 and settings.provider == "CPUExecutionProvider"
+        self._overhead = _clock_overhead_ms() if alone and _fine_clock() else None
+        # From now on the outputs go where the first run put them.
+        names = [tensor.name for tensor in self._session.get_outputs()]
+        for name, output in zip(names, self._binding.get_outputs(), strict=True):
+            self._binding.bind_ortvalue_output(name, output)
+
+    def __call__(self, block_ms: float) -> NDArray[np.float64]:
+        """Latencies in ms of all inferences, at least three, of a block of about ``block_ms``: ``(2, k)``, as they
+        were and without the time that other processes had the core; ``(1, k)`` where that is not known."""
+        wall, work = self.wall_and_work(block_ms)
+        if self._overhead is None:
+            return np.asarray(wall[None])
+        return np.stack([wall, np.minimum(wall, np.maximum(work - self._overhead, TICK_MS))])
+
+    def wall_and_work(self, block_ms: float) -> NDArray[np.float64]:
+        """Wall time and time that this thread really ran ``(2, k)``, ms, of the inferences of a block.
+
+        Where another process was given the core in between, the second is smaller. It includes reading the clocks.
+        """
+        clock, run, binding = time.perf_counter_ns, self._session.run_with_iobinding, self._binding
+        work = time.thread_time_ns
+        samples: list[tuple[int, int]] = []
+        now = clock()
+        end = now + int(block_ms * 1e6)
+        while now < end or len(samples) < LEAST_INFERENCES:
+            begun = work()
+            start = clock()
+            run(binding)
+            now = clock()
+            samples.append((now - start, work() - begun))
+        return np.asarray(np.array(samples, dtype=np.float64).T / 1e6)
+
+
+def _fine_clock() -> bool:
+    """Whether the system counts a thread's own time finely enough for single inferences."""
+    try:
+        return time.get_clock_info("thread_time").resolution <= FINE_S
+    except (ValueError, AttributeError):
+        return False
+
+
+def _clock_overhead_ms() -> float:
+    """Working time of an inference that does nothing: what reading the clocks costs."""
+    found = []
+    for _ in range(CLOCK_READS):
+        begun = time.thread_time_ns()
+        time.perf_counter_ns()
+        time.perf_counter_ns()
+        found.append(time.thread_time_ns() - begun)
+    return min(found) / 1e6
+
+
+def child_environment() -> dict[str, str]:
+    """This environment, with our packages found wherever they were imported from."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
+def _options(settings: Settings) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    return options
+
+
+def _example(tensor: Any, batch: int, rng: np.random.Generator) -> NDArray[Any]:
+    """A random input of the shape the net asks for; a free first dimension is the batch."""
+    shape = list(tensor.shape)
+    if shape and not isinstance(shape[0], int):
+        shape[0] = batch
+    if not all(isinstance(size, int) for size in shape) or (shape and shape[0] != batch):
+        raise MeasureError(
+            f"input {tensor.name!r} must have batch {batch} and fixed sizes, got shape {tensor.shape}"
+        )
+    if tensor.type not in _DTYPES:
+        raise MeasureError(f"input {tensor.name!r} must be of type {', '.join(_DTYPES)}, got {tensor.type}")
+    dtype = np.dtype(_DTYPES[tensor.type])
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    return np.zeros(shape, dtype=dtype)
+
+
+@contextmanager
+def pinned(threads: int) -> Iterator[tuple[int, ...]]:
+    """Bind this thread to as many cores as it will use, and give the old affinity back.
+
+    The last cores are taken, since the first serve interrupts. Sessions must be made inside: their
+    threads inherit the affinity. Yields the cores, none where the system has no such call.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield ()
+        return
+    before = os.sched_getaffinity(0)
+    cores = tuple(sorted(before)[-threads:])
+    os.sched_setaffinity(0, cores)
+    try:
+        yield cores
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def machine_lock(timeout_s: float, waiting: Callable[[int], None] | None = None) -> Iterator[None]:
+    """Let only one measuring run of this user go on at a time on this machine.
+
+    ``waiting`` is told every second how many seconds it has been; what it raises ends the waiting.
+
+    Raises:
+        MeasureError: another run still holds it after ``timeout_s`` seconds.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    path = Path(tempfile.gettempdir()) / f"netwright-measure-{os.getuid()}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        began, told = time.monotonic(), 0
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waited = time.monotonic() - began
+                if waited >= timeout_s:
+                    raise MeasureError(f"another measuring run held {path} for {timeout_s:g} s") from None
+            if waiting is not None and waited >= told + 1:
+                told = int(waited)
+                waiting(told)
+            time.sleep(LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""What a device's agent and the service say to each other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from service.http.schemas import LATENCY, Body, Measured, Name, View
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
+MOST_ITEMS = 64
+
+
+class DeviceDescription(Body):
+    """What an agent found: the device, and what runs nets on it."""
+
+    device: dict[str, Any] = Field(description="cpu, cores, memory_gb, architecture, system, max_mhz")
+    runtime: dict[str, Any] = Field(description="name, version, providers")
+    metrics: list[Measured] = Field(
+        default_factory=lambda: list(LATENCY), description="What can be measured there"
+    )
+
+
+class LeaseCreate(Body):
+    """An agent asks for nets to measure."""
+
+    target: str = Field(description="Id or name of a target of kind agent")
+    agent: Name = Field(description="Name of the process that asks, unique on its target")
+    description: DeviceDescription
+    max_items: int = Field(16, ge=1, le=MOST_ITEMS, description="Most nets of the batch")
+
+
+class LeasedFile(View):
+    """A file to download from ``/v1/artifacts/{sha256}``."""
+
+    sha256: str
+    bytes: int
+
+
+class LeasedItem(LeasedFile):
+    """A net to measure."""
+
+    id: str
+
+
+class Reference(LeasedFile):
+    """A reference net, against which the others are held."""
+
+    name: str
+
+
+class LeaseView(View):
+    """A batch of nets, measured in one interleaved run and told of before the lease expires."""
+
+    id: str
+    expires_at: datetime
+    expires_in_s: float = Field(description="Seconds until the nets go to others; :renew starts them anew")
+    target: str
+    settings: dict[str, Any]
+    protocol: dict[str, Any] = Field(description="Rounds, block length and seed of the one protocol")
+    metrics: list[str]
+    calibrations: dict[str, Any] | None = Field(
+        description="Of the target; null when this batch is to make them"
+    )
+    references: list[Reference]
+    items: list[LeasedItem]
+
+
+class LeaseRenew(Body):
+    """A sign of life while measuring."""
+
+    step: Literal["download", "wait", "calibrate", "measure"] = Field(
+        "measure", description="wait: another run is on the agent's machine; done is in seconds then"
+    )
+    done: int = Field(0, ge=0)
+    total: int = Field(0, ge=0)
+
+
+class RenewView(View):
+    """Until when, and which nets are still this lease's."""
+
+    expires_at: datetime
+    expires_in_s: float
+    items: list[str]
+
+
+class RawTimes(Body):
+    """All single inferences, uncorrected."""
+
+    min: Positive
+    p50: Positive
+    p90: Positive
+
+
+class TimedReference(Body):
+    """The reference net of a row, as it was in this run."""
+
+    name: str
+    sha256: Sha256
+    calibrated_ms: Positive
+    near_share: Share
+    drift: Positive
+
+
+class ExtraValue(Body):
+    """Another metric of a net; what cannot be measured is absent, never zero."""
+
+    value: Annotated[float, Field(gt=0, le=1e9)]
+    spread: Annotated[float, Field(ge=0, le=1e9)]
+    n: Annotated[int, Field(ge=1)]
+    statistic: Annotated[str, Field(max_length=160)]
+
+
+class ResultRow(Body):
+    """What was measured of one net: the fields of the protocol's timing."""
+
+    item: str
+    sha256: str = Field(description="Hash of the file that was measured")
+    verdict: Literal["good", "noisy", "contended", "refused", "unsupported"]
+    latency_ms: Positive | None = None
+    standard_error_ms: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    rounds: Annotated[int, Field(ge=0, le=100_000)] = 0
+    raw_ms: RawTimes | None = None
+    raw_n: Annotated[int, Field(ge=0)] = 0
+    reference: TimedReference | None = None
+    statistic: Annotated[str, Field(max_length=160)] = ""
+    protocol_version: int
+    error: Annotated[str, Field(max_length=4000)] | None = None
+    extras: dict[Literal["peak_memory_mb", "energy_mj"], ExtraValue] = Field(default_factory=dict)
+
+
+class CalibrationRow(Body):
+    """The latency of a reference net on the target."""
+
+    name: str
+    sha256: Sha256
+    latency_ms: Positive
+    rounds: Annotated[int, Field(ge=1)]
+
+
+class ResultsCreate(Body):
+    """What an agent measured. Rows are judged one by one: what is wrong with one leaves the others."""
+
+    rows: list[dict[str, Any]] = Field(max_length=MOST_ITEMS)
+    calibrations: dict[str, CalibrationRow] | None = None
+
+
+class RefusedRow(View):
+    """A row that was not taken, and why."""
+
+    item: str
+    field: str
+    got: Any = None
+    allowed: Any = None
+
+
+class ResultsView(View):
+    """What became of the rows; ``known`` were there already."""
+
+    recorded: int
+    known: int
+    refused: list[RefusedRow]

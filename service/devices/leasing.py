@@ -1,0 +1,232 @@
+"""Who measures what: agents come with a device, are given nets, and bring back rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from predictors.measuring.references import SIZES, reference_net, reference_sha256
+from predictors.measuring.runtime import Settings as DeviceSettings
+from predictors.targets.target import fingerprint
+from service.artifacts import ArtifactStore
+from service.db import queries
+from service.db.tables import Agent, Item, Job, Lease, Order, Target, now
+from service.devices import lease_queries
+from service.devices.hardware import is_remote
+from service.devices.lease_schemas import (
+    DeviceDescription,
+    LeasedItem,
+    LeaseRenew,
+    LeaseView,
+    Reference,
+    RenewView,
+)
+from service.devices.staleness import runtime_changed
+from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
+from service.runtime import job_queries
+from service.runtime.engine import Queue
+
+Json = dict[str, Any]
+MOST_ATTEMPTS = 3  # leases of a net without a usable row before it counts as refused
+
+
+def target_of_agent(session: Session, project: str, id_or_name: str) -> Target:
+    """The target that an agent asked for, its row held; unknown or local ones are refused with the choices."""
+    row = queries.find(session, project, Target, id=id_or_name) or queries.find(
+        session, project, Target, name=id_or_name
+    )
+    if row is not None and is_remote(row.kind):
+        return lease_queries.locked_target(session, row.id)
+    remote = [target.name for target in queries.every(session, project, Target) if is_remote(target.kind)]
+    what = f"{id_or_name!r} is of kind {row.kind}" if row is not None else f"there is no {id_or_name!r}"
+    choices = ", ".join(sorted(remote)) or "none yet: `netwright targets add agent --name NAME` makes one"
+    raise InvalidError(
+        "target", id_or_name, sorted(remote), f"target must be one of kind agent ({choices}); {what}"
+    )
+
+
+def attach(target: Target, found: DeviceDescription) -> str | None:
+    """Let the first device define the target, and refuse others; returns why the target is stale, if it is."""
+    known = target.description
+    if known.get("device") is not None and known["device"] != found.device:
+        raise OtherDeviceError(
+            f"target {target.name!r} is another device: {differences(known['device'], found.device)}; "
+            "register a target for this one: `netwright targets add agent --name …`"
+        )
+    if known.get("runtime") is not None:
+        return runtime_changed(known["runtime"], found.runtime)
+    settings = DeviceSettings(**target.settings)
+    cores = found.device.get("cores")
+    if isinstance(cores, int) and settings.threads > cores:
+        raise OtherDeviceError(
+            f"target {target.name!r} wants {settings.threads} threads, this device has {cores} cores"
+        )
+    target.description = {
+        "kind": target.kind,
+        "device": found.device,
+        "runtime": found.runtime,
+        "settings": settings.as_json(),
+    }
+    target.fingerprint = fingerprint(target.description)
+    target.metrics = list(dict.fromkeys(["latency_ms", *found.metrics]))
+    return None
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What two descriptions differ in: ``cores 4 there, 8 here``."""
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return "; ".join(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
+
+
+def store_references(session: Session, project: str, store: ArtifactStore) -> None:
+    """Let agents download the reference nets."""
+    for name in SIZES:
+        content = reference_net(name)
+        queries.own_artifact(
+            session,
+            project,
+            store.put(content),
+            len(content),
+            "application/octet-stream",
+            f"reference-{name}.onnx",
+        )
+
+
+# --- leases ----------------------------------------------------------------------------------------
+
+
+def take(
+    session: Session, queue: Queue, target: Target, agent: Agent, most: int, seconds: float
+) -> Lease | None:
+    """A lease of the nets that are next, or none: nothing to do, or the target is being calibrated."""
+    expire(session, queue, target)
+    if target.calibrations is None and lease_queries.open_leases(session, target.project_id, target.id):
+        return None  # two calibrations would be two scales
+    items = lease_queries.next_items(session, target.project_id, target.id, most)
+    return lease_queries.make_lease(session, agent, items, seconds) if items else None
+
+
+def expire(session: Session, queue: Queue, target: Target) -> int:
+    """Take back what silent agents had; returns how many leases that were."""
+    overdue = lease_queries.expire_leases(session, target.project_id, target.id)
+    if overdue:
+        for order in lease_queries.open_orders(session, target.project_id, target.id):
+            give_up_on(session, order)
+            settle(session, queue, order)
+    return overdue
+
+
+def give_up_on(session: Session, order: Order) -> None:
+    """A net that came back from several leases without a row is not given again."""
+    for item in lease_queries.items_of(session, order.id):
+        if item.state == "waiting" and item.attempts >= MOST_ATTEMPTS:
+            why = (item.result or {}).get("refused") or "no agent that had it came back with a row"
+            item.state = "done"
+            item.result = no_timing(item, f"given to agents {item.attempts} times: {why}")
+
+
+def no_timing(item: Item, error: str) -> Json:
+    """The result of a net that nobody could measure."""
+    from predictors.measuring.protocol import Timing
+
+    timing = Timing(str(item.position), "refused", sha256=item.file_sha256, error=error)
+    return {"timing": timing.as_json(), "extras": {}, "provenance": {}}
+
+
+def settle(session: Session, queue: Queue, order: Order) -> None:
+    """Wake the job of an order that is complete."""
+    session.flush()
+    if lease_queries.count_items(session, order.id, "waiting", "leased"):
+        return
+    job = job_queries.locked_job(session, order.job_id)
+    if job is not None and job.waiting_since is not None and job.state == "running":
+        job_queries.wake(session, job)
+        queue.enqueue(session, job)
+
+
+def view(session: Session, lease: Lease, target: Target) -> LeaseView:
+    """A lease as its agent needs it."""
+    order = session.get_one(Order, lease.order_id)
+    items = [item for item in lease_queries.items_of(session, order.id) if item.lease_id == lease.id]
+    return LeaseView(
+        id=lease.id,
+        expires_at=lease.expires_at,
+        expires_in_s=lease.seconds,
+        target=target.id,
+        settings=target.settings,
+        protocol=order.protocol,
+        metrics=order.metrics,
+        calibrations=target.calibrations,
+        references=[
+            Reference(name=name, sha256=reference_sha256(name), bytes=len(reference_net(name)))
+            for name in SIZES
+        ],
+        items=[LeasedItem(id=item.id, sha256=item.file_sha256, bytes=item.bytes) for item in items],
+    )
+
+
+def held(session: Session, project: str, id: str) -> tuple[Lease, Target]:
+    """A lease and its target, both as they are now, and nobody else's to change meanwhile."""
+    lease = queries.get(session, project, Lease, id)
+    target = lease_queries.locked_target(session, lease.target_id)
+    session.refresh(lease)
+    return lease, target
+
+
+def renew(session: Session, lease: Lease, target: Target, told: LeaseRenew) -> RenewView:
+    """Start the lease's time anew; an expired one takes back what nobody else has yet."""
+    items = lease_queries.items_of(session, lease.order_id)
+    mine = [item for item in items if item.lease_id == lease.id and item.state != "done"]
+    if lease.state == "closed" or not mine:
+        raise LostLeaseError(f"lease {lease.id} is over: its nets are measured, or others have them")
+    lease.state, lease.expires_at = "open", now() + timedelta(seconds=lease.seconds)
+    for item in mine:
+        item.state = "leased"
+    agent = session.get_one(Agent, lease.agent_id)
+    agent.seen_at = now()
+    lease.progress = told.done / told.total if told.step == "measure" and told.total else 0.0
+    order = session.get_one(Order, lease.order_id)
+    tell(session, order, f"{agent.name} on {target.name}: {_doing(told)}")
+    return RenewView(
+        expires_at=lease.expires_at, expires_in_s=lease.seconds, items=[item.id for item in mine]
+    )
+
+
+def _doing(told: LeaseRenew) -> str:
+    if told.step == "wait":
+        return f"waiting for another measuring run there, {told.done} s so far"
+    return f"{told.step}, round {told.done} of {told.total}" if told.total else told.step
+
+
+def release(session: Session, queue: Queue, lease: Lease, target: Target) -> None:
+    """An agent gives its nets back; that it had them does not count."""
+    if lease.state != "open":
+        raise ConflictError(f"lease {lease.id} is {lease.state} already")
+    for item in lease_queries.items_of(session, lease.order_id):
+        if item.lease_id == lease.id and item.state == "leased":
+            item.attempts -= 1
+    session.flush()
+    lease_queries.end_lease(session, lease, "closed")
+    expire(session, queue, target)
+
+
+def tell(session: Session, order: Order, words: str) -> None:
+    """Show how far an order is, as progress of its job."""
+    session.flush()
+    items = lease_queries.items_of(session, order.id)
+    done = sum(item.state == "done" for item in items)
+    leases = lease_queries.open_leases(session, order.project_id, order.target_id)
+    shares = {lease.id: lease.progress for lease in leases}
+    under_way = sum(shares.get(item.lease_id or "", 0.0) for item in items if item.state == "leased")
+    share = (done + under_way) / max(len(items), 1)
+    start, stop, total = order.span
+    eta = None
+    if order.started_at is not None and share > 0:
+        eta = (now() - order.started_at).total_seconds() * (1 - share) / share
+    job = session.get_one(Job, order.job_id)
+    if job.waiting_since is not None:
+        text = f"{words}; {done} of {len(items)} nets measured"
+        job_queries.set_progress(session, job.id, int(start + (stop - start) * share), total, eta, text)

@@ -1,0 +1,152 @@
+"""Rows that an agent brings: judged one by one, recorded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from predictors.measuring.protocol import PROTOCOL_VERSION, Timing
+from predictors.measuring.references import SIZES, reference_sha256
+from service.db.tables import Agent, Item, Lease, Order, Target, now
+from service.devices import lease_queries
+from service.devices.lease_schemas import CalibrationRow, RefusedRow, ResultRow, ResultsCreate, ResultsView
+from service.devices.leasing import give_up_on, settle, tell
+from service.devices.staleness import note_drift
+from service.errors import InvalidError
+from service.http.schemas import plain
+from service.runtime.engine import Queue
+
+Json = dict[str, Any]
+UNIT_FACTOR = 100.0  # a latency this far from its own raw median is in another unit
+SAME_SCALE = 1e-6
+
+
+def record(session: Session, queue: Queue, lease: Lease, target: Target, body: ResultsCreate) -> ResultsView:
+    """Record what is good, say what is not and why, and give the rest back to the pool.
+
+    Doing it again changes nothing. A lease that has expired may still bring rows of nets that nobody
+    else was given; rows of others are refused.
+
+    Raises:
+        InvalidError: a row of a file that is not the one given, or calibrations of other reference nets.
+    """
+    order = session.get_one(Order, lease.order_id)
+    agent = session.get_one(Agent, lease.agent_id)
+    agent.seen_at = now()
+    wanted = [str(row.get("item")) for row in body.rows]
+    items = lease_queries.locked_items(session, order.id, wanted)
+    _check_hashes(body.rows, items)
+    if target.calibrations is None and body.calibrations is not None and _of_this_protocol(body.rows):
+        target.calibrations = _calibrations(body.calibrations)
+    recorded = known = 0
+    refused: list[RefusedRow] = []
+    for raw, id in zip(body.rows, wanted, strict=True):
+        item = items.get(id)
+        if item is not None and item.lease_id == lease.id and item.state == "done":
+            known += 1
+            continue
+        fault = _fault(raw, id, item, lease, target)
+        if isinstance(fault, RefusedRow):
+            refused.append(fault)
+            if item is not None and item.lease_id == lease.id:
+                item.result = {"refused": f"{fault.field} must be {fault.allowed}, got {fault.got!r}"}
+            continue
+        assert item is not None
+        item.state, item.result = "done", _result(fault, item, agent, lease)
+        recorded += 1
+    _close(session, queue, lease, order, target, agent)
+    return ResultsView(recorded=recorded, known=known, refused=refused)
+
+
+def _close(session: Session, queue: Queue, lease: Lease, order: Order, target: Target, agent: Agent) -> None:
+    session.flush()
+    lease_queries.end_lease(session, lease, "closed")
+    session.flush()
+    give_up_on(session, order)
+    items = [item for item in lease_queries.items_of(session, order.id) if item.lease_id == lease.id]
+    note_drift(target, [item.result["timing"] for item in items if item.state == "done" and item.result])
+    tell(session, order, f"{agent.name} on {target.name}")
+    settle(session, queue, order)
+
+
+def _check_hashes(rows: list[Json], items: Mapping[str, Item]) -> None:
+    for index, row in enumerate(rows):
+        item = items.get(str(row.get("item")))
+        if item is not None and row.get("sha256") != item.file_sha256:
+            raise InvalidError(
+                f"rows.{index}.sha256",
+                plain(row.get("sha256")),
+                item.file_sha256,
+                f"rows.{index}.sha256 must be that of the file given, {item.file_sha256}: another was measured",
+            )
+
+
+def _of_this_protocol(rows: list[Json]) -> bool:
+    """Calibrations say no version; the rows that came with them do. An old agent must not set a target's scale."""
+    return all(row.get("protocol_version") == PROTOCOL_VERSION for row in rows)
+
+
+def _calibrations(given: Mapping[str, CalibrationRow]) -> Json:
+    expected = {name: reference_sha256(name) for name in SIZES}
+    got = {name: row.sha256 for name, row in given.items()}
+    if got != expected or any(name != row.name for name, row in given.items()):
+        raise InvalidError("calibrations", got, expected)
+    return {name: row.model_dump() for name, row in given.items()}
+
+
+def _fault(raw: Json, id: str, item: Item | None, lease: Lease, target: Target) -> RefusedRow | ResultRow:
+    """What is wrong with a row, or the row."""
+    if item is None:
+        return RefusedRow(item=id, field="item", got=id, allowed="a net of this lease")
+    if item.lease_id != lease.id:
+        allowed = "a net that nobody else was given meanwhile"
+        return RefusedRow(item=id, field="item", got=id, allowed=allowed)
+    try:
+        row = ResultRow.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        return RefusedRow(item=id, field=field, got=plain(first.get("input")), allowed=first["msg"])
+    for field, got, allowed in _contradictions(row, target):
+        return RefusedRow(item=id, field=field, got=got, allowed=allowed)
+    return row
+
+
+def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, Any, Any]]:
+    """What a row says that cannot be: ``(field, got, allowed)``."""
+    if row.protocol_version != PROTOCOL_VERSION:
+        return [("protocol_version", row.protocol_version, f"{PROTOCOL_VERSION}; update the agent")]
+    if row.verdict in ("refused", "unsupported"):
+        wrong = row.latency_ms is not None
+        return [("latency_ms", row.latency_ms, f"absent with verdict {row.verdict}")] if wrong else []
+    if row.latency_ms is None or row.standard_error_ms is None or row.raw_ms is None or row.reference is None:
+        return [("latency_ms", row.latency_ms, "there with its error, raw times and reference")]
+    found: list[tuple[str, Any, Any]] = []
+    raw = row.raw_ms
+    if not raw.min <= raw.p50 <= raw.p90:
+        found.append(("raw_ms", raw.model_dump(), "in order: min <= p50 <= p90"))
+    if not raw.p50 / UNIT_FACTOR <= row.latency_ms <= raw.p50 * UNIT_FACTOR:
+        found.append(
+            ("latency_ms", row.latency_ms, f"within a factor {UNIT_FACTOR:g} of raw p50, {raw.p50} ms")
+        )
+    known = (target.calibrations or {}).get(row.reference.name)
+    scale = None if known is None else (known["sha256"], known["latency_ms"])
+    mine = row.reference.sha256, row.reference.calibrated_ms
+    if scale is None or scale[0] != mine[0] or not math.isclose(scale[1], mine[1], rel_tol=SAME_SCALE):
+        found.append(("reference", mine, f"on the scale of the target, {scale}"))
+    return found
+
+
+def _result(row: ResultRow, item: Item, agent: Agent, lease: Lease) -> Json:
+    """The protocol's timing, with who measured it."""
+    fields = row.model_dump(exclude={"item", "extras"})
+    fields |= {"raw_ms": fields["raw_ms"] or {}, "reference": fields["reference"] or {}}
+    return {
+        "timing": Timing(key=str(item.position), **fields).as_json(),
+        "extras": {name: value.model_dump() for name, value in row.extras.items()},
+        "provenance": {"agent": agent.name, "runtime": agent.description["runtime"], "lease": lease.id},
+    }

@@ -1,0 +1,59 @@
+"""What routes are given: the service's parts, the caller's project, a page of a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+
+from service.artifacts import ArtifactStore
+from service.db.session import Database
+from service.http.keys import authorise
+from service.ids import DEFAULT_PROJECT
+from service.runtime.engine import Queue
+from service.runtime.events import EventHub
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a route may use; made once by ``create_app``."""
+
+    settings: Settings
+    database: Database
+    store: ArtifactStore
+    queue: Queue
+    events: EventHub
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which page of a list."""
+
+    size: int
+    token: str | None
+
+
+def services(request: Request) -> Services:
+    """The parts of the application that answers this request."""
+    parts: Services = request.app.state.services
+    return parts
+
+
+def project(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
+    """The caller's project: that of the key, or the default one where the service has no keys."""
+    database = services(request).database
+    return authorise(database, authorization, request.method, request.url.path, DEFAULT_PROJECT)
+
+
+def page_request(
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50, page_token: Annotated[str | None, Query()] = None
+) -> PageRequest:
+    """Page parameters of every list."""
+    return PageRequest(page_size, page_token)
+
+
+App = Annotated[Services, Depends(services)]
+Project = Annotated[str, Depends(project)]
+Page = Annotated[PageRequest, Depends(page_request)]

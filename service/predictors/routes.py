@@ -1,0 +1,210 @@
+"""Predictors and their report cards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from predictors import PREDICTORS
+from predictors.choice import AUTO, fewest_rows, kinds_for, kinds_that_could
+from predictors.errors import FitError, PredictorFileError
+from predictors.latency.operators import OperatorTable, read_operators
+from predictors.predictor import Predictor as Model
+from predictors.quality.imported_mlp import ImportedMlp, read_layers
+from predictors.scope import Scope
+from service.db import queries
+from service.db.tables import Predictor, Supernet, Target
+from service.devices.hardware import is_measurable
+from service.errors import InvalidError
+from service.http import schemas as common
+from service.http.deps import App, Page, Project, Services
+from service.http.schemas import Action
+from service.ids import new_id
+from service.measurements.tables import content_of
+from service.predictors.job import own_model
+from service.predictors.schemas import PredictorCreate, PredictorView
+from service.runtime import job_queries
+from service.search.plan import model_scope, scope_of
+from service.supernets.checkpoints import family_of
+from service.views import accepted, predictor_view
+from supernets.families.family import Family
+from supernets.spaces.metric import METRICS
+
+router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
+IMPORTED = {"measured": "operator_table", "evaluated": "imported_mlp"}
+IMPORT_RULES = {
+    "measured": "a table of operators in once-for-all's layout (YAML) that has every operator of the supernet",
+    "evaluated": "a network in once-for-all's layout whose first layer takes the archs of this supernet",
+}
+LEARNABLE = ("measured", "evaluated")
+
+
+@router.get("")
+def list_predictors(
+    app: App,
+    project: Project,
+    page: Page,
+    supernet: Annotated[str | None, Query()] = None,
+    target: Annotated[str | None, Query()] = None,
+    metric: Annotated[str | None, Query()] = None,
+) -> common.Page[PredictorView]:
+    """Predictors, newest first."""
+    with app.database.read() as session:
+        rows, token = queries.page(
+            session,
+            project,
+            Predictor,
+            size=page.size,
+            token=page.token,
+            supernet_id=supernet,
+            target_id=target,
+            metric=metric,
+        )
+        return common.Page(
+            items=[predictor_view(session, row, brief=True) for row in rows], next_page_token=token
+        )
+
+
+@router.post("", status_code=202)
+def create_predictor(
+    app: App, project: Project, body: PredictorCreate, response: Response
+) -> common.Accepted:
+    """Job: fit a predictor to everything measured so far, and write its report card."""
+    kind = _kind(body)
+    base = _import(app, project, body) if body.import_ is not None else None
+    with app.database.write() as session:
+        supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
+        _check_target(session, project, body, supernet)
+        if base is None:
+            _check_rows(session, project, body, kind)
+        else:
+            own_model(session, project, {"metric": body.metric, **base})
+        row = Predictor(
+            id=new_id("prd"),
+            project_id=project,
+            supernet_id=body.supernet,
+            target_id=body.target,
+            metric=body.metric,
+            kind=kind,
+        )
+        params = {"predictor": row.id, "base": base["version"] if base is not None else None}
+        job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id))
+        row.job_id = job.id
+        session.add(row)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job, row.id)
+
+
+def _kind(body: PredictorCreate) -> str:
+    learnable = [name for name, metric in METRICS.items() if metric.source in LEARNABLE]
+    if body.metric not in learnable:
+        raise InvalidError("metric", body.metric, learnable)
+    if body.import_ is not None:
+        kind = IMPORTED[METRICS[body.metric].source]
+        if body.kind not in (None, kind):
+            raise InvalidError("kind", body.kind, f"{kind} or absent, where something is imported")
+        return kind
+    kind, kinds = body.kind or AUTO, [AUTO, *kinds_for(METRICS[body.metric])]
+    if kind not in kinds:
+        message = f"kind must be one of {', '.join(kinds)} for {body.metric}, got {kind!r}"
+        raise InvalidError("kind", kind, kinds, message)
+    return kind
+
+
+def _import(app: Services, project: str, body: PredictorCreate) -> dict[str, Any]:
+    """Read what is imported, make sure that it fits the supernet, and store it; returns ``version`` and ``bytes``."""
+    assert body.import_ is not None
+    with app.database.read() as session:
+        supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
+        _check_target(session, project, body, supernet)
+        content = content_of(session, project, app, body.import_, "import")
+        family, scope = family_of(supernet), model_scope(supernet.manifest, body.metric, body.target)
+    try:
+        model = _imported(content, family, scope)
+    except (PredictorFileError, FitError) as error:
+        got = body.import_.path or body.import_.sha256 or f"{len(content)} bytes"
+        rule = IMPORT_RULES[METRICS[body.metric].source]
+        raise InvalidError("import", got, rule, f"import: {error}") from error
+    model.adopt()
+    dumped = model.dump()
+    return {"version": app.store.put(dumped), "bytes": len(dumped)}
+
+
+def _imported(content: bytes, family: Family, scope: Scope) -> Model:
+    if scope.definition.source == "measured":
+        return OperatorTable(family, scope, operators=read_operators(content))
+    return ImportedMlp(family, scope, layers=read_layers(content))
+
+
+def _check_target(session: Session, project: str, body: PredictorCreate, supernet: Supernet) -> None:
+    if METRICS[body.metric].source == "evaluated":
+        if body.target is not None:
+            raise InvalidError("target", body.target, f"null: {body.metric} does not depend on a target")
+        if body.metric != supernet.manifest["quality"]:
+            raise InvalidError("metric", body.metric, *_usable_quality(supernet))
+    elif body.target is None:
+        raise InvalidError("target", None, f"the id of a target: {body.metric} depends on one")
+    else:
+        target = queries.given(session, project, Target, body.target, "target")
+        if body.metric not in target.metrics:
+            raise InvalidError(
+                "metric",
+                body.metric,
+                target.metrics,
+                f"metric: {body.metric} cannot be measured on target {target.name!r}, only {', '.join(target.metrics)}",
+            )
+
+
+def _usable_quality(supernet: Supernet) -> tuple[str, str | None]:
+    quality = supernet.manifest["quality"]
+    if quality in METRICS:
+        return quality, None
+    only = "a metric of a target"
+    return (
+        only,
+        f"metric must be {only}: {supernet.name!r} is the space of a table, without a quality to predict",
+    )
+
+
+def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:
+    metric = METRICS[body.metric]
+    have = queries.count_measured(session, project, body.supernet, body.metric, scope_of(body.target))
+    need: int = fewest_rows(metric) if kind == AUTO else PREDICTORS.load(kind).fewest_rows
+    if have >= need:
+        return
+    action = _more_rows(session, project, body)
+    could = kinds_that_could(metric, have)
+    enough = f"; {have} are enough for {', '.join(could)}" if could else ""
+    who = f"a predictor of {body.metric}" if kind == AUTO else kind
+    raise InvalidError(
+        "metric",
+        body.metric,
+        f"measured on at least {need} subnets first",
+        f"{who} needs {need} subnets with a measured {body.metric}, there are {have}{enough}: "
+        f"{action.method} {action.path} adds more",
+        actions=[action],
+    )
+
+
+def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
+    """The request that would add rows: evaluate, measure, or bring them where nothing can be measured."""
+    if body.target is None:
+        path = f"/v1/supernets/{body.supernet}/evaluations"
+        return Action(method="POST", path=path, body={"count": 100})
+    wanted: dict[str, Any] = {"count": 30}
+    if body.metric != "latency_ms":
+        wanted["metrics"] = ["latency_ms", body.metric]
+    if not is_measurable(queries.get(session, project, Target, body.target).kind):
+        wanted = {"table": {"file": {"path": "rows.csv"}, "latency": "latency_ms"}}
+    path = f"/v1/targets/{body.target}/measurements"
+    return Action(method="POST", path=path, body={"supernet": body.supernet, **wanted})
+
+
+@router.get("/{id}")
+def get_predictor(app: App, project: Project, id: str) -> PredictorView:
+    """One predictor with its report card."""
+    with app.database.read() as session:
+        return predictor_view(session, queries.get(session, project, Predictor, id))

@@ -1,0 +1,221 @@
+"""What a job may do: read, and take steps, each of which happens once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.db.session import Database
+from service.errors import JobError, WorkerLostError
+from service.runtime import job_queries
+from service.runtime.process import Child
+from service.settings import Settings
+
+Store = Callable[[Session, dict[str, Any]], dict[str, Any] | None]
+# Each line of progress is an event row: a long job tells it less often, so that rows stay few.
+PROGRESS_EVERY_S, SLOWEST_PROGRESS_S = 0.5, 10.0
+LOG_EVERY_S = 1.0
+
+
+class CancelledJobError(Exception):
+    """The job was cancelled while no step was running."""
+
+
+class WaitingJobError(Exception):
+    """The job waits for devices to measure an order; it is queued anew when they have."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__(f"waiting for order {order}")
+        self.order = order
+
+
+class JobRun:
+    """A job in the hands of a worker.
+
+    A step runs at least once and is recorded once: its rows and its record are one transaction, and a
+    step with a record is not run again but answered from it, by whichever worker has the job then. Every
+    such transaction first makes sure that this worker has not been declared dead.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        worker_id: str,
+        job_id: str,
+        project: str,
+        params: dict[str, Any],
+        child: Child,
+    ) -> None:
+        self.database, self.settings = database, settings
+        self.id, self.project, self.params = job_id, project, params
+        self._worker_id = worker_id
+        self._window = (0, 0, 0)
+        self._told = 0.0
+        self._opened = time.monotonic()
+        self._reached = 0.0
+        self._began: tuple[float, float] | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._metrics: dict[str, Any] | None = None
+        self._lines: list[str] = []
+        self._logged = time.monotonic()
+        self.outcome: str | None = None
+        """What came out, in words; set it last, so that a job that has ended does not seem to be at it still."""
+        self.child = child
+        child.log = self._log
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session to read with."""
+        with self.database.read() as session:
+            yield session
+
+    def window(self, start: int, stop: int, total: int) -> None:
+        """What the next step's progress, from none to all, means for the whole job."""
+        self._window = (start, stop, total)
+
+    @property
+    def span(self) -> tuple[int, int, int]:
+        """What was said last to :meth:`window`."""
+        return self._window
+
+    async def step(
+        self, name: str, task: str, payload: dict[str, Any], store: Store | None = None
+    ) -> dict[str, Any]:
+        """Do a task in the child process, then write its rows; returns what is recorded.
+
+        ``store`` may return another result than the task's, smaller or with the ids of the rows.
+        """
+
+        async def work() -> dict[str, Any]:
+            return await self.child.run(task, payload, self._progress)
+
+        return await self._once(name, work, store)
+
+    async def write(self, name: str, store: Store) -> dict[str, Any]:
+        """A step that only writes rows."""
+
+        async def nothing() -> dict[str, Any]:
+            return {}
+
+        return await self._once(name, nothing, store)
+
+    async def _once(self, name: str, work: Callable[[], Any], store: Store | None) -> dict[str, Any]:
+        from dbos import DBOS
+
+        async def body() -> dict[str, Any]:
+            row_id, recorded = await asyncio.to_thread(self._begin, name)
+            if recorded is not None:
+                return recorded
+            try:
+                result = await work()
+            finally:
+                self._be_quiet()
+            await asyncio.to_thread(self._flush_log)
+            return await asyncio.to_thread(self._finish, row_id, result, store)
+
+        return await DBOS.run_step_async({"name": name, "preemptible": True}, body)
+
+    def _begin(self, name: str) -> tuple[str, dict[str, Any] | None]:
+        with self.database.write() as session:
+            job_queries.require_alive(session, self._worker_id)
+            job = job_queries.locked_job(session, self.id)
+            if job is None or job.state not in ("running", "queued"):
+                raise CancelledJobError
+            row = job_queries.begin_step(session, job, name, self._worker_id)
+            return row.id, row.result if row.finished_at is not None else None
+
+    def _finish(self, row_id: str, result: dict[str, Any], store: Store | None) -> dict[str, Any]:
+        with self.database.write() as session:
+            job_queries.require_alive(session, self._worker_id)
+            job = job_queries.locked_job(session, self.id)
+            if job is None:
+                raise WorkerLostError(f"job {self.id} is gone")
+            kept = store(session, result) if store is not None else None
+            recorded = result if kept is None else kept
+            job_queries.finish_step(session, job, row_id, recorded)
+            return recorded
+
+    # --- telling ---------------------------------------------------------------------------------
+
+    async def say(self, message: str) -> None:
+        """Say what the job is doing."""
+        start, _, total = self._window
+        await asyncio.to_thread(self._tell, start, total, message)
+
+    def _progress(
+        self, done: int, total: int, message: str | None, metrics: dict[str, Any] | None = None
+    ) -> None:
+        """Called on the event loop for each line of progress; writes some of them, and the last one a little later.
+
+        Of metrics that are not written, a value that is itself a mapping is kept until a later line has one.
+        """
+        self._be_quiet()
+        if metrics is not None:
+            kept = {
+                k: v for k, v in (self._metrics or {}).items() if isinstance(v, dict) and not metrics.get(k)
+            }
+            self._metrics = {**metrics, **kept}
+        age = time.monotonic() - self._opened
+        left = min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S) - (time.monotonic() - self._told)
+        if left > 0:
+            # It may be the last for long: what is being done then must be seen.
+            again = partial(self._progress, done, total, message)
+            self._later = asyncio.get_running_loop().call_later(left, again)
+            return
+        self._told = time.monotonic()
+        start, stop, whole = self._window
+        if whole == 0:
+            start, stop, whole = 0, total, total
+        reached = start + (stop - start) * (done / total if total else 0.0)
+        if self._began is None:  # only now: what came before was loading, which happens once
+            self._began = (time.monotonic(), reached)
+        metrics, self._metrics = self._metrics, None
+        asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message, metrics)
+
+    def _be_quiet(self) -> None:
+        """The step is over: what it would still have told is no news."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def _tell(
+        self, done: float, total: int, message: str | None, metrics: dict[str, Any] | None = None
+    ) -> None:
+        """Write progress; it never goes back, though a step may turn out longer than it said."""
+        done = self._reached = max(done, self._reached)
+        began, first = self._began or (time.monotonic(), done)
+        spent, gained = time.monotonic() - began, done - first
+        eta = spent * (total - done) / gained if spent >= 1 and gained > 0 else None
+        with self.database.write() as session:
+            job_queries.set_progress(session, self.id, int(done), total, eta, message, metrics)
+
+    def _log(self, line: str) -> None:
+        self._lines.append(line)
+        if time.monotonic() - self._logged >= LOG_EVERY_S:
+            asyncio.get_running_loop().run_in_executor(None, self._flush_log)
+
+    def _flush_log(self) -> None:
+        lines, self._lines = self._lines, []
+        self._logged = time.monotonic()
+        if lines:
+            with self.database.write() as session:
+                job_queries.add_log(session, self.id, lines)
+
+    async def close(self) -> None:
+        """Write what is left of the log."""
+        await asyncio.to_thread(self._flush_log)
+
+
+def failure(error: BaseException) -> tuple[str, str]:
+    """Code and message of a job's error."""
+    from service.errors import classify
+
+    code = error.code if isinstance(error, JobError) else classify(error)[1]
+    return code, str(error) or type(error).__name__

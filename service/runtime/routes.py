@@ -1,0 +1,98 @@
+"""Jobs of every kind, and their events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import StreamingResponse
+
+from service.db import queries
+from service.db.tables import Job
+from service.errors import ConflictError, InvalidError
+from service.http import schemas as common
+from service.http.deps import App, Page, Project
+from service.ids import new_id
+from service.runtime import job_queries
+from service.runtime.schemas import JobState, JobView
+from service.views import job_view, job_with_log
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.get("")
+def list_jobs(
+    app: App,
+    project: Project,
+    page: Page,
+    kind: Annotated[str | None, Query()] = None,
+    state: Annotated[JobState | None, Query()] = None,
+) -> common.Page[JobView]:
+    """Jobs, newest first."""
+    with app.database.read() as session:
+        rows, token = queries.page(
+            session, project, Job, size=page.size, token=page.token, kind=kind, state=state
+        )
+        return common.Page(items=[job_view(row) for row in rows], next_page_token=token)
+
+
+@router.get("/{id}")
+def get_job(app: App, project: Project, id: str) -> JobView:
+    """One job, with the last lines of its log."""
+    with app.database.read() as session:
+        return job_with_log(session, queries.get(session, project, Job, id))
+
+
+@router.get("/{id}/events", response_class=StreamingResponse)
+async def stream_events(
+    app: App,
+    project: Project,
+    id: str,
+    after: Annotated[int | None, Query(ge=0, description="Id of the last event seen")] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """Server-sent events: state, progress, step, log; closes after the final state."""
+    if after is None and last_event_id is not None:
+        if not last_event_id.isdigit():
+            raise InvalidError("Last-Event-ID", last_event_id, "the id of an event")
+        after = int(last_event_id)
+    await app.events.require(project, id)
+    stream = app.events.stream(id, after or 0)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+@router.post("/{id}:cancel", status_code=202)
+def cancel_job(app: App, project: Project, id: str) -> JobView:
+    """Stop a job: at once when it waits, within seconds when it runs."""
+    with app.database.write() as session:
+        queries.get(session, project, Job, id)
+        job = job_queries.locked_job(session, id)
+        assert job is not None
+        if job.state in job_queries.FINAL:
+            raise ConflictError(
+                f"job {id} has ended ({job.state}); only queued and running jobs can be cancelled"
+            )
+        if job.state != "cancelling":
+            nobody_has_it = job.state == "queued" or job.waiting_since is not None
+            job_queries.set_state(session, job, "cancelled" if nobody_has_it else "cancelling")
+        workflow_id = job.workflow_id
+    app.queue.cancel(workflow_id)
+    with app.database.read() as session:
+        return job_with_log(session, queries.get(session, project, Job, id))
+
+
+@router.post("/{id}:resume", status_code=202)
+def resume_job(app: App, project: Project, id: str) -> JobView:
+    """Put a failed or cancelled job back into the queue; it goes on after its last finished step."""
+    with app.database.write() as session:
+        queries.get(session, project, Job, id)
+        job = job_queries.locked_job(session, id)
+        assert job is not None
+        if job.state not in ("failed", "cancelled"):
+            raise ConflictError(f"job {id} is {job.state}; only failed and cancelled jobs can be resumed")
+        job.workflow_id = f"{job.id}.{new_id('run')}"
+        job.attempts, job.worker_id = 0, None
+        job_queries.set_state(session, job, "queued")
+        app.queue.enqueue(session, job)
+        return job_with_log(session, job)

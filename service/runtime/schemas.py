@@ -1,0 +1,63 @@
+"""Durable work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.http.schemas import Stamped, View
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
+
+
+class Progress(View):
+    """How far a job is; ``eta_s`` is null until it can be told."""
+
+    done: int
+    total: int
+    eta_s: float | None
+
+
+class JobError(View):
+    """Why a job failed; code ``parked`` means too many workers died on it."""
+
+    code: str
+    message: str
+
+
+class ResourceRef(View):
+    """What a job makes."""
+
+    type: str
+    id: str
+    href: str
+
+
+class JobView(Stamped):
+    """A job of any kind."""
+
+    kind: str
+    state: JobState
+    progress: Progress
+    message: str | None = Field(description="What it is doing")
+    error: JobError | None
+    resource: ResourceRef | None
+    result: dict[str, Any] | None = Field(
+        None,
+        description="What kinds of job that make no resource have to say, e.g. the rows that were refused",
+    )
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    log: list[str] = Field(default_factory=list, description="Last lines; empty in lists")
+
+
+class EventView(View):
+    """An event of a job; its ``id`` resumes a stream (``Last-Event-ID``)."""
+
+    id: int
+    type: Literal["state", "progress", "step", "log"]
+    at: datetime
+    data: dict[str, Any]

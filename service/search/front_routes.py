@@ -1,0 +1,166 @@
+"""Fronts: of one search, or the best of everything stored; whole, thinned, or picked from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from search.constraints import Constraint
+from search.errors import ProblemError
+from service.db import queries
+from service.db.tables import Search, Supernet, Target
+from service.errors import InvalidError
+from service.http.deps import App, Project
+from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, within
+from service.search.schemas import FrontPoint, FrontView
+
+router = APIRouter(prefix="/v1", tags=["fronts"])
+MEDIA: dict[Literal["csv", "parquet"], str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+Format = Literal["json", "csv", "parquet"]
+MAX_POINTS = 2000
+STORED_LIMIT = 20_000
+
+Cost = Annotated[float | None, Query(gt=0, allow_inf_nan=False)]
+
+
+def front_limits(
+    request: Request,
+    max_latency_ms: Cost = None,
+    max_energy_mj: Cost = None,
+    max_peak_memory_mb: Cost = None,
+    max_params: Cost = None,
+    max_macs: Cost = None,
+    max_activation_mb: Cost = None,
+    max_size_mb: Cost = None,
+    min_accuracy: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
+) -> list[Constraint]:
+    """Limits on the points that are returned, by their true values; a limit that is misspelt is refused."""
+    costs = {
+        "latency_ms": max_latency_ms,
+        "energy_mj": max_energy_mj,
+        "peak_memory_mb": max_peak_memory_mb,
+        "params": max_params,
+        "macs": max_macs,
+        "activation_mb": max_activation_mb,
+        "size_mb": max_size_mb,
+    }
+    known = [*(f"max_{name}" for name in costs), "min_accuracy"]
+    for name, value in request.query_params.items():
+        if name.startswith(("max_", "min_")) and name not in (*known, "max_points"):
+            raise InvalidError(name, value, known)
+    limits = [Constraint(name, max=limit) for name, limit in costs.items() if limit is not None]
+    return limits if min_accuracy is None else [*limits, Constraint("accuracy", min=min_accuracy)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which points of a front to return, and in what format."""
+
+    how: str | None
+    k: int | None
+    by: str | None
+    limits: list[Constraint]
+    max_points: int
+    format: Format
+
+    def answer(
+        self, view: FrontView, points: list[FrontPoint], target: str | None, name: str
+    ) -> Response | FrontView:
+        """The front in the format asked for; all points within the limits, thinned, or a pick."""
+        inside = within(points, self.limits, target) if self.limits else points
+        view.pick, view.total = self.how, len(inside)
+        if self.how is None:
+            view.points = thin(inside, view.objectives, self.max_points)
+        else:
+            try:
+                view.points, view.note = pick(
+                    points,
+                    view.objectives,
+                    self.how,
+                    self.k,
+                    limits=self.limits,
+                    by=self.by,
+                    target=target,
+                    apart=view.search is not None,
+                )
+            except ProblemError as error:
+                raise InvalidError(error.field or "pick", self.by, "see the message", str(error)) from error
+        if self.format == "json":
+            return view
+        content = as_csv(view.points) if self.format == "csv" else as_parquet(view.points)
+        headers = {"Content-Disposition": f'attachment; filename="{name}.{self.format}"'}
+        return Response(content, media_type=MEDIA[self.format], headers=headers)
+
+
+def wanted(
+    limits: Annotated[list[Constraint], Depends(front_limits)],
+    how: Annotated[
+        Literal["knee", "best", "buckets", "spread"] | None,
+        Query(alias="pick", description="Each picked point says why in its reason"),
+    ] = None,
+    k: Annotated[
+        int | None, Query(ge=1, le=MAX_POINTS, description="How many to pick: by default 1, or 4 buckets")
+    ] = None,
+    by: Annotated[str | None, Query(description="Metric whose range the buckets divide")] = None,
+    max_points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
+    format: Annotated[Format | None, Query()] = None,
+    accept: Annotated[str, Header()] = "application/json",
+) -> Wanted:
+    """Parameters of every route that returns a front; ``format`` comes before the Accept header."""
+    asked: Format = next((key for key, media in MEDIA.items() if media in accept), "json")
+    return Wanted(how, k, by, limits, max_points, format or asked)
+
+
+Asked = Annotated[Wanted, Depends(wanted)]
+AS_TABLE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media: {"schema": {"type": "string"}} for media in MEDIA.values()}}
+}
+
+
+@router.get("/searches/{id}/front", response_model=FrontView, responses=AS_TABLE)
+def get_front(
+    app: App, project: Project, id: str, asked: Asked, target: Annotated[str | None, Query()] = None
+) -> Response | FrontView:
+    """The front of a search, best first objective first; all of it, thinned, or picked from."""
+    with app.database.read() as session:
+        row = queries.get(session, project, Search, id)
+        if target is not None and target not in row.spec["targets"]:
+            raise InvalidError("target", target, row.spec["targets"])
+        objectives: list[str] = row.spec["objectives"]
+        points = [FrontPoint.model_validate(body) for body in queries.points_of_search(session, project, id)]
+    mine = [point for point in points if target is None or point.target in (None, target)]
+    view = FrontView(search=id, objectives=objectives, total=0, points=[])
+    return asked.answer(view, mine, target, f"front-{id}")
+
+
+@router.get("/fronts", response_model=FrontView, responses=AS_TABLE)
+def get_best_front(
+    app: App,
+    project: Project,
+    supernet: Annotated[str, Query()],
+    asked: Asked,
+    target: Annotated[str | None, Query()] = None,
+) -> Response | FrontView:
+    """The non-dominated points over all searches of a supernet (and target), by quality and latency."""
+    with app.database.read() as session:
+        row = queries.given(session, project, Supernet, supernet, "supernet")
+        if target is not None:
+            queries.given(session, project, Target, target, "target")
+        bodies = queries.points_of_supernet(session, project, supernet, STORED_LIMIT)
+        quality: str = row.manifest["quality"]
+    points = [point for body in bodies if _on(point := FrontPoint.model_validate(body), target)]
+    objectives = [quality, "latency_ms"]
+    # What limits exclude must not push what they allow out of the front, but a reason may name it.
+    inside = within(points, asked.limits, target)
+    known = {id(point) for point in inside}
+    best = best_of(inside, objectives, target)
+    if asked.limits:
+        best += [point for point in best_of(points, objectives, target) if id(point) not in known]
+    view = FrontView(search=None, objectives=objectives, total=0, points=[])
+    return asked.answer(view, best, target, f"front-{supernet}")
+
+
+def _on(point: FrontPoint, target: str | None) -> bool:
+    return target is None or any(measured.target == target for measured in point.measured)

@@ -1,0 +1,175 @@
+"""Fronts as the API hands them out: thinned, picked from, as JSON, CSV or parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.constraints import Constraint
+from search.front import non_dominated
+from search.pick import fits, spread
+from search.pick import pick as pick_rows
+from service.search.schemas import FrontPoint
+from supernets.spaces.metric import METRICS
+
+
+def true_value(point: FrontPoint, metric: str, target: str | None = None) -> float:
+    """A point's real value of a metric: on validation, measured (worst target), or closed form; NaN if unknown.
+
+    Where a target cannot measure (a table without a row for it), the upper end of the prediction stands for it.
+    """
+    source = METRICS[metric].source
+    if source == "closed_form":
+        return point.costs.get(metric, float("nan"))
+    if source == "evaluated":
+        # Validation chose the front; the test value is for reporting and would choose the lucky ones.
+        known = point.validation is not None and point.validation.metric == metric
+        return point.validation.value if known and point.validation is not None else float("nan")
+    values = {m.target: m.value for m in point.measured if m.metric == metric}
+    values = {p.target: p.high for p in point.predicted if p.metric == metric and p.target} | values
+    mine = [value for key, value in values.items() if target in (None, key)]
+    return max(mine) if mine else float("nan")
+
+
+def scores(
+    points: Sequence[FrontPoint], objectives: Sequence[str], target: str | None = None
+) -> NDArray[np.float64]:
+    """Minimised true scores ``(n, m)``; on ``target`` where one is named."""
+    rows = [
+        [METRICS[name].sign * true_value(point, name, target or point.target) for name in objectives]
+        for point in points
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(points), len(objectives))
+
+
+def best_of(
+    points: Sequence[FrontPoint], objectives: Sequence[str], target: str | None = None
+) -> list[FrontPoint]:
+    """The non-dominated points among these, each subnet once (its newest measurement, which comes first)."""
+    seen: set[str] = set()
+    newest = [point for point in points if not (point.subnet in seen or seen.add(point.subnet))]  # type: ignore[func-returns-value]
+    values = scores(newest, objectives, target)
+    usable = np.flatnonzero(np.isfinite(values).all(axis=1))
+    kept = usable[non_dominated(values[usable])] if len(usable) else usable
+    order = kept[np.lexsort(values[kept].T[::-1])] if len(kept) else kept
+    return [newest[index] for index in order]
+
+
+def thin(points: list[FrontPoint], objectives: Sequence[str], limit: int) -> list[FrontPoint]:
+    """At most ``limit`` points, well spread, in the same order."""
+    if len(points) <= limit:
+        return points
+    return [points[index] for index in sorted(spread(scores(points, objectives), limit))]
+
+
+def within(
+    points: Sequence[FrontPoint], limits: Sequence[Constraint], target: str | None = None
+) -> list[FrontPoint]:
+    """The points that meet every limit by their true values, in the same order."""
+    mask = fits(_values(points, [limit.metric for limit in limits], target), limits, len(points))
+    return [point for point, fitting in zip(points, mask, strict=True) if fitting]
+
+
+def pick(
+    points: Sequence[FrontPoint],
+    objectives: Sequence[str],
+    how: str,
+    k: int | None = None,
+    *,
+    limits: Sequence[Constraint] = (),
+    by: str | None = None,
+    target: str | None = None,
+    apart: bool = True,
+) -> tuple[list[FrontPoint], str | None]:
+    """Points with their ``reason`` by :func:`search.pick.pick`; and why there are none.
+
+    Where points belong to fronts of several targets, each of these gives ``k``, unless ``apart`` is false.
+    A shared front counts the worst target, or ``target`` where one is named.
+    """
+    picked: list[FrontPoint] = []
+    notes: list[str] = []
+    for owner in _owners(points) if apart else [None]:
+        mine = [point for point in points if not apart or point.target == owner]
+        values = _values(mine, [*objectives, *(limit.metric for limit in limits)], target)
+        found = pick_rows(values, objectives, how, k, limits, by)
+        of = f"on target {owner}: " if owner is not None else ""
+        picked += [mine[each.row].model_copy(update={"reason": of + each.reason}) for each in found.points]
+        notes += [of + found.note] if found.note is not None else []
+    return picked, "; ".join(notes) or None
+
+
+def _owners(points: Sequence[FrontPoint]) -> list[str | None]:
+    return list(dict.fromkeys(point.target for point in points)) or [None]
+
+
+def _values(
+    points: Sequence[FrontPoint], metrics: Sequence[str], target: str | None
+) -> dict[str, NDArray[np.float64]]:
+    closed = [name for name, metric in METRICS.items() if metric.source == "closed_form"]
+    return {
+        name: np.array([true_value(point, name, target or point.target) for point in points], dtype=float)
+        for name in dict.fromkeys([*metrics, *closed])
+    }
+
+
+def flat(point: FrontPoint) -> dict[str, Any]:
+    """A point as one row of a table."""
+    row: dict[str, Any] = {"subnet": point.subnet, "search": point.search, "feasible": point.feasible}
+    if point.reason is not None:
+        row["reason"] = point.reason
+    if point.quality is not None:
+        row |= {
+            point.quality.metric: point.quality.value,
+            f"{point.quality.metric}_standard_error": point.quality.standard_error,
+            f"{point.quality.metric}_n": point.quality.n,
+            f"{point.quality.metric}_split": point.quality.split,
+        }
+    if point.validation is not None:
+        row[f"{point.validation.metric}_validation"] = point.validation.value
+    several = len({measured.target for measured in point.measured}) > 1
+    for measured in point.measured:
+        name = f"{measured.metric}@{measured.target}" if several else measured.metric
+        row |= {
+            name: measured.value,
+            f"{name}_spread": measured.spread,
+            f"{name}_n": measured.n,
+            f"{name}_verdict": measured.verdict,
+            f"{name}_raw_p50": measured.raw.get("p50"),
+            f"{name}_raw_p90": measured.raw.get("p90"),
+        }
+    for predicted in point.predicted:
+        name = f"{predicted.metric}@{predicted.target}" if several and predicted.target else predicted.metric
+        row |= {
+            f"{name}_predicted": predicted.mean,
+            f"{name}_low": predicted.low,
+            f"{name}_high": predicted.high,
+            f"{name}_predictor": predicted.version,
+        }
+    return {**row, **point.costs, "arch": json.dumps(point.arch)}
+
+
+def as_csv(points: Sequence[FrontPoint]) -> bytes:
+    """A table with a header line."""
+    rows = [flat(point) for point in points]
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["subnet"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_parquet(points: Sequence[FrontPoint]) -> bytes:
+    """The same table as parquet."""
+    import pyarrow
+    import pyarrow.parquet
+
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(point) for point in points]), buffer)
+    return buffer.getvalue()

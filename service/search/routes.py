@@ -1,0 +1,194 @@
+"""Searches, their fronts, and the quick look before one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from search import ALGORITHMS
+from search.algorithm import make_algorithm
+from service.db import queries
+from service.db.tables import Job, Predictor, Search, Supernet
+from service.errors import ConflictError, InvalidError
+from service.http import schemas as common
+from service.http.deps import App, Page, Project, Services
+from service.ids import new_id
+from service.predictors.staleness import doubts
+from service.runtime import job_queries
+from service.runtime.schemas import JobState
+from service.search.plan import Key, Plan, limited_space, load_models, make_plans, profile_parts
+from service.search.profiling import look
+from service.search.schemas import (
+    ProfileCreate,
+    ProfileView,
+    SearchCreate,
+    SearchExtend,
+    SearchSpec,
+    SearchView,
+)
+from service.supernets.checkpoints import family_of
+from service.supernets.datasets import require_data
+from service.views import accepted, search_view
+
+router = APIRouter(prefix="/v1", tags=["searches"])
+
+
+@router.post("/searches:profile")
+def profile_search(app: App, project: Project, body: ProfileCreate) -> ProfileView:
+    """Smallest, centroid and largest of every metric, and whether the constraints can be met; answers at once."""
+    with app.database.read() as session:
+        supernet, limits, found, missing = profile_parts(session, project, body)
+        family = family_of(supernet)
+        space = limited_space(family, body.restrict)
+        versions = {key: row.version or "" for key, row in found.items()}
+        models = load_models(versions, app.store.read, family, supernet.manifest)
+    return look(family, space, models, limits, body.confidence, missing, body.seed)
+
+
+@router.get("/searches")
+def list_searches(
+    app: App,
+    project: Project,
+    page: Page,
+    supernet: Annotated[str | None, Query()] = None,
+    state: Annotated[JobState | None, Query()] = None,
+    label: Annotated[list[str] | None, Query(description="NAME=VALUE; repeated: all of them")] = None,
+) -> common.Page[SearchView]:
+    """Searches, newest first."""
+    where = queries.labelled(Search.spec, dict(_label(text) for text in label or []))
+    if state is not None:
+        where.append(queries.of_state(Search.job_id, state))
+    with app.database.read() as session:
+        rows, token = queries.page(
+            session, project, Search, size=page.size, token=page.token, where=where, supernet_id=supernet
+        )
+        return common.Page(items=[search_view(session, row) for row in rows], next_page_token=token)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise InvalidError("label", text, "NAME=VALUE, e.g. team=vision")
+    return name, value
+
+
+@router.post("/searches", status_code=202)
+def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
+    """Job: search for the best subnets under hard limits, measure them, and store the front."""
+    with app.database.read() as session:
+        plans, found = _checked(app, session, project, body)
+        params = {
+            "plans": plans,
+            "predictors": _starting(found),
+            "doubts": _doubts(session, body, found.values()),
+        }
+    return _started(app, project, body, params, None, response)
+
+
+@router.post("/searches/{id}:extend", status_code=202)
+def extend_search(
+    app: App, project: Project, id: str, body: SearchExtend, response: Response
+) -> common.Accepted:
+    """Job: go on from a search that has ended, with more budget or other limits; nothing is evaluated again.
+
+    Makes a new search that names this one in ``extends``; this one stays as it is.
+    """
+    with app.database.read() as session:
+        row = queries.get(session, project, Search, id)
+        _require_ended(session, row)
+        spec = _extended(row, body)
+        plans, found = _checked(app, session, project, spec)
+        known = {(each["metric"], each["target"]): each for each in row.provenance["predictors_after"]}
+        # Predictors as the search left them know more than the stored ones.
+        predictors = [known.get((each["metric"], each["target"]), each) for each in _starting(found)]
+        stored = [model for key, model in found.items() if key not in known]
+        params = {"plans": plans, "predictors": predictors, "doubts": _doubts(session, spec, stored)}
+    return _started(app, project, spec, params, id, response)
+
+
+def _require_ended(session: Session, row: Search) -> None:
+    job = session.get(Job, row.job_id)
+    if job is not None and job.state != "succeeded":
+        again = common.Action(method="POST", path=f"/v1/jobs/{job.id}:resume", body={})
+        raise ConflictError(
+            f"search {row.id} is {job.state}; only one that has succeeded can be extended",
+            actions=[again] if job.state in ("failed", "cancelled") else [],
+        )
+
+
+def _extended(row: Search, body: SearchExtend) -> SearchSpec:
+    """What the search was asked, with the changes."""
+    changes = body.model_dump(mode="json", exclude={"evaluations", "seconds"}, exclude_none=True)
+    if not body.evaluations and not {"constraints", "objectives", "confidence"} & set(changes):
+        raise InvalidError(
+            "evaluations", 0, ">= 1, or other constraints, objectives or confidence",
+            "there is nothing to do: give evaluations to add, or other constraints, objectives or confidence",
+        )  # fmt: skip
+    changes.setdefault("seed", (row.spec["seed"] + 1) % 2**31)
+    budget = {"evaluations": body.evaluations, "seconds": body.seconds}
+    return SearchSpec.model_validate({**row.spec, "predictors": [], **changes, "budget": budget})
+
+
+def _checked(
+    app: Services, session: Session, project: str, body: SearchSpec
+) -> tuple[list[Plan], dict[Key, Predictor]]:
+    """Plans and predictors of a search that can be done."""
+    if body.algorithm not in ALGORITHMS:
+        raise InvalidError("algorithm", body.algorithm, list(ALGORITHMS))
+    plans, found = make_plans(session, project, body)
+    supernet = queries.get(session, project, Supernet, body.supernet)
+    space = limited_space(family_of(supernet), body.restrict)
+    for plan in plans:
+        make_algorithm(
+            body.algorithm, space, len(plan["objectives"]), 0, constrained=bool(plan["constraints"])
+        )
+    require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+    return plans, found
+
+
+def _doubts(session: Session, body: SearchSpec, used: Iterable[Predictor]) -> list[str]:
+    return doubts(session, used, fitted_first=body.budget.evaluations > 0)
+
+
+def _starting(found: Mapping[Key, Predictor]) -> list[dict[str, Any]]:
+    return [
+        {"metric": metric, "target": target, "id": model.id, "kind": model.kind, "version": model.version}
+        for (metric, target), model in found.items()
+    ]
+
+
+def _started(
+    app: Services,
+    project: str,
+    body: SearchSpec,
+    params: dict[str, Any],
+    extends: str | None,
+    response: Response,
+) -> common.Accepted:
+    """The row of a search and its job, queued."""
+    with app.database.write() as session:
+        row = Search(
+            id=new_id("sea"),
+            project_id=project,
+            supernet_id=body.supernet,
+            spec=body.model_dump(mode="json"),
+            extends_id=extends,
+        )
+        job = job_queries.create_job(
+            session, project, "search", {"search": row.id, **params}, ("search", row.id)
+        )
+        row.job_id = job.id
+        session.add(row)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job, row.id)
+
+
+@router.get("/searches/{id}")
+def get_search(app: App, project: Project, id: str) -> SearchView:
+    """One search: its state and, apart from that, whether anything met the limits."""
+    with app.database.read() as session:
+        return search_view(session, queries.get(session, project, Search, id))

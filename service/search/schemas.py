@@ -1,0 +1,287 @@
+"""Searches, their fronts, and the quick look before one."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from service.http.schemas import Action, ArchJson, Body, Choice, Labels, Seed, Stamped, View
+
+MAX_EVALUATIONS = 10_000
+MAX_SECONDS = 7 * 24 * 3600.0
+DEFAULT_ALGORITHM = "surrogate"
+
+
+class ConstraintBody(Body):
+    """A limit on a metric; ``target`` is needed only when the search has several."""
+
+    metric: str = Field(examples=["latency_ms"])
+    target: str | None = None
+    max: float | None = None
+    min: float | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> ConstraintBody:
+        if self.max is None and self.min is None:
+            raise ValueError("give 'max', 'min' or both")
+        for limit in (self.max, self.min):
+            if limit is not None and (not math.isfinite(limit) or limit < 0):
+                raise ValueError(f"a limit must be a finite number >= 0, got {limit}")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise ValueError(f"'min' must not exceed 'max', got min {self.min} and max {self.max}")
+        return self
+
+
+class Spending(Body):
+    """What a search may spend; none of it where it only judges anew what is known."""
+
+    evaluations: int = Field(ge=0, le=MAX_EVALUATIONS)
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+
+
+class Budget(Spending):
+    """What a search may spend: real evaluations (quality and every target), and wall time."""
+
+    evaluations: int = Field(ge=1, le=MAX_EVALUATIONS)
+
+
+class StopRule(Body):
+    """End when the hypervolume of the front grew by less than ``gain`` of itself over so many evaluations.
+
+    Never before twice as many. ``gain`` 0 never ends a search.
+    """
+
+    evaluations: int | None = Field(
+        None, ge=1, le=MAX_EVALUATIONS, description="Defaults to a quarter of the budget, at least 32"
+    )
+    gain: float = Field(0.001, ge=0, lt=1)
+
+
+class ProfileCreate(Body):
+    """What a search would be asked for, to look before spending anything."""
+
+    supernet: str
+    targets: list[str] = Field(default_factory=list, max_length=16)
+    constraints: list[ConstraintBody] = Field(default_factory=list, max_length=32)
+    restrict: dict[str, list[Choice]] = Field(
+        default_factory=dict, description="Axis or kind of axis to its choices"
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    predictors: list[str] = Field(
+        default_factory=list, max_length=32, description="Defaults to the newest that fit"
+    )
+    seed: Seed = 0
+
+
+class MetricRange(View):
+    """A metric over the (restricted) space: smallest, centroid and largest subnet, and the extremes found."""
+
+    metric: str
+    target: str | None
+    unit: str
+    source: str = Field(description="closed_form or predicted")
+    smallest: float
+    centroid: float
+    largest: float
+    best: float
+    worst: float
+
+
+class Unmet(View):
+    """A constraint that nothing seen meets."""
+
+    metric: str
+    target: str | None
+    max: float | None
+    min: float | None
+    best: float
+
+
+class ProfileView(View):
+    """Ranges of every metric, and whether the constraints can be met."""
+
+    metrics: list[MetricRange]
+    satisfiable: bool | None = Field(description="null where a predictor is missing")
+    share: float | None = Field(description="Share of sampled subnets that meet every constraint")
+    unmet: list[Unmet]
+    missing: list[Action] = Field(description="Requests that would make the missing predictors")
+    sampled: int
+
+
+class SearchSpec(Body):
+    """A problem, an algorithm and what may be spent."""
+
+    supernet: str
+    targets: list[str] = Field(default_factory=list, max_length=16)
+    front: Literal["per_target", "shared"] = "shared"
+    objectives: list[str] = Field(default=["accuracy", "latency_ms"], min_length=1, max_length=6)
+    constraints: list[ConstraintBody] = Field(default_factory=list, max_length=32)
+    restrict: dict[str, list[Choice]] = Field(default_factory=dict)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided probability that a limit is met")
+    budget: Spending
+    stall: StopRule = Field(default_factory=StopRule)
+    predictors: list[str] = Field(
+        default_factory=list, max_length=32, description="Defaults to the newest that fit"
+    )
+    algorithm: str = Field(DEFAULT_ALGORITHM, description="Name of an algorithm")
+    seed: Seed = 0
+    labels: Labels = Field(default_factory=dict)
+
+
+class SearchCreate(SearchSpec):
+    """A problem, an algorithm and a budget."""
+
+    budget: Budget
+
+
+class SearchExtend(Body):
+    """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
+
+    evaluations: int = Field(
+        0, ge=0, le=MAX_EVALUATIONS, description="Evaluations to add; 0 only judges anew"
+    )
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
+    constraints: list[ConstraintBody] | None = Field(None, max_length=32)
+    objectives: list[str] | None = Field(None, min_length=1, max_length=6)
+    confidence: float | None = Field(None, gt=0.5, lt=1)
+    stall: StopRule | None = None
+    algorithm: str | None = None
+    seed: Seed | None = Field(None, description="Defaults to another than before")
+    labels: Labels | None = None
+
+
+class PredictedValue(View):
+    """What a predictor said before anything was measured: mean and the 5 %–95 % interval."""
+
+    metric: str
+    target: str | None
+    mean: float
+    low: float
+    high: float
+    predictor: str | None
+    version: str | None
+
+
+class MeasuredValue(View):
+    """What the confirmation run measured, which had no part in choosing the subnet."""
+
+    metric: str
+    target: str
+    value: float
+    spread: float | None
+    n: int
+    statistic: str
+    protocol_version: str | None
+    verdict: str | None
+    raw: dict[str, Any] = Field(description="raw p50 and p90, reference and its calibration")
+
+
+class QualityValue(View):
+    """Quality on a split."""
+
+    metric: str
+    value: float
+    standard_error: float
+    n: int
+    split: str
+    precision: str
+
+
+class Violation(View):
+    """How far a point is from a limit; ``excess`` is relative to the limit."""
+
+    metric: str
+    target: str | None
+    max: float | None
+    min: float | None
+    value: float
+    excess: float
+
+
+class FrontPoint(View):
+    """One subnet of a front: what was predicted and what was measured."""
+
+    subnet: str
+    search: str
+    target: str | None = Field(description="The target whose front this is (per_target), else null")
+    arch: ArchJson
+    feasible: bool
+    violations: list[Violation] = Field(default_factory=list)
+    predicted: list[PredictedValue]
+    measured: list[MeasuredValue]
+    quality: QualityValue | None = Field(description="On the test split")
+    validation: QualityValue | None
+    costs: dict[str, float] = Field(description="params, macs, activation_mb, size_mb")
+    reason: str | None = Field(None, description="Why this one, in words, where points were picked")
+
+
+class FrontView(View):
+    """The non-dominated, feasible subnets of one search or of everything stored."""
+
+    search: str | None
+    objectives: list[str]
+    pick: str | None = None
+    total: int = Field(description="Points before thinning and picking; those within the limits")
+    note: str | None = Field(None, description="Why no point was picked")
+    points: list[FrontPoint]
+
+
+class Spent(View):
+    """Evaluations done and the budget; beside these, how many were known before and cost nothing."""
+
+    done: int
+    budget: int
+    reused: int
+
+
+class ReferencePoint(View):
+    """Worst value of an objective that counts towards the hypervolume, fixed before the first evaluation."""
+
+    target: str | None
+    metric: str
+    value: float
+
+
+class HistoryPoint(View):
+    """Hypervolume of a front after so many evaluations, by first measurements and feasible archs only."""
+
+    target: str | None
+    evaluations: int
+    seconds: float
+    hypervolume: float
+
+
+class SearchView(Stamped):
+    """A search: how its job is doing, and, apart from that, whether its limits could be met."""
+
+    supernet: str
+    targets: list[str]
+    front: str
+    objectives: list[str]
+    constraints: list[ConstraintBody]
+    restrict: dict[str, list[Choice]]
+    confidence: float
+    budget: Spending
+    stall: StopRule
+    algorithm: str
+    seed: int
+    labels: dict[str, str]
+    extends: str | None = Field(description="The search that this one goes on from")
+    state: str
+    feasible: bool | None = Field(description="Set when the search ends")
+    nearest: FrontPoint | None = Field(
+        description="When nothing is feasible: the nearest point, and by how much"
+    )
+    evaluations: Spent
+    points: int = Field(description="Size of the front")
+    reference_point: list[ReferencePoint]
+    history: list[HistoryPoint] = Field(
+        description="Hypervolume after each round; 0 evaluations: what was known"
+    )
+    warnings: list[str]
+    provenance: dict[str, Any]
+    job: str
+    finished_at: datetime | None

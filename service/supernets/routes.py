@@ -1,0 +1,140 @@
+"""Supernets, their spaces, and the evaluation of their subnets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from service.db import queries
+from service.db.tables import Supernet
+from service.devices.schemas import EvaluationCreate
+from service.errors import ConflictError, InvalidError
+from service.http import schemas as common
+from service.http.deps import App, Page, Project
+from service.measurements import tables
+from service.measurements.selection import check_archs
+from service.runtime import job_queries
+from service.supernets import checkpoints
+from service.supernets.datasets import require_data
+from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetView
+from service.views import accepted, supernet_view
+from supernets.manifest import MANIFEST_FILE, Manifest
+
+router = APIRouter(prefix="/v1/supernets", tags=["supernets"])
+
+
+@router.get("")
+def list_supernets(
+    app: App, project: Project, page: Page, name: Annotated[str | None, Query()] = None
+) -> common.Page[SupernetView]:
+    """Registered supernets, newest first."""
+    with app.database.read() as session:
+        rows, token = queries.page(session, project, Supernet, size=page.size, token=page.token, name=name)
+        return common.Page(items=[supernet_view(row) for row in rows], next_page_token=token)
+
+
+@router.post(
+    "", status_code=201, responses={200: {"model": SupernetView, "description": "It is registered already"}}
+)
+def create_supernet(app: App, project: Project, body: SupernetCreate, response: Response) -> SupernetView:
+    """Register a supernet from the zoo or the import folder, its hashes checked; or the space of a table."""
+    if body.table is not None:
+        return _create_space(app, project, body, response)
+    manifest, files = _take(app, body)
+    name = body.name or manifest.name
+    with app.database.write() as session:
+        row = queries.find(session, project, Supernet, name=name)
+        if row is None:
+            source = "zoo" if body.zoo is not None else "import"
+            row = checkpoints.add_supernet(session, project, name, source, manifest, files)
+        elif row.files[MANIFEST_FILE] != files[MANIFEST_FILE]:
+            raise ConflictError(
+                f"another supernet is called {name!r} ({row.id}, weights {row.weights_sha256[:12]}); give a 'name'"
+            )
+        else:
+            response.status_code = 200
+        response.headers["Location"] = f"/v1/supernets/{row.id}"
+        return supernet_view(row)
+
+
+def _create_space(app: App, project: Project, body: SupernetCreate, response: Response) -> SupernetView:
+    """The same columns of the same file under the same name are one space."""
+    assert body.table is not None and body.name is not None
+    with app.database.read() as session:
+        content = tables.content_of(session, project, app, body.table.file, "table.file")
+    manifest = tables.space_manifest(content, body.name, body.table)
+    with app.database.write() as session:
+        tables.keep(session, project, app.store, content)
+        row = queries.find(session, project, Supernet, name=body.name)
+        if row is None:
+            row = checkpoints.add_space(session, project, app.store, manifest)
+        elif row.manifest["space_sha256"] != manifest.space_sha256 or row.source != "table":
+            raise ConflictError(
+                f"another supernet or space is called {body.name!r} ({row.id}); give another name, or import its rows "
+                f"as those of supernet {body.name!r}"
+            )
+        else:
+            response.status_code = 200
+        response.headers["Location"] = f"/v1/supernets/{row.id}"
+        return supernet_view(row)
+
+
+def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
+    if body.zoo is None:
+        assert body.path is not None
+        directory = checkpoints.inside(app.settings.import_dir, body.path, "path")
+        manifest = checkpoints.check_fully(directory)
+    else:
+        zoo = app.settings.zoo_dir
+        names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))
+        if body.zoo not in names:
+            raise InvalidError("zoo", body.zoo, names)
+        directory = zoo / body.zoo
+        manifest = checkpoints.check(directory)
+    return manifest, checkpoints.put_directory(app.store, directory)
+
+
+@router.get("/{id}")
+def get_supernet(app: App, project: Project, id: str) -> SupernetView:
+    """One supernet."""
+    with app.database.read() as session:
+        return supernet_view(queries.get(session, project, Supernet, id))
+
+
+@router.get("/{id}/space")
+def get_space(app: App, project: Project, id: str) -> SpaceView:
+    """Axes and choices of a supernet."""
+    with app.database.read() as session:
+        space = checkpoints.family_of(queries.get(session, project, Supernet, id)).space()
+    axes = [
+        AxisView(
+            name=axis.name,
+            kind=axis.kind,
+            choices=list(axis.choices),
+            parent=axis.parent,
+            active_when=list(axis.active_when),
+        )
+        for axis in space.axes
+    ]
+    return SpaceView(
+        axes=axes, size=float(space.size()), smallest=space.min().as_dict(), largest=space.max().as_dict()
+    )
+
+
+@router.post("/{id}/evaluations", status_code=202)
+def create_evaluations(
+    app: App, project: Project, id: str, body: EvaluationCreate, response: Response
+) -> common.Accepted:
+    """Job: evaluate the quality of subnets on the validation split."""
+    with app.database.read() as session:
+        supernet = queries.get(session, project, Supernet, id)
+        checkpoints.require_network(supernet)
+        check_archs(checkpoints.family_of(supernet).space(), body)
+        require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+    with app.database.write() as session:
+        params = {"supernet": id, **body.model_dump(mode="json")}
+        job = job_queries.create_job(session, project, "evaluate", params)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job)

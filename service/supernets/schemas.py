@@ -1,0 +1,69 @@
+"""Supernets and their spaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from service.http.schemas import ArchJson, Body, Choice, Name, Stamped, View
+from service.measurements.table_schemas import TableSpace
+
+
+class SupernetCreate(Body):
+    """Where to take a supernet from: exactly one of ``zoo``, ``path`` and ``table``."""
+
+    zoo: str | None = Field(
+        None, description="Name of a supernet that ships with the service", examples=["digits"]
+    )
+    path: str | None = Field(None, description="Supernet directory, relative to NETWRIGHT_IMPORT_DIR")
+    table: TableSpace | None = Field(
+        None, description="The space of a table of measured archs: it has no networks, and can be predicted"
+    )
+    name: Name | None = Field(None, description="Defaults to the name in the manifest; needed for a table")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SupernetCreate:
+        if sum(value is not None for value in (self.zoo, self.path, self.table)) != 1:
+            raise ValueError("give exactly one of 'zoo', 'path' and 'table'")
+        if self.table is not None and self.name is None:
+            raise ValueError("give a 'name' for the space of a table")
+        return self
+
+
+class SupernetView(Stamped):
+    """A registered supernet: its weights are in the artifact store, its hashes were checked."""
+
+    name: str
+    family: str
+    quality: str = Field(description="Name of its quality metric")
+    source: str = Field(description="zoo, import, training, or table: a space without networks")
+    weights_sha256: str = Field(description="Hash of the weights; the space's where there are none")
+    space_sha256: str
+    space_size: float = Field(description="Number of subnets")
+    classes: list[str]
+    data: dict[str, Any] = Field(description="Data set and its three splits, with sizes and hashes")
+    preprocessing: dict[str, Any]
+    training: dict[str, Any]
+    recipe: dict[str, Any]
+    report: dict[str, Any] = Field(description="Report card of the training")
+    licence: str
+
+
+class AxisView(View):
+    """One decision of a space, its choices from the smallest network to the largest."""
+
+    name: str
+    kind: str
+    choices: list[Choice]
+    parent: str | None = None
+    active_when: list[Choice] = Field(default_factory=list)
+
+
+class SpaceView(View):
+    """Every subnet there is."""
+
+    axes: list[AxisView]
+    size: float
+    smallest: ArchJson
+    largest: ArchJson

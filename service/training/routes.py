@@ -1,0 +1,71 @@
+"""Training supernets."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from service.db import queries
+from service.db.tables import Supernet
+from service.errors import ConflictError
+from service.http.deps import App, Project
+from service.http.schemas import Accepted
+from service.runtime import job_queries
+from service.training.plan import TrainingPlan, plan_training
+from service.training.schemas import EstimateView, TrainingCreate, TrainingEstimate
+from service.views import accepted
+
+router = APIRouter(prefix="/v1", tags=["trainings"])
+REHEARSED = 1000
+"""The most steps that are gone through for an estimate, so that it answers within seconds."""
+
+
+@router.post("/trainings", status_code=202)
+def create_training(app: App, project: Project, body: TrainingCreate, response: Response) -> Accepted:
+    """Job: train a supernet, from the start or further, and register it under its name."""
+    with app.database.read() as session:
+        plan = plan_training(session, project, app.settings, body)
+    with app.database.write() as session:
+        _require_free(session, project, body.name)
+        job = job_queries.create_job(session, project, "train", plan.params(body.name))
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job)
+
+
+@router.post("/trainings:estimate")
+def estimate_training(app: App, project: Project, body: TrainingEstimate) -> EstimateView:
+    """What a training would take, told without a step and without a job; refuses what the training would."""
+    with app.database.read() as session:
+        if body.name is not None:
+            _require_free(session, project, body.name)
+        plan = plan_training(session, project, app.settings, body)
+    return _estimate(plan)
+
+
+def _require_free(session: Session, project: str, name: str) -> None:
+    if queries.find(session, project, Supernet, name=name) is not None:
+        raise ConflictError(f"a supernet is called {name!r} already; give another name")
+
+
+def _estimate(plan: TrainingPlan) -> EstimateView:
+    from supernets.training.estimate import estimate
+
+    family, recipe, facts = plan.family, plan.recipe, plan.facts
+    told = estimate(
+        recipe, family, facts, seed=plan.seed, external=plan.teacher is not None, at_most=REHEARSED
+    )
+    space = family.space()
+    costs = family.costs(space.encode([space.min(), space.max()]))
+    return EstimateView(
+        data=plan.data,
+        classes=None if facts.classes is None else len(facts.classes),
+        train_images=facts.train,
+        family=family.name,
+        recipe=recipe.name,
+        batch_size=recipe.batch_size,
+        seed=plan.seed,
+        params=[float(value) for value in costs["params"]],
+        macs=[float(value) for value in costs["macs"]],
+        **told.as_json(),
+    )

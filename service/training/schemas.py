@@ -1,0 +1,78 @@
+"""Training a supernet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from service.http.schemas import Body, Name, Seed, View
+
+
+class TrainingSpec(Body):
+    """What is trained with which recipe on what; with a ``source``, data, family and seed may be left to it."""
+
+    data: str | None = Field(
+        None,
+        description="Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR; "
+        "hub:NAME. That of the source if not given",
+        examples=["digits"],
+    )
+    family: str | dict[str, Any] | None = Field(
+        None,
+        description="Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the "
+        "source if not given. Classes and channels that it does not set are those of the data",
+        examples=["digits"],
+    )
+    recipe: str | dict[str, Any] = Field(
+        "sandwich", description="Name of a recipe or of a zoo supernet whose recipe to take, or its values"
+    )
+    steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
+    seed: Seed | None = Field(
+        None,
+        description="Seed of every random draw; 0 if not given, or with a source that of its last stage + 1",
+    )
+    source: str | None = Field(
+        None,
+        description="Id or name of a supernet: its weights are where this training begins, as a new stage",
+    )
+    teacher: str | None = Field(
+        None,
+        description="Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher",
+    )
+
+
+class TrainingCreate(TrainingSpec):
+    """Train a supernet with a recipe on a data set; the job registers it when it is done."""
+
+    name: Name
+
+
+class TrainingEstimate(TrainingSpec):
+    """What a training would take."""
+
+    name: Name | None = Field(None, description="If given, refused where it is taken")
+
+
+class EstimateView(View):
+    """What can be told before the first step. A backward pass counts as two forward passes; MB are 10^6 bytes."""
+
+    data: str
+    classes: int | None = Field(description="null where only loading tells")
+    train_images: int | None = Field(description="null where only loading tells")
+    family: str
+    recipe: str
+    steps: int
+    batch_size: int
+    seed: int
+    subnets: float = Field(description="Size of the space that is trained")
+    params: list[float] = Field(description="Of the smallest and the largest subnet of the family")
+    macs: list[float] = Field(description="Of the smallest and the largest subnet of the family")
+    passes: int = Field(description="Forward and backward passes of subnets")
+    billed: float = Field(description="The same, and a third for each forward pass alone")
+    macs_per_step: float
+    memory_mb: float | None = Field(
+        description="Weights, gradients, activations and images; null where only loading tells"
+    )
+    networks: int = Field(description="More than one where the recipe splits the space")
+    seconds: float | None = Field(None, description="null: only real steps on the worker would tell")

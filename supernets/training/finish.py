@@ -1,0 +1,236 @@
+"""From a finished training to a supernet directory: statistics, report card, curve, manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
+from supernets.errors import TrainingError
+from supernets.evaluate import CALIBRATION_IMAGES, calibrate
+from supernets.manifest import Manifest
+from supernets.plots import plot_curve, plot_front
+from supernets.report import report_card
+from supernets.spaces.space import Arch, Choice
+from supernets.training.loop import METRICS_FILE, Training
+
+
+def settle(training: Training) -> None:
+    """Write the statistics of each network's largest subnet into its running ones: training never touched them."""
+    whole = training.family.space()
+    for shard in training.shards:
+        net = shard.result.eval()
+        stats = calibrate(net, training.data, (shard.region if len(training.shards) > 1 else whole).max())
+        with torch.no_grad():
+            for name, norm in net.norms().items():
+                if name not in stats.values:
+                    continue  # a region may not reach every layer
+                mean, variance = (value.to(norm.weight.device) for value in stats.values[name])
+                assert norm.running_mean is not None and norm.running_var is not None
+                norm.running_mean[: len(mean)].copy_(mean)
+                norm.running_var[: len(variance)].copy_(variance)
+
+
+def finish(
+    training: Training,
+    name: str,
+    run_dir: Path,
+    out_dir: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    alone: Mapping[Arch, float] | None = None,
+) -> Manifest:
+    """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
+
+    The report card reads the test split here, and nowhere else in training. ``alone``: validation accuracies of
+    nets trained by themselves, to say in the card how far the supernet orders them alike.
+    """
+    if not training.finished:
+        raise TrainingError(
+            f"only a finished training can be saved, got step {training.step} of {training.recipe.steps}"
+        )
+    settle(training)
+    net = training.result.eval()
+    report = report_card(net, training.data, alone=alone, progress=progress)
+    weights = pack(net)
+    data = training.data
+    manifest = Manifest(
+        name=name,
+        family=training.family.name,
+        config=training.family.config(),
+        quality="accuracy",
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        space_sha256=training.family.space().sha256,
+        data=data.describe(),
+        preprocessing=data.preprocessing(),
+        classes=list(data.classes),
+        recipe={**training.recipe.as_json(), "sha256": training.recipe.sha256},
+        training=_cost(training),
+        report=report,
+        shards=_shards(training),
+    )
+    save_supernet(out_dir, net, manifest)
+    metrics = (run_dir / METRICS_FILE).read_bytes()
+    write_bytes(out_dir / METRICS_FILE, metrics)
+    write_bytes(out_dir / "curve.png", plot_curve([json.loads(line) for line in metrics.splitlines()], name))
+    write_bytes(out_dir / "report.md", report_text(manifest).encode())
+    return manifest
+
+
+def add_front(directory: Path, front: Mapping[str, Any]) -> Manifest:
+    """Put a front against a device's latency (:mod:`predictors.card_front`) into the report card in ``directory``."""
+    known = Manifest.read(directory)
+    manifest = dataclasses.replace(known, report={**known.report, "front": dict(front)})
+    write_bytes(directory / "front.png", plot_front(front, manifest.name))
+    write_bytes(directory / "report.md", report_text(manifest).encode())
+    write_manifest(directory, manifest)
+    return manifest
+
+
+def _shards(training: Training) -> list[dict[str, list[Choice]]]:
+    """For each network of a split training, the axes that are narrower in its region than in the family."""
+    if len(training.shards) == 1:
+        return []
+    return [
+        {
+            axis.name: [axis.choices[k] for k in allowed]
+            for axis, allowed in zip(shard.region.axes, shard.region.allowed, strict=True)
+            if len(allowed) < len(axis.choices)
+        }
+        for shard in training.shards
+    ]
+
+
+def _cost(training: Training) -> dict[str, Any]:
+    """What all stages cost together, and the record of each."""
+    stages = [*training.earlier, training.record()]
+    sums = {
+        key: round(sum(stage[key] for stage in stages), 2)
+        for key in ("steps", "passes", "billed_passes", "images", "seconds")
+    }
+    return {
+        "seed": training.seed,
+        **sums,
+        "stages": stages,
+        "calibration_images": min(CALIBRATION_IMAGES, len(training.data.train)),
+        "torch": torch.__version__,
+    }
+
+
+def report_text(manifest: Manifest) -> str:
+    """The report card for people."""
+    report, training = manifest.report, manifest.training
+    space = manifest.make_family().space()
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"{manifest.family}, {space.size():.3g} subnets: {training['steps']} steps, {training['passes']} subnet "
+        f"passes, {_time(training['seconds'])} in all.",
+        "",
+        *[_stage_text(place, stage) for place, stage in enumerate(training["stages"], start=1)],
+        *_shard_text(manifest.shards),
+        "",
+        "![training curve](curve.png)",
+        "",
+        "| split | images | smallest | largest | panel mean | small / middle / large third |",
+        "|---|---|---|---|---|---|",
+    ]
+    for split, row in report["summary"].items():
+        ends = [
+            f"{row[end]['accuracy']:.4f} ± {row[end]['standard_error']:.4f}"
+            for end in ("smallest", "largest")
+        ]
+        thirds = " / ".join(f"{mean:.4f}" for mean in row["tercile_means"])
+        lines.append(
+            f"| {split} | {row['smallest']['n']} | {ends[0]} | {ends[1]} | {row['panel_mean']:.4f} | {thirds} |"
+        )
+    ranking = report["random"]
+    quantiles = " / ".join(f"{q:.4f}" for q in ranking["accuracy_quantiles"])
+    lines += [
+        "",
+        f"The panel is the smallest and the largest subnet and {len(report['panel']) - 2} random ones, as many from "
+        f"each third of the MACs. Accuracies are fractions ± standard error; test images were used once"
+        f"{' for each finished stage' if len(training['stages']) > 1 else ''}.",
+        "",
+        f"{ranking['n']} random subnets on validation: accuracy {quantiles} (minimum, quartiles, maximum); "
+        f"Spearman of MACs and accuracy {ranking['spearman_macs_accuracy']:.2f}; between two halves of the images "
+        f"(the noise ceiling of a predictor) {ranking['noise_ceiling']:.2f}.",
+        "",
+        *_alone_text(report.get("kendall_alone")),
+        *_front_text(report.get("front")),
+    ]
+    return "\n".join(lines)
+
+
+def _front_text(front: Mapping[str, Any] | None) -> list[str]:
+    if front is None:
+        return []
+    points = front["points"]
+    settings = ", ".join(f"{key} {value}" for key, value in front["settings"].items())
+    counted = Counter(point["verdict"] for point in points)
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counted.most_common())
+    lines = [
+        f"## Against the latency of {front['device']}",
+        "",
+        f"{len(points)} of {front['asked']} subnets that span the space have a latency (verdicts: {verdicts}), timed "
+        f"interleaved in one run ({front['runtime']}; {settings}); accuracy on validation. Spearman of MACs and "
+        f"latency {front['spearman_macs_latency']:.2f}, of latency and accuracy "
+        f"{front['spearman_latency_accuracy']:.2f}. Those on the front:",
+        "",
+        "![accuracy against latency](front.png)",
+        "",
+        "| latency ms | million MACs | accuracy |",
+        "|---|---|---|",
+    ]
+    for point in points:
+        if point["on_front"]:
+            lines.append(
+                f"| {point['latency_ms']:.3f} ± {point['standard_error_ms']:.3f} | {point['macs'] / 1e6:.3g} "
+                f"| {point['accuracy']:.4f} ± {point['standard_error']:.4f} |"
+            )
+    return [*lines, ""]
+
+
+def _alone_text(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    tau = "none (too few nets, or all alike)" if found["tau"] is None else f"{found['tau']:.2f}"
+    return [f"{found['n']} nets trained alone: Kendall's tau of their accuracy and the supernet's {tau}.", ""]
+
+
+def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:
+    if not shards:
+        return []
+    words = [
+        ", ".join(f"{axis} {' or '.join(map(str, choices))}" for axis, choices in shard.items())
+        for shard in shards
+    ]
+    return ["", f"{len(shards)} networks, each for the subnets with: {'; '.join(words)}."]
+
+
+def _gpus(stage: Mapping[str, Any]) -> str:
+    names = {sitting.get("device", "cpu") for sitting in stage["sittings"]} - {"cpu"}
+    return f" on {' and '.join(sorted(names))}" if names else ""
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def _stage_text(place: int, stage: Mapping[str, Any]) -> str:
+    source = stage["source"]
+    began = f", from {source['name']} ({' and '.join(source['carried'])})" if source else ""
+    return (
+        f"{place}. {stage['recipe']['name']} on {stage['data']['name']}: {stage['steps']} steps of "
+        f"{stage['recipe']['batch_size']} images, {stage['billed_passes']:.0f} passes billed, "
+        f"{_time(stage['seconds'])} in {len(stage['sittings'])} sitting(s){_gpus(stage)}, "
+        f"seed {stage['seed']}"
+        f"{began}."
+    )

@@ -1,0 +1,134 @@
+"""Training further: what an earlier training left is where a new stage, with a recipe of its own, begins.
+
+A stage has its own steps, schedule, seed and parts. It takes over weights, averaged weights if both recipes keep
+them, and on request momentum; nothing else. What every stage cost and saw is in the manifest of what comes out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from supernets import FAMILIES
+from supernets.checkpoints import read_tensors
+from supernets.errors import CheckpointError
+from supernets.families.family import Family
+from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+from supernets.training.state import METRICS_FILE, STATE_INFO, load_momentum, taken
+from supernets.training.teacher import refuse_mixed
+from supernets.training.training import Training
+
+STATE_FOLDERS = ("training", "state", ".")
+"""Where a state may lie: in the folder of ``netwright train``, in a supernet of the zoo, or right there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What an earlier training left: ``stages`` are its records, ``tensors`` named as in a training's state.
+
+    ``sha256`` is that of the file the weights came from; ``metrics`` are the lines of its log.
+    """
+
+    name: str
+    family: Family
+    stages: tuple[dict[str, Any], ...]
+    tensors: Mapping[str, Tensor]
+    sha256: str
+    metrics: tuple[str, ...] = ()
+
+
+def read_source(directory: Path) -> Source:
+    """The training in ``directory``: its last state where there is one, or else the finished supernet's weights.
+
+    Raises ``CheckpointError`` where there is neither, where they are of two trainings, or after a split.
+    """
+    directory = Path(directory)
+    manifest = Manifest.read(directory) if (directory / MANIFEST_FILE).is_file() else None
+    folder = next((directory / f for f in STATE_FOLDERS if (directory / f / STATE_INFO).is_file()), None)
+    if folder is None and manifest is None:
+        raise CheckpointError(
+            f"a training to go on from must be a supernet ({MANIFEST_FILE}) or hold a state ({STATE_INFO}), "
+            f"{directory.name!r} does not"
+        )
+    metrics = _metrics(directory, folder)
+    if folder is None:
+        assert manifest is not None
+        refuse_split(manifest.name, len(manifest.shards))
+        weights = read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256)
+        tensors = {f"net.{name}": value for name, value in weights.items()}
+        stages = tuple(manifest.training["stages"])
+        return Source(
+            manifest.name, manifest.make_family(), stages, tensors, manifest.weights_sha256, metrics
+        )
+    info = json.loads((folder / STATE_INFO).read_text())
+    refuse_split(directory.name, len(info.get("regions", [None])))
+    stages = (*info["earlier"], info["stage"])
+    if manifest is not None and _identity(manifest.training["stages"]) != _identity(stages):
+        raise CheckpointError(
+            f"{directory.name!r} must hold the state of its supernet, but they are of two trainings; remove one"
+        )
+    file = folder / info["file"]
+    family = FAMILIES.load(info["family"]["family"]).from_config(info["family"]["config"])
+    tensors = read_tensors(file)
+    return Source(
+        directory.name, family, stages, tensors, hashlib.sha256(file.read_bytes()).hexdigest(), metrics
+    )
+
+
+def refuse_split(name: str, networks: int) -> None:
+    """Refuse what has several networks, each for its part of the space."""
+    if networks > 1:
+        raise CheckpointError(
+            f"a training that was split cannot be trained further as one: {name!r} has {networks} networks"
+        )
+
+
+def _identity(stages: Any) -> list[tuple[Any, ...]]:
+    return [(s["recipe"]["sha256"], s["seed"], s["steps"], s["data"]["splits"]["train"]) for s in stages]
+
+
+def _metrics(directory: Path, folder: Path | None) -> tuple[str, ...]:
+    places = [directory, *([folder] if folder is not None else [])]
+    found = next((p / METRICS_FILE for p in reversed(places) if (p / METRICS_FILE).is_file()), None)
+    return tuple(found.read_text().splitlines()) if found is not None else ()
+
+
+def go_on(training: Training, source: Source, *, momentum: bool = False) -> None:
+    """Make the network of ``training``, at step 0, that of ``source``: a new stage begins.
+
+    Without averaged weights in the new recipe it begins at the old average, which is what its evaluation said.
+    Raises ``CheckpointError`` for another family or space, ``DataError`` where the splits of old and new mix.
+    """
+    _check_family(training.family, source)
+    refuse_mixed(source.name, source.stages, training.data)
+    shard = training.shards[0]
+    net, average = taken(source.tensors, "net."), taken(source.tensors, "average.")
+    carried = ["weights"]
+    if shard.average is None:
+        shard.net.load_weights(average or net)
+    else:
+        shard.net.load_weights(net)
+        shard.average.load_weights(average or net)
+        carried += ["average"] if average else []
+    if momentum:
+        slots = taken(source.tensors, "optimizer.")
+        if not slots:
+            raise CheckpointError(
+                f"momentum lies in the state of a training only, and {source.name!r} has none; leave it out"
+            )
+        load_momentum(shard, slots)
+        carried.append("momentum")
+    training.earlier = source.stages
+    training.source = {"name": source.name, "sha256": source.sha256, "carried": carried}
+    training.earlier_metrics = source.metrics
+
+
+def _check_family(family: Family, source: Source) -> None:
+    if words := family.difference(source.family):
+        raise CheckpointError(f"a stage must have the family of {source.name!r}: {words}")

@@ -1,0 +1,340 @@
+"""The only training loop. It knows parts of recipes, never a method."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from supernets.data import DataSet, augment, step_generator
+from supernets.device import described, exact
+from supernets.elastic.active import ElasticModel, use
+from supernets.errors import TrainingError
+from supernets.evaluate import evaluate_net
+from supernets.families.family import Family
+from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
+from supernets.recipes.recipe import Recipe
+from supernets.spaces.space import Arch
+from supernets.training.faults import REMEDY, explained, first_bad, not_finite
+from supernets.training.further import Source, go_on
+from supernets.training.log import Log, Progress
+from supernets.training.processes import Processes
+from supernets.training.schedule import learning_rate
+from supernets.training.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
+from supernets.training.step_view import Batch, StepView
+from supernets.training.structure import apply
+from supernets.training.teacher import ExternalTeacher
+from supernets.training.training import Shard, Training, start
+
+__all__ = [
+    "METRICS_FILE",
+    "STATE_FILE",
+    "STATE_INFO",
+    "Progress",
+    "Training",
+    "ends",
+    "learning_rate",
+    "restore",
+    "save",
+    "start",
+    "train",
+    "train_step",
+]
+LOG_EVERY = 50
+
+
+# --- one step --------------------------------------------------------------------------------------
+
+
+def train_step(training: Training) -> dict[str, float]:
+    """One optimizer step: run the plan's items on one batch and apply the sum of their gradients.
+
+    Returns the loss of each role. Batch, plan and dropout are functions of (seed, step) and of what the
+    checkpoint holds, so a resumed training continues with the very losses it would have had.
+    """
+    with exact(training.device):
+        return _train_step(training)
+
+
+def _train_step(training: Training) -> dict[str, float]:
+    for controller in training.controllers:
+        for event in controller.observe(StepView(training)):
+            apply(event, training)
+    recipe, shard, step = training.recipe, training.shard, training.step
+    batch = _batch(training)
+    plan = _plan(training, shard)
+    rate = learning_rate(recipe, step)
+    for group in shard.optimizer.param_groups:
+        group["lr"] = rate
+    _zero_gradients(shard)
+    if not shard.net.training:
+        shard.net.train()
+    drawn_on = [training.device] if training.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=drawn_on, enabled=recipe.dropout > 0):
+        if recipe.dropout > 0:
+            torch.manual_seed(training.seed * 1_000_003 + step + training.processes.rank * 1_000_000_007)
+        with explained(recipe.batch_size):
+            losses = _run(training, shard, plan, batch)
+    if recipe.optimizer.clip_norm is not None:
+        nn.utils.clip_grad_norm_(shard.parameters, recipe.optimizer.clip_norm)
+    shard.optimizer.step()
+    if shard.average is not None and recipe.ema_decay is not None:
+        _follow(shard.average, shard.net, recipe.ema_decay)
+    rng = np.random.default_rng([training.seed, step, 1])
+    training.sampler.observe(StepView(training), losses, rng)
+    training.step += 1
+    return losses
+
+
+def _batch(training: Training) -> Batch:
+    recipe, part = training.recipe, training.processes.part(training.recipe.batch_size)
+    images, labels = training.data.train.batch(recipe.batch_size, training.seed, training.step, part)
+    generator = step_generator(training.seed, training.step)
+    pad, flip = recipe.augment.pad, recipe.augment.flip
+    return Batch(training, augment(images, generator, pad, flip, of=recipe.batch_size, part=part), labels)
+
+
+def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
+    """The sampler's plan for the open region; one item where the region is one subnet.
+
+    An item that learns from the teacher learns from labels while there is none.
+    """
+    rng = np.random.default_rng([training.seed, training.step])
+    plan = training.sampler.plan(shard.region, training.step, rng)
+    if shard.region.size() == 1:
+        plan = plan[:1]
+    if training.teacher is None and training.external is None:
+        plan = tuple(replace(i, targets_from=None) if i.targets_from == TEACHER else i for i in plan)
+    return plan
+
+
+def _zero_gradients(shard: Shard) -> None:
+    """Zeros, never ``None``: a weight that no item used must keep its momentum, after a resume too."""
+    for parameter in shard.parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    torch._foreach_zero_([parameter.grad for parameter in shard.parameters if parameter.grad is not None])
+
+
+def _run(training: Training, shard: Shard, plan: tuple[Item, ...], batch: Batch) -> dict[str, float]:
+    """Forward and backward of all items; afterwards the parameters hold the step's gradient."""
+    moment = Moment(training.step, training.recipe.steps, lambda s: learning_rate(training.recipe, s))
+    apart = next((hook for hook in training.hooks if hook.per_item), None)
+    if shard.module is None:
+        shard.module = training.processes.wrap(shard.net)
+    bank: dict[str, Tensor] = {}
+    losses, parts = {}, []
+    for place, item in enumerate(plan, start=1):
+        item = _chosen(training, shard, item, batch)
+        weight = item.weight * math.prod(hook.weight(item, moment) for hook in training.hooks)
+        with training.processes.synchronise(shard.module, apart is None and place == len(plan)):
+            loss = _item_loss(training, shard, item, batch, bank)
+            losses[item.role] = _finite(training, shard, item, loss, batch)
+            (loss * (weight if apart is None else 1.0)).backward()  # type: ignore[no-untyped-call]
+        if apart is not None:
+            masks = training.masks(item.arch) if apart.needs_masks else {}
+            parts.append(ItemGradients(item, weight, _taken(shard.net), masks))
+    if apart is not None:
+        combined = apart.combine(parts)
+        training.processes.average(list(combined.values()))
+        for name, parameter in shard.net.named_parameters():
+            parameter.grad = combined[name]
+    training.passes += len(plan)
+    means = training.processes.mean(list(losses.values()), training.device)
+    return dict(zip(losses, means, strict=True))
+
+
+def _chosen(training: Training, shard: Shard, item: Item, batch: Batch) -> Item:
+    """The item with its best or worst candidate on this batch as arch; every process chooses the same."""
+    if not item.candidates:
+        return item
+    with torch.no_grad():
+        found = [
+            float(F.cross_entropy(_forward(training, shard.net, shard.net, arch, batch), batch.labels))
+            for arch in item.candidates
+        ]
+    found = training.processes.mean(found, training.device)
+    training.forwards += len(found)
+    best = int(np.argmin(found) if item.pick == "best" else np.argmax(found))
+    return replace(item, arch=item.candidates[best], candidates=())
+
+
+def _item_loss(training: Training, shard: Shard, item: Item, batch: Batch, bank: dict[str, Tensor]) -> Tensor:
+    """Mean loss of one item on the batch; its detached output joins the bank."""
+    if item.targets_from == TEACHER:
+        bank[TEACHER] = _teach(training, item.arch, batch, bank)
+    dropout = training.recipe.dropout if item.regularise else 0.0
+    assert shard.module is not None
+    logits = _forward(training, shard.net, shard.module, item.arch, batch, dropout)
+    bank[item.role] = logits.detach()
+    return training.loss(item, logits, batch.labels, bank)
+
+
+def _forward(
+    training: Training, net: ElasticModel, module: nn.Module, arch: Arch, batch: Batch, dropout: float = 0.0
+) -> Tensor:
+    """Logits ``(n, classes)`` in fp32 of ``arch``, by the batch's own statistics."""
+    autocast: AbstractContextManager[object] = nullcontext()
+    if training.recipe.precision == "bf16":
+        autocast = torch.autocast(training.device.type, dtype=torch.bfloat16)
+    with use(net, arch, dropout=dropout, norm=training.processes.norm), autocast:
+        logits: Tensor = module(batch.at(arch))
+    return logits.float()
+
+
+def _teach(training: Training, arch: Arch, batch: Batch, bank: dict[str, Tensor]) -> Tensor:
+    """Logits of the largest arch of the teacher at the resolution of ``arch``; once a resolution.
+
+    A teacher from outside has a resolution of its own, and runs once a step.
+    """
+    if training.external is not None:
+        if TEACHER not in bank:
+            bank[TEACHER] = training.external(batch.images).to(training.device)
+            training.forwards += 1
+        return bank[TEACHER]
+    assert training.teacher is not None
+    resolution = training.family.input_shape(arch)[1]
+    known = f"{TEACHER}@{resolution}"
+    if known not in bank:
+        space = training.family.space()
+        choices = space.max().as_dict()
+        if "resolution" in choices:
+            choices["resolution"] = resolution
+        with torch.no_grad():
+            bank[known] = _forward(training, training.teacher, training.teacher, space.arch(choices), batch)
+        training.forwards += 1
+    return bank[known]
+
+
+def _taken(net: nn.Module) -> dict[str, Tensor]:
+    """The gradients that one item left, which are then zero again."""
+    found = {}
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None
+        found[name] = parameter.grad.clone()
+        parameter.grad.zero_()
+    return found
+
+
+def _finite(training: Training, shard: Shard, item: Item, loss: Tensor, batch: Batch) -> float:
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"the loss of item {item.role!r} is {value} at step {training.step} (arch {item.arch.as_dict()}); "
+            f"{first_bad(shard.net, item.arch, batch.at(item.arch))}; "
+            f"{REMEDY}"
+        )
+    return value
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
+    for mean, value in zip(average.parameters(), net.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+
+
+# --- all steps -------------------------------------------------------------------------------------
+
+
+def train(
+    recipe: Recipe,
+    family: Family,
+    data: DataSet,
+    out_dir: Path,
+    *,
+    seed: int = 0,
+    until_step: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    checkpoint_every: int = 500,
+    checkpoint_seconds: float | None = None,
+    stop: Callable[[], bool] | None = None,
+    evaluate_every: int = 1000,
+    device: str | torch.device = "cpu",
+    processes: Processes | None = None,
+    source: Source | None = None,
+    momentum: bool = False,
+    teacher: ExternalTeacher | None = None,
+) -> Training:
+    """Train to the end of the recipe, or to ``until_step``, resuming whatever ``out_dir`` holds.
+
+    With a ``source`` this is a new stage of an earlier training, with its weights and, on request, its
+    ``momentum``. A ``teacher`` from outside stands for the recipe's own.
+
+    Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
+    later call continues bit for bit (on a GPU: of the same kind); one process alone also when
+    ``checkpoint_seconds`` have passed. ``stop`` is asked after each step; where it says true, that is where a
+    later call goes on. With several ``processes`` the first one writes, and none may be stopped so. ``progress``
+    is told about once a second. Raises ``TrainingError`` when a loss or a weight is not a number; no such state
+    is written.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    training = start(recipe, family, data, seed, device=device, processes=processes, teacher=teacher)
+    first_process = training.processes.first
+    if source is not None:
+        go_on(training, source, momentum=momentum)
+    if (out_dir / STATE_INFO).is_file():
+        restore(training, out_dir)
+    if first_process:
+        begin_metrics(training, out_dir)
+    training.processes.wait()
+    last = recipe.steps if until_step is None else min(until_step, recipe.steps)
+    alone = training.processes.size == 1 and checkpoint_seconds is not None
+    patience = checkpoint_seconds if alone and checkpoint_seconds else math.inf
+    log = Log(training, out_dir, last, progress if first_process else None)
+    ended = False
+    while training.step < last and not ended:
+        with _told_what_is_kept(out_dir):
+            log.add(train_step(training))
+        due = training.step == last
+        ended = due or (stop is not None and stop())
+        if first_process and (due or training.step % evaluate_every == 0):
+            log.accuracy = ends(training)
+        if first_process:
+            (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
+        if ended:
+            sitting = {"first_step": log.first, "last_step": training.step, "seconds": round(log.elapsed, 1)}
+            training.sittings = (*training.sittings, {**sitting, "device": described(training.device)})
+        late = log.unsaved > patience
+        if ended or late or training.step % checkpoint_every == 0:
+            _keep(training, out_dir, log)
+    return training
+
+
+def _keep(training: Training, out_dir: Path, log: Log) -> None:
+    """Write a checkpoint in place of the last one, if training can go on from it."""
+    with _told_what_is_kept(out_dir):
+        if bad := not_finite(training):
+            raise TrainingError(bad)
+    if training.processes.first:
+        save(training, out_dir)
+        log.saved()
+    training.processes.wait()
+
+
+@contextmanager
+def _told_what_is_kept(out_dir: Path) -> Iterator[None]:
+    """Add to a failure of training what there is to go on from."""
+    try:
+        yield
+    except TrainingError as error:
+        info = out_dir / STATE_INFO
+        kept = "no checkpoint had been written yet"
+        if info.is_file():
+            kept = f"the checkpoint of step {json.loads(info.read_text())['step']} is kept"
+        raise TrainingError(f"{error}; {kept}") from error
+
+
+def ends(training: Training) -> dict[str, float]:
+    """Validation accuracy of the smallest and the largest subnet of the recipe's space."""
+    return {
+        name: evaluate_net(training.result_of(arch), training.data, arch, "validation").value
+        for name, arch in (("smallest", training.space.min()), ("largest", training.space.max()))
+    }

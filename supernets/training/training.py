@@ -1,0 +1,244 @@
+"""A training between two steps: networks, optimizers, open regions and parts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from supernets.data import DataSet
+from supernets.elastic.active import ElasticModel
+from supernets.elastic.masks import Masks
+from supernets.elastic.sharded import ShardedNet
+from supernets.errors import DataError, RecipeError, SpaceError
+from supernets.families.family import Family
+from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
+from supernets.recipes.recipe import Recipe
+from supernets.spaces.space import Arch, Space
+from supernets.training.processes import Processes
+from supernets.training.teacher import ExternalTeacher
+
+
+@dataclass
+class Shard:
+    """A region of the space with weights of its own; most trainings have one shard throughout."""
+
+    region: Space
+    net: ElasticModel
+    optimizer: torch.optim.Optimizer
+    average: ElasticModel | None = None
+    module: nn.Module | None = field(default=None, repr=False)
+
+    @property
+    def result(self) -> ElasticModel:
+        """The network to evaluate and to keep: the averaged one where there is one."""
+        return self.net if self.average is None else self.average
+
+    @cached_property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """Those of ``net``, listed once: to walk a small network takes as long as several of its layers."""
+        return tuple(self.net.parameters())
+
+    def momenta(self) -> dict[str, Tensor]:
+        """The optimizer's state of the shape of its parameter, by parameter name."""
+        state = self.optimizer.state
+        return {
+            name: state[parameter]["momentum_buffer"]
+            for name, parameter in self.net.named_parameters()
+            if state.get(parameter, {}).get("momentum_buffer") is not None
+        }
+
+
+@dataclass
+class Training:
+    """A training between two steps: what a checkpoint holds, and what the next stage resumes from.
+
+    ``passes`` counts forward and backward passes of subnets, ``forwards`` those forward only (teachers,
+    candidates); ``space`` is the recipe's part of the family's space; ``teacher`` is a frozen copy of an own
+    network, ``external`` one from outside. ``sittings`` are the calls of ``train`` it took. Where an earlier
+    training was the start, ``source`` names it and ``earlier`` are its stages' records. ``unlogged`` are the
+    losses by role since the last line of the log.
+    """
+
+    recipe: Recipe
+    family: Family
+    data: DataSet
+    seed: int
+    space: Space
+    shards: list[Shard]
+    sampler: Sampler
+    loss: Loss
+    controllers: tuple[Controller, ...]
+    hooks: tuple[Hook, ...]
+    device: torch.device
+    processes: Processes
+    teacher: ElasticModel | None = None
+    external: ExternalTeacher | None = None
+    step: int = 0
+    passes: int = 0
+    forwards: int = 0
+    seconds: float = 0.0
+    sittings: tuple[dict[str, Any], ...] = ()
+    source: dict[str, Any] | None = None
+    earlier: tuple[dict[str, Any], ...] = ()
+    earlier_metrics: tuple[str, ...] = field(default=(), repr=False)
+    unlogged: dict[str, list[float]] = field(default_factory=dict, repr=False)
+    _masks: Masks | None = field(default=None, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps of the recipe are done."""
+        return self.step >= self.recipe.steps
+
+    @property
+    def stage(self) -> int:
+        """Which stage of the supernet's training this is, from 1."""
+        return len(self.earlier) + 1
+
+    @property
+    def shard(self) -> Shard:
+        """The shard whose turn it is: they take turns, step by step."""
+        return self.shards[self.step % len(self.shards)]
+
+    @property
+    def net(self) -> ElasticModel:
+        """The network of the shard whose turn it is."""
+        return self.shard.net
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer of the shard whose turn it is."""
+        return self.shard.optimizer
+
+    @property
+    def result(self) -> ElasticModel:
+        """The network to evaluate and to keep; of a split training all of them, each for its own region."""
+        if len(self.shards) == 1:
+            return self.shards[0].result
+        nets, regions = zip(*[(shard.result, shard.region) for shard in self.shards], strict=True)
+        return ShardedNet(self.family, nets, regions)
+
+    def result_of(self, arch: Arch) -> ElasticModel:
+        """The network whose region holds ``arch``, or else the first."""
+        fitting = [shard for shard in self.shards if shard.region.contains(arch)]
+        return (fitting or self.shards)[0].result
+
+    @property
+    def billed(self) -> float:
+        """Cost so far in forward-backward passes of subnets; a forward alone is a third of one."""
+        return self.passes + self.forwards / 3
+
+    def record(self) -> dict[str, Any]:
+        """This stage as provenance, JSON: what it trained with, on what, from where, and what it has cost."""
+        return {
+            "recipe": {**self.recipe.as_json(), "sha256": self.recipe.sha256},
+            "seed": self.seed,
+            "data": self.data.describe(),
+            "source": self.source,
+            "teacher": None
+            if self.external is None
+            else {"name": self.external.name, "sha256": self.external.sha256},
+            "steps": self.step,
+            "passes": self.passes,
+            "billed_passes": round(self.billed, 2),
+            "images": self.step * self.recipe.batch_size,
+            "seconds": round(self.seconds, 1),
+            "sittings": list(self.sittings),
+        }
+
+    def masks(self, arch: Arch) -> Mapping[str, Tensor]:
+        """0/1 by parameter name: which entries of the weights ``arch`` uses."""
+        if self._masks is None:
+            self._masks = Masks(self.shards[0].net)
+        return self._masks(arch)
+
+
+def start(
+    recipe: Recipe,
+    family: Family,
+    data: DataSet,
+    seed: int,
+    *,
+    device: str | torch.device = "cpu",
+    processes: Processes | None = None,
+    teacher: ExternalTeacher | None = None,
+) -> Training:
+    """A training at step 0; the same arguments give the same weights."""
+    processes = processes or Processes()
+    _check_data(recipe, family, data)
+    _check_teacher(recipe, data, teacher)
+    processes.check(recipe.batch_size)
+    try:
+        space = recipe.space.of(family.space())
+    except SpaceError as error:
+        raise RecipeError(f"space of recipe {recipe.name!r} does not fit the family: {error}") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = family.build()
+    if recipe.zero_init_residual:
+        for norm in net.residual_norms():
+            nn.init.zeros_(norm.weight)
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    training = Training(
+        recipe=recipe,
+        family=family,
+        data=data,
+        seed=seed,
+        space=space,
+        shards=[make_shard(recipe, space, net)],
+        sampler=recipe.make_sampler(),
+        loss=recipe.make_loss(),
+        controllers=recipe.make_controllers(),
+        hooks=recipe.make_hooks(),
+        device=torch.device(device),
+        processes=processes,
+        external=teacher,
+    )
+    if any(controller.reorders for controller in training.controllers):
+        net.channel_groups()  # a family that cannot sort channels says so before the first step
+    setting = Setting(family, recipe.steps, seed)
+    for part in (training.sampler, training.loss, *training.controllers, *training.hooks):
+        part.begin(setting)
+    return training
+
+
+def _check_teacher(recipe: Recipe, data: DataSet, teacher: ExternalTeacher | None) -> None:
+    recipe.check_teacher(teacher is not None)
+    if teacher is not None:
+        teacher.check(data)
+
+
+def _check_data(recipe: Recipe, family: Family, data: DataSet) -> None:
+    if len(data.train) < recipe.batch_size:
+        raise DataError(
+            f"batch_size must be at most the {len(data.train)} training images, got {recipe.batch_size}"
+        )
+    channels = family.input_shape(family.space().max())[0]
+    if family.num_classes != len(data.classes) or channels != data.channels:
+        raise DataError(
+            f"the family must have {len(data.classes)} classes and {data.channels} image channels for {data.name!r}, "
+            f"got {family.num_classes} and {channels}"
+        )
+
+
+def make_shard(recipe: Recipe, region: Space, net: ElasticModel) -> Shard:
+    """A shard that trains ``net``, with a fresh optimizer."""
+    average = None if recipe.ema_decay is None else copy.deepcopy(net).requires_grad_(False)
+    return Shard(region, net, _optimizer(recipe, net), average)
+
+
+def _optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
+    settings = recipe.optimizer
+    decayed = [p for n, p in net.named_parameters() if p.ndim > 1 and not n.endswith("_matrix")]
+    free = [p for n, p in net.named_parameters() if p.ndim <= 1 or n.endswith("_matrix")]
+    return torch.optim.SGD(
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}],
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+    )
