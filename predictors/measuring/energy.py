@@ -1,27 +1,24 @@
 """Energy of an inference, where the machine counts energy (RAPL, as Linux shows it under ``powercap``).
 
-``python -m predictors.measuring.energy net.onnx settings.json`` prints ``{"value": …, "spread": …, "n": …}``, or
-``null`` where that cannot be said. The counters belong to whole processor packages (and to their memory where
-that is counted), whoever spends the energy; so a block of inferences is compared with the idle time just
-before it, and what it spent above that is divided by its inferences. A machine without counters, counters
-that only others may read, that stand still (as in virtual machines), or a difference that is not positive
-give no value: never zero.
+The counters belong to whole processor packages (and to their memory where that is counted), whichever process spends
+the energy; so a block of inferences is compared with the idle time just before it, and what it spent above that is
+divided by its inferences. A machine without counters, counters that this user may not read or that stand still (as in
+virtual machines), or a difference that is not positive give no value: never zero.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from predictors.measuring.runtime import OnnxBlock, Settings, child_environment, machine_lock, pinned
+from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, pinned
+from supernets.child import ChildError, Progress, call
 
 POWERCAP = Path("/sys/class/powercap")
 COUNTED = ("package", "dram")  # names of zones; cores and graphics are parts of a package
@@ -68,18 +65,11 @@ def available(root: Path = POWERCAP) -> bool:
 
 def energy_mj(path: Path, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Any] | None:
     """``{value, spread, n, statistic}`` of one inference in mJ, alone on this machine; None where it cannot be said."""
-    command = [sys.executable, "-m", "predictors.measuring.energy", str(path), json.dumps(settings.as_json())]
-    with machine_lock(LOCK_S):
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=timeout_s, env=child_environment()
-            )
-        except subprocess.TimeoutExpired:
-            return None
-    if done.returncode != 0:
-        return None
-    found: dict[str, Any] | None = json.loads(done.stdout)
-    return found
+    request = {"path": str(path), "settings": settings.as_json()}
+    with machine_lock(LOCK_S), contextlib.suppress(ChildError):
+        found: dict[str, Any] | None = call(_energy, request, timeout_s=timeout_s)
+        return found
+    return None
 
 
 def per_inference(
@@ -121,19 +111,10 @@ def _spent(
     return spent, seconds, result or 0
 
 
-def main(arguments: list[str]) -> int:
-    """Entry point of the process."""
-    if len(arguments) != 2:
-        sys.stderr.write("usage: python -m predictors.measuring.energy net.onnx SETTINGS-JSON\n")
-        return 2
-    path, settings = Path(arguments[0]), Settings(**json.loads(arguments[1]))
+def _energy(request: Mapping[str, Any], _progress: Progress) -> dict[str, Any] | None:
+    """Energy of a net in a fresh process."""
+    path, settings = Path(request["path"]), Settings(**request["settings"])
     with pinned(settings.threads):
         block = OnnxBlock(path, settings)
         block(BLOCK_MS / 10)
-        found = per_inference(lambda ms: block(ms).tolist(), counters())
-    sys.stdout.write(json.dumps(found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        return per_inference(lambda ms: block(ms).tolist(), counters())

@@ -1,8 +1,7 @@
 """Peak memory of a net: what it adds to a process in which the runtime is awake and does nothing else.
 
-``python -m predictors.measuring.footprint net.onnx settings.json`` makes a session, runs a few inferences and prints
-``{"peak_memory_mb": …}``. A fresh process for every net, since memory that was once taken is seldom given
-back. The baseline is the resident memory after a net of one operator on one number has run, which makes the
+A fresh process for every net makes a session and runs a few inferences, since memory that was once taken is seldom
+given back. The baseline is the resident memory after a net of one operator on one number has run, which makes the
 runtime set up what it needs for any net (about 17 MB); the peak is the system's own record of the highest
 resident memory since then, which no sampling can miss: session, weights, arena and graph optimisation are in
 it, interpreter, libraries and runtime are not.
@@ -10,16 +9,16 @@ it, interpreter, libraries and runtime are not.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import statistics
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from predictors.errors import MeasureError, MeasuringDiedError
-from predictors.measuring.runtime import OnnxBlock, Settings, child_environment
+from predictors.errors import MeasureError
+from predictors.measuring.runtime import OnnxBlock, Settings, measuring_errors
+from supernets.child import Progress, call
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
@@ -54,25 +53,10 @@ def try_net(path: Path, settings: Settings, timeout_s: float = TIMEOUT_S) -> flo
         MeasuringDiedError: the net ends the process.
         MeasureError: the runtime cannot run it, or not within ``timeout_s`` seconds.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "predictors.measuring.footprint",
-        str(path),
-        json.dumps(settings.as_json()),
-    ]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, env=child_environment()
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MeasureError(f"a net must load and run within {timeout_s:g} s; it was stopped") from error
-    tail = done.stderr.strip()[-400:]
-    if done.returncode == 1:
-        raise MeasureError(tail.splitlines()[-1] if tail else "no reason given")
-    if done.returncode != 0:
-        raise MeasuringDiedError(f"the runtime ended with status {done.returncode} on this net: {tail}")
-    return float(json.loads(done.stdout)["peak_memory_mb"])
+    with measuring_errors("a trial run of a net"):
+        request = {"path": str(path), "settings": settings.as_json()}
+        value = call(_footprint, request, timeout_s=timeout_s)
+    return float("nan") if value is None else float(value)
 
 
 def growth_mb(work: Callable[[], object], status: Path = STATUS, clear: Path = CLEAR) -> float:
@@ -95,24 +79,17 @@ def _kilobytes(name: str, status: Path) -> int:
     raise MeasureError(f"{status} must say {name}")
 
 
-def main(arguments: list[str]) -> int:
-    """Entry point of the process."""
-    if len(arguments) != 2:
-        sys.stderr.write("usage: python -m predictors.measuring.footprint net.onnx SETTINGS-JSON\n")
-        return 2
+def _footprint(request: Mapping[str, Any], _progress: Progress) -> float | None:
+    """Peak memory of a net in MB, None where the system does not say; in a fresh process."""
     awake = OnnxBlock(ONE_RELU, Settings())
     awake(BLOCK_MS)
-    path, settings = Path(arguments[0]), Settings(**json.loads(arguments[1]))
+    path, settings = Path(request["path"]), Settings(**request["settings"])
 
     def work() -> OnnxBlock:
         block = OnnxBlock(path, settings)
         block(BLOCK_MS)
         return block
 
-    sys.stdout.write(json.dumps({"peak_memory_mb": growth_mb(work)}) + "\n")
+    value = growth_mb(work)
     del awake
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return None if math.isnan(value) else value

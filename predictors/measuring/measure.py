@@ -1,27 +1,16 @@
-"""Measure ONNX files on this machine, in this process or in a child that can be killed.
-
-``python -m predictors.measuring.measure request.json result.json`` reads a :class:`Request`, prints one JSON line
-``{"done": …, "total": …, "step": …}`` a round, and writes ``{"timings", "calibrations", "cores"}`` (or
-``{"error"}``) under a temporary name before it renames it.
-"""
+"""Measure ONNX files on this machine, in this process or in a child process that can be killed."""
 
 from __future__ import annotations
 
 import gc
 import hashlib
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from predictors.errors import MeasureError, MeasuringDiedError
+from predictors.errors import MeasureError
 from predictors.measuring.protocol import (
     Block,
     Calibration,
@@ -32,13 +21,13 @@ from predictors.measuring.protocol import (
     time_interleaved,
 )
 from predictors.measuring.references import SIZES, reference_net
-from predictors.measuring.runtime import OnnxBlock, Settings, child_environment, machine_lock, pinned
+from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, measuring_errors, pinned
+from supernets.child import call
 
 LOCK_TIMEOUT_S = 6 * 3600.0
-STOP_S = 5.0
 WAIT = "wait"
 StepProgress = Callable[[str, int, int], None]
-"""Told ``step, done, total``: ``calibrate`` and ``measure`` in rounds, ``wait`` for another run here in seconds."""
+"""Called with ``step, done, total``: ``calibrate`` and ``measure`` in rounds, ``wait`` (for another run) in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,106 +199,15 @@ def measure_in_child(
 ) -> Result:
     """Measure in a child process, which ends with this call, however the call ends.
 
+    ``timeout_s`` bounds the time between two rounds.
+
     Raises:
-        MeasuringDiedError: the child ended without a word, as when the runtime crashes on a net.
-        MeasureError: the child failed, or took longer than ``timeout_s`` seconds.
+        MeasuringDiedError: the child ended without an answer, as when the runtime crashes on a net.
+        MeasureError: the child failed, or a round took longer than ``timeout_s`` seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="netwright-measure-") as folder:
-        asked, answered = Path(folder) / "request.json", Path(folder) / "result.json"
-        asked.write_text(json.dumps(request.as_json()))
-        with (Path(folder) / "stderr").open("w+") as log:
-            command = [sys.executable, "-m", "predictors.measuring.measure", str(asked), str(answered)]
-            with subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=child_environment()
-            ) as child:
-                expired = _follow(child, progress, timeout_s)
-            log.seek(0)
-            tail = log.read()[-2000:]
-        if expired:
-            raise MeasureError(f"measuring must end within {timeout_s:g} s; the run was stopped")
-        if not answered.exists():
-            raise MeasuringDiedError(
-                f"the measuring process ended with status {child.returncode}: {tail.strip() or 'no message'}"
-            )
-        value = json.loads(answered.read_text())
-    if "error" in value:
-        raise MeasureError(value["error"])
-    return Result.from_json(value)
+    with measuring_errors("the measuring run"):
+        return Result.from_json(call(_measure, request.as_json(), progress, timeout_s=timeout_s))
 
 
-def _follow(child: subprocess.Popen[str], progress: StepProgress | None, timeout_s: float) -> bool:
-    """Pass progress on until the child ends; stop it if anything goes wrong. Whether time ran out.
-
-    While the child waits for another run on this machine its time does not pass.
-    """
-    clock = _Alarm(timeout_s, child.kill)
-    clock.begin()
-    try:
-        assert child.stdout is not None
-        for line in child.stdout:
-            if line.startswith("{"):
-                value = json.loads(line)
-                if value["step"] == WAIT:
-                    clock.begin()
-                if progress is not None:
-                    progress(value["step"], value["done"], value["total"])
-        child.wait()
-    finally:
-        clock.stop()
-        if child.poll() is None:
-            child.kill()
-            child.wait(STOP_S)
-    return clock.rung
-
-
-class _Alarm:
-    """Calls a function when nobody has begun it anew or stopped it for some seconds."""
-
-    def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
-        self._seconds, self._ring = seconds, ring
-        self._timer: threading.Timer | None = None
-        self.rung = False
-
-    def begin(self) -> None:
-        """From now on."""
-        self.stop()
-        self._timer = threading.Timer(self._seconds, self._now)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def stop(self) -> None:
-        """Not any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _now(self) -> None:
-        self.rung = True
-        self._ring()
-
-
-def main(arguments: list[str]) -> int:
-    """Entry point of the child process."""
-    if len(arguments) != 2:
-        sys.stderr.write("usage: python -m predictors.measuring.measure request.json result.json\n")
-        return 2
-    parent = os.getppid()
-
-    def report(step: str, done: int, total: int) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(3)  # nobody is waiting any more
-        sys.stdout.write(json.dumps({"step": step, "done": done, "total": total}) + "\n")
-        sys.stdout.flush()
-
-    asked, answered = map(Path, arguments)
-    try:
-        value = measure_here(Request.from_json(json.loads(asked.read_text())), report).as_json()
-    except MeasureError as error:
-        value = {"error": str(error)}
-    partial = answered.with_suffix(".partial")
-    partial.write_text(json.dumps(value))
-    partial.replace(answered)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _measure(request: Mapping[str, Any], progress: StepProgress) -> dict[str, Any]:
+    return measure_here(Request.from_json(request), progress).as_json()

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.errors import MeasureError, ProtocolError
+from predictors.errors import MeasureError, MeasuringDiedError, ProtocolError
+from supernets.child import ChildDiedError, ChildFailedError, ChildTimeoutError
 
 LEAST_INFERENCES = 3
 FINE_S, TICK_MS, CLOCK_READS = 1e-6, 1e-6, 50
@@ -128,11 +129,27 @@ def _clock_overhead_ms() -> float:
     return min(found) / 1e6
 
 
-def child_environment() -> dict[str, str]:
-    """This environment, with our packages found wherever they were imported from."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+@contextmanager
+def measuring_errors(what: str) -> Iterator[None]:
+    """Raise errors of a child process that measures as this package's errors.
+
+    Raises:
+        MeasuringDiedError: the process ended without an answer.
+        MeasureError: the call failed, or took too long.
+    """
+    try:
+        yield
+    except ChildDiedError as error:
+        raise MeasuringDiedError(f"{what} ended without a result: {error}") from error
+    except ChildTimeoutError as error:
+        raise MeasureError(f"{what} took too long: {error}") from error
+    except ChildFailedError as error:
+        known = error.is_a(MeasureError)
+        raise MeasureError(str(error) if known else f"{_short(error.types[0])}: {error}") from error
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _options(settings: Settings) -> Any:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
-import sys
+import tempfile
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from predictors.errors import FitError, PredictorFileError
 from predictors.predictor import Predictor, Values, read_arrays
 from predictors.scope import Scope
+from supernets.child import ChildError, Progress, call
 from supernets.families.family import Family
 from supernets.spaces.space import Population, Space
 
@@ -38,15 +39,6 @@ SLOTS, FIRST_RESOLUTION, RESOLUTION_STEP = 8, 112, 16
 PULL = 2.0
 UNKNOWN_ERROR = 0.1
 TINY = 1e-12
-# Reads a foreign checkpoint without running code in it, and writes it as npz; in a process of its own.
-CONVERT = """
-import sys, io, numpy, torch
-found = torch.load(io.BytesIO(sys.stdin.buffer.read()), map_location="cpu", weights_only=True)
-found = found.get("state_dict", found)
-if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-    raise TypeError("a checkpoint must hold tensors by name")
-numpy.savez(sys.stdout.buffer, **{name: value.double().numpy() for name, value in found.items()})
-"""
 
 
 class Layout:
@@ -186,14 +178,29 @@ def _is_checkpoint(data: bytes) -> bool:
 
 
 def _converted(data: bytes) -> dict[str, NDArray[Any]]:
-    done = subprocess.run(
-        [sys.executable, "-c", CONVERT], input=data, capture_output=True, timeout=READ_TIMEOUT_S
-    )
-    if done.returncode != 0:
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
-        raise PredictorFileError(f"a network must be an npz file or a torch checkpoint of tensors: {last}")
-    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    with tempfile.TemporaryDirectory(prefix="netwright-import-") as folder:
+        source, result = Path(folder) / "network.pth", Path(folder) / "network.npz"
+        source.write_bytes(data)
+        try:
+            call(_convert, [str(source), str(result)], timeout_s=READ_TIMEOUT_S)
+        except ChildError as error:
+            raise PredictorFileError(
+                f"a network must be an npz file or a torch checkpoint of tensors: {error}"
+            ) from error
+        with np.load(result, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+
+def _convert(paths: Sequence[str], _progress: Progress) -> None:
+    """Write a torch checkpoint as npz without running code in it; in a process of its own, since it needs torch."""
+    import torch
+
+    source, result = paths
+    found = torch.load(source, map_location="cpu", weights_only=True)
+    found = found.get("state_dict", found)
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise TypeError("a checkpoint must hold tensors by name")
+    np.savez(result, **{name: value.double().numpy() for name, value in found.items()})
 
 
 def _layers_of(arrays: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from service.db.queries import every, find, own_artifact
 from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.ids import new_id
+from supernets.child import ChildError, Progress, call
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
@@ -46,15 +45,17 @@ def check(directory: Path) -> Manifest:
 def check_fully(directory: Path) -> Manifest:
     """Like :func:`check`, and every tensor fits its network; in a process of its own, which needs torch."""
     manifest = check(directory)
-    code = "import sys; from pathlib import Path; from supernets.checkpoints import load_supernet; "
-    code += "load_supernet(Path(sys.argv[1]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(directory)], capture_output=True, text=True, timeout=CHECK_TIMEOUT_S
-    )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise CheckpointError(f"{directory.name!r} does not hold a supernet: {last}")
+    try:
+        call(_load, str(directory), timeout_s=CHECK_TIMEOUT_S)
+    except ChildError as error:
+        raise CheckpointError(f"{directory.name!r} does not hold a supernet: {error}") from error
     return manifest
+
+
+def _load(directory: str, _progress: Progress) -> None:
+    from supernets.checkpoints import load_supernet
+
+    load_supernet(Path(directory))
 
 
 def inside(folder: Path | None, path: str, field: str) -> Path:

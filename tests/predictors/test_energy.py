@@ -1,7 +1,5 @@
 """Energy is counted where the machine counts it; where it does not, there is no value, and never zero."""
 
-import json
-
 import pytest
 
 from predictors.measuring import energy
@@ -96,10 +94,9 @@ def test_a_target_measures_energy_only_where_the_machine_counts_it(tmp_path, mon
     assert found is None or found["value"] > 0
 
 
-def test_the_process_prints_null_where_nothing_is_counted(tmp_path, capsys, monkeypatch):
+def test_the_child_returns_nothing_where_nothing_is_counted(tmp_path, monkeypatch):
     net = tmp_path / "net.onnx"
     net.write_bytes(reference_net("small"))
     monkeypatch.setattr(energy, "counters", list)
-    assert energy.main([str(net), json.dumps(Settings().as_json())]) == 0
-    assert json.loads(capsys.readouterr().out) is None
-    assert energy.main([]) == 2
+    request = {"path": str(net), "settings": Settings().as_json()}
+    assert energy._energy(request, lambda *_: None) is None

@@ -137,10 +137,7 @@ def test_a_child_out_of_time_is_stopped_and_said_so(tmp_path):
         measure_in_child(Request(files=files), timeout_s=0.01)
 
 
-def test_the_command_says_how_it_is_used_and_what_went_wrong(tmp_path):
-    command = [sys.executable, "-m", "predictors.measuring.measure"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=os.getcwd(), check=False)
-    assert run.returncode == 2 and "usage" in run.stderr
+def test_a_fault_in_the_child_is_raised_as_the_error_it_is(tmp_path):
     foreign = {name: Calibration(name, "0" * 64, 1.0, 20) for name in SIZES}
     with pytest.raises(MeasureError, match="calibrate the target anew"):
         measure_in_child(Request(files={}, calibrations=foreign))
