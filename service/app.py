@@ -18,7 +18,7 @@ from service.db.session import Database
 from service.errors import HANDLED, problem
 from service.http.deps import Services
 from service.http.guard import Guard, refuse
-from service.http.schemas import FieldProblem, Problem, plain
+from service.problems import FieldProblem, Problem, plain
 from service.routers import ROUTERS
 from service.runtime.engine import Queue
 from service.runtime.events import EventHub

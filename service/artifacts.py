@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from sqlalchemy.orm import Session
 
-from service.errors import ArtifactError
+from service.db.queries import find, insert_new
+from service.db.tables import Artifact
+from service.errors import ArtifactError, NotFoundError
 from service.ids import new_id
 
 CHUNK = 1 << 20
@@ -132,3 +135,17 @@ def _sync_folder(folder: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def own_artifact(session: Session, project: str, sha256: str, size: int, media_type: str, name: str) -> None:
+    """Let the project read a file of the store."""
+    row = {"id": new_id("art"), "project_id": project, "sha256": sha256, "bytes": size}
+    insert_new(session, Artifact, [{**row, "media_type": media_type, "name": name}])
+
+
+def artifact_by_hash(session: Session, project: str, sha256: str) -> Artifact:
+    """The project's artifact with this hash; raises :class:`NotFoundError`."""
+    row = find(session, project, Artifact, sha256=sha256)
+    if row is None:
+        raise NotFoundError("artifact", sha256)
+    return row

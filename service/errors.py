@@ -39,7 +39,7 @@ from predictors.errors import (
     TableError,
 )
 from search.errors import AlgorithmError, MissingPredictorError, SearchError, SurrogateError
-from service.http.schemas import Action, FieldProblem, Problem
+from service.problems import Action, FieldProblem, Problem
 from supernets.errors import (
     ArchError,
     CheckpointError,

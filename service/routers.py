@@ -5,12 +5,12 @@ from fastapi import APIRouter
 from service.devices import lease_routes as leases
 from service.devices import routes as targets
 from service.http import health
+from service.http import job_routes as jobs
+from service.measurements import routes as measurements
 from service.predictors import routes as predictors
-from service.runtime import routes as jobs
 from service.search import front_routes as fronts
 from service.search import routes as searches
 from service.subnets import artifact_routes as artifacts
-from service.subnets import export_routes as exports
 from service.subnets import routes as subnets
 from service.supernets import routes as supernets
 from service.training import routes as trainings
@@ -21,11 +21,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     trainings.router,
     targets.router,
     leases.router,
+    measurements.router,
     predictors.router,
     searches.router,
     fronts.router,
     subnets.router,
-    exports.router,
     artifacts.router,
     jobs.router,
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from service.db import migrate as migration
-from service.db import queries
 from service.db.session import Database
 from service.devices.protocols import mark_other_protocols
 from service.errors import InvalidError, UnavailableError
+from service.http.keys import any_key
 from service.runtime.engine import engine_is_ready, migrate_engine
 from service.settings import Settings, is_loopback
 
@@ -29,12 +29,14 @@ def migrate(settings: Settings) -> str:
 
 def worker(settings: Settings) -> None:
     """Take jobs until a signal ends the process; raises :class:`UnavailableError` on an old database."""
+    from service.devices.waiting import look_after
+    from service.jobs import JOBS
     from service.runtime.worker import Worker
 
     _log(settings)
     require_schema(settings)
     note_protocols(settings)
-    Worker(settings).serve()
+    Worker(settings, JOBS, look_after).serve()
 
 
 def serve(settings: Settings) -> None:
@@ -65,7 +67,7 @@ def require_private(settings: Settings) -> None:
     database = Database(settings.database)
     try:
         with database.read() as session:
-            if queries.any_key(session):
+            if any_key(session):
                 return
     finally:
         database.dispose()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service.db.queries import find, insert_new
-from service.db.tables import Agent, Item, Job, Lease, Order, Target, now
+from service.db.tables import Agent, Item, Job, Lease, Order, Target, Unsupported, now
 from service.ids import new_id
 from service.runtime.job_queries import FINAL
 
@@ -205,3 +205,11 @@ def locked_items(session: Session, order: str, ids: Sequence[str]) -> dict[str, 
     query = sa.select(Item).where(Item.order_id == order, Item.id.in_(list(ids))).with_for_update()
     rows = session.scalars(query, execution_options={"populate_existing": True})
     return {item.id: item for item in rows}
+
+
+def count_unsupported(session: Session, project: str, target: str) -> int:
+    """How many subnets the runtime of a target could not run."""
+    query = sa.select(sa.func.count()).where(
+        Unsupported.project_id == project, Unsupported.target_id == target
+    )
+    return session.scalar(query) or 0

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from service.http.schemas import LATENCY, Body, Measured, Name, View
+from service.http.schemas import LATENCY, Body, Measured, Name
+from service.problems import View
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0, le=1e6)]

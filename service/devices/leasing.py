@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from predictors.measuring.references import SIZES, reference_net, reference_sha256
 from predictors.measuring.runtime import Settings as DeviceSettings
 from predictors.targets.target import fingerprint
-from service.artifacts import ArtifactStore
+from service.artifacts import ArtifactStore, own_artifact
 from service.db import queries
 from service.db.tables import Agent, Item, Job, Lease, Order, Target, now
 from service.devices import lease_queries
@@ -85,7 +85,7 @@ def store_references(session: Session, project: str, store: ArtifactStore) -> No
     """Let agents download the reference nets."""
     for name in SIZES:
         content = reference_net(name)
-        queries.own_artifact(
+        own_artifact(
             session,
             project,
             store.put(content),
@@ -145,6 +145,11 @@ def settle(session: Session, queue: Queue, order: Order) -> None:
     if job is not None and job.waiting_since is not None and job.state == "running":
         job_queries.wake(session, job)
         queue.enqueue(session, job)
+
+
+def settle_order(order_id: str, session: Session, queue: Queue) -> None:
+    """:func:`settle` for the id of an order."""
+    settle(session, queue, session.get_one(Order, order_id))
 
 
 def view(session: Session, lease: Lease, target: Target) -> LeaseView:

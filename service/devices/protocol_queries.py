@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.db.queries import still_holds
 from service.db.tables import Measurement, Target
+from service.devices.staleness import still_holds
 
 
 def protocols_of(session: Session, target: str) -> list[str]:

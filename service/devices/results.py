@@ -17,7 +17,7 @@ from service.devices.lease_schemas import CalibrationRow, RefusedRow, ResultRow,
 from service.devices.leasing import give_up_on, settle, tell
 from service.devices.staleness import note_drift
 from service.errors import InvalidError
-from service.http.schemas import plain
+from service.problems import plain
 from service.runtime.engine import Queue
 
 Json = dict[str, Any]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
 
 from predictors import TARGETS
 from predictors.errors import ProtocolError
 from service.db import queries
-from service.db.tables import Measurement, Supernet, Target
-from service.devices import hardware
+from service.db.tables import Target, now
+from service.devices import hardware, lease_queries
 from service.devices.leasing import store_references
-from service.devices.schemas import MeasurementCreate, MeasurementView, TargetCreate, TargetView
+from service.devices.schemas import AgentView, TargetCreate, TargetView
+from service.devices.staleness import stale_reason
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.ids import new_id
-from service.measurements import tables
-from service.measurements.selection import check_archs
-from service.runtime import job_queries
-from service.supernets import checkpoints
-from service.views import accepted, measurement_view, target_view
+from service.settings import Settings
 
 router = APIRouter(tags=["targets"])
 
@@ -101,77 +100,25 @@ def refresh_target(app: App, project: Project, id: str) -> TargetView:
         return target_view(session, row, app.settings)
 
 
-@router.post("/v1/targets/{id}/measurements", status_code=202)
-def create_measurements(
-    app: App, project: Project, id: str, body: MeasurementCreate, response: Response
-) -> common.Accepted:
-    """Job: measure subnets of a supernet on this target, all interleaved in one run; or take rows as a file."""
-    with app.database.read() as session:
-        target = queries.get(session, project, Target, id)
-        for index, metric in enumerate(body.metrics):
-            if metric not in target.metrics:
-                raise InvalidError(f"metrics.{index}", metric, target.metrics)
-        if (body.table is None) != hardware.is_measurable(target.kind):
-            raise _wrong_way(body)
-        supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
-        family = checkpoints.family_of(supernet)
-        if body.table is None:
-            checkpoints.require_network(supernet)
-            check_archs(family.space(), body)
-            content = b""
-        else:
-            content = tables.content_of(session, project, app, body.table.file, "table.file")
-            columns = tables.look(content, body.table, family)
-    with app.database.write() as session:
-        params = {"target": id, "metric": "latency_ms", **body.model_dump(mode="json")}
-        if body.table is not None:
-            sha256 = tables.keep(session, project, app.store, content)
-            params["table"] |= {"file": sha256, "archs": columns}
-        kind = "measure" if body.table is None else "import"
-        job = job_queries.create_job(session, project, kind, params)
-        app.queue.enqueue(session, job)
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return accepted(job)
-
-
-def _wrong_way(body: MeasurementCreate) -> InvalidError:
-    if body.table is None:
-        rule = "null: nothing can be measured on a target of kind table; bring its rows: netwright targets import"
-        return InvalidError("count" if body.count is not None else "archs", body.count, rule)
-    rule = "null: rows measured elsewhere are on another scale; make a target of kind table for them"
-    return InvalidError("table", body.table.latency, rule)
-
-
-@router.get("/v1/measurements", tags=["measurements"])
-def list_measurements(
-    app: App,
-    project: Project,
-    page: Page,
-    supernet: Annotated[str | None, Query()] = None,
-    target: Annotated[str | None, Query()] = None,
-    metric: Annotated[str | None, Query()] = None,
-    split: Annotated[str | None, Query()] = None,
-    subnet: Annotated[str | None, Query()] = None,
-    job: Annotated[str | None, Query()] = None,
-) -> common.Page[MeasurementView]:
-    """What was measured and evaluated, newest first."""
-    with app.database.read() as session:
-        rows, token = queries.page(
-            session,
-            project,
-            Measurement,
-            size=page.size,
-            token=page.token,
-            supernet_id=supernet,
-            target_id=target,
-            metric=metric,
-            split=split,
-            subnet_id=subnet,
-            job_id=job,
-        )
-        archs = queries.archs_of(session, project, {row.subnet_id for row in rows})
-        targets = queries.by_id(session, project, Target, {row.target_id for row in rows if row.target_id})
-        items = [
-            measurement_view(row, archs[row.subnet_id], targets.get(row.target_id or "")) for row in rows
-        ]
-        return common.Page(items=items, next_page_token=token)
+def target_view(session: Session, row: Target, settings: Settings) -> TargetView:
+    """A target, who measures for it, and whether what was measured still holds."""
+    recent = now() - timedelta(seconds=settings.lease_s)
+    agents = [
+        AgentView(name=agent.name, seen_at=agent.seen_at, connected=agent.seen_at >= recent)
+        for agent in lease_queries.agents_of(session, row.project_id, row.id)
+    ]
+    return TargetView(
+        id=row.id,
+        created_at=row.created_at,
+        name=row.name,
+        kind=row.kind,
+        settings=row.settings,
+        description=row.description,
+        metrics=row.metrics,
+        measurable=hardware.is_measurable(row.kind),
+        calibrations=row.calibrations,
+        stale=stale_reason(row),
+        valid_from=row.valid_from,
+        agents=agents,
+        unsupported=lease_queries.count_unsupported(session, row.project_id, row.id),
+    )

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
-from service.db.tables import Target, now
+from service.db.tables import Measurement, Target, now
 
 Json = dict[str, Any]
 # One busy run is no other device: only several runs in a row, all off in the same direction, are.
@@ -64,3 +65,8 @@ def stale_reason(target: Target, at: datetime | None = None) -> str | None:
     if at is not None and target.valid_from is not None and at < target.valid_from:
         return f"the target was refreshed at {target.valid_from:%Y-%m-%d %H:%M} UTC, this is older"
     return drift_reason(target.drifts or [])
+
+
+def still_holds() -> sa.ColumnElement[bool]:
+    """A measurement is no older than its target's last refresh; for queries that outer join the target."""
+    return sa.or_(Target.valid_from.is_(None), Measurement.created_at >= Target.valid_from)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.http.schemas import View
+from service.problems import View
 
 
 class Health(View):

@@ -65,8 +65,8 @@ def authorise(database: Database, header: str | None, method: str, path: str, de
     """
     kind, _, secret = (header or "").partition(" ")
     with database.read() as session:
-        row = queries.key_by_hash(session, _hash(secret.strip())) if kind.lower() == "bearer" else None
-        if row is None and not queries.any_key(session):
+        row = key_by_hash(session, _hash(secret.strip())) if kind.lower() == "bearer" else None
+        if row is None and not any_key(session):
             return default
     if row is None:
         what = "an unknown one" if header else "none"
@@ -94,3 +94,13 @@ def allowed_scopes(method: str, path: str) -> tuple[str, ...]:
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def any_key(session: Session) -> bool:
+    """Whether any key was ever made: from then on every request needs one, revoked ones included."""
+    return session.scalar(sa.select(Key.id).limit(1)) is not None
+
+
+def key_by_hash(session: Session, sha256: str) -> Key | None:
+    """The key whose secret has this hash, of whichever project: it says which."""
+    return session.scalars(sa.select(Key).where(Key.sha256 == sha256)).first()

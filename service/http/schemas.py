@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.problems import View
+
 T = TypeVar("T")
-GOT_LIMIT = 300
 Choice = int | float | str
 ArchJson = dict[str, Choice]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$", description="1 to 80 characters")]
@@ -23,40 +23,6 @@ class Body(BaseModel):
     """A request body: an unknown field is an error, not something to ignore; numbers are finite."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
-
-
-class View(BaseModel):
-    """A response body."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class FieldProblem(View):
-    """One thing that is wrong with a request."""
-
-    field: str
-    got: Any = None
-    allowed: Any = None
-
-
-class Action(View):
-    """The request that would help."""
-
-    method: Literal["GET", "POST"]
-    path: str
-    body: dict[str, Any] = Field(default_factory=dict)
-
-
-class Problem(View):
-    """RFC 9457 problem details: the one shape of every error."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[FieldProblem] = Field(default_factory=list)
-    actions: list[Action] = Field(default_factory=list)
 
 
 class JobBrief(View):
@@ -86,13 +52,3 @@ class Stamped(View):
 
     id: str
     created_at: datetime
-
-
-def plain(value: Any) -> Any:
-    """What was got, as JSON that is short and has no NaN in it."""
-    if value is None or isinstance(value, bool | int | str):
-        return value[:GOT_LIMIT] if isinstance(value, str) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    text = repr(value)
-    return text if len(text) <= GOT_LIMIT else text[: GOT_LIMIT - 1] + "…"

@@ -10,8 +10,9 @@ from service.db import queries
 from service.db.tables import Job, Supernet, Target
 from service.errors import JobError
 from service.measurements.rows import population_of, store_brought, training_rows
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 from service.supernets.checkpoints import family_of
+from service.supernets.queries import archs_by_id
 
 Json = dict[str, Any]
 CHUNK = 2000  # rows a transaction, so that nobody waits long for the database
@@ -19,7 +20,7 @@ MOST_KNOWN = 50_000
 TOLD = 3
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """Check all rows, say what was refused, store the others; fails only when nothing is left."""
     with job.read() as session:
         supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
@@ -56,12 +57,12 @@ async def run(job: JobRun) -> None:
         await job.write(step, store)
 
 
-def _payload(session: Session, job: JobRun, supernet: Supernet) -> Json:
+def _payload(session: Session, job: WorkContext, supernet: Supernet) -> Json:
     table, target = job.params["table"], queries.get(session, job.project, Target, job.params["target"])
     population, values = training_rows(session, job, supernet, "latency_ms", target.id)
     axes = {axis.name for axis in family_of(supernet).space().axes}
     by_id = len(table["archs"]) == 1 and table["archs"][0] not in axes
-    known = queries.archs_by_id(session, job.project, supernet.id, MOST_KNOWN) if by_id else {}
+    known = archs_by_id(session, job.project, supernet.id, MOST_KNOWN) if by_id else {}
     return {
         "artifacts": job.settings.artifacts,
         "family": supernet.manifest["family"],

@@ -11,10 +11,11 @@ from service.db import queries
 from service.db.tables import Measurement, Search, Supernet, Target, Unsupported
 from service.devices.hardware import is_measurable
 from service.ids import new_id
-from service.measurements.tabled import NOT_MEASURED
-from service.runtime.context import JobRun
-from service.search.plan import scope_of
+from service.measurements.lookup import NOT_MEASURED
+from service.measurements.queries import measured_rows, scope_of, unsupported_archs
+from service.runtime.context import WorkContext
 from service.supernets.checkpoints import family_of
+from service.supernets.queries import ensure_subnets
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
@@ -23,7 +24,7 @@ Rows = list[list[int]]
 EXTRA_METRICS = ("peak_memory_mb", "energy_mj")
 
 
-def bench_of(run: JobRun, supernet: Supernet) -> Json:
+def bench_of(run: WorkContext, supernet: Supernet) -> Json:
     """What a child process needs to know to work on a supernet."""
     settings = run.settings
     return {
@@ -35,7 +36,7 @@ def bench_of(run: JobRun, supernet: Supernet) -> Json:
     }
 
 
-def target_of(session: Session, run: JobRun, id: str) -> Json:
+def target_of(session: Session, run: WorkContext, id: str) -> Json:
     """A target as the measuring task wants it."""
     row = queries.get(session, run.project, Target, id)
     return {
@@ -49,7 +50,7 @@ def target_of(session: Session, run: JobRun, id: str) -> Json:
     }
 
 
-def _knowledge(session: Session, run: JobRun, target: Target) -> Json:
+def _knowledge(session: Session, run: WorkContext, target: Target) -> Json:
     """What a search may say of a target that cannot measure: its rows, and the predictor the search began with."""
     search = queries.get(session, run.project, Search, run.params["search"])
     supernet = queries.get(session, run.project, Supernet, search.supernet_id)
@@ -65,7 +66,7 @@ def _knowledge(session: Session, run: JobRun, target: Target) -> Json:
     }
 
 
-def subnet_ids(session: Session, run: JobRun, supernet: Supernet, population: Population) -> list[str]:
+def subnet_ids(session: Session, run: WorkContext, supernet: Supernet, population: Population) -> list[str]:
     """Subnets of a population, in its order, made where they are new."""
     family = family_of(supernet)
     archs = family.space().decode(population)
@@ -74,13 +75,13 @@ def subnet_ids(session: Session, run: JobRun, supernet: Supernet, population: Po
         (arch.id, arch.as_dict(), {name: float(costs[name][index]) for name in family.known_costs})
         for index, arch in enumerate(archs)
     ]
-    ids = queries.ensure_subnets(session, run.project, supernet.id, entries)
+    ids = ensure_subnets(session, run.project, supernet.id, entries)
     return [ids[arch.id] for arch in archs]
 
 
 def store_timings(
     session: Session,
-    run: JobRun,
+    run: WorkContext,
     supernet: Supernet,
     target: str,
     step: str,
@@ -132,7 +133,7 @@ def store_timings(
     return [timing["latency_ms"] for timing in result["timings"]]
 
 
-def _unsupported(run: JobRun, supernet: Supernet, subnet: str, target: str, error: str | None) -> Json:
+def _unsupported(run: WorkContext, supernet: Supernet, subnet: str, target: str, error: str | None) -> Json:
     return {
         "id": new_id("uns"),
         "project_id": run.project,
@@ -144,16 +145,16 @@ def _unsupported(run: JobRun, supernet: Supernet, subnet: str, target: str, erro
     }
 
 
-def unsupported_rows(session: Session, run: JobRun, supernet: Supernet, targets: Sequence[str]) -> Rows:
+def unsupported_rows(session: Session, run: WorkContext, supernet: Supernet, targets: Sequence[str]) -> Rows:
     """Archs that some of these targets cannot run, as rows of choices: nothing to propose."""
     space = family_of(supernet).space()
-    archs = queries.unsupported_archs(session, run.project, supernet.id, targets)
+    archs = unsupported_archs(session, run.project, supernet.id, targets)
     return space.encode(space.arch(arch) for arch in archs).tolist() if archs else []
 
 
 def store_evaluations(
     session: Session,
-    run: JobRun,
+    run: WorkContext,
     supernet: Supernet,
     step: str,
     population: Population,
@@ -185,7 +186,7 @@ def store_evaluations(
 
 def store_brought(
     session: Session,
-    run: JobRun,
+    run: WorkContext,
     supernet: Supernet,
     step: str,
     population: Population,
@@ -216,7 +217,9 @@ def store_brought(
     queries.insert_new(session, Measurement, rows)
 
 
-def _row(run: JobRun, supernet: Supernet, step: str, subnet: str, metric: str, target: str | None) -> Json:
+def _row(
+    run: WorkContext, supernet: Supernet, step: str, subnet: str, metric: str, target: str | None
+) -> Json:
     return {
         "id": new_id("mea"),
         "project_id": run.project,
@@ -232,10 +235,10 @@ def _row(run: JobRun, supernet: Supernet, step: str, subnet: str, metric: str, t
 
 
 def training_rows(
-    session: Session, run: JobRun, supernet: Supernet, metric: str, target: str | None
+    session: Session, run: WorkContext, supernet: Supernet, metric: str, target: str | None
 ) -> tuple[Rows, list[float]]:
     """Everything measured of a metric on a target (or on validation), as rows of choices and values."""
-    found = queries.measured_rows(session, run.project, supernet.id, metric, scope_of(target))
+    found = measured_rows(session, run.project, supernet.id, metric, scope_of(target))
     space = family_of(supernet).space()
     population = space.encode(space.arch(arch) for arch, _ in found)
     return population.tolist(), [row.value for _, row in found]

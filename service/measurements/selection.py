@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from service.devices.schemas import Selection
 from service.errors import InvalidError
+from service.measurements.schemas import Selection
 from supernets.errors import ArchError
 from supernets.families.family import Family
 from supernets.spaces.space import Population, Space

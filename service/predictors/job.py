@@ -8,18 +8,19 @@ from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
 from predictors.choice import AUTO
+from service.artifacts import own_artifact
 from service.db import queries
 from service.db.tables import Predictor, Supernet
 from service.measurements.rows import bench_of, training_rows
 from service.predictors.known import known_rows
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 
 Json = dict[str, Any]
 MEDIA_TYPE = "application/x-npz"
 TASK = "service.predictors.tasks:fit"
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """Learns from every row there is when it starts; ``auto`` compares all kinds and keeps the best."""
     with job.read() as session:
         predictor = queries.get(session, job.project, Predictor, job.params["predictor"])
@@ -37,7 +38,7 @@ async def run(job: JobRun) -> None:
         plot = (model["report"] or {}).get("plot")
         if plot is not None:
             name = f"{model['metric']}-{model['version'][:12]}.png"
-            queries.own_artifact(session, job.project, plot["sha256"], plot["bytes"], "image/png", name)
+            own_artifact(session, job.project, plot["sha256"], plot["bytes"], "image/png", name)
         return {name: model[name] for name in ("version", "rows", "kind")}
 
     job.window(0, 100, 100)
@@ -50,7 +51,7 @@ async def run(job: JobRun) -> None:
 
 def wanted_model(
     session: Session,
-    job: JobRun,
+    job: WorkContext,
     supernet: Supernet,
     metric: str,
     target: str | None,
@@ -78,4 +79,4 @@ def wanted_model(
 def own_model(session: Session, project: str, model: Json) -> None:
     """Let the project read a fitted model."""
     name = f"{model['metric']}-{model['version'][:12]}.npz"
-    queries.own_artifact(session, project, model["version"], model["bytes"], MEDIA_TYPE, name)
+    own_artifact(session, project, model["version"], model["bytes"], MEDIA_TYPE, name)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from service.db import queries
 from service.db.tables import Supernet
-from service.search.plan import scope_of
+from service.measurements.queries import count_by_target, measured_rows, scope_of
 from service.supernets.checkpoints import family_of
+from service.supernets.queries import supernets_of_space
 from supernets.spaces.metric import METRICS
 
 Json = dict[str, Any]
@@ -24,8 +24,8 @@ def known_targets(
     """Targets with enough rows of this metric on supernets of the same space, ``target`` itself left out."""
     if target is None or METRICS[metric].source != "measured":
         return []
-    alike = queries.supernets_of_space(session, project, supernet)
-    counts = queries.count_by_target(session, project, alike, metric)
+    alike = supernets_of_space(session, project, supernet)
+    counts = count_by_target(session, project, alike, metric)
     found = [(-count, id) for id, count in counts.items() if id != target and count >= ENOUGH_ROWS]
     return [id for _, id in sorted(found)[:MOST_TARGETS]]
 
@@ -34,15 +34,11 @@ def known_rows(
     session: Session, project: str, supernet: Supernet, metric: str, target: str | None
 ) -> list[Json]:
     """Rows of the known targets: ``target``, ``population`` and ``values``, at most ``MOST_ROWS`` each."""
-    alike = queries.supernets_of_space(session, project, supernet)
+    alike = supernets_of_space(session, project, supernet)
     space = family_of(supernet).space()
     known = []
     for id in known_targets(session, project, supernet, metric, target):
-        found = [
-            row
-            for each in alike
-            for row in queries.measured_rows(session, project, each, metric, scope_of(id))
-        ]
+        found = [row for each in alike for row in measured_rows(session, project, each, metric, scope_of(id))]
         kept = np.sort(np.random.default_rng(0).permutation(len(found))[:MOST_ROWS])
         population = space.encode(space.arch(found[index][0]) for index in kept)
         values = [found[index][1].value for index in kept]

@@ -20,15 +20,17 @@ from service.devices.hardware import is_measurable
 from service.errors import InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project, Services
-from service.http.schemas import Action
+from service.http.files import content_of
+from service.http.job_views import accepted, state_of
 from service.ids import new_id
-from service.measurements.tables import content_of
+from service.measurements.queries import count_measured, scope_of
 from service.predictors.job import own_model
 from service.predictors.schemas import PredictorCreate, PredictorView
+from service.predictors.staleness import why_stale
+from service.problems import Action
 from service.runtime import job_queries
-from service.search.plan import model_scope, scope_of
+from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
-from service.views import accepted, predictor_view
 from supernets.families.family import Family
 from supernets.spaces.metric import METRICS
 
@@ -171,7 +173,7 @@ def _usable_quality(supernet: Supernet) -> tuple[str, str | None]:
 
 def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:
     metric = METRICS[body.metric]
-    have = queries.count_measured(session, project, body.supernet, body.metric, scope_of(body.target))
+    have = count_measured(session, project, body.supernet, body.metric, scope_of(body.target))
     need: int = fewest_rows(metric) if kind == AUTO else PREDICTORS.load(kind).fewest_rows
     if have >= need:
         return
@@ -208,3 +210,28 @@ def get_predictor(app: App, project: Project, id: str) -> PredictorView:
     """One predictor with its report card."""
     with app.database.read() as session:
         return predictor_view(session, queries.get(session, project, Predictor, id))
+
+
+LONG = ("points", "worst", "learning_curve")
+
+
+def predictor_view(session: Session, row: Predictor, *, brief: bool = False) -> PredictorView:
+    """A predictor and how the job that fits it is doing; ``brief`` leaves out what is long in its card."""
+    report = row.report
+    if brief and report is not None:
+        report = {name: value for name, value in report.items() if name not in LONG}
+    return PredictorView(
+        id=row.id,
+        created_at=row.created_at,
+        supernet=row.supernet_id,
+        target=row.target_id,
+        metric=row.metric,
+        unit=METRICS[row.metric].unit,
+        kind=row.kind,
+        state=state_of(session, row.job_id, row.version is not None),
+        version=row.version,
+        rows=row.rows,
+        report=report,
+        stale=why_stale(session, row),
+        job=row.job_id,
+    )

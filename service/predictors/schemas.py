@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from service.http.files import FileBody
 from service.http.schemas import Body, Stamped
-from service.measurements.table_schemas import FileBody
 
 
 class PredictorCreate(Body):

@@ -10,7 +10,7 @@ from predictors import PREDICTORS
 from service.db import queries
 from service.db.tables import Predictor, Target
 from service.devices.staleness import stale_reason
-from service.search.plan import scope_of
+from service.measurements.queries import count_measured, scope_of
 
 # So many more rows than it was fitted to are worth another fit.
 MORE_ROWS, MORE_SHARE = 10, 0.25
@@ -45,9 +45,7 @@ def worth_a_fit(session: Session, row: Predictor) -> bool:
 
 
 def _known(session: Session, row: Predictor) -> int:
-    return queries.count_measured(
-        session, row.project_id, row.supernet_id, row.metric, scope_of(row.target_id)
-    )
+    return count_measured(session, row.project_id, row.supernet_id, row.metric, scope_of(row.target_id))
 
 
 def doubts(session: Session, rows: Iterable[Predictor], *, fitted_first: bool = False) -> list[str]:

@@ -1,6 +1,6 @@
 """What child processes do with predictors: fit them, choose their kind, choose what to measure for them.
 
-Pure functions of their payloads, like those in :mod:`service.work`.
+Each is a pure function of its payload.
 """
 
 from __future__ import annotations

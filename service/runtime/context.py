@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from service.db.session import Database
 from service.errors import JobError, WorkerLostError
 from service.runtime import job_queries
+from service.runtime.engine import Queue
 from service.runtime.process import Child
 from service.settings import Settings
 
+Settle = Callable[[Session, Queue], None]
 Store = Callable[[Session, dict[str, Any]], dict[str, Any] | None]
 # Each line of progress is an event row: a long job tells it less often, so that rows stay few.
 PROGRESS_EVERY_S, SLOWEST_PROGRESS_S = 0.5, 10.0
@@ -28,14 +30,18 @@ class CancelledJobError(Exception):
 
 
 class WaitingJobError(Exception):
-    """The job waits for devices to measure an order; it is queued anew when they have."""
+    """The job waits for something outside; whoever provides it queues the job again.
 
-    def __init__(self, order: str) -> None:
-        super().__init__(f"waiting for order {order}")
-        self.order = order
+    ``settle`` is called in the transaction that records the waiting, and queues the job at once where what it
+    waits for has arrived in the meantime.
+    """
+
+    def __init__(self, settle: Settle) -> None:
+        super().__init__("the job waits")
+        self.settle = settle
 
 
-class JobRun:
+class WorkContext:
     """A job in the hands of a worker.
 
     A step runs at least once and is recorded once: its rows and its record are one transaction, and a

@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from service.db.queries import finished_step
 from service.db.tables import Job, JobEvent, JobStep, Worker, now
 from service.errors import WorkerLostError
 from service.ids import new_id
@@ -247,3 +246,20 @@ def stop_worker(session: Session, id: str) -> None:
     session.execute(
         sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(heartbeat_at=past)
     )
+
+
+def finished_step(session: Session, project: str, job: str, step: str) -> JobStep | None:
+    """The finished execution of a step, if there is one."""
+    query = sa.select(JobStep).where(
+        JobStep.project_id == project,
+        JobStep.job_id == job,
+        JobStep.step == step,
+        JobStep.finished_at.is_not(None),
+    )
+    return session.scalars(query.limit(1)).first()
+
+
+def of_state(job_id: Any, state: str) -> sa.ColumnElement[bool]:
+    """Rows whose job is in this state; ``job_id`` is their column."""
+    condition: sa.ColumnElement[bool] = job_id.in_(sa.select(Job.id).where(Job.state == state))
+    return condition

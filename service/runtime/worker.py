@@ -12,17 +12,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from service.db.session import Database
-from service.db.tables import Order
-from service.devices.leasing import settle
-from service.devices.waiting import look_after
 from service.errors import WorkerLostError
 from service.ids import new_id
-from service.jobs import JOBS
 from service.runtime import job_queries
-from service.runtime.context import CancelledJobError, JobRun, WaitingJobError, failure
+from service.runtime.context import CancelledJobError, Settle, WaitingJobError, WorkContext, failure
 from service.runtime.engine import APPLICATION, QUEUE, WORKFLOW, Queue, engine_config
 from service.runtime.process import Child, kill_group
 from service.runtime.recovery import host_name, take_over
@@ -37,9 +34,15 @@ log = logging.getLogger("netwright.worker")
 class Worker:
     """One worker; it executes one job at a time, because a measurement needs the machine for itself."""
 
-    def __init__(self, settings: Settings, jobs: Registry = JOBS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: Registry,
+        watch: Callable[[Database, Queue, Settings], None] | None = None,
+    ) -> None:
+        """``jobs`` are the kinds of job; ``watch`` is called once a heartbeat, to look after waiting jobs."""
         self.id = new_id("wrk")
-        self._settings, self._jobs = settings, jobs
+        self._settings, self._jobs, self._watch = settings, jobs, watch
         self._database = Database(settings.database)
         self._queue = Queue(self._database)
         self._child = Child(settings.threads)
@@ -107,7 +110,8 @@ class Worker:
         while True:
             try:
                 take_over(self._database, self.id, self._settings)
-                look_after(self._database, self._queue, self._settings)
+                if self._watch is not None:
+                    self._watch(self._database, self._queue, self._settings)
             except Exception:
                 log.exception("looking after jobs that nobody has failed")
             if self._ended.wait(self._settings.heartbeat_s):
@@ -137,7 +141,7 @@ class Worker:
             await self._end(run, "cancelled", None)
         except WaitingJobError as error:
             await run.close()
-            await asyncio.to_thread(self._rest, run.id, error.order)
+            await asyncio.to_thread(self._rest, run.id, error.settle)
         except engine_error.DBOSWorkflowCancelledError:
             await self._end(run, "cancelled", None)
             raise
@@ -167,7 +171,7 @@ class Worker:
             self._forgetting.cancel()
         self._forgetting = asyncio.get_running_loop().create_task(forget(), context=contextvars.Context())
 
-    def _take(self, job_id: str) -> tuple[str, JobRun] | None:
+    def _take(self, job_id: str) -> tuple[str, WorkContext] | None:
         with self._database.write() as session:
             job_queries.require_alive(session, self.id)
             job = job_queries.locked_job(session, job_id)
@@ -176,12 +180,12 @@ class Worker:
             job.worker_id = self.id
             job.attempts += 1
             job_queries.set_state(session, job, "running")
-            run = JobRun(
+            run = WorkContext(
                 self._database, self._settings, self.id, job_id, job.project_id, dict(job.params), self._child
             )
             return job.kind, run
 
-    def _rest(self, job_id: str, order_id: str) -> None:
+    def _rest(self, job_id: str, settle: Settle) -> None:
         """Let go of a job that waits for devices; unless they were faster, then it goes on at once."""
         with self._database.write() as session:
             job_queries.require_alive(session, self.id)
@@ -189,9 +193,9 @@ class Worker:
             if job is None or job.state != "running":
                 return
             job_queries.rest(job)
-            settle(session, self._queue, session.get_one(Order, order_id))
+            settle(session, self._queue)
 
-    async def _end(self, run: JobRun, state: str, error: tuple[str, str] | None) -> None:
+    async def _end(self, run: WorkContext, state: str, error: tuple[str, str] | None) -> None:
         await run.close()
         outcome = run.outcome if state == "succeeded" else None
         await asyncio.to_thread(self._record_end, run.id, state, error, outcome)

@@ -14,6 +14,7 @@ from service.db.tables import Search, Supernet, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, within
+from service.search.queries import points_of_search, points_of_supernet
 from service.search.schemas import FrontPoint, FrontView
 
 router = APIRouter(prefix="/v1", tags=["fronts"])
@@ -129,7 +130,7 @@ def get_front(
         if target is not None and target not in row.spec["targets"]:
             raise InvalidError("target", target, row.spec["targets"])
         objectives: list[str] = row.spec["objectives"]
-        points = [FrontPoint.model_validate(body) for body in queries.points_of_search(session, project, id)]
+        points = [FrontPoint.model_validate(body) for body in points_of_search(session, project, id)]
     mine = [point for point in points if target is None or point.target in (None, target)]
     view = FrontView(search=id, objectives=objectives, total=0, points=[])
     return asked.answer(view, mine, target, f"front-{id}")
@@ -148,7 +149,7 @@ def get_best_front(
         row = queries.given(session, project, Supernet, supernet, "supernet")
         if target is not None:
             queries.given(session, project, Target, target, "target")
-        bodies = queries.points_of_supernet(session, project, supernet, STORED_LIMIT)
+        bodies = points_of_supernet(session, project, supernet, STORED_LIMIT)
         quality: str = row.manifest["quality"]
     points = [point for body in bodies if _on(point := FrontPoint.model_validate(body), target)]
     objectives = [quality, "latency_ms"]

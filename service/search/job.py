@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from service.db import queries
 from service.db.tables import Point, Search, Supernet, now
 from service.ids import new_id
-from service.measurements.measuring import measure
 from service.measurements.rows import (
     bench_of,
     population_of,
@@ -24,7 +23,8 @@ from service.measurements.rows import (
     store_timings,
     unsupported_rows,
 )
-from service.runtime.context import JobRun
+from service.measuring.measure import measure
+from service.runtime.context import WorkContext
 from service.search.history import all_stalled, inherited, measure_fronts, reference_view, stop_rule
 from service.search.judge import Judgement, candidates, judge
 from service.search.learning import Learning
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors say
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """The whole search, top to bottom."""
     hunt = _open(job)
     await hunt.prepare()
@@ -78,7 +78,7 @@ async def run(job: JobRun) -> None:
     job.outcome = outcome_of(judgements, hunt.trail.spent, stopped)
 
 
-def _open(job: JobRun) -> Hunt:
+def _open(job: WorkContext) -> Hunt:
     with job.read() as session:
         search = queries.get(session, job.project, Search, job.params["search"])
         supernet = queries.get(session, job.project, Supernet, search.supernet_id)
@@ -92,7 +92,7 @@ def _open(job: JobRun) -> Hunt:
 class Hunt:
     """A search on its way: what is asked, what is known, and the steps that add to it."""
 
-    def __init__(self, job: JobRun, search: Search, supernet: Supernet, before: Search | None) -> None:
+    def __init__(self, job: WorkContext, search: Search, supernet: Supernet, before: Search | None) -> None:
         self.job, self.supernet, self.search_id, self.before = job, supernet, search.id, before
         self.spec, self.plans = search.spec, job.params["plans"]
         self.targets: list[str] = self.spec["targets"]
@@ -256,7 +256,7 @@ class Hunt:
             "split": split,
             "until": until,
         }
-        result = await self.job.step(step, "service.work:evaluate", payload, store)
+        result = await self.job.step(step, "service.subnets.tasks:evaluate", payload, store)
         return list(result["evaluations"])
 
     async def measure(self, number: int, target: str) -> None:

@@ -13,7 +13,7 @@ from service.db.tables import Predictor, Supernet
 from service.predictors.job import TASK as FIT_TASK
 from service.predictors.job import own_model, wanted_model
 from service.predictors.staleness import worth_a_fit
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 
 Json = dict[str, Any]
 WANTED = ("metric", "target", "kind", "version")
@@ -23,7 +23,7 @@ RECORDED = ("metric", "target", "version", "rows")
 class Learning:
     """``entries`` name the models to ask now, by ``metric``, ``target``, ``kind`` and ``version``."""
 
-    def __init__(self, job: JobRun, supernet: Supernet, bench: Json, entries: Sequence[Json]) -> None:
+    def __init__(self, job: WorkContext, supernet: Supernet, bench: Json, entries: Sequence[Json]) -> None:
         self._job, self._supernet, self._bench = job, supernet, bench
         self.entries = list(entries)
 

@@ -9,15 +9,16 @@ from sqlalchemy.orm import Session
 
 from predictors.predictor import Predictor as Model
 from predictors.predictor import load
-from predictors.scope import Scope
 from search.constraints import Constraint, merged
 from search.errors import ProblemError
 from search.problem import Objective, Problem
 from service.db import queries
 from service.db.tables import Predictor, Supernet, Target
 from service.errors import InvalidError, PredictorsMissingError
-from service.http.schemas import Action
+from service.predictors.queries import newest_predictor
+from service.problems import Action
 from service.search.schemas import ConstraintBody, ProfileCreate, SearchSpec
+from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError
 from supernets.families.family import Family
@@ -26,22 +27,6 @@ from supernets.spaces.space import Space
 
 Plan = dict[str, Any]
 Key = tuple[str, str | None]
-
-
-def scope_of(target: str | None) -> str:
-    """The scope of measurements as stored: on a target, or on the split that searches use."""
-    return "split:validation" if target is None else f"target:{target}"
-
-
-def model_scope(manifest: Mapping[str, Any], metric: str, target: str | None) -> Scope:
-    """What a predictor of this metric belongs to."""
-    return Scope(
-        supernet=manifest["weights_sha256"],
-        space_sha256=manifest["space_sha256"],
-        metric=metric,
-        target=target,
-        data=manifest["data"]["splits"]["validation"]["sha256"] if target is None else None,
-    )
 
 
 def require_measured(
@@ -184,9 +169,7 @@ def find_predictors(
     found: dict[Key, Predictor] = {}
     missing: list[Action] = []
     for metric, target in keys:
-        model = named.get((metric, target)) or queries.newest_predictor(
-            session, project, supernet, target, metric
-        )
+        model = named.get((metric, target)) or newest_predictor(session, project, supernet, target, metric)
         if model is not None:
             found[metric, target] = model
         else:

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from search.measured import Miss
 from service.db.tables import Supernet
+from service.measurements.lookup import PREDICTED
 from service.measurements.rows import population_of, subnet_ids
-from service.measurements.tabled import PREDICTED
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 from service.search.judge import Judgement
 from service.search.schemas import FrontPoint, MeasuredValue, PredictedValue, QualityValue, Violation
 from service.search.trail import Trail
@@ -23,7 +23,7 @@ NOISY = ("noisy", "contended", "refused")
 
 def front_points(
     session: Session,
-    job: JobRun,
+    job: WorkContext,
     supernet: Supernet,
     search: str,
     judgements: Sequence[Judgement],
@@ -36,7 +36,7 @@ def front_points(
 
 def describe_nearest(
     session: Session,
-    job: JobRun,
+    job: WorkContext,
     supernet: Supernet,
     search: str,
     judgements: Sequence[Judgement],
@@ -127,7 +127,7 @@ Described = tuple[str, Json, Json]
 
 
 def _describe(
-    session: Session, job: JobRun, supernet: Supernet, trail: Trail, indices: Sequence[int]
+    session: Session, job: WorkContext, supernet: Supernet, trail: Trail, indices: Sequence[int]
 ) -> dict[int, Described]:
     """Subnet id, arch and closed-form costs of entries of the trail."""
     family, wanted = family_of(supernet), sorted(set(indices))

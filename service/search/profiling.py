@@ -10,7 +10,7 @@ from predictors.predictor import Predictor as Model
 from search.constraints import Constraint
 from search.problem import Problem
 from search.run import profile
-from service.http.schemas import Action
+from service.problems import Action
 from service.search.schemas import MetricRange, ProfileView, Unmet
 from supernets.families.family import Family
 from supernets.spaces.metric import METRICS

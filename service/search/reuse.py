@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from service.db import queries
 from service.db.tables import Measurement, Search, Supernet
+from service.measurements.queries import measured_rows, scope_of
 from service.runtime import job_queries
-from service.runtime.context import JobRun
-from service.search.plan import scope_of
+from service.runtime.context import WorkContext
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Arch
 
@@ -22,7 +22,7 @@ CONFIRM = "confirm"
 
 def whole_evaluations(
     session: Session,
-    run: JobRun,
+    run: WorkContext,
     supernet: Supernet,
     targets: Sequence[str],
     spec: Json,
@@ -79,18 +79,16 @@ def lineage_jobs(session: Session, project: str, extends: str | None) -> list[st
     return jobs[::-1]
 
 
-def known_quality(session: Session, run: JobRun, supernet: Supernet, split: str) -> dict[str, Json]:
+def known_quality(session: Session, run: WorkContext, supernet: Supernet, split: str) -> dict[str, Json]:
     """Evaluations on a split by arch id, as the evaluating task gives them."""
     return _quality(session, run, supernet, split)[0]
 
 
 def _quality(
-    session: Session, run: JobRun, supernet: Supernet, split: str
+    session: Session, run: WorkContext, supernet: Supernet, split: str
 ) -> tuple[dict[str, Json], dict[str, Json]]:
     wanted = supernet.manifest["data"]["splits"][split]["sha256"]
-    rows = queries.measured_rows(
-        session, run.project, supernet.id, supernet.manifest["quality"], f"split:{split}"
-    )
+    rows = measured_rows(session, run.project, supernet.id, supernet.manifest["quality"], f"split:{split}")
     rows = [(arch, row) for arch, row in rows if row.details.get("split_sha256") in (None, wanted)]
     found = {
         _id(arch): {
@@ -108,7 +106,7 @@ def _quality(
 
 
 def known_timings(
-    session: Session, run: JobRun, supernet: Supernet, target: str, extras: Sequence[str] = ()
+    session: Session, run: WorkContext, supernet: Supernet, target: str, extras: Sequence[str] = ()
 ) -> dict[str, Json]:
     """The middle one of the latencies on a target, by arch id, where the ``extras`` are known too."""
     found = {m: _rows(session, run, supernet, m, target) for m in ("latency_ms", *extras)}
@@ -145,10 +143,10 @@ def timing_of(row: Measurement) -> Json:
 
 
 def _rows(
-    session: Session, run: JobRun, supernet: Supernet, metric: str, target: str
+    session: Session, run: WorkContext, supernet: Supernet, metric: str, target: str
 ) -> dict[str, list[Measurement]]:
     """Rows by arch; of several versions of the protocol only the newest, as others are on another scale."""
-    rows = queries.measured_rows(session, run.project, supernet.id, metric, scope_of(target))
+    rows = measured_rows(session, run.project, supernet.id, metric, scope_of(target))
     newest = max(
         (row.protocol_version for _, row in rows if row.protocol_version), key=_as_number, default=None
     )

@@ -15,23 +15,30 @@ from service.db.tables import Job, Predictor, Search, Supernet
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project, Services
+from service.http.job_schemas import JobState
+from service.http.job_views import accepted, state_of
 from service.ids import new_id
 from service.predictors.staleness import doubts
+from service.problems import Action
 from service.runtime import job_queries
-from service.runtime.schemas import JobState
+from service.runtime.job_queries import of_state
 from service.search.plan import Key, Plan, limited_space, load_models, make_plans, profile_parts
 from service.search.profiling import look
+from service.search.queries import count_points, labelled
 from service.search.schemas import (
+    FrontPoint,
+    HistoryPoint,
     ProfileCreate,
     ProfileView,
+    ReferencePoint,
     SearchCreate,
     SearchExtend,
     SearchSpec,
     SearchView,
+    Spent,
 )
 from service.supernets.checkpoints import family_of
 from service.supernets.datasets import require_data
-from service.views import accepted, search_view
 
 router = APIRouter(prefix="/v1", tags=["searches"])
 
@@ -58,9 +65,9 @@ def list_searches(
     label: Annotated[list[str] | None, Query(description="NAME=VALUE; repeated: all of them")] = None,
 ) -> common.Page[SearchView]:
     """Searches, newest first."""
-    where = queries.labelled(Search.spec, dict(_label(text) for text in label or []))
+    where = labelled(Search.spec, dict(_label(text) for text in label or []))
     if state is not None:
-        where.append(queries.of_state(Search.job_id, state))
+        where.append(of_state(Search.job_id, state))
     with app.database.read() as session:
         rows, token = queries.page(
             session, project, Search, size=page.size, token=page.token, where=where, supernet_id=supernet
@@ -112,7 +119,7 @@ def extend_search(
 def _require_ended(session: Session, row: Search) -> None:
     job = session.get(Job, row.job_id)
     if job is not None and job.state != "succeeded":
-        again = common.Action(method="POST", path=f"/v1/jobs/{job.id}:resume", body={})
+        again = Action(method="POST", path=f"/v1/jobs/{job.id}:resume", body={})
         raise ConflictError(
             f"search {row.id} is {job.state}; only one that has succeeded can be extended",
             actions=[again] if job.state in ("failed", "cancelled") else [],
@@ -192,3 +199,41 @@ def get_search(app: App, project: Project, id: str) -> SearchView:
     """One search: its state and, apart from that, whether anything met the limits."""
     with app.database.read() as session:
         return search_view(session, queries.get(session, project, Search, id))
+
+
+def _doubts_at_start(session: Session, row: Search) -> list[str]:
+    """What was wrong with its predictors when a search was asked for."""
+    job = session.get(Job, row.job_id) if row.job_id is not None else None
+    return list(job.params.get("doubts", [])) if job is not None else []
+
+
+def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
+    """A stored row of one front, with the target whose front it is, if it is of one."""
+    scope = entry["scope"]
+    return {
+        "target": None if scope == "shared" else scope,
+        **{k: v for k, v in entry.items() if k != "scope"},
+    }
+
+
+def search_view(session: Session, row: Search) -> SearchView:
+    """A search: what was asked, how its job is doing, and what came out."""
+    spec = row.spec
+    return SearchView(
+        id=row.id,
+        created_at=row.created_at,
+        supernet=row.supernet_id,
+        state=state_of(session, row.job_id, row.finished_at is not None),
+        feasible=row.feasible,
+        nearest=FrontPoint.model_validate(row.nearest) if row.nearest else None,
+        extends=row.extends_id,
+        evaluations=Spent(done=row.evaluations, budget=spec["budget"]["evaluations"], reused=row.reused),
+        reference_point=[ReferencePoint(**_scoped(entry)) for entry in row.reference],
+        history=[HistoryPoint(**_scoped(entry)) for entry in row.history],
+        points=count_points(session, row.project_id, row.id),
+        warnings=[*_doubts_at_start(session, row), *row.warnings],
+        provenance=row.provenance,
+        job=row.job_id or "",
+        finished_at=row.finished_at,
+        **{key: value for key, value in spec.items() if key not in ("supernet", "predictors")},
+    )

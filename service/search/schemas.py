@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from service.http.schemas import Action, ArchJson, Body, Choice, Labels, Seed, Stamped, View
+from service.http.schemas import ArchJson, Body, Choice, Labels, Seed, Stamped
+from service.problems import Action, View
 
 MAX_EVALUATIONS = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0

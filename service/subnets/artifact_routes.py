@@ -8,8 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from starlette.responses import StreamingResponse
 
-from service.artifacts import ArtifactStore
-from service.db import queries
+from service.artifacts import ArtifactStore, artifact_by_hash
 from service.errors import RangeError
 from service.http.deps import App, Project
 
@@ -28,7 +27,7 @@ def get_artifact(
 ) -> Response:
     """A file as an attachment, or a range of its bytes."""
     with app.database.read() as session:
-        row = queries.artifact_by_hash(session, project, sha256)
+        row = artifact_by_hash(session, project, sha256)
     return send(app.store, sha256, row.media_type, name or row.name, range)
 
 

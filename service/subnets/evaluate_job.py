@@ -10,13 +10,13 @@ from service.db import queries
 from service.db.tables import Supernet
 from service.measurements.rows import bench_of, store_evaluations
 from service.measurements.selection import choose
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 from service.supernets.checkpoints import family_of
 
 CHUNK = 50
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """In steps of fifty, so that a killed worker loses little."""
     with job.read() as session:
         supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
@@ -36,5 +36,5 @@ async def run(job: JobRun) -> None:
         job.window(start, start + len(part), total)
         await job.say(f"evaluating {total} subnets on {job.params['split']}")
         payload = {"bench": bench, "population": part.tolist(), "split": job.params["split"]}
-        await job.step(step, "service.work:evaluate", payload, store)
+        await job.step(step, "service.subnets.tasks:evaluate", payload, store)
     job.outcome = f"evaluated {total} subnets on {job.params['split']}"

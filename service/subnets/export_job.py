@@ -6,15 +6,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.artifacts import own_artifact
 from service.db import queries
 from service.db.tables import Export, Measurement, Subnet, Supernet
 from service.measurements.rows import bench_of
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 
 PARITY_IMAGES = 128
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """Recalibrate, export, prove, store."""
     with job.read() as session:
         export = queries.get(session, job.project, Export, job.params["export"])
@@ -45,9 +46,9 @@ async def run(job: JobRun) -> None:
         row.sha256, row.bytes = result["sha256"], result["bytes"]
         row.exporter, row.parity, row.facts = result["exporter"], result["parity"], result["metadata"]
         name = f"{supernet.name}-{subnet.arch_id}.{export.format}"
-        queries.own_artifact(session, job.project, row.sha256, row.bytes, "application/octet-stream", name)
+        own_artifact(session, job.project, row.sha256, row.bytes, "application/octet-stream", name)
         return {"sha256": result["sha256"]}
 
     job.window(0, 3, 3)
-    await job.step("export", "service.work:export", payload, store)
+    await job.step("export", "service.subnets.tasks:export", payload, store)
     job.outcome = "exported, and proven equal to the supernet's own answer"

@@ -6,26 +6,32 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
+from sqlalchemy.orm import Session
 
 from service.db import queries
 from service.db.tables import Export, Measurement, Subnet, Supernet, Target
 from service.errors import InvalidError, NotExportedError
+from service.http import schemas as common
 from service.http.deps import App, Project
-from service.http.schemas import Accepted, Action
+from service.http.job_views import accepted, state_of
+from service.http.schemas import Accepted
 from service.ids import new_id
+from service.measurements.routes import measurement_view
+from service.measurements.selection import check_archs
+from service.problems import Action
 from service.runtime import job_queries
 from service.subnets.artifact_routes import send
-from service.subnets.schemas import ExportCreate, ExportView, SubnetView
-from service.supernets.checkpoints import require_network
+from service.subnets.queries import exports_of, finished_export
+from service.subnets.schemas import EvaluationCreate, ExportCreate, ExportView, SubnetView
+from service.supernets.checkpoints import family_of, require_network
 from service.supernets.datasets import require_data
-from service.views import accepted, export_view, measurement_view
 from supernets import EXPORTERS
 
-router = APIRouter(prefix="/v1/subnets", tags=["subnets"])
+router = APIRouter(prefix="/v1", tags=["subnets"])
 MOST_MEASUREMENTS = 500
 
 
-@router.get("/{id}")
+@router.get("/subnets/{id}")
 def get_subnet(app: App, project: Project, id: str) -> SubnetView:
     """One subnet with everything that is known about it."""
     with app.database.read() as session:
@@ -44,12 +50,12 @@ def get_subnet(app: App, project: Project, id: str) -> SubnetView:
             measurements=[
                 measurement_view(each, row.arch, targets.get(each.target_id or "")) for each in measured
             ],
-            exports=[export_view(session, each) for each in queries.exports_of(session, project, id)],
+            exports=[export_view(session, each) for each in exports_of(session, project, id)],
         )
 
 
 @router.post(
-    "/{id}/exports",
+    "/subnets/{id}/exports",
     status_code=202,
     response_model=Accepted,
     responses={200: {"model": ExportView, "description": "It is exported like this already"}},
@@ -67,7 +73,7 @@ def create_export(
         require_network(supernet)
         require_data("subnet", supernet.manifest["data"]["name"], app.settings)
     with app.database.write() as session:
-        done = queries.finished_export(session, project, id, **like)
+        done = finished_export(session, project, id, **like)
         if done is not None:
             location = {"Location": f"/v1/exports/{done.id}"}
             return JSONResponse(export_view(session, done).model_dump(mode="json"), 200, headers=location)
@@ -80,13 +86,13 @@ def create_export(
         return accepted(job, row.id)
 
 
-@router.get("/{id}/onnx", response_class=Response)
+@router.get("/subnets/{id}/onnx", response_class=Response)
 def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, Header()] = None) -> Response:
     """The newest verified ONNX file of a subnet; 409 names the POST that makes it."""
     with app.database.read() as session:
         row = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, row.supernet_id)
-        export = queries.finished_export(session, project, id, format="onnx")
+        export = finished_export(session, project, id, format="onnx")
         if export is None or export.sha256 is None:
             path = f"/v1/subnets/{id}/exports"
             raise NotExportedError(
@@ -95,3 +101,50 @@ def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, H
             )
         name = f"{supernet.name}-{row.arch_id}.onnx"
     return send(app.store, export.sha256, "application/octet-stream", name, range)
+
+
+def export_view(session: Session, row: Export) -> ExportView:
+    """An export and how the job that makes it is doing."""
+    exporter = row.exporter or {}
+    return ExportView(
+        id=row.id,
+        created_at=row.created_at,
+        subnet=row.subnet_id,
+        format=row.format,
+        precision=row.precision,
+        opset=row.opset,
+        batch=row.batch,
+        state=state_of(session, row.job_id, row.sha256 is not None),
+        sha256=row.sha256,
+        bytes=row.bytes,
+        exporter=exporter.get("exporter"),
+        exporter_version=exporter.get("exporter_version"),
+        parity=row.parity,
+        metadata=row.facts,
+        job=row.job_id,
+    )
+
+
+@router.post("/supernets/{id}/evaluations", status_code=202)
+def create_evaluations(
+    app: App, project: Project, id: str, body: EvaluationCreate, response: Response
+) -> common.Accepted:
+    """Job: evaluate the quality of subnets on the validation split."""
+    with app.database.read() as session:
+        supernet = queries.get(session, project, Supernet, id)
+        require_network(supernet)
+        check_archs(family_of(supernet).space(), body)
+        require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+    with app.database.write() as session:
+        params = {"supernet": id, **body.model_dump(mode="json")}
+        job = job_queries.create_job(session, project, "evaluate", params)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job)
+
+
+@router.get("/exports/{id}", tags=["exports"])
+def get_export(app: App, project: Project, id: str) -> ExportView:
+    """One export."""
+    with app.database.read() as session:
+        return export_view(session, queries.get(session, project, Export, id))

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from service.devices.schemas import MeasurementView
 from service.http.schemas import ArchJson, Body, Stamped
+from service.measurements.schemas import MeasurementView, Selection
 
 
 class ExportCreate(Body):
@@ -48,3 +48,9 @@ class SubnetView(Stamped):
     costs: dict[str, float]
     measurements: list[MeasurementView]
     exports: list[ExportView]
+
+
+class EvaluationCreate(Selection):
+    """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
+
+    split: Literal["validation"] = "validation"

@@ -12,7 +12,6 @@ import numpy as np
 
 from predictors.scope import Scope
 from service.artifacts import ArtifactStore
-from service.search.plan import model_scope
 from service.supernets.checkpoints import materialise
 from supernets.families.family import Family
 from supernets.manifest import Manifest
@@ -68,3 +67,14 @@ def open_bench(description: Mapping[str, Any]) -> Bench:
 @lru_cache(maxsize=1)
 def _open(text: str) -> Bench:
     return Bench(json.loads(text))
+
+
+def model_scope(manifest: Mapping[str, Any], metric: str, target: str | None) -> Scope:
+    """What a predictor of this metric belongs to."""
+    return Scope(
+        supernet=manifest["weights_sha256"],
+        space_sha256=manifest["space_sha256"],
+        metric=metric,
+        target=target,
+        data=manifest["data"]["splits"]["validation"]["sha256"] if target is None else None,
+    )

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.artifacts import ArtifactStore, hash_file
-from service.db.queries import every, find, own_artifact
+from service.artifacts import ArtifactStore, hash_file, own_artifact
+from service.db.queries import every, find
 from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.ids import new_id
@@ -56,19 +56,6 @@ def _load(directory: str, _progress: Progress) -> None:
     from supernets.checkpoints import load_supernet
 
     load_supernet(Path(directory))
-
-
-def inside(folder: Path | None, path: str, field: str) -> Path:
-    """``path`` below ``folder``, resolved; anything that leads out of it is refused."""
-    if folder is None:
-        raise InvalidError(field, path, "used only where NETWRIGHT_IMPORT_DIR is set")
-    root = folder.resolve()
-    found = (root / path).resolve()
-    if Path(path).is_absolute() or not found.is_relative_to(root):
-        raise InvalidError(field, path, "relative to NETWRIGHT_IMPORT_DIR and inside it")
-    if not found.exists():
-        raise InvalidError(field, path, "a path that exists in NETWRIGHT_IMPORT_DIR")
-    return found
 
 
 def put_directory(store: ArtifactStore, directory: Path) -> dict[str, Any]:

@@ -8,17 +8,13 @@ from fastapi import APIRouter, Query, Response
 
 from service.db import queries
 from service.db.tables import Supernet
-from service.devices.schemas import EvaluationCreate
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
-from service.measurements import tables
-from service.measurements.selection import check_archs
-from service.runtime import job_queries
+from service.http.files import content_of, inside, keep
 from service.supernets import checkpoints
-from service.supernets.datasets import require_data
 from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetView
-from service.views import accepted, supernet_view
+from service.supernets.tables import space_manifest
 from supernets.manifest import MANIFEST_FILE, Manifest
 
 router = APIRouter(prefix="/v1/supernets", tags=["supernets"])
@@ -62,10 +58,10 @@ def _create_space(app: App, project: Project, body: SupernetCreate, response: Re
     """The same columns of the same file under the same name are one space."""
     assert body.table is not None and body.name is not None
     with app.database.read() as session:
-        content = tables.content_of(session, project, app, body.table.file, "table.file")
-    manifest = tables.space_manifest(content, body.name, body.table)
+        content = content_of(session, project, app, body.table.file, "table.file")
+    manifest = space_manifest(content, body.name, body.table)
     with app.database.write() as session:
-        tables.keep(session, project, app.store, content)
+        keep(session, project, app.store, content)
         row = queries.find(session, project, Supernet, name=body.name)
         if row is None:
             row = checkpoints.add_space(session, project, app.store, manifest)
@@ -83,7 +79,7 @@ def _create_space(app: App, project: Project, body: SupernetCreate, response: Re
 def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
     if body.zoo is None:
         assert body.path is not None
-        directory = checkpoints.inside(app.settings.import_dir, body.path, "path")
+        directory = inside(app.settings.import_dir, body.path, "path")
         manifest = checkpoints.check_fully(directory)
     else:
         zoo = app.settings.zoo_dir
@@ -122,19 +118,29 @@ def get_space(app: App, project: Project, id: str) -> SpaceView:
     )
 
 
-@router.post("/{id}/evaluations", status_code=202)
-def create_evaluations(
-    app: App, project: Project, id: str, body: EvaluationCreate, response: Response
-) -> common.Accepted:
-    """Job: evaluate the quality of subnets on the validation split."""
-    with app.database.read() as session:
-        supernet = queries.get(session, project, Supernet, id)
-        checkpoints.require_network(supernet)
-        check_archs(checkpoints.family_of(supernet).space(), body)
-        require_data("supernet", supernet.manifest["data"]["name"], app.settings)
-    with app.database.write() as session:
-        params = {"supernet": id, **body.model_dump(mode="json")}
-        job = job_queries.create_job(session, project, "evaluate", params)
-        app.queue.enqueue(session, job)
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return accepted(job)
+def supernet_view(row: Supernet) -> SupernetView:
+    """A supernet: its row and its manifest."""
+    known = {
+        key: row.manifest[key]
+        for key in (
+            "family",
+            "quality",
+            "classes",
+            "data",
+            "preprocessing",
+            "training",
+            "recipe",
+            "report",
+            "licence",
+        )
+    }
+    return SupernetView(
+        id=row.id,
+        created_at=row.created_at,
+        name=row.name,
+        source=row.source,
+        weights_sha256=row.weights_sha256,
+        space_sha256=row.manifest["space_sha256"],
+        space_size=float(checkpoints.family_of(row).space().size()),
+        **known,
+    )

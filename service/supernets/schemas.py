@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from service.http.schemas import ArchJson, Body, Choice, Name, Stamped, View
-from service.measurements.table_schemas import TableSpace
+from service.http.schemas import ArchJson, Body, Choice, Name, Stamped
+from service.problems import View
+from service.supernets.tables import TableSpace
 
 
 class SupernetCreate(Body):

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 from service.db import queries
 from service.db.tables import Supernet
 from service.runtime import job_queries
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 from service.supernets.checkpoints import add_supernet
 from supernets.manifest import Manifest
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """One step, which resumes from its own last checkpoint when the worker is killed in it."""
     settings = job.settings
     payload = {
@@ -40,11 +40,11 @@ async def run(job: JobRun) -> None:
     steps = job.params["recipe"]["steps"]
     job.window(0, steps, steps)
     await job.say(f"training {job.params['name']} for {steps} steps")
-    trained = await job.step("train", "service.work:train", payload, store)
+    trained = await job.step("train", "service.training.tasks:train", payload, store)
     job.outcome = f"trained {job.params['name']}, it is {trained['supernet']}"
 
 
-def _files(job: JobRun, role: str) -> dict[str, Any] | None:
+def _files(job: WorkContext, role: str) -> dict[str, Any] | None:
     """The stored files of the supernet that has this role in the training, if one has."""
     id = job.params.get(role)
     if id is None:

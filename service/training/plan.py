@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from service.db.tables import Supernet
 from service.errors import InvalidError
-from service.http.schemas import plain
+from service.http.files import inside
+from service.problems import plain
 from service.settings import Settings
 from service.supernets import checkpoints
 from service.supernets.datasets import require_data
@@ -294,7 +295,7 @@ def _allowed(settings: Settings, name: str) -> str:
 
 def _inside(folder: Path | None, path: str) -> Path:
     """A path below the import folder, and so is every file that would be read there."""
-    found = checkpoints.inside(folder, path, "data")
+    found = inside(folder, path, "data")
     assert folder is not None
     for file in (*found.glob("*.parquet"), *found.glob("data/*.parquet")):
         if not file.resolve().is_relative_to(folder.resolve()):

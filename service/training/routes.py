@@ -9,11 +9,11 @@ from service.db import queries
 from service.db.tables import Supernet
 from service.errors import ConflictError
 from service.http.deps import App, Project
+from service.http.job_views import accepted
 from service.http.schemas import Accepted
 from service.runtime import job_queries
 from service.training.plan import TrainingPlan, plan_training
 from service.training.schemas import EstimateView, TrainingCreate, TrainingEstimate
-from service.views import accepted
 
 router = APIRouter(prefix="/v1", tags=["trainings"])
 REHEARSED = 1000

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from service.http.schemas import Body, Name, Seed, View
+from service.http.schemas import Body, Name, Seed
+from service.problems import View
 
 
 class TrainingSpec(Body):

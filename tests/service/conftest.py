@@ -21,6 +21,7 @@ from service.ids import DEFAULT_PROJECT, new_id
 from service.run import migrate
 from service.runtime import job_queries
 from service.settings import Settings
+from service.supernets.queries import ensure_subnets
 
 ROOT = Path(__file__).resolve().parents[2]
 POSTGRES = os.environ.get("NETWRIGHT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -94,7 +95,7 @@ def measured(database, supernet, target):
         job = job_queries.create_job(session, DEFAULT_PROJECT, "measure", {})
         job_queries.set_state(session, job, "succeeded")
         archs = family.space().decode(population)
-        ids = queries.ensure_subnets(
+        ids = ensure_subnets(
             session,
             DEFAULT_PROJECT,
             supernet["id"],

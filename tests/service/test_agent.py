@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from predictors.measuring.references import reference_net
-from service.artifacts import ArtifactStore
+from service.artifacts import ArtifactStore, own_artifact
 from service.db import queries
 from service.db.tables import Agent, Item, Job, Lease, Order, Target
 from service.devices import lease_queries
@@ -57,9 +57,7 @@ def order(settings, database):
             files = []
             for number, content in enumerate(nets):
                 sha256 = store.put(content)
-                queries.own_artifact(
-                    session, P, sha256, len(content), "application/octet-stream", f"{number}.onnx"
-                )
+                own_artifact(session, P, sha256, len(content), "application/octet-stream", f"{number}.onnx")
                 files.append((sha256, len(content)))
             return lease_queries.place_order(
                 session,

@@ -11,8 +11,10 @@ from service.db.session import _refuse_network_folder
 from service.db.tables import JobEvent, Measurement, Subnet, Supernet, Table, Target, Worker, now
 from service.errors import InvalidError, NotFoundError, UnavailableError, WorkerLostError
 from service.ids import DEFAULT_PROJECT, new_id
+from service.measurements.queries import count_measured, measured_rows
 from service.runtime import job_queries
 from service.runtime.engine import Queue, engine_is_ready, migrate_engine
+from service.supernets.queries import ensure_subnets
 
 P = DEFAULT_PROJECT
 
@@ -110,8 +112,8 @@ def test_rows_with_the_same_key_are_stored_once(db):
     with db.write() as session:
         supernet = add_supernet(session)
         archs = [(f"{n:016x}", {"depth": n}, {"macs": 1.0}) for n in range(3)]
-        first = queries.ensure_subnets(session, P, supernet.id, archs)
-        again = queries.ensure_subnets(session, P, supernet.id, [*archs, ("f" * 16, {"depth": 9}, {})])
+        first = ensure_subnets(session, P, supernet.id, archs)
+        again = ensure_subnets(session, P, supernet.id, [*archs, ("f" * 16, {"depth": 9}, {})])
         assert {key: again[key] for key in first} == first
         assert session.scalar(sa.select(sa.func.count()).select_from(Subnet)) == 4
         job = job_queries.create_job(session, P, "measure", {})
@@ -137,9 +139,9 @@ def test_rows_with_the_same_key_are_stored_once(db):
                 "details": {},
             }
             queries.insert_new(session, Measurement, [row])
-        found = queries.measured_rows(session, P, supernet.id, "accuracy", "split:validation")
+        found = measured_rows(session, P, supernet.id, "accuracy", "split:validation")
         assert [(arch, row.value) for arch, row in found] == [({"depth": 0}, 1.0)]
-        assert queries.count_measured(session, P, supernet.id, "accuracy", "split:validation") == 1
+        assert count_measured(session, P, supernet.id, "accuracy", "split:validation") == 1
 
 
 def test_moments_come_back_in_utc_and_null_json_as_none(db):

@@ -7,7 +7,7 @@ from predictors import errors as predictor_errors
 from search import errors as search_errors
 from service import errors
 from service.app import create_app, plain
-from service.http.schemas import Problem
+from service.problems import Problem
 from supernets import errors as supernet_errors
 
 BODIES = {

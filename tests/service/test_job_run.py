@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 from service.runtime import context as run_module
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 
 
 def telling(monkeypatch, script):
@@ -13,7 +13,7 @@ def telling(monkeypatch, script):
     told = []
 
     async def main():
-        run = JobRun(None, None, "wrk_1", "job_1", "prj_1", {}, SimpleNamespace())
+        run = WorkContext(None, None, "wrk_1", "job_1", "prj_1", {}, SimpleNamespace())
         run.window(0, 100, 100)
         monkeypatch.setattr(run, "_tell", lambda *line: told.append(line))
         await script(run)

@@ -13,16 +13,17 @@ from service.artifacts import ArtifactStore
 from service.db import queries
 from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Unsupported, now
 from service.ids import DEFAULT_PROJECT, new_id
-from service.measurements.chosen import chosen
+from service.measurements.queries import count_by_target, measured_rows, scope_of
 from service.measurements.rows import bench_of, population_of, store_timings
 from service.measurements.selection import choose
-from service.measurements.until import batches, measure_until
+from service.measuring.choose import chosen
+from service.measuring.until import batches, measure_until
 from service.predictors import job as fit
 from service.predictors import tasks as models
 from service.predictors.known import ENOUGH_ROWS, known_rows, known_targets
 from service.runtime import job_queries
-from service.search.plan import scope_of
 from service.supernets.checkpoints import family_of
+from service.supernets.queries import ensure_subnets
 from tests.service import test_resources
 from tests.service.test_errors import assert_problem
 
@@ -41,7 +42,7 @@ def another_target(session, like, name):
 
 def copy_latencies(session, supernet, source, to, keep, factor=1.0, seed=0):
     """Some rows of one target as another one's, slower by a factor and by what memory traffic costs it."""
-    found = queries.measured_rows(session, P, supernet, "latency_ms", scope_of(source))[:keep]
+    found = measured_rows(session, P, supernet, "latency_ms", scope_of(source))[:keep]
     rng = np.random.default_rng(seed)
     rows = []
     for _, row in found:
@@ -257,7 +258,7 @@ def test_what_the_runtime_cannot_run_is_not_chosen_again(database, made_job, sup
     [arch] = family.space().decode(population[:1])
     with database.write() as session:
         made = session.query(Measurement).first()
-        [id] = queries.ensure_subnets(session, P, supernet["id"], [(arch.id, arch.as_dict(), {})]).values()
+        [id] = ensure_subnets(session, P, supernet["id"], [(arch.id, arch.as_dict(), {})]).values()
         row = {"id": new_id("uns"), "project_id": P, "supernet_id": supernet["id"], "subnet_id": id}
         row |= {"target_id": new, "job_id": made.job_id, "error": "no such operator"}
         queries.insert_new(session, Unsupported, [row])
@@ -270,7 +271,7 @@ def test_a_space_that_is_almost_all_measured_is_measured_again(
 ):
     new, _ = fleet
     monkeypatch.setattr(
-        "service.measurements.chosen._settled", lambda *_: range(10**9)
+        "service.measuring.choose._settled", lambda *_: range(10**9)
     )  # more than the space has
     params = {"archs": None, "count": 3, "seed": 0, "metric": "latency_ms", "target": new, "choose": None}
     job = made_job(**params)
@@ -335,7 +336,7 @@ def test_a_predictor_is_stale_when_its_target_was_refreshed_and_old_rows_no_long
         row = queries.get(session, P, Supernet, supernet["id"])
         wanted = fit.wanted_model(session, job, row, "latency_ms", target["id"], "bayesian_linear")
         assert wanted["values"] == []
-        assert queries.count_by_target(session, P, [supernet["id"]], "latency_ms") == {}
+        assert count_by_target(session, P, [supernet["id"]], "latency_ms") == {}
 
 
 def test_a_drifted_target_teaches_others_nothing_and_a_search_is_warned(

@@ -12,9 +12,10 @@ from service.devices.protocols import mark_other_protocols, protocol_changed
 from service.devices.staleness import stale_reason
 from service.errors import JobError
 from service.ids import new_id
-from service.measurements import measuring
+from service.measuring import measure as measuring
 from service.run import note_protocols
 from service.runtime import job_queries
+from service.supernets.queries import ensure_subnets
 from tests.service.lease_tools import P, add_order, add_target, clean
 from tests.service.test_data_layer import add_supernet
 from tests.service.test_errors import assert_problem
@@ -32,7 +33,7 @@ def db(migrated):
 def add_row(session, target, version, supernet=None):
     """A latency on a target, measured by a version of the protocol; brought rows have none."""
     supernet = supernet or add_supernet(session, new_id("s"))
-    ids = queries.ensure_subnets(session, P, supernet.id, [("0" * 16, {"depth": 1}, {})])
+    ids = ensure_subnets(session, P, supernet.id, [("0" * 16, {"depth": 1}, {})])
     job = job_queries.create_job(session, P, "measure", {})
     row = {
         "id": new_id("mea"),

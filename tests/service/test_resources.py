@@ -9,6 +9,7 @@ import pytest
 from service.db import queries
 from service.db.tables import Export, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
+from service.measurements.queries import measured_rows
 from service.runtime import job_queries
 from service.settings import ZOO_DIR
 from tests.service.test_errors import assert_problem
@@ -226,7 +227,8 @@ def fitted(client, database, measured, supernet, target):
     """Two fitted predictors, made as the fitting job makes them."""
     from predictors import PREDICTORS
     from service.artifacts import ArtifactStore
-    from service.search.plan import model_scope, scope_of
+    from service.measurements.queries import scope_of
+    from service.supernets.bench import model_scope
     from service.supernets.checkpoints import family_of
 
     store: ArtifactStore = client.app.state.services.store
@@ -238,7 +240,7 @@ def fitted(client, database, measured, supernet, target):
             ("accuracy", None, "gaussian_process"),
             ("latency_ms", target["id"], "bayesian_linear"),
         ):
-            found = queries.measured_rows(session, P, row.id, metric, scope_of(of))
+            found = measured_rows(session, P, row.id, metric, scope_of(of))
             population = space.encode(space.arch(arch) for arch, _ in found)
             model = PREDICTORS.load(kind)(family, model_scope(row.manifest, metric, of))
             model.fit(population, np.array([entry.value for _, entry in found]))
@@ -262,7 +264,7 @@ def fitted(client, database, measured, supernet, target):
 def both(client, database, supernet, target, fitted):
     """Two targets, the second said to take twice as long, with a predictor of its own."""
     from predictors import PREDICTORS
-    from service.search.plan import model_scope
+    from service.supernets.bench import model_scope
     from service.supernets.checkpoints import family_of
 
     other = client.post("/v1/targets", json={"settings": {"batch": 8}, "name": "batch-8"}).json()

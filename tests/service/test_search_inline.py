@@ -9,8 +9,8 @@ from search.errors import SurrogateError
 from service.db.tables import Measurement, Predictor, Supernet
 from service.ids import new_id
 from service.search import job as search_job
-from service.search.plan import model_scope
 from service.search.rounds import PROBE, affordable, round_sizes
+from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline

@@ -12,7 +12,7 @@ from service.db import queries
 from service.db.tables import Job, Supernet
 from service.ids import DEFAULT_PROJECT
 from service.settings import ZOO_DIR
-from service.work import train
+from service.training.tasks import train
 from supernets.errors import CheckpointError, DataError
 from supernets.recipes.recipe import Recipe
 from tests.service.test_errors import assert_problem

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.db import queries
 from service.db.tables import Supernet
+from service.measurements.queries import unsupported_archs
 from service.measurements.rows import bench_of, population_of, training_rows
 from service.measurements.selection import choose
 from service.predictors.known import known_rows, known_targets
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Population
 
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 STEP = "choose"
 
 
-async def chosen(job: JobRun, supernet: Supernet, count: int | None = None) -> Population:
+async def chosen(job: WorkContext, supernet: Supernet, count: int | None = None) -> Population:
     """The population ``(n, d)`` that the parameters of a measuring job mean, recorded as a step.
 
     By information, the default where other targets of the space are known, the order is that of information;
@@ -53,17 +53,17 @@ async def chosen(job: JobRun, supernet: Supernet, count: int | None = None) -> P
     return population_of(family, recorded["population"])
 
 
-def _settled(session: Session, job: JobRun, supernet: Supernet) -> list[list[int]]:
+def _settled(session: Session, job: WorkContext, supernet: Supernet) -> list[list[int]]:
     """Archs that need not be measured: those that were, and those that the target's runtime cannot run."""
     metric, target = job.params["metric"], job.params["target"]
     rows, _ = training_rows(session, job, supernet, metric, target)
     space = family_of(supernet).space()
-    refused = queries.unsupported_archs(session, job.project, supernet.id, [target])
+    refused = unsupported_archs(session, job.project, supernet.id, [target])
     rows += space.encode(space.arch(arch) for arch in refused).tolist()
     return [list(row) for row in sorted(set(map(tuple, rows)))]
 
 
-def _how(session: Session, job: JobRun, supernet: Supernet) -> str:
+def _how(session: Session, job: WorkContext, supernet: Supernet) -> str:
     """``given``, ``spread`` or ``information``."""
     params = job.params
     if params.get("archs") is not None:

@@ -10,17 +10,17 @@ from sqlalchemy.orm import Session
 from service.db import queries
 from service.db.tables import Supernet
 from service.errors import JobError
-from service.measurements.chosen import chosen
-from service.measurements.measuring import measure
 from service.measurements.rows import store_timings
-from service.measurements.until import measure_until
-from service.runtime.context import JobRun
+from service.measuring.choose import chosen
+from service.measuring.measure import measure
+from service.measuring.until import measure_until
+from service.runtime.context import WorkContext
 from supernets.spaces.space import Population
 
 STEP = "measure"
 
 
-async def run(job: JobRun) -> None:
+async def run(job: WorkContext) -> None:
     """One interleaved run over all of them, or batches until a predictor is good enough; fails only without a value."""
     with job.read() as session:
         supernet = queries.get(session, job.project, Supernet, job.params["supernet"])

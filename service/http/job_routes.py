@@ -12,10 +12,10 @@ from service.db.tables import Job
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
+from service.http.job_schemas import JobState, JobView
+from service.http.job_views import job_view, job_with_log
 from service.ids import new_id
 from service.runtime import job_queries
-from service.runtime.schemas import JobState, JobView
-from service.views import job_view, job_with_log
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -7,19 +7,22 @@ row has come. What it did before is answered from its records then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.artifacts import own_artifact
 from service.db import queries
 from service.db.tables import Supernet, Target
 from service.devices import lease_queries
 from service.devices.hardware import is_remote
+from service.devices.leasing import settle_order
 from service.devices.protocols import protocol_changed
 from service.devices.staleness import mark, note_drift
 from service.errors import JobError
 from service.measurements.rows import bench_of, target_of
-from service.runtime.context import JobRun, Store, WaitingJobError
+from service.runtime.context import Store, WaitingJobError, WorkContext
 
 Json = dict[str, Any]
 WRITING_SHARE = 0.2  # of a remote measurement's progress
@@ -27,7 +30,7 @@ LATENCY = ("latency_ms",)
 
 
 async def measure(
-    job: JobRun,
+    job: WorkContext,
     step: str,
     supernet: Supernet,
     target: str,
@@ -73,13 +76,13 @@ async def measure(
     }
     if is_remote(described["kind"]):
         return await _elsewhere(job, step, target, payload, store, together)
-    result = await job.step(step, "service.work:measure", payload, _here(job, target, store))
+    result = await job.step(step, "service.measuring.tasks:measure", payload, _here(job, target, store))
     if "stale" in result:
         raise JobError("target_stale", _stale(described["name"], result["stale"]))
     return result
 
 
-def _here(job: JobRun, target: str, store: Store) -> Store:
+def _here(job: WorkContext, target: str, store: Store) -> Store:
     def keep(session: Session, result: Json) -> Json | None:
         row = queries.get(session, job.project, Target, target)
         if "stale" in result:
@@ -91,7 +94,7 @@ def _here(job: JobRun, target: str, store: Store) -> Store:
     return keep
 
 
-def _marked(job: JobRun, target: str, reason: str) -> Store:
+def _marked(job: WorkContext, target: str, reason: str) -> Store:
     def keep(session: Session, _result: Json) -> None:
         mark(queries.get(session, job.project, Target, target), reason)
 
@@ -103,7 +106,7 @@ def _stale(name: str, reason: str) -> str:
 
 
 async def _elsewhere(
-    job: JobRun, step: str, target: str, payload: Json, store: Store, together: bool
+    job: WorkContext, step: str, target: str, payload: Json, store: Store, together: bool
 ) -> Json:
     start, stop, total = job.span
     written = int(start + WRITING_SHARE * (stop - start))
@@ -111,7 +114,7 @@ async def _elsewhere(
     def order(session: Session, result: Json) -> Json:
         for index, (sha256, size) in enumerate(result["files"]):
             name = f"{job.id}-{index}.onnx"
-            queries.own_artifact(session, job.project, sha256, size, "application/octet-stream", name)
+            own_artifact(session, job.project, sha256, size, "application/octet-stream", name)
         row = lease_queries.place_order(
             session,
             job.project,
@@ -127,7 +130,7 @@ async def _elsewhere(
         return {"order": row.id}
 
     job.window(start, written, total)
-    placed = await job.step(f"{step}: nets", "service.work:write_nets", payload, order)
+    placed = await job.step(f"{step}: nets", "service.measuring.tasks:write_nets", payload, order)
 
     def collect(session: Session, _result: Json) -> Json | None:
         results = [item.result or {} for item in lease_queries.items_of(session, placed["order"])]
@@ -145,6 +148,6 @@ async def _elsewhere(
     with job.read() as session:
         open_items = lease_queries.count_items(session, placed["order"], "waiting", "leased")
     if open_items:
-        raise WaitingJobError(placed["order"])
+        raise WaitingJobError(partial(settle_order, placed["order"]))
     job.window(stop, stop, total)
     return await job.write(step, collect)

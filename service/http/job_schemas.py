@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from service.http.schemas import Stamped, View
+from service.http.schemas import Stamped
+from service.problems import View
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
 

@@ -16,7 +16,7 @@ from service.db.tables import Job, Supernet
 from service.measurements.rows import bench_of
 from service.predictors.job import wanted_model
 from service.predictors.known import known_targets
-from service.runtime.context import JobRun
+from service.runtime.context import WorkContext
 from supernets.spaces.metric import METRICS
 from supernets.spaces.space import Population
 
@@ -35,7 +35,7 @@ def batches(count: int) -> list[tuple[int, int]]:
     return found
 
 
-async def measure_until(job: JobRun, supernet: Supernet, population: Population, part: Part) -> Json:
+async def measure_until(job: WorkContext, supernet: Supernet, population: Population, part: Part) -> Json:
     """Measure first parts of ``population`` until the error is below the limit, at most all of it.
 
     The error is that of cross-validation on everything measured on the target, and counts with its standard
@@ -67,7 +67,7 @@ async def measure_until(job: JobRun, supernet: Supernet, population: Population,
     return measured
 
 
-def _payload(job: JobRun, supernet: Supernet) -> Json:
+def _payload(job: WorkContext, supernet: Supernet) -> Json:
     """The rows there are now, and the kind of predictor that is the default for them."""
     from predictors.choice import default_kind
 

@@ -1,0 +1,74 @@
+"""Files that requests name or carry, and where they are stored."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+
+from pydantic import Field, model_validator
+from sqlalchemy.orm import Session
+
+from predictors.tables.read import MAX_BYTES
+from service.artifacts import ArtifactStore, artifact_by_hash, own_artifact
+from service.errors import InvalidError
+from service.http.deps import Services
+from service.http.schemas import Body
+
+MEDIA_TYPE = "application/octet-stream"
+
+
+class FileBody(Body):
+    """A file: exactly one of ``path``, ``content`` and ``sha256``."""
+
+    path: str | None = Field(None, description="File relative to NETWRIGHT_IMPORT_DIR on the server")
+    content: str | None = Field(None, description="The file itself in base64; the whole request is limited")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="A file that was brought before, by its hash"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FileBody:
+        if sum(value is not None for value in (self.path, self.content, self.sha256)) != 1:
+            raise ValueError("give exactly one of 'path', 'content' and 'sha256'")
+        return self
+
+
+def content_of(session: Session, project: str, app: Services, body: FileBody, field: str) -> bytes:
+    """The bytes that a request means; raises ``InvalidError`` where there are none, or too many."""
+    if body.sha256 is not None:
+        artifact_by_hash(session, project, body.sha256)
+        return app.store.read(body.sha256)
+    if body.path is not None:
+        path = inside(app.settings.import_dir, body.path, f"{field}.path")
+        if not path.is_file():
+            raise InvalidError(f"{field}.path", body.path, "a file, not a folder")
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidError(f"{field}.path", f"{path.stat().st_size} bytes", f"at most {MAX_BYTES} bytes")
+        return path.read_bytes()
+    try:
+        return base64.b64decode(body.content or "", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidError(
+            f"{field}.content", "…", "a file in base64", f"{field}.content: {error}"
+        ) from error
+
+
+def keep(session: Session, project: str, store: ArtifactStore, content: bytes) -> str:
+    """Store a brought file where the project may read it; returns its SHA-256."""
+    sha256 = store.put(content)
+    own_artifact(session, project, sha256, len(content), MEDIA_TYPE, f"table-{sha256[:12]}")
+    return sha256
+
+
+def inside(folder: Path | None, path: str, field: str) -> Path:
+    """``path`` below ``folder``, resolved; anything that leads out of it is refused."""
+    if folder is None:
+        raise InvalidError(field, path, "used only where NETWRIGHT_IMPORT_DIR is set")
+    root = folder.resolve()
+    found = (root / path).resolve()
+    if Path(path).is_absolute() or not found.is_relative_to(root):
+        raise InvalidError(field, path, "relative to NETWRIGHT_IMPORT_DIR and inside it")
+    if not found.exists():
+        raise InvalidError(field, path, "a path that exists in NETWRIGHT_IMPORT_DIR")
+    return found

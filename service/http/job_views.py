@@ -1,0 +1,54 @@
+"""Jobs as the API returns them."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from service.db.tables import Job
+from service.http.job_schemas import JobError, JobView, Progress, ResourceRef
+from service.http.schemas import Accepted, JobBrief
+from service.runtime import job_queries
+
+FOLDERS = {"supernet": "supernets", "search": "searches", "predictor": "predictors", "export": "exports"}
+
+
+def accepted(job: Job, id: str | None = None) -> Accepted:
+    """The answer to a POST that started a job."""
+    return Accepted(id=id or job.id, job=JobBrief(id=job.id, kind=job.kind, state=job.state))
+
+
+def job_view(job: Job, log: list[str] | None = None) -> JobView:
+    """A job; ``log`` is left out of lists."""
+    resource = None
+    if job.resource_type and job.resource_id:
+        href = f"/v1/{FOLDERS.get(job.resource_type, job.resource_type + 's')}/{job.resource_id}"
+        resource = ResourceRef(type=job.resource_type, id=job.resource_id, href=href)
+    error = None
+    if job.error_code is not None:
+        error = JobError(code=job.error_code, message=job.error_message or "")
+    return JobView(
+        id=job.id,
+        created_at=job.created_at,
+        kind=job.kind,
+        state=job.state,
+        progress=Progress(done=job.done, total=job.total, eta_s=job.eta_s),
+        message=job.message,
+        error=error,
+        resource=resource,
+        result=job.result,
+        attempts=job.attempts,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        log=log or [],
+    )
+
+
+def job_with_log(session: Session, job: Job) -> JobView:
+    """A job with the last lines of its log."""
+    return job_view(job, job_queries.log_of(session, job.id))
+
+
+def state_of(session: Session, job_id: str | None, done: bool) -> str:
+    """State of the job that makes a resource; ``done`` counts where there is no job."""
+    job = session.get(Job, job_id) if job_id is not None else None
+    return job.state if job is not None else ("succeeded" if done else "failed")

@@ -1,0 +1,127 @@
+"""Measurements: what is stored, and jobs that measure or import more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from service.db import queries
+from service.db.tables import Measurement, Supernet, Target
+from service.devices import hardware
+from service.devices.staleness import stale_reason
+from service.errors import InvalidError
+from service.http import schemas as common
+from service.http.deps import App, Page, Project
+from service.http.files import content_of, keep
+from service.http.job_views import accepted
+from service.measurements.schemas import MeasurementCreate, MeasurementView
+from service.measurements.selection import check_archs
+from service.measurements.tables import look
+from service.runtime import job_queries
+from service.supernets import checkpoints
+from service.supernets.queries import archs_of
+from supernets.spaces.metric import METRICS
+
+router = APIRouter(tags=["measurements"])
+
+
+@router.post("/v1/targets/{id}/measurements", status_code=202)
+def create_measurements(
+    app: App, project: Project, id: str, body: MeasurementCreate, response: Response
+) -> common.Accepted:
+    """Job: measure subnets of a supernet on this target, all interleaved in one run; or take rows as a file."""
+    with app.database.read() as session:
+        target = queries.get(session, project, Target, id)
+        for index, metric in enumerate(body.metrics):
+            if metric not in target.metrics:
+                raise InvalidError(f"metrics.{index}", metric, target.metrics)
+        if (body.table is None) != hardware.is_measurable(target.kind):
+            raise _wrong_way(body)
+        supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
+        family = checkpoints.family_of(supernet)
+        if body.table is None:
+            checkpoints.require_network(supernet)
+            check_archs(family.space(), body)
+            content = b""
+        else:
+            content = content_of(session, project, app, body.table.file, "table.file")
+            columns = look(content, body.table, family)
+    with app.database.write() as session:
+        params = {"target": id, "metric": "latency_ms", **body.model_dump(mode="json")}
+        if body.table is not None:
+            sha256 = keep(session, project, app.store, content)
+            params["table"] |= {"file": sha256, "archs": columns}
+        kind = "measure" if body.table is None else "import"
+        job = job_queries.create_job(session, project, kind, params)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job)
+
+
+def _wrong_way(body: MeasurementCreate) -> InvalidError:
+    if body.table is None:
+        rule = "null: nothing can be measured on a target of kind table; bring its rows: netwright targets import"
+        return InvalidError("count" if body.count is not None else "archs", body.count, rule)
+    rule = "null: rows measured elsewhere are on another scale; make a target of kind table for them"
+    return InvalidError("table", body.table.latency, rule)
+
+
+@router.get("/v1/measurements", tags=["measurements"])
+def list_measurements(
+    app: App,
+    project: Project,
+    page: Page,
+    supernet: Annotated[str | None, Query()] = None,
+    target: Annotated[str | None, Query()] = None,
+    metric: Annotated[str | None, Query()] = None,
+    split: Annotated[str | None, Query()] = None,
+    subnet: Annotated[str | None, Query()] = None,
+    job: Annotated[str | None, Query()] = None,
+) -> common.Page[MeasurementView]:
+    """What was measured and evaluated, newest first."""
+    with app.database.read() as session:
+        rows, token = queries.page(
+            session,
+            project,
+            Measurement,
+            size=page.size,
+            token=page.token,
+            supernet_id=supernet,
+            target_id=target,
+            metric=metric,
+            split=split,
+            subnet_id=subnet,
+            job_id=job,
+        )
+        archs = archs_of(session, project, {row.subnet_id for row in rows})
+        targets = queries.by_id(session, project, Target, {row.target_id for row in rows if row.target_id})
+        items = [
+            measurement_view(row, archs[row.subnet_id], targets.get(row.target_id or "")) for row in rows
+        ]
+        return common.Page(items=items, next_page_token=token)
+
+
+def measurement_view(row: Measurement, arch: dict[str, Any], target: Target | None) -> MeasurementView:
+    """A measurement with the arch that was measured, and the target it was measured on."""
+    return MeasurementView(
+        id=row.id,
+        created_at=row.created_at,
+        subnet=row.subnet_id,
+        supernet=row.supernet_id,
+        arch=arch,
+        metric=row.metric,
+        unit=METRICS[row.metric].unit,
+        target=row.target_id,
+        split=row.split,
+        value=row.value,
+        spread=row.spread,
+        n=row.n,
+        statistic=row.statistic,
+        precision=row.precision,
+        protocol_version=row.protocol_version,
+        verdict=row.verdict,
+        details=row.details,
+        stale=None if target is None else stale_reason(target, row.created_at),
+        job=row.job_id,
+    )

@@ -1,0 +1,30 @@
+"""Queries on subnets and their exports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from service.db.queries import equal_columns
+from service.db.tables import (
+    Export,
+)
+
+
+def exports_of(session: Session, project: str, subnet: str) -> list[Export]:
+    """Every export of a subnet, newest first."""
+    query = sa.select(Export).where(Export.project_id == project, Export.subnet_id == subnet)
+    return list(session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc())))
+
+
+def finished_export(session: Session, project: str, subnet: str, **like: Any) -> Export | None:
+    """The newest finished export of a subnet with these properties."""
+    query = sa.select(Export).where(
+        Export.project_id == project,
+        Export.subnet_id == subnet,
+        Export.sha256.is_not(None),
+        *equal_columns(Export, like),
+    )
+    return session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc()).limit(1)).first()

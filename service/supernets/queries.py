@@ -1,0 +1,72 @@
+"""Queries on supernets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from service.db.queries import INSERT_CHUNK, insert_new
+from service.db.tables import (
+    Subnet,
+    Supernet,
+)
+from service.ids import new_id
+
+
+def supernets_of_space(session: Session, project: str, supernet: Supernet) -> list[str]:
+    """The project's supernets whose space is that of ``supernet``, itself included."""
+    query = sa.select(Supernet.id, Supernet.manifest).where(Supernet.project_id == project)
+    wanted = supernet.manifest["space_sha256"]
+    return [id for id, manifest in session.execute(query) if manifest["space_sha256"] == wanted]
+
+
+def ensure_subnets(
+    session: Session,
+    project: str,
+    supernet: str,
+    archs: Iterable[tuple[str, dict[str, Any], dict[str, float]]],
+) -> dict[str, str]:
+    """Rows for archs ``(arch id, arch, costs)`` that have none; returns arch id to subnet id."""
+    wanted = {arch_id: (arch, costs) for arch_id, arch, costs in archs}
+    insert_new(
+        session,
+        Subnet,
+        [
+            {
+                "id": new_id("sub"),
+                "project_id": project,
+                "supernet_id": supernet,
+                "arch_id": arch_id,
+                "arch": arch,
+                "costs": costs,
+            }
+            for arch_id, (arch, costs) in wanted.items()
+        ],
+    )
+    found: dict[str, str] = {}
+    ids = list(wanted)
+    for start in range(0, len(ids), INSERT_CHUNK):
+        query = sa.select(Subnet.arch_id, Subnet.id).where(
+            Subnet.project_id == project,
+            Subnet.supernet_id == supernet,
+            Subnet.arch_id.in_(ids[start : start + INSERT_CHUNK]),
+        )
+        found.update((arch_id, id) for arch_id, id in session.execute(query))
+    return found
+
+
+def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> dict[str, dict[str, Any]]:
+    """Arch id to arch, of at most ``limit`` subnets of a supernet."""
+    query = sa.select(Subnet.arch_id, Subnet.arch).where(
+        Subnet.project_id == project, Subnet.supernet_id == supernet
+    )
+    return {row.arch_id: row.arch for row in session.execute(query.limit(limit))}
+
+
+def archs_of(session: Session, project: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Subnet id to arch."""
+    query = sa.select(Subnet.id, Subnet.arch).where(Subnet.project_id == project, Subnet.id.in_(list(ids)))
+    return {row.id: row.arch for row in session.execute(query)}
