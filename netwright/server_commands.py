@@ -27,6 +27,7 @@ def readable() -> Iterator[None]:
 
     from predictors.errors import PredictorError
     from service.errors import ServiceError
+    from service.settings import setting_fault
     from supernets.errors import SupernetError
 
     try:
@@ -34,11 +35,7 @@ def readable() -> Iterator[None]:
     except (SupernetError, PredictorError, ServiceError) as error:
         raise NetwrightError(str(error)) from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"NETWRIGHT_{'.'.join(map(str, e['loc'])).upper()}={e['input']}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        )
-        raise NetwrightError(faults) from error
+        raise NetwrightError("; ".join(setting_fault(fault) for fault in error.errors())) from error
 
 
 def serve(host: str | None, port: int | None) -> None:

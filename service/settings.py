@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 ZOO_DIR = Path(__file__).resolve().parents[1] / "zoo"
 
 
 class Settings(BaseSettings):
     """What a service, its workers and its migrations are told; read from ``NETWRIGHT_*`` and nowhere else."""
 
-    model_config = SettingsConfigDict(env_prefix="NETWRIGHT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="NETWRIGHT_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(
         Path("netwright-data"),
@@ -91,13 +96,28 @@ class Settings(BaseSettings):
             return url
         try:
             backend = make_url(url).drivername
-        except ArgumentError as error:
-            raise ValueError(
-                "must be a SQLAlchemy URL such as postgresql+psycopg://user@host/name"
-            ) from error
+        except (ArgumentError, ValueError):  # their texts may hold the password
+            raise ValueError("must be a SQLAlchemy URL such as postgresql+psycopg://user@host/name") from None
         if backend not in ("sqlite", "postgresql+psycopg"):
             raise ValueError(f"must start with sqlite:/// or postgresql+psycopg://, got {backend!r}")
         return url
+
+    @model_validator(mode="after")
+    def _import_dir_apart(self) -> Settings:
+        """Files below the import folder can be registered and downloaded, so nothing of the service may lie there."""
+        if self.import_dir is None:
+            return self
+        root = self.import_dir.resolve()
+        url = make_url(self.database)
+        own = {"home": self.home.resolve(), "artifacts_url": _local_folder(self.artifacts)}
+        own["database_url"] = Path(url.database).resolve() if url.database and _is_sqlite(url) else None
+        for name, path in own.items():
+            if path is not None and (path.is_relative_to(root) or root.is_relative_to(path)):
+                raise ValueError(
+                    f"NETWRIGHT_IMPORT_DIR must lie apart from NETWRIGHT_{name.upper()}: neither may hold the other, "
+                    f"got {root} and {path}"
+                )
+        return self
 
     @property
     def database(self) -> str:
@@ -108,6 +128,32 @@ class Settings(BaseSettings):
     def artifacts(self) -> str:
         """The artifact store's URL, with the default filled in."""
         return self.artifacts_url or str(self.home.resolve() / "artifacts")
+
+
+def without_password(text: str) -> str:
+    """A URL, or a text with one in it, as it may be shown."""
+    return PASSWORD.sub(r"\1:***@", text)
+
+
+def setting_fault(error: Mapping[str, Any]) -> str:
+    """One validation error of :class:`Settings` in words, without passwords."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:  # a rule about several settings
+        return message
+    name = ".".join(map(str, error["loc"])).upper()
+    return f"NETWRIGHT_{name}={without_password(str(error['input']))}: {message}"
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _local_folder(url: str) -> Path | None:
+    """The folder of an artifact store on this machine; None for a bucket."""
+    protocol, found, path = url.partition("://")
+    if found and protocol not in ("file", "local"):
+        return None
+    return Path(path if found else url).resolve()
 
 
 def is_loopback(host: str) -> bool:

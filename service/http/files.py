@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from pathlib import Path
 
 from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
@@ -13,6 +12,7 @@ from predictors.tables.read import MAX_BYTES
 from service.artifacts import ArtifactStore, artifact_by_hash, own_artifact
 from service.errors import InvalidError
 from service.http.deps import Services
+from service.http.import_folder import read_file
 from service.http.schemas import Body
 
 MEDIA_TYPE = "application/octet-stream"
@@ -40,12 +40,7 @@ def content_of(session: Session, project: str, app: Services, body: FileBody, fi
         artifact_by_hash(session, project, body.sha256)
         return app.store.read(body.sha256)
     if body.path is not None:
-        path = inside(app.settings.import_dir, body.path, f"{field}.path")
-        if not path.is_file():
-            raise InvalidError(f"{field}.path", body.path, "a file, not a folder")
-        if path.stat().st_size > MAX_BYTES:
-            raise InvalidError(f"{field}.path", f"{path.stat().st_size} bytes", f"at most {MAX_BYTES} bytes")
-        return path.read_bytes()
+        return read_file(app.settings.import_dir, body.path, f"{field}.path", MAX_BYTES)
     try:
         return base64.b64decode(body.content or "", validate=True)
     except (binascii.Error, ValueError) as error:
@@ -59,16 +54,3 @@ def keep(session: Session, project: str, store: ArtifactStore, content: bytes) -
     sha256 = store.put(content)
     own_artifact(session, project, sha256, len(content), MEDIA_TYPE, f"table-{sha256[:12]}")
     return sha256
-
-
-def inside(folder: Path | None, path: str, field: str) -> Path:
-    """``path`` below ``folder``, resolved; anything that leads out of it is refused."""
-    if folder is None:
-        raise InvalidError(field, path, "used only where NETWRIGHT_IMPORT_DIR is set")
-    root = folder.resolve()
-    found = (root / path).resolve()
-    if Path(path).is_absolute() or not found.is_relative_to(root):
-        raise InvalidError(field, path, "relative to NETWRIGHT_IMPORT_DIR and inside it")
-    if not found.exists():
-        raise InvalidError(field, path, "a path that exists in NETWRIGHT_IMPORT_DIR")
-    return found

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,18 +17,47 @@ from service.artifacts import ArtifactStore, hash_file, own_artifact
 from service.db.queries import every, find
 from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
+from service.http import import_folder
 from service.ids import new_id
-from supernets.child import ChildError, Progress, call
-from supernets.errors import CheckpointError
+from service.settings import Settings
+from supernets.child import ChildError, ChildFailedError, Progress, call
+from supernets.errors import CheckpointError, SupernetError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 
 METRICS_FILE = "metrics.jsonl"
-EXTRA_FILES = ("curve.png", "front.png", METRICS_FILE, "report.md")
+MAX_FILES: dict[str, int] = {
+    MANIFEST_FILE: 8 << 20,
+    WEIGHTS_FILE: 4 << 30,
+    "curve.png": 16 << 20,
+    "front.png": 16 << 20,
+    METRICS_FILE: 256 << 20,
+    "report.md": 4 << 20,
+}
+"""The files of a supernet directory that are stored, and the most bytes of each."""
 MEDIA_TYPES = {".json": "application/json", ".png": "image/png", ".md": "text/markdown"}
-MAX_BYTES = 4 << 30
 CHECK_TIMEOUT_S = 300
 MAX_CHOICES = 20
+log = logging.getLogger("netwright.supernets")
+
+
+@contextmanager
+def imported_copy(settings: Settings, path: str, field: str) -> Iterator[Path]:
+    """A private copy of a supernet directory in the import folder, so that nothing changes while it is checked.
+
+    Raises:
+        InvalidError: names ``field``; see :func:`service.http.import_folder.open_file`.
+    """
+    existing = import_folder.list_folder(settings.import_dir, path, field)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="import-", dir=settings.home) as folder:
+        copy = Path(folder) / (Path(path).name or "supernet")
+        copy.mkdir()
+        for name, max_bytes in MAX_FILES.items():
+            if name in existing:
+                source = f"{path}/{name}"
+                import_folder.copy_file(settings.import_dir, source, field, max_bytes, copy / name)
+        yield copy
 
 
 def check(directory: Path) -> Manifest:
@@ -34,8 +66,6 @@ def check(directory: Path) -> Manifest:
     weights = directory / WEIGHTS_FILE
     if not weights.is_file():
         raise CheckpointError(f"a supernet directory must hold {WEIGHTS_FILE}, {directory.name!r} does not")
-    if weights.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"weights may take at most {MAX_BYTES} bytes, got {weights.stat().st_size}")
     got = hash_file(weights)
     if got != manifest.weights_sha256:
         raise CheckpointError(f"{WEIGHTS_FILE} must have SHA-256 {manifest.weights_sha256}, got {got}")
@@ -48,7 +78,10 @@ def check_fully(directory: Path) -> Manifest:
     try:
         call(_load, str(directory), timeout_s=CHECK_TIMEOUT_S)
     except ChildError as error:
-        raise CheckpointError(f"{directory.name!r} does not hold a supernet: {error}") from error
+        log.warning("checking the supernet %r failed: %s", directory.name, error)
+        on_purpose = isinstance(error, ChildFailedError) and error.is_a(SupernetError)
+        reason = str(error) if on_purpose else "its weights could not be loaded"
+        raise CheckpointError(f"{directory.name!r} does not hold a supernet: {reason}") from error
     return manifest
 
 
@@ -60,9 +93,10 @@ def _load(directory: str, _progress: Progress) -> None:
 
 def put_directory(store: ArtifactStore, directory: Path) -> dict[str, Any]:
     """Store the files of a supernet directory; returns name to ``{"sha256", "bytes"}``."""
-    names = [MANIFEST_FILE, WEIGHTS_FILE, *(name for name in EXTRA_FILES if (directory / name).is_file())]
     files = {}
-    for name in names:
+    for name in MAX_FILES:
+        if not (directory / name).is_file():
+            continue
         sha256, size = store.put_file(directory / name)
         files[name] = {"sha256": sha256, "bytes": size}
     return files

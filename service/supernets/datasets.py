@@ -1,4 +1,4 @@
-"""Whether the images that a job needs are on this machine, before the job is started."""
+"""Which data sets requests and manifests may name, and whether their files are on this machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,37 @@ from functools import lru_cache
 from pathlib import Path
 
 from service.errors import InvalidError
+from service.http import import_folder
 from service.settings import Settings
 from supernets.errors import DataError, UnknownNameError
+
+WITH_PATH = ("folder", "parquet", "stream")
+
+
+def allowed_data(settings: Settings, name: str, field: str) -> str:
+    """A data set's name that this service may read, its path absolute.
+
+    A path must lie inside the import folder; it may be absolute where it was recorded by a training here.
+
+    Raises:
+        InvalidError: names ``field``.
+    """
+    kind, colon, path = name.partition(":")
+    if colon and kind in WITH_PATH:
+        relative = _below(settings.import_dir, path)
+        return f"{kind}:{import_folder.check_tree(settings.import_dir, relative, field)}"
+    if (colon and kind != "hub") or name in ("", "..") or Path(name).name != name or "\0" in name:
+        rule = "the name of a data set, folder:PATH, parquet:PATH, stream:PATH or hub:NAME"
+        raise InvalidError(field, name, rule)
+    return name
+
+
+def _below(folder: Path | None, path: str) -> str:
+    """An absolute path inside the import folder, as one relative to it; any other as it is."""
+    root = folder.resolve() if folder is not None else None
+    if root is not None and Path(path).is_absolute() and Path(path).is_relative_to(root):
+        return str(Path(path).relative_to(root))
+    return path
 
 
 def require_data(field: str, name: str, settings: Settings) -> None:

@@ -11,8 +11,9 @@ from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
-from service.http.files import content_of, inside, keep
+from service.http.files import content_of, keep
 from service.supernets import checkpoints
+from service.supernets.datasets import allowed_data
 from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetView
 from service.supernets.tables import space_manifest
 from supernets.manifest import MANIFEST_FILE, Manifest
@@ -77,18 +78,17 @@ def _create_space(app: App, project: Project, body: SupernetCreate, response: Re
 
 
 def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
-    if body.zoo is None:
-        assert body.path is not None
-        directory = inside(app.settings.import_dir, body.path, "path")
-        manifest = checkpoints.check_fully(directory)
-    else:
-        zoo = app.settings.zoo_dir
-        names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))
-        if body.zoo not in names:
-            raise InvalidError("zoo", body.zoo, names)
-        directory = zoo / body.zoo
-        manifest = checkpoints.check(directory)
-    return manifest, checkpoints.put_directory(app.store, directory)
+    """The checked manifest and the stored files of a supernet from the zoo or the import folder."""
+    if body.path is not None:
+        with checkpoints.imported_copy(app.settings, body.path, "path") as directory:
+            manifest = checkpoints.check_fully(directory)
+            allowed_data(app.settings, str(manifest.data.get("name")), "data.name")
+            return manifest, checkpoints.put_directory(app.store, directory)
+    zoo = app.settings.zoo_dir
+    names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))
+    if body.zoo not in names:
+        raise InvalidError("zoo", body.zoo, names)
+    return checkpoints.check(zoo / body.zoo), checkpoints.put_directory(app.store, zoo / body.zoo)
 
 
 @router.get("/{id}")

@@ -6,18 +6,16 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
 from service.db.tables import Supernet
 from service.errors import InvalidError
-from service.http.files import inside
 from service.problems import plain
 from service.settings import Settings
 from service.supernets import checkpoints
-from service.supernets.datasets import require_data
+from service.supernets.datasets import allowed_data, require_data
 from service.training.schemas import TrainingSpec
 from supernets import FAMILIES
 from supernets.errors import CheckpointError, DataError, RecipeError, SpaceError, UnknownNameError
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from supernets.data import Facts
     from supernets.recipes.recipe import Recipe
 
-WITH_PATH = ("folder", "parquet", "stream")
 OF_DATA = ("num_classes", "image_channels")
 """Settings of a family that follow from the data."""
 SEEDS = 2**31
@@ -256,7 +253,7 @@ def _data(settings: Settings, body: TrainingSpec, source: Supernet | None) -> tu
 
 def _resolved(settings: Settings, wanted: str | None, source: Supernet | None) -> str:
     if wanted is not None:
-        return _allowed(settings, wanted)
+        return allowed_data(settings, wanted, "data")
     if source is not None:
         return _recorded(settings, source)
     allowed = "a data set; or a 'source' whose data are taken"
@@ -264,45 +261,18 @@ def _resolved(settings: Settings, wanted: str | None, source: Supernet | None) -
 
 
 def _recorded(settings: Settings, source: Supernet) -> str:
-    """What a source was trained on last, a path as it was resolved then, if this service may read it."""
+    """The data set of a source's last stage, if this service may read it."""
     name = str(_last_stage(source)["data"]["name"])
-    kind, _, path = name.partition(":")
-    root = settings.import_dir.resolve() if settings.import_dir is not None else None
-    if kind in WITH_PATH and root is not None and Path(path).is_relative_to(root):
-        return _allowed(settings, f"{kind}:{Path(path).relative_to(root)}")
     try:
-        return _allowed(settings, name)
+        return allowed_data(settings, name, "data")
     except InvalidError as error:
         raise InvalidError(
             "data",
             name,
             "data that this service may read",
-            f"data: source {source.name!r} was trained on {name!r}, which this service does not read: {error}; "
-            f"give others",
+            f"data: source {source.name!r} was trained on {name!r}, which this service may not read: {error}; "
+            f"name another data set",
         ) from error
-
-
-def _allowed(settings: Settings, name: str) -> str:
-    kind, colon, path = name.partition(":")
-    if colon and kind in WITH_PATH:
-        return f"{kind}:{_inside(settings.import_dir, path)}"
-    if (colon and kind != "hub") or Path(name).name != name:
-        raise InvalidError(
-            "data", name, "the name of a data set, folder:PATH, parquet:PATH, stream:PATH or hub:NAME"
-        )
-    return name
-
-
-def _inside(folder: Path | None, path: str) -> Path:
-    """A path below the import folder, and so is every file that would be read there."""
-    found = inside(folder, path, "data")
-    assert folder is not None
-    for file in (*found.glob("*.parquet"), *found.glob("data/*.parquet")):
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise InvalidError(
-                "data", path, "files inside NETWRIGHT_IMPORT_DIR, no links that lead out of it"
-            )
-    return found
 
 
 def _check_data(

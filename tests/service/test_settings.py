@@ -7,7 +7,7 @@ from service.errors import InvalidError
 from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT
 from service.run import require_private
-from service.settings import Settings
+from service.settings import Settings, setting_fault, without_password
 
 
 def test_every_setting_has_a_help_text():
@@ -43,6 +43,19 @@ def test_loopback_addresses_are_fine(settings, host):
 def test_a_password_is_not_in_the_representation():
     settings = Settings(database_url="postgresql+psycopg://u:secret@h/d")
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql+psycopg://u:secret@h:port/d"])
+def test_a_password_is_in_no_message(url):
+    with pytest.raises(ValidationError) as refused:
+        Settings(database_url=url)
+    assert "secret" not in str(refused.value)
+    assert not any("secret" in setting_fault(fault) for fault in refused.value.errors())
+
+
+def test_a_url_is_shown_without_its_password():
+    assert without_password("postgresql+psycopg://u:se@cr:et@h/d") == "postgresql+psycopg://u:***@h/d"
+    assert without_password("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
 
 
 @pytest.mark.parametrize("url", ["mysql://h/d", "postgresql://h/d", "nonsense"])
