@@ -10,6 +10,8 @@ FAMILIES: Registry = Registry(
     "family",
     {
         "mobilenet_v3": "supernets.families.mobilenet_v3:MobileNetV3",
+        "proxyless": "supernets.families.proxyless:Proxyless",
+        "resnet50": "supernets.families.resnet50:ResNet50",
         "table": "supernets.families.table:TableFamily",
     },
 )

@@ -7,20 +7,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ElasticPointwise(nn.Module):
-    """A 1x1 convolution without bias."""
+class ElasticConv(nn.Module):
+    """A convolution without bias, padded by half its kernel, of which the first channels are used."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.stride = stride
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
 
     def weight(self, in_channels: int, out_channels: int) -> Tensor:
-        """``(out_channels, in_channels, 1, 1)``, the first channels of both."""
+        """``(out_channels, in_channels, k, k)``, the first channels of both."""
         return self.conv.weight[:out_channels, :in_channels]
 
     def forward(self, x: Tensor, out_channels: int) -> Tensor:
-        """Map ``(n, in, h, w)`` to ``(n, out_channels, h, w)``."""
-        return F.conv2d(x, self.weight(x.shape[1], out_channels))
+        """Map ``(n, in, h, w)`` to ``(n, out_channels, h / stride, w / stride)``."""
+        weight = self.weight(x.shape[1], out_channels)
+        return F.conv2d(x, weight, stride=self.stride, padding=weight.shape[-1] // 2)
 
 
 class ElasticDepthwise(nn.Module):

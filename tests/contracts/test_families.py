@@ -35,8 +35,34 @@ SEGMENTS = [
     {"axes": ["op1"], "params": [0.0, 1.0, 2.0], "macs": [0.0, 30.0, 60.0]},
 ]
 COSTS = ("params", "macs")
+RESNET = {
+    "num_classes": 10,
+    "image_channels": 1,
+    "divisor": 4,
+    "stem_width": 8,
+    "stage_widths": [16, 24],
+    "strides": [1, 2],
+    "base_depths": [1, 2],
+    "depths": [0, 1],
+    "resolutions": [16, 18],
+    "expansions": [0.25, 0.5],
+    "widths": [0.5, 1.0],
+}
 CONFIGS = {
     "table": [TABLE, {**TABLE, "costs": {"known": ["params", "macs"], "segments": SEGMENTS}}],
+    "proxyless": [
+        {
+            **SMALL,
+            "base_width": 1.0,
+            "stages": [{"width": 8, "stride": 2}, {"width": 12, "stride": 1, "depths": [1]}],
+            "head_width": None,
+        },
+        {**SMALL, "stages": [{"width": 8, "stride": 2, "activation": "relu6"}], "head_width": None},
+    ],
+    "resnet50": [
+        RESNET,
+        {**RESNET, "stem_depths": [1], "widths": [1.0], "depths": [0], "resolutions": [18]},
+    ],
     "mobilenet_v3": [SMALL, {**SMALL, "widths": [0.5, 1.0], "kernels": [3, 5, 7], "expansions": [2]}],
 }
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from supernets.elastic.conv import ElasticDepthwise
 from supernets.errors import SpaceError
-from supernets.families.mobilenet_v3 import MobileNetV3, MobileNetV3Config, make_divisible
+from supernets.families.mobilenet_v3 import MobileNetV3, MobileNetV3Config
+from supernets.spaces.channels import make_divisible
 
 
 @pytest.mark.parametrize(
