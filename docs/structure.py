@@ -115,11 +115,11 @@ def import_graph(root: Path) -> dict[str, set[str]]:
 
 
 def folder_graph(graph: dict[str, set[str]], root: Path) -> dict[str, set[str]]:
-    """The same between folders; a module stands for the folder that it lies in."""
+    """The same between folders; a module stands for its folder, except the modules at the root of a package."""
 
     def folder(module: str) -> str:
         is_package = (root / module.replace(".", "/")).is_dir()
-        return module if is_package else module.rpartition(".")[0]
+        return module if is_package or module.count(".") < 2 else module.rpartition(".")[0]
 
     folders: dict[str, set[str]] = defaultdict(set)
     for module, targets in graph.items():
