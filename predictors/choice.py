@@ -23,7 +23,7 @@ from predictors import PREDICTORS
 from predictors.errors import FitError
 from predictors.predictor import Predictor
 from predictors.report import Report, cross_validate
-from supernets.spaces.metric import Metric
+from supernets.metrics import Metric
 from supernets.spaces.space import Population
 
 Values = NDArray[np.float64]

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from predictors.errors import ScopeError
-from supernets.spaces.metric import Metric
-from supernets.spaces.metric import metric as metric_named
+from supernets.metrics import Metric, metric_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import ConstraintError
-from supernets.spaces.metric import metric as metric_named
+from supernets.metrics import Metric, metric_named
 
 Key = tuple[str, str | None]
 Values = NDArray[np.float64]
@@ -21,8 +21,8 @@ Values = NDArray[np.float64]
 class Constraint:
     """``min <= metric <= max`` on one target (``None`` for metrics that depend on no target).
 
-    Limits are in the metric's own unit. Refused are an unknown metric, no limit at all, limits that are
-    not finite, negative, an upper limit of 0, fractions above 1, and ``min > max``.
+    Limits are in the metric's own unit. Refused are an unknown metric, no limit at all, limits that are not finite or
+    outside the metric's bounds, an upper limit at the lower bound, and ``min > max``.
     """
 
     metric: str
@@ -31,30 +31,31 @@ class Constraint:
     max: float | None = None
 
     def __post_init__(self) -> None:
-        unit = metric_named(self.metric).unit
+        metric = metric_named(self.metric)
         if self.min is None and self.max is None:
             raise ConstraintError(
                 f"a constraint on {self.metric!r} needs min or max, got neither", "constraints"
             )
         for side, limit in (("min", self.min), ("max", self.max)):
             if limit is not None:
-                self._check(side, limit, unit)
+                self._check(side, limit, metric)
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ConstraintError(
                 f"min <= max must hold for {self.label}, got min {self.min} and max {self.max}", "constraints"
             )
 
-    def _check(self, side: str, limit: float, unit: str) -> None:
+    def _check(self, side: str, limit: float, metric: Metric) -> None:
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
             raise ConstraintError(
                 f"{side} of {self.label} must be a finite number, got {limit!r}", "constraints"
             )
-        if limit < 0 or (side == "max" and limit == 0):
-            rule = "positive" if side == "max" else "0 or more"
+        low, high = metric.minimum, metric.maximum
+        if low is not None and (limit < low or (side == "max" and limit == low)):
+            rule = f"{'above' if side == 'max' else 'at least'} {low:g}"
             raise ConstraintError(f"{side} of {self.label} must be {rule}, got {limit!r}", "constraints")
-        if unit == "fraction" and limit > 1:
+        if high is not None and limit > high:
             raise ConstraintError(
-                f"{side} of {self.label} must be a fraction between 0 and 1, got {limit!r}", "constraints"
+                f"{side} of {self.label} must be at most {high:g}, got {limit!r}", "constraints"
             )
 
     @property

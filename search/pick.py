@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from search.constraints import Constraint, Values
 from search.errors import ProblemError
 from search.front import Scores, normalised
-from supernets.spaces.metric import Metric
-from supernets.spaces.metric import metric as metric_named
+from supernets.metrics import Metric, metric_named
 
 BEND = 1e-9  # how far below the line through the ends a knee must lie, of the front's ranges
 

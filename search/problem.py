@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from search.constraints import Constraint, Key, Values, merged
 from search.errors import MissingPredictorError, ProblemError, SurrogateError
-from supernets.spaces.metric import Metric
-from supernets.spaces.metric import metric as metric_named
+from supernets.metrics import Metric, metric_named
 from supernets.spaces.space import Population, Space
 
 Costs = Callable[[Population], Mapping[str, Values]]

@@ -6,6 +6,7 @@ from service.devices import lease_routes as leases
 from service.devices import routes as targets
 from service.http import health
 from service.http import job_routes as jobs
+from service.measurements import metrics
 from service.measurements import routes as measurements
 from service.predictors import routes as predictors
 from service.search import front_routes as fronts
@@ -21,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     trainings.router,
     targets.router,
     leases.router,
+    metrics.router,
     measurements.router,
     predictors.router,
     searches.router,

@@ -21,7 +21,7 @@ from service.measurements.tables import look
 from service.runtime import job_queries
 from service.supernets import checkpoints
 from service.supernets.queries import archs_of
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 
 router = APIRouter(tags=["measurements"])
 

@@ -17,7 +17,7 @@ from service.measurements.rows import bench_of
 from service.predictors.job import wanted_model
 from service.predictors.known import known_targets
 from service.runtime.context import WorkContext
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 from supernets.spaces.space import Population
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ from service.db.tables import Supernet
 from service.measurements.queries import count_by_target, measured_rows, scope_of
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import supernets_of_space
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 
 Json = dict[str, Any]
 # A target is known from so many subnets on; the ones with the most rows come first.

@@ -32,7 +32,7 @@ from service.runtime import job_queries
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.families.family import Family
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 
 router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
 IMPORTED = {"measured": "operator_table", "evaluated": "imported_mlp"}

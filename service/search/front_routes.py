@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from service.http.deps import App, Project
 from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, within
 from service.search.queries import points_of_search, points_of_supernet
 from service.search.schemas import FrontPoint, FrontView
+from supernets.metrics import LATENCY, METRICS, Metric
 
 router = APIRouter(prefix="/v1", tags=["fronts"])
 MEDIA: dict[Literal["csv", "parquet"], str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
@@ -23,36 +25,47 @@ Format = Literal["json", "csv", "parquet"]
 MAX_POINTS = 2000
 STORED_LIMIT = 20_000
 
-Cost = Annotated[float | None, Query(gt=0, allow_inf_nan=False)]
+
+def _limit_parameter(side: str, metric: Metric) -> inspect.Parameter:
+    """The query parameter ``max_…`` or ``min_…`` of a metric, within its bounds."""
+    query = Query(
+        gt=metric.minimum if side == "max" else None,
+        ge=metric.minimum if side == "min" else None,
+        le=metric.maximum,
+        allow_inf_nan=False,
+        description=f"{'Largest' if side == 'max' else 'Smallest'} allowed {metric.name} ({metric.unit})",
+    )
+    return inspect.Parameter(
+        f"{side}_{metric.name}",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[float | None, query],
+    )
 
 
-def front_limits(
-    request: Request,
-    max_latency_ms: Cost = None,
-    max_energy_mj: Cost = None,
-    max_peak_memory_mb: Cost = None,
-    max_params: Cost = None,
-    max_macs: Cost = None,
-    max_activation_mb: Cost = None,
-    max_size_mb: Cost = None,
-    min_accuracy: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
-) -> list[Constraint]:
+LIMITS = {f"{side}_{name}": (side, name) for name in METRICS for side in ("max", "min")}
+
+
+def front_limits(request: Request, **limits: float | None) -> list[Constraint]:
     """Limits on the points that are returned, by their true values; a limit that is misspelt is refused."""
-    costs = {
-        "latency_ms": max_latency_ms,
-        "energy_mj": max_energy_mj,
-        "peak_memory_mb": max_peak_memory_mb,
-        "params": max_params,
-        "macs": max_macs,
-        "activation_mb": max_activation_mb,
-        "size_mb": max_size_mb,
-    }
-    known = [*(f"max_{name}" for name in costs), "min_accuracy"]
     for name, value in request.query_params.items():
-        if name.startswith(("max_", "min_")) and name not in (*known, "max_points"):
-            raise InvalidError(name, value, known)
-    limits = [Constraint(name, max=limit) for name, limit in costs.items() if limit is not None]
-    return limits if min_accuracy is None else [*limits, Constraint("accuracy", min=min_accuracy)]
+        if name.startswith(("max_", "min_")) and name not in (*LIMITS, "max_points"):
+            raise InvalidError(name, value, list(LIMITS))
+    sides: dict[str, dict[str, float]] = {}
+    for parameter, limit in limits.items():
+        if limit is not None:
+            side, metric = LIMITS[parameter]
+            sides.setdefault(metric, {})[side] = limit
+    return [Constraint(metric, min=ends.get("min"), max=ends.get("max")) for metric, ends in sides.items()]
+
+
+# FastAPI reads the query parameters from the signature: two of each metric.
+vars(front_limits)["__signature__"] = inspect.Signature(
+    [
+        inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request),
+        *(_limit_parameter(side, METRICS[name]) for side, name in LIMITS.values()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -152,7 +165,7 @@ def get_best_front(
         bodies = points_of_supernet(session, project, supernet, STORED_LIMIT)
         quality: str = row.manifest["quality"]
     points = [point for body in bodies if _on(point := FrontPoint.model_validate(body), target)]
-    objectives = [quality, "latency_ms"]
+    objectives = [quality, LATENCY]
     # What limits exclude must not push what they allow out of the front, but a reason may name it.
     inside = within(points, asked.limits, target)
     known = {id(point) for point in inside}

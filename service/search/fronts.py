@@ -16,7 +16,7 @@ from search.front import non_dominated
 from search.pick import fits, spread
 from search.pick import pick as pick_rows
 from service.search.schemas import FrontPoint
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 
 
 def true_value(point: FrontPoint, metric: str, target: str | None = None) -> float:

@@ -22,7 +22,7 @@ from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError
 from supernets.families.family import Family
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 from supernets.spaces.space import Space
 
 Plan = dict[str, Any]

@@ -13,7 +13,7 @@ from search.run import profile
 from service.problems import Action
 from service.search.schemas import MetricRange, ProfileView, Unmet
 from supernets.families.family import Family
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 from supernets.spaces.space import Population, Space
 
 Key = tuple[str, str | None]

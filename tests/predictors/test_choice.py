@@ -8,7 +8,7 @@ from predictors.choice import choose_kind, fewest_rows, kinds_for, kinds_that_co
 from predictors.errors import FitError
 from predictors.latency.transfer import FewShotTransfer
 from predictors.report import Report
-from supernets.spaces.metric import METRICS
+from supernets.metrics import METRICS
 from tests.predictors.test_transfer import device, known_predictor
 from tests.predictors.toy import FAMILY, archs, noisy, scope_for
 

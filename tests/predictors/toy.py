@@ -10,8 +10,8 @@ from predictors import PREDICTORS
 from predictors.latency.operators import OperatorTable, operators_of
 from predictors.quality.imported_mlp import Layout
 from predictors.scope import Scope
+from supernets.metrics import METRICS
 from supernets.spaces.cost import SegmentTable
-from supernets.spaces.metric import METRICS
 from tests.small import small_family
 
 FAMILY = small_family()

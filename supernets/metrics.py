@@ -1,0 +1,67 @@
+"""The table of metrics: the one place where a metric is defined and its name is spelled.
+
+A new metric is one line here (and, if it is measured, one in ``predictors.measuring.extras``). Schemas, query
+parameters, the client, the command line and ``GET /v1/metrics`` read this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from supernets.errors import UnknownNameError
+
+Direction = Literal["min", "max"]
+Source = Literal["measured", "evaluated", "closed_form"]
+
+LATENCY, ENERGY, PEAK_MEMORY = "latency_ms", "energy_mj", "peak_memory_mb"
+PARAMS, MACS, ACTIVATION, SIZE = "params", "macs", "activation_mb", "size_mb"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named quantity of a subnet; smaller is better where ``direction`` is ``min``.
+
+    ``source``: ``measured`` on a target, ``evaluated`` on a data split (a quality), or ``closed_form`` (computed from
+    the layers alone). Values lie from ``minimum`` to ``maximum`` (None: no bound). 1 MB is 10^6 bytes.
+    """
+
+    name: str
+    unit: str
+    direction: Direction
+    source: Source
+    description: str
+    minimum: float | None = 0.0
+    maximum: float | None = None
+
+    @property
+    def sign(self) -> float:
+        """Factor that turns a value into a score to be minimised."""
+        return 1.0 if self.direction == "min" else -1.0
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "fraction", "max", "evaluated", "Share of images classified correctly", 0.0, 1.0),
+        Metric(LATENCY, "ms", "min", "measured", "Uncontended time of one inference"),
+        Metric(ENERGY, "mJ", "min", "measured", "Energy of one inference above the idle machine"),
+        Metric(PEAK_MEMORY, "MB", "min", "measured", "Peak memory above that of an idle runtime"),
+        Metric(PARAMS, "count", "min", "closed_form", "Number of weights and biases"),
+        Metric(MACS, "count", "min", "closed_form", "Multiply-accumulate operations of one inference"),
+        Metric(ACTIVATION, "MB", "min", "closed_form", "Largest activations alive at one time"),
+        Metric(SIZE, "MB", "min", "closed_form", "Size of the weights in float32"),
+    )
+}
+
+
+def metric_named(name: str) -> Metric:
+    """The metric called ``name``; raises ``UnknownNameError`` with the choices."""
+    if name not in METRICS:
+        raise UnknownNameError("metric", name, METRICS)
+    return METRICS[name]
+
+
+def names_from(*sources: Source) -> tuple[str, ...]:
+    """Names of the metrics from these sources, in the order of the table."""
+    return tuple(name for name, metric in METRICS.items() if metric.source in sources)
