@@ -27,6 +27,7 @@ from supernets.export.exporter import Run
 from supernets.export.onnx import OnnxExporter, export_for_measuring
 from supernets.export.parity import prove_parity
 from supernets.extract import extract
+from supernets.tasks.task import Interface
 
 BLOCK_SECONDS = 0.015
 
@@ -38,7 +39,7 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def speed_ratio(first: Run, second: Run, image: np.ndarray, rounds: int) -> tuple[float, float]:
+def speed_ratio(first: Run, second: Run, image: dict[str, np.ndarray], rounds: int) -> tuple[float, float]:
     """Median over ``rounds`` of (time of ``second`` / time of ``first``), and its standard error."""
     single = min(seconds(lambda: first(image)) for _ in range(20))
     repeats = max(1, int(BLOCK_SECONDS / single))
@@ -56,16 +57,17 @@ def speed_ratio(first: Run, second: Run, image: np.ndarray, rounds: int) -> tupl
     return statistics.median(ratios), error
 
 
-def row(net: nn.Module, images: Tensor, folder: Path, rounds: int) -> dict[str, float]:
+def row(net: nn.Module, images: Tensor, interface: Interface, folder: Path, rounds: int) -> dict[str, float]:
     """Seconds that each exporter and the proof take, and the ratio of the files' latencies."""
     exporter, reference, fast = OnnxExporter(), folder / "reference.onnx", folder / "fast.onnx"
     timed = {
-        "reference_s": seconds(lambda: exporter.export(net, images[:1], reference)),
-        "measuring_s": seconds(lambda: export_for_measuring(net, images[:1], fast)),
-        "parity_s": seconds(lambda: prove_parity(net, reference, images)),
+        "reference_s": seconds(lambda: exporter.export(net, (images[:1],), reference, interface)),
+        "measuring_s": seconds(lambda: export_for_measuring(net, (images[:1],), fast, interface)),
+        "parity_s": seconds(lambda: prove_parity(net, reference, (images,), interface)),
     }
-    ratio, error = speed_ratio(exporter.load(reference), exporter.load(fast), images[:1].numpy(), rounds)
-    null, _ = speed_ratio(exporter.load(reference), exporter.load(reference), images[:1].numpy(), rounds)
+    feed = {interface.inputs[0].name: images[:1].numpy()}
+    ratio, error = speed_ratio(exporter.load(reference), exporter.load(fast), feed, rounds)
+    null, _ = speed_ratio(exporter.load(reference), exporter.load(reference), feed, rounds)
     return timed | {"latency_ratio": ratio, "ratio_standard_error": error, "same_file_ratio": null}
 
 
@@ -85,8 +87,11 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for arch in [space.min(), *middle, space.max()]:
-            images = torch.randn(8, *supernet.family.input_shape(arch), generator=generator)
-            found = row(extract(supernet.net, arch, None), images, Path(folder), arguments.rounds)
+            dimensions = supernet.family.dimensions(arch)
+            interface = supernet.task.interface(dimensions)
+            (example,) = supernet.task.example(dimensions, 8)
+            images = torch.randn(example.shape, generator=generator)
+            found = row(extract(supernet.net, arch, None), images, interface, Path(folder), arguments.rounds)
             rows.append({"arch": arch.as_dict()} | {key: round(value, 4) for key, value in found.items()})
     print(json.dumps({"supernet": supernet.manifest.name, "rows": rows}, indent=2))
 

@@ -194,18 +194,19 @@ def _archs(supernet: Supernet, n: int, train: int, seed: int) -> Population:
 
 
 def _export(net: ElasticModel, population: Population, folder: Path, console: Console) -> dict[str, Path]:
-    import torch
-
     from supernets.export.onnx import export_for_measuring
     from supernets.extract import extract
+    from supernets.tasks.image_classification import ImageClassification
 
+    task = ImageClassification()
     folder.mkdir(exist_ok=True)
     files = {}
     with console.status(f"exporting {len(population)} subnets"):
         for arch in net.family.space().decode(population):
             files[arch.id] = folder / f"{arch.id}.onnx"
-            example = torch.zeros(1, *net.family.input_shape(arch))
-            export_for_measuring(extract(net, arch, None), example, files[arch.id])
+            dimensions = net.family.dimensions(arch)
+            example, interface = task.example(dimensions), task.interface(dimensions)
+            export_for_measuring(extract(net, arch, None), example, files[arch.id], interface)
     return files
 
 

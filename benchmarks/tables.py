@@ -158,14 +158,9 @@ class TableFamily(Family):
         """Layers, or one empty segment."""
         return self._segments
 
-    def input_shape(self, arch: Arch) -> NoReturn:
+    def dimensions(self, arch: Arch) -> NoReturn:
         """Refused: there is no network."""
         raise SpaceError(f"a table has no networks, so no input for {arch.id}")
-
-    @property
-    def num_classes(self) -> int:
-        """None are known."""
-        return 0
 
     def build(self) -> NoReturn:
         """Refused: there are no weights."""

@@ -102,7 +102,10 @@ def alone(arch: Arch, base: Recipe, family: MobileNetV3) -> Recipe:
 
 def accuracies(training: Training, archs: list[Arch]) -> list[float]:
     """Test accuracy of each arch, recalibrated, by the network whose region holds it."""
-    return [evaluate_net(training.result_of(arch), training.data, arch, "test").value for arch in archs]
+    return [
+        evaluate_net(training.result_of(arch), training.task, training.data, arch, "test").value
+        for arch in archs
+    ]
 
 
 def unit(

@@ -157,12 +157,12 @@ def _check_plan(plan: TrainingPlan) -> None:
 
 def _told(show: Show, last: int) -> Callable[[Any], None]:
     """The last accuracies stay in sight."""
-    accuracy: dict[str, float] = {}
+    quality: dict[str, float] = {}
 
     def tell(progress: Any) -> None:
-        accuracy.update(progress.accuracy)
+        quality.update(progress.quality)
         told = {"done": progress.step, "total": last, "eta_s": progress.eta_s}
-        words = replace(progress, accuracy=accuracy).words()
+        words = replace(progress, quality=quality).words()
         show({"progress": told, "message": f"epoch {progress.epoch:.1f} | {words}"})
 
     return tell

@@ -17,7 +17,7 @@ class TrainingBar:
 
     def __init__(self, show: Show) -> None:
         self._show = show
-        self._accuracy: dict[str, float] = {}
+        self._quality: dict[str, float] = {}
         self._job: dict[str, Any] = {}
 
     def __call__(self, event: Event) -> None:
@@ -30,7 +30,7 @@ class TrainingBar:
             told = {name: data.get(name) for name in ("done", "total", "eta_s")}
             if metrics.get("eta_s") is not None:
                 told["eta_s"] = metrics["eta_s"]
-            self._accuracy.update(metrics.get("accuracy") or {})
+            self._quality.update(metrics.get("quality") or {})
             message = self._words(metrics) if metrics.get("losses") else data.get("message")
             self._job = {"progress": told, "message": message or self._job.get("message")}
         self._show(self._job)
@@ -39,8 +39,9 @@ class TrainingBar:
         parts = [
             f"epoch {metrics['epoch']:.1f}" if metrics.get("epoch") is not None else "",
             "loss " + " ".join(f"{role} {loss:.3f}" for role, loss in metrics["losses"].items()),
-            "accuracy " + " ".join(f"{end} {value:.3f}" for end, value in self._accuracy.items())
-            if self._accuracy
+            f"{metrics.get('metric', 'quality')} "
+            + " ".join(f"{end} {value:.3f}" for end, value in self._quality.items())
+            if self._quality
             else "",
             f"{metrics['passes_per_second']:.1f} passes/s" if metrics.get("passes_per_second") else "",
         ]

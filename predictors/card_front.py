@@ -1,4 +1,4 @@
-"""Accuracy against a target's latency, of subnets that span a supernet: what its report card shows."""
+"""Quality against a target's latency, of subnets that span a supernet: what its report card shows."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def card_front(
     protocol: Protocol | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Latency (ms, lower is better) and validation accuracy (a fraction) of ``subnets``, fastest first, as JSON.
+    """Latency (ms, lower is better) and validation quality of ``subnets``, fastest first, as JSON.
 
-    All are timed interleaved in one run. ``on_front`` marks those that no faster one equals in accuracy.
+    All are timed interleaved in one run. ``on_front`` marks those that no faster one equals in quality.
 
     Raises:
         DataError: other data than the supernet was trained on.
@@ -60,7 +60,7 @@ def card_front(
                     "latency_ms": timing.latency_ms,
                     "standard_error_ms": timing.standard_error_ms,
                     "verdict": timing.verdict,
-                    "accuracy": found.value,
+                    "value": found.value,
                     "standard_error": found.standard_error,
                 }
             )
@@ -71,7 +71,7 @@ def card_front(
             f"a front needs {FEWEST} subnets with a latency, got {len(points)} of {len(archs)}; "
             f"verdicts: {', '.join(sorted({timing.verdict for timing in timings}))}"
         )
-    return _card(points, target, len(archs))
+    return _card(points, target, len(archs), supernet.task.metric.sign)
 
 
 def _timed(
@@ -82,8 +82,6 @@ def _timed(
     progress: Progress | None,
 ) -> list[Timing]:
     """Timings of the archs, whose files live no longer than the run."""
-    import torch
-
     from supernets.export.onnx import export_for_measuring
     from supernets.extract import extract
 
@@ -92,21 +90,23 @@ def _timed(
         files = {}
         for index, arch in enumerate(archs):
             path = Path(folder) / f"{index}.onnx"
-            example = torch.zeros(batch, *supernet.family.input_shape(arch))
-            export_for_measuring(extract(supernet.net, arch, None), example, path)
+            dimensions = supernet.family.dimensions(arch)
+            example, interface = supernet.task.example(dimensions, batch), supernet.task.interface(dimensions)
+            export_for_measuring(extract(supernet.net, arch, None), example, path, interface)
             files[str(index)] = path
             if progress:
                 progress("writing", index + 1, len(archs))
         return target.measure(files, protocol, progress)
 
 
-def _card(points: list[dict[str, Any]], target: Target, asked: int) -> dict[str, Any]:
-    points = sorted(points, key=lambda point: (point["latency_ms"], -point["accuracy"]))
-    best = -np.inf
+def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float) -> dict[str, Any]:
+    """The card; ``sign`` times the quality is minimised."""
+    points = sorted(points, key=lambda point: (point["latency_ms"], sign * point["value"]))
+    best = np.inf
     for point in points:
-        point["on_front"] = bool(point["accuracy"] > best)
-        best = max(best, point["accuracy"])
-    latency, accuracy, macs = ([point[key] for point in points] for key in ("latency_ms", "accuracy", "macs"))
+        point["on_front"] = bool(sign * point["value"] < best)
+        best = min(best, sign * point["value"])
+    latency, quality, macs = ([point[key] for point in points] for key in ("latency_ms", "value", "macs"))
     told = target.describe()
     return {
         "device": _words(told["device"], "cpu", "model", "name"),
@@ -118,7 +118,7 @@ def _card(points: list[dict[str, Any]], target: Target, asked: int) -> dict[str,
         "asked": asked,
         "split": "validation",
         "spearman_macs_latency": float(spearmanr(macs, latency).statistic),
-        "spearman_latency_accuracy": float(spearmanr(latency, accuracy).statistic),
+        "spearman_latency_quality": float(spearmanr(latency, quality).statistic),
         "points": points,
     }
 

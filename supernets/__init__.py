@@ -16,6 +16,14 @@ FAMILIES: Registry = Registry(
     },
 )
 
+TASKS: Registry = Registry(
+    "task",
+    {
+        "image_classification": "supernets.tasks.image_classification:ImageClassification",
+        "image_regression": "supernets.tasks.image_regression:ImageRegression",
+    },
+)
+
 SAMPLERS: Registry = Registry(
     "sampler",
     {
@@ -59,4 +67,4 @@ EXPORTERS: Registry = Registry(
     },
 )
 
-__all__ = ["CONTROLLERS", "EXPORTERS", "FAMILIES", "HOOKS", "LOSSES", "SAMPLERS", "Registry"]
+__all__ = ["CONTROLLERS", "EXPORTERS", "FAMILIES", "HOOKS", "LOSSES", "SAMPLERS", "TASKS", "Registry"]

@@ -13,12 +13,14 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from supernets import TASKS
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 from supernets.spaces.space import Space
+from supernets.tasks.task import Task
 
 __all__ = [
     "Manifest",
@@ -41,6 +43,12 @@ class Supernet:
     manifest: Manifest
     family: Family
     net: ElasticModel
+
+    @property
+    def task(self) -> Task:
+        """What it was trained for."""
+        task: Task = TASKS.load(self.manifest.task)()
+        return task
 
     @property
     def space(self) -> Space:

@@ -1,29 +1,32 @@
-"""How good a subnet is: recalibrate on training images, then evaluate on a split, with a standard error."""
+"""How good a subnet is: recalibrate on training examples, then evaluate on a split, with a standard error."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from supernets.checkpoints import Supernet
-from supernets.data import DataSet, prepare
+from supernets.data import DataSet
 from supernets.device import exact
 from supernets.elastic.active import ElasticModel, use
 from supernets.elastic.norm import BNStats
 from supernets.elastic.recalibrate import recalibrate
 from supernets.errors import DataError
 from supernets.spaces.space import Arch
+from supernets.tasks.task import Task
 
-CALIBRATION_IMAGES = 2048
+CALIBRATION_EXAMPLES = 2048
 BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A quality value with all that it depends on; ``value`` is a fraction for accuracy, higher is better."""
+    """A quality value with all that it depends on; unit and direction of ``value`` are those of the metric."""
 
     metric: str
     value: float
@@ -39,58 +42,68 @@ class Evaluation:
         return asdict(self)
 
 
-def calibrate(net: ElasticModel, data: DataSet, arch: Arch) -> BNStats:
-    """BatchNorm statistics of ``arch`` over the first training images (2,048, or all of a smaller set).
+def calibrate(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> BNStats:
+    """BatchNorm statistics of ``arch`` over the first training examples (2,048, or all of a smaller set).
 
-    The train split lies in a fixed, class-balanced order, so the list is the same everywhere.
+    The train split has a fixed order, so the examples are the same everywhere.
     """
-    resolution = net.family.input_shape(arch)[1]
-    held = data.train.head(CALIBRATION_IMAGES).to(_device(net))
-    images = prepare(held, resolution, data.mean, data.std).contiguous(memory_format=torch.channels_last)
+    stored = data.train.head(CALIBRATION_EXAMPLES).to(_device(net))
+    inputs = task.prepare(stored, data.preprocessing(), net.family.dimensions(arch))
     with exact(_device(net)):
-        return recalibrate(net, arch, images, BATCH_SIZE)
+        return recalibrate(net, arch, inputs, BATCH_SIZE)
 
 
 def _device(net: ElasticModel) -> torch.device:
     return next(net.parameters()).device
 
 
-def correct(net: ElasticModel, data: DataSet, arch: Arch, stats: BNStats, split: str) -> torch.Tensor:
-    """Which images of ``split`` are classified rightly, ``(n,) bool``."""
-    chosen = data.held(split)
-    resolution = net.family.input_shape(arch)[1]
-    right = []
+def example_scores(
+    net: ElasticModel, task: Task, data: DataSet, arch: Arch, stats: BNStats, split: str
+) -> Tensor:
+    """The task's score of each example of ``split``, ``(n,) float64``, in the order of the split.
+
+    The scores of two archs are paired: :meth:`supernets.tasks.task.Task.difference` compares them.
+    """
+    chosen, device = data.held(split), _device(net)
+    dimensions, preprocessing = net.family.dimensions(arch), data.preprocessing()
+    found = []
+    with _evaluating(net), use(net, arch, stats), exact(device):
+        for start in range(0, len(chosen), BATCH_SIZE):
+            stored = chosen.images[start : start + BATCH_SIZE].to(device)
+            targets = task.targets(chosen.labels[start : start + BATCH_SIZE], data)
+            outputs = net(*task.prepare(stored, preprocessing, dimensions)).cpu()
+            found.append(task.scores(outputs, targets))
+    return torch.cat(found)
+
+
+@contextmanager
+def _evaluating(net: ElasticModel) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode from before is restored."""
     was_training = net.training
     net.eval()
     try:
-        with torch.inference_mode(), use(net, arch, stats), exact(_device(net)):
-            for start in range(0, len(chosen), BATCH_SIZE):
-                stored = chosen.images[start : start + BATCH_SIZE].to(_device(net))
-                images = prepare(stored, resolution, data.mean, data.std)
-                logits = net(images.contiguous(memory_format=torch.channels_last))
-                right.append(logits.argmax(1).cpu() == chosen.labels[start : start + BATCH_SIZE])
+        with torch.inference_mode():
+            yield
     finally:
         net.train(was_training)
-    return torch.cat(right)
 
 
 def evaluate_net(
-    net: ElasticModel, data: DataSet, arch: Arch, split: str, stats: BNStats | None = None
+    net: ElasticModel, task: Task, data: DataSet, arch: Arch, split: str, stats: BNStats | None = None
 ) -> Evaluation:
-    """Accuracy of ``arch`` on ``split``, with BatchNorm statistics computed unless given."""
-    stats = stats or calibrate(net, data, arch)
-    right = correct(net, data, arch, stats, split)
-    return summarise(right, data, split, stats)
+    """Quality of ``arch`` on ``split``; without ``stats`` its BatchNorm statistics are computed first."""
+    stats = stats or calibrate(net, task, data, arch)
+    return summarise(task, example_scores(net, task, data, arch, stats, split), data, split, stats)
 
 
-def summarise(right: torch.Tensor, data: DataSet, split: str, stats: BNStats) -> Evaluation:
-    """Accuracy and its binomial standard error from per-image hits ``(n,) bool``."""
-    n, value = len(right), float(right.double().mean())
+def summarise(task: Task, scores: Tensor, data: DataSet, split: str, stats: BNStats) -> Evaluation:
+    """The evaluation that scores ``(n,)`` of a split amount to."""
+    value, standard_error = task.summarise(scores)
     return Evaluation(
-        metric="accuracy",
+        metric=task.quality,
         value=value,
-        standard_error=math.sqrt(max(value * (1 - value), 1 / n / 4) / n),
-        n=n,
+        standard_error=standard_error,
+        n=len(scores),
         split=split,
         split_sha256=data.split(split).sha256,
         precision="fp32",
@@ -114,10 +127,10 @@ def evaluate_arch(
 ) -> Evaluation:
     """Quality of a subnet of ``supernet`` on ``split`` (``validation`` for search, ``test`` for what is returned)."""
     check_data(supernet, data)
-    return evaluate_net(supernet.net, data, arch, split, stats)
+    return evaluate_net(supernet.net, supernet.task, data, arch, split, stats)
 
 
 def calibrated(supernet: Supernet, data: DataSet, arch: Arch) -> BNStats:
     """The statistics that :func:`evaluate_arch` and the export share."""
     check_data(supernet, data)
-    return calibrate(supernet.net, data, arch)
+    return calibrate(supernet.net, supernet.task, data, arch)

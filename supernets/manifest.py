@@ -32,6 +32,7 @@ class Manifest:
     name: str
     family: str
     config: dict[str, Any]
+    task: str
     quality: str
     weights_sha256: str
     space_sha256: str

@@ -35,6 +35,11 @@ class Metric:
     maximum: float | None = None
 
     @property
+    def label(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
+
+    @property
     def sign(self) -> float:
         """Factor that turns a value into a score to be minimised."""
         return 1.0 if self.direction == "min" else -1.0
@@ -44,6 +49,13 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "fraction", "max", "evaluated", "Share of images classified correctly", 0.0, 1.0),
+        Metric(
+            "mean_absolute_error",
+            "standard deviations",
+            "min",
+            "evaluated",
+            "Mean distance of a predicted number from the true one",
+        ),
         Metric(LATENCY, "ms", "min", "measured", "Uncontended time of one inference"),
         Metric(ENERGY, "mJ", "min", "measured", "Energy of one inference above the idle machine"),
         Metric(PEAK_MEMORY, "MB", "min", "measured", "Peak memory above that of an idle runtime"),

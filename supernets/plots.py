@@ -13,13 +13,14 @@ FEW_ROWS = 20
 """Up to so many rows are drawn with a point each: a role that is logged once has no line."""
 
 
-def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
-    """PNG of loss by role and validation accuracy of the ends against steps, from the rows of ``metrics.jsonl``.
+def plot_curve(rows: list[dict[str, Any]], title: str, metric: str) -> bytes:
+    """PNG of the rows of ``metrics.jsonl`` against steps: loss by role, validation quality of both ends.
 
-    A dotted line is where a stage began that trained further.
+    A dotted line marks the start of a further stage.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
+    label = metric.replace("_", " ")
     steps = _counted_on(rows)
     # roles come and go where the space opens later
     for role in dict.fromkeys(role for row in rows for role in row["losses"]):
@@ -27,10 +28,10 @@ def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
         left.plot(steps, values, label=role, linewidth=1, marker="." if len(rows) <= FEW_ROWS else None)
     left.set(xlabel="step", ylabel="loss", title=f"{title}: loss")
     left.legend(frameon=False)
-    known = [(step, row["accuracy"]) for step, row in zip(steps, rows, strict=True) if row["accuracy"]]
+    known = [(step, row["quality"]) for step, row in zip(steps, rows, strict=True) if row["quality"]]
     for end in ("smallest", "largest"):
         right.plot([step for step, _ in known], [ends[end] for _, ends in known], marker=".", label=end)
-    right.set(xlabel="step", ylabel="validation accuracy", title=f"{title}: accuracy")
+    right.set(xlabel="step", ylabel=f"validation {label}", title=f"{title}: {label}")
     right.legend(frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -41,8 +42,8 @@ def plot_curve(rows: list[dict[str, Any]], title: str) -> bytes:
     return _png(figure)
 
 
-def plot_front(front: Mapping[str, Any], title: str) -> bytes:
-    """PNG of validation accuracy ± standard error against latency, from the ``front`` of a report card."""
+def plot_front(front: Mapping[str, Any], title: str, metric: str) -> bytes:
+    """PNG of validation quality ± standard error against latency, from the ``front`` of a report card."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     best = [point for point in front["points"] if point["on_front"]]
@@ -53,7 +54,7 @@ def plot_front(front: Mapping[str, Any], title: str) -> bytes:
     ):
         axes.errorbar(
             [point["latency_ms"] for point in points],
-            [point["accuracy"] for point in points],
+            [point["value"] for point in points],
             yerr=[point["standard_error"] for point in points],
             label=label,
             color=colour,
@@ -63,12 +64,16 @@ def plot_front(front: Mapping[str, Any], title: str) -> bytes:
         )
     axes.plot(
         [p["latency_ms"] for p in best],
-        [p["accuracy"] for p in best],
+        [p["value"] for p in best],
         color="C0",
         linewidth=1,
         drawstyle="steps-post",
     )
-    axes.set(xlabel="latency in ms", ylabel="validation accuracy", title=f"{title} on {front['device']}")
+    axes.set(
+        xlabel="latency in ms",
+        ylabel=f"validation {metric.replace('_', ' ')}",
+        title=f"{title} on {front['device']}",
+    )
     axes.legend(frameon=False, loc="lower right")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
+from torch import Tensor
 
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
-from supernets.evaluate import calibrate, correct, summarise
+from supernets.evaluate import calibrate, example_scores, summarise
 from supernets.spaces.space import Arch, Space
+from supernets.tasks.task import Task
 
 PANEL = 20
 RANDOM = 60
@@ -39,15 +40,15 @@ def panel(net: ElasticModel, seed: int = 0, size: int = PANEL) -> list[Arch]:
 
 
 def kendall_alone(alone: Mapping[K, float], shared: Mapping[K, float]) -> float | None:
-    """Kendall's tau-b, in [-1, 1], between accuracies of nets trained alone and with the supernet's weights.
+    """Kendall's tau-b, in [-1, 1], between the quality of nets trained alone and with the supernet's weights.
 
     Args:
-        alone: arch (or whatever names it) to the accuracy of that net trained by itself.
-        shared: the same keys, and maybe more, to the accuracy with the supernet's weights on the same split.
+        alone: arch (or whatever names it) to the quality of that net trained by itself.
+        shared: the same keys, and maybe more, to the quality with the supernet's weights on the same split.
 
     Returns:
         None, never NaN, where there is no order to compare: fewer than ``MIN_PAIRS`` pairs, one side
-        constant, or an accuracy that is NaN.
+        constant, or a quality that is NaN.
 
     Raises:
         KeyError: a net of ``alone`` that ``shared`` lacks.
@@ -60,44 +61,43 @@ def kendall_alone(alone: Mapping[K, float], shared: Mapping[K, float]) -> float 
 
 def report_card(
     net: ElasticModel,
+    task: Task,
     data: DataSet,
     *,
     seed: int = 0,
     alone: Mapping[Arch, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Accuracy of the panel on validation and, once, on test; rank of MACs and accuracy over random subnets.
+    """Quality of the panel on validation and, once, on test; rank of MACs and quality over random subnets.
 
-    Accuracies are fractions with standard error; ``noise_ceiling`` is the Spearman correlation ``c``
-    between the accuracies on two halves of validation; a predictor that knew the truth would reach about
+    ``value`` is the task's quality, with its standard error; ``noise_ceiling`` is the Spearman correlation ``c``
+    between the values on two halves of validation; a predictor that knew the truth would reach about
     ``sqrt(2 c / (1 + c))`` on the whole (Spearman-Brown), so ``c`` is a careful bound, not a hard one.
-    With ``alone``, validation accuracies of nets trained by themselves, ``kendall_alone`` says how far the
+    With ``alone``, validation quality of nets trained by themselves, ``kendall_alone`` says how far the
     supernet orders those nets alike (:func:`kendall_alone`); without, the card has no such entry.
     """
     alone = alone or {}
     archs = panel(net, seed)
     space = net.family.space()
     drawn = space.decode(_distinct(space, np.random.default_rng(seed + 2), RANDOM))
-    total, rows, hits = len(archs) + len(drawn) + len(alone), [], []
+    total, rows, scores = len(archs) + len(drawn) + len(alone), [], []
     for done, arch in enumerate(archs, start=1):
-        rows.append(_row(net, data, arch, ("validation", "test")))
+        rows.append(_row(net, task, data, arch, ("validation", "test")))
         if progress:
             progress(done, total)
     for done, arch in enumerate(drawn, start=len(archs) + 1):
-        hits.append(correct(net, data, arch, calibrate(net, data, arch), "validation").double())
+        scores.append(_scores(net, task, data, arch))
         if progress:
             progress(done, total)
     shared = {}
     for done, arch in enumerate(alone, start=len(archs) + len(drawn) + 1):
-        shared[arch] = float(
-            correct(net, data, arch, calibrate(net, data, arch), "validation").double().mean()
-        )
+        shared[arch] = task.summarise(_scores(net, task, data, arch))[0]
         if progress:
             progress(done, total)
     card = {
         "panel": rows,
         "summary": {split: _summary(rows, split) for split in ("validation", "test")},
-        "random": _ranking(net, drawn, torch.stack(hits)),
+        "random": _ranking(net, task, drawn, scores),
     }
     if alone:
         card["kendall_alone"] = {"n": len(alone), "tau": kendall_alone(alone, shared)}
@@ -109,13 +109,17 @@ def _distinct(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int6
     return rows[rng.permutation(len(rows))[:n]]
 
 
-def _row(net: ElasticModel, data: DataSet, arch: Arch, splits: tuple[str, ...]) -> dict[str, Any]:
-    stats = calibrate(net, data, arch)
+def _scores(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> Tensor:
+    return example_scores(net, task, data, arch, calibrate(net, task, data, arch), "validation")
+
+
+def _row(net: ElasticModel, task: Task, data: DataSet, arch: Arch, splits: tuple[str, ...]) -> dict[str, Any]:
+    stats = calibrate(net, task, data, arch)
     costs = net.family.costs(net.family.space().encode([arch]))
     row: dict[str, Any] = {"arch": arch.as_dict(), **{k: float(v[0]) for k, v in costs.items()}}
     for split in splits:
-        result = summarise(correct(net, data, arch, stats, split), data, split, stats)
-        row[split] = {"accuracy": result.value, "standard_error": result.standard_error, "n": result.n}
+        result = summarise(task, example_scores(net, task, data, arch, stats, split), data, split, stats)
+        row[split] = {"value": result.value, "standard_error": result.standard_error, "n": result.n}
     return row
 
 
@@ -125,20 +129,21 @@ def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, Any]:
     return {
         "smallest": rows[0][split],
         "largest": rows[-1][split],
-        "panel_mean": float(np.mean([row[split]["accuracy"] for row in rows])),
-        "tercile_means": [float(np.mean([row[split]["accuracy"] for row in third])) for third in thirds],
+        "panel_mean": float(np.mean([row[split]["value"] for row in rows])),
+        "tercile_means": [float(np.mean([row[split]["value"] for row in third])) for third in thirds],
     }
 
 
-def _ranking(net: ElasticModel, archs: list[Arch], hits: torch.Tensor) -> dict[str, Any]:
-    """``hits (archs, images)``: rank correlations and how the random subnets are spread."""
+def _ranking(net: ElasticModel, task: Task, archs: list[Arch], scores: list[Tensor]) -> dict[str, Any]:
+    """Rank correlations and spread of random subnets, from each one's ``scores (n,)``."""
     macs = net.family.costs(net.family.space().encode(archs))["macs"]
-    accuracy = hits.mean(1).numpy()
+    quality, even, odd = (
+        np.array([task.summarise(each[part])[0] for each in scores])
+        for part in (slice(None), slice(0, None, 2), slice(1, None, 2))
+    )
     return {
         "n": len(archs),
-        "spearman_macs_accuracy": float(spearmanr(macs, accuracy).statistic),
-        "noise_ceiling": float(
-            spearmanr(hits[:, ::2].mean(1).numpy(), hits[:, 1::2].mean(1).numpy()).statistic
-        ),
-        "accuracy_quantiles": [float(q) for q in np.quantile(accuracy, [0.0, 0.25, 0.5, 0.75, 1.0])],
+        "spearman_macs_quality": float(spearmanr(macs, quality).statistic),
+        "noise_ceiling": float(spearmanr(even, odd).statistic),
+        "quality_quantiles": [float(q) for q in np.quantile(quality, [0.0, 0.25, 0.5, 0.75, 1.0])],
     }

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from supernets.families.family import Family
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe
+from supernets.spaces.space import Arch
+from supernets.tasks.image_classification import ImageClassification
+from supernets.tasks.task import Interface
 
 SMALL = {
     "num_classes": 10,
@@ -36,3 +42,18 @@ def short(name: str, **changes: object) -> Recipe:
         if part["kind"] == "gradient_split":
             part |= {"repeats": 1, "axes": 2}  # examining every axis is most of such a short training
     return Recipe.parse({**values, "steps": 6, "batch_size": 8, "schedule": {"warmup_steps": 2}, **changes})
+
+
+TASK = ImageClassification()
+
+
+def interface_of(images: Tensor, outputs: int = 10) -> Interface:
+    """The inputs and output of a file for such images ``(n, c, h, w)``."""
+    names = ("channels", "height", "width")
+    return TASK.interface({**dict(zip(names, images.shape[1:], strict=True)), "outputs": outputs})
+
+
+def image_shape(family: Family, arch: Arch) -> tuple[int, int, int]:
+    """Channels, height and width of the image that ``arch`` reads."""
+    dimensions = family.dimensions(arch)
+    return dimensions["channels"], dimensions["height"], dimensions["width"]

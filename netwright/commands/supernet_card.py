@@ -39,12 +39,12 @@ def print_supernet(data: Json) -> None:
     if report.get("summary"):
         _print_summary(report["summary"], str(data.get("quality")))
     if report.get("panel"):
-        _print_panel(report["panel"], str(data.get("quality")))
+        _print_panel(report["panel"])
     if report.get("random"):
         found = report["random"]
         print_fields(
             {
-                "Spearman of MACs and quality": found.get("spearman_macs_accuracy"),
+                "Spearman of MACs and quality": found.get("spearman_macs_quality"),
                 "of random subnets": found.get("n"),
                 "noise ceiling": found.get("noise_ceiling"),
             }
@@ -61,26 +61,24 @@ def _cost(training: Json) -> str | None:
 
 def _print_summary(summary: Json, quality: str) -> None:
     rows = [
-        (split, *(_value(found.get(name), quality) for name in PANEL), found.get("panel_mean"))
+        (split, *(_value(found.get(name)) for name in PANEL), found.get("panel_mean"))
         for split, found in summary.items()
     ]
     print_table((f"{quality} on", *PANEL, "panel mean"), rows)
 
 
-def _print_panel(panel: list[Json], quality: str) -> None:
+def _print_panel(panel: list[Json]) -> None:
     rows = [
         (
             number(float(row["macs"])),
             number(float(row["params"])),
-            _value(row.get("validation"), quality),
-            _value(row.get("test"), quality),
+            _value(row.get("validation")),
+            _value(row.get("test")),
         )
         for row in sorted(panel, key=lambda row: row["macs"])
     ]
     print_table(("MACs", "params", "on validation", "on test"), rows)
 
 
-def _value(found: Json | None, quality: str) -> str:
-    if not found or quality not in found:
-        return "-"
-    return with_error(found[quality], found.get("standard_error"))
+def _value(found: Json | None) -> str:
+    return with_error(found["value"], found.get("standard_error")) if found else "-"

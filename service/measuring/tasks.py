@@ -96,17 +96,18 @@ def _write_nets(
     bench: Bench, population: Population, batch: int, folder: Path, written: Callable[[int, int], None]
 ) -> dict[str, Path]:
     """Files that are only measured: the fast exporter, and statistics that change no operator."""
-    import torch
-
     from supernets.export.onnx import export_for_measuring
     from supernets.extract import extract
 
     files = {}
+    task = bench.supernet.task
     archs = bench.family.space().decode(population)
     for index, arch in enumerate(archs):
         net = extract(bench.supernet.net, arch, None)
         path = folder / f"{index}.onnx"
-        export_for_measuring(net, torch.zeros(batch, *bench.family.input_shape(arch)), path)
+        dimensions = bench.family.dimensions(arch)
+        example, interface = task.example(dimensions, batch), task.interface(dimensions)
+        export_for_measuring(net, example, path, interface)
         files[str(index)] = path
         written(index + 1, len(archs))
     return files

@@ -34,7 +34,6 @@ def evaluate(payload: Payload, progress: Progress) -> dict[str, Any]:
 def export(payload: Payload, progress: Progress) -> dict[str, Any]:
     """Write a subnet with the reference exporter, prove it on real images, and store the file."""
     from supernets import EXPORTERS
-    from supernets.data import prepare
     from supernets.evaluate import calibrated
     from supernets.export.metadata import file_metadata
     from supernets.export.parity import prove_parity
@@ -42,17 +41,19 @@ def export(payload: Payload, progress: Progress) -> dict[str, Any]:
 
     bench = open_bench(payload["bench"])
     arch = bench.family.space().arch(payload["arch"])
-    resolution = bench.family.input_shape(arch)[1]
+    task, dimensions = bench.supernet.task, bench.family.dimensions(arch)
     progress(0, 3, "recalibrating")
     stats = calibrated(bench.supernet, bench.data, arch)
     net = extract(bench.supernet.net, arch, stats)
-    images = prepare(bench.data.test.images[: payload["images"]], resolution, bench.data.mean, bench.data.std)
+    stored, preprocessing = bench.data.test.images[: payload["images"]], bench.data.preprocessing()
+    examples, interface = task.prepare(stored, preprocessing, dimensions), task.interface(dimensions)
     metadata = file_metadata(
         supernet=bench.manifest.name,
         arch=arch.as_dict(),
         weights_sha256=bench.manifest.weights_sha256,
         stats_sha256=stats.sha256,
-        preprocessing={**bench.data.preprocessing(), "resolution": resolution},
+        preprocessing={**preprocessing, **dimensions},
+        task=task.name,
         classes=bench.manifest.classes,
         quality=payload["quality"],
         licence=bench.manifest.licence,
@@ -61,9 +62,10 @@ def export(payload: Payload, progress: Progress) -> dict[str, Any]:
         path = Path(folder) / "subnet.onnx"
         progress(1, 3, "exporting")
         exporter = EXPORTERS.load(payload["format"])()
-        exported = exporter.export(net, images[:2], path, metadata=metadata, opset=payload["opset"])
+        few = tuple(each[:2] for each in examples)
+        exported = exporter.export(net, few, path, interface, metadata=metadata, opset=payload["opset"])
         progress(2, 3, "proving that the file equals the network")
-        parity = prove_parity(net, path, images, exporter=payload["format"])
+        parity = prove_parity(net, path, examples, interface, exporter=payload["format"])
         sha256, size = bench.store.put_file(path)
     return {
         "sha256": sha256,

@@ -77,6 +77,7 @@ def space_manifest(content: bytes, name: str, body: TableSpace) -> Manifest:
         name=name,
         family="table",
         config={"space": space.as_json(), "layout": layout.as_json(), "costs": costs},
+        task="none",
         quality="none",
         weights_sha256=space.sha256,
         space_sha256=space.sha256,

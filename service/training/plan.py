@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.supernets import checkpoints
 from service.supernets.datasets import allowed_data, require_data
 from service.training.schemas import TrainingSpec
-from supernets import FAMILIES
+from supernets import FAMILIES, TASKS
 from supernets.errors import CheckpointError, DataError, RecipeError, SpaceError, UnknownNameError
 from supernets.families.family import Family
 
@@ -132,8 +132,10 @@ def _check_teacher(body: TrainingSpec, teacher: Supernet | None, facts: Facts) -
     with _refused("teacher", body.teacher, "a supernet with the classes and channels of the data"):
         from supernets.training.teacher import refuse_foreign
 
-        manifest = teacher.manifest
-        refuse_foreign(teacher.name, manifest["classes"], manifest["preprocessing"]["channels"], facts)
+        manifest, family = teacher.manifest, checkpoints.family_of(teacher)
+        dimensions = family.dimensions(family.space().max())
+        task = TASKS.load("image_classification")()
+        refuse_foreign(teacher.name, manifest["task"], manifest["classes"], dimensions, task, facts)
 
 
 # --- family ----------------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def _check_data(
     body: TrainingSpec, family: Family, fit: tuple[str, ...], source: Supernet | None, facts: Facts
 ) -> None:
     """Refuse data with other classes or channels than the family, as far as both are known."""
-    wants = {"num_classes": family.num_classes, "image_channels": family.input_shape(family.space().max())[0]}
+    wants = {key: family.config()[key] for key in OF_DATA}
     has = {
         "num_classes": None if facts.classes is None else len(facts.classes),
         "image_channels": facts.channels,

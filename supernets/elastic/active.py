@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from supernets.elastic.norm import BNStats, Norm, normalise_by_batch, normalise_by_running, normalise_by_stats
 from supernets.elastic.reorder import ChannelGroup
 from supernets.errors import CheckpointError, TrainingError
-from supernets.families.family import Family
-from supernets.spaces.space import Arch
+from supernets.spaces.space import Arch, Population, Space
+
+Inputs = tuple[Tensor, ...]
+"""Arguments of a forward pass, examples along the first dimension of each."""
+
+
+class Architecture(Protocol):
+    """What an elastic network needs of its family (:class:`supernets.families.family.Family`)."""
+
+    @property
+    def name(self) -> str:
+        """Name of the family."""
+        ...
+
+    def space(self) -> Space:
+        """All subnets."""
+        ...
+
+    def dimensions(self, arch: Arch) -> Mapping[str, int]:
+        """Named sizes of what ``arch`` reads and returns."""
+        ...
+
+    def costs(self, population: Population) -> Mapping[str, NDArray[np.float64]]:
+        """Closed-form metrics ``(n,)`` of a population."""
+        ...
 
 
 class ElasticModel(nn.Module, ABC):
@@ -26,9 +51,9 @@ class ElasticModel(nn.Module, ABC):
     (kernels: a transformed centre crop).
     """
 
-    family: Family
+    family: Architecture
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, family: Architecture) -> None:
         super().__init__()
         self.family = family
         self._arch = family.space().max()
@@ -37,8 +62,8 @@ class ElasticModel(nn.Module, ABC):
         self._norm: Callable[[str, nn.BatchNorm2d, Tensor], Tensor] | None = None
 
     @abstractmethod
-    def run(self, x: Tensor, arch: Arch, norm: Norm, dropout: float) -> Tensor:
-        """Logits ``(n, classes)`` of ``arch`` for images ``(n, c, h, w)``; ``norm`` stands for every BatchNorm."""
+    def run(self, inputs: Inputs, arch: Arch, norm: Norm, dropout: float) -> Tensor:
+        """Outputs of ``arch`` for ``n`` examples; ``norm`` stands for every BatchNorm."""
 
     @abstractmethod
     def materialise(self, arch: Arch, stats: BNStats | None) -> nn.Module:
@@ -59,8 +84,8 @@ class ElasticModel(nn.Module, ABC):
         """The arch in force."""
         return self._arch
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(n, classes)`` of the arch in force for images ``(n, c, h, w)``."""
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Outputs of the arch in force for ``n`` examples."""
         if self._norm is not None:
             norm: Norm = self._norm
         elif self.training:
@@ -69,7 +94,7 @@ class ElasticModel(nn.Module, ABC):
             norm = normalise_by_stats(self._stats)
         else:
             norm = normalise_by_running
-        return self.run(x, self._arch, norm, self._dropout if self.training else 0.0)
+        return self.run(inputs, self._arch, norm, self._dropout if self.training else 0.0)
 
     def norms(self) -> dict[str, nn.BatchNorm2d]:
         """Name to BatchNorm, in order of registration."""

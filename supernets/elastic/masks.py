@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from supernets.elastic.active import ElasticModel, use
+from supernets.elastic.active import ElasticModel, Inputs, use
 from supernets.spaces.space import Arch
 
 KEPT = 64
@@ -16,17 +17,18 @@ KEPT = 64
 class Masks:
     """0/1 masks of archs of one network; the last :data:`KEPT` are remembered.
 
-    A copy of the network gets random positive weights and runs once: with every activation in its
-    increasing part, an entry has a gradient exactly when the arch uses it. Works for every family, since it
-    asks nothing but a forward pass.
+    ``example`` makes the inputs of one example for an arch. A copy of the network gets random positive weights
+    and runs once: with every activation in its increasing part, an entry has a gradient exactly when the arch
+    uses it. It needs a forward pass only, so it works for every family.
     """
 
-    def __init__(self, net: ElasticModel) -> None:
+    def __init__(self, net: ElasticModel, example: Callable[[Arch], Inputs]) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self._net = copy.deepcopy(net).double().cpu().eval().requires_grad_(True)
             for parameter in self._net.parameters():
                 parameter.data = torch.rand(parameter.shape, dtype=torch.float64) * 0.02 + 0.01
+        self._example = example
         self._known: dict[str, dict[str, Tensor]] = {}
 
     def __call__(self, arch: Arch) -> dict[str, Tensor]:
@@ -39,9 +41,9 @@ class Masks:
 
     def _probe(self, arch: Arch) -> dict[str, Tensor]:
         self._net.zero_grad(set_to_none=True)
-        image = torch.ones((1, *self._net.family.input_shape(arch)), dtype=torch.float64)
+        inputs = tuple(each.double() if each.is_floating_point() else each for each in self._example(arch))
         with torch.enable_grad(), use(self._net, arch, norm=_scale):
-            outputs = self._net(image)
+            outputs = self._net(*inputs)
             weights = torch.linspace(1.0, 2.0, outputs.numel(), dtype=torch.float64).view_as(outputs)
             (outputs * weights).sum().backward()
         return {

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from supernets.elastic.active import ElasticModel
+from supernets.elastic.active import Architecture, ElasticModel, Inputs
 from supernets.elastic.norm import BNStats, Norm
-from supernets.families.family import Family
 from supernets.spaces.space import Arch, Space
 
 
@@ -18,7 +17,7 @@ class ShardedNet(ElasticModel):
     It is evaluated, cut out of and exported as any supernet. It is not for training: shards train by themselves.
     """
 
-    def __init__(self, family: Family, nets: Sequence[ElasticModel], regions: Sequence[Space]) -> None:
+    def __init__(self, family: Architecture, nets: Sequence[ElasticModel], regions: Sequence[Space]) -> None:
         super().__init__(family)
         self.nets = nn.ModuleList(nets)
         self._regions = tuple(regions)
@@ -30,9 +29,9 @@ class ShardedNet(ElasticModel):
         assert isinstance(net, ElasticModel)
         return net
 
-    def run(self, x: Tensor, arch: Arch, norm: Norm, dropout: float) -> Tensor:
-        """Logits ``(n, classes)`` by the network of ``arch``."""
-        return self.of(arch).run(x, arch, norm, dropout)
+    def run(self, inputs: Inputs, arch: Arch, norm: Norm, dropout: float) -> Tensor:
+        """Outputs of the network of ``arch``."""
+        return self.of(arch).run(inputs, arch, norm, dropout)
 
     def materialise(self, arch: Arch, stats: BNStats | None) -> nn.Module:
         """A plain network with copies of the weights that ``arch`` has in its own network."""

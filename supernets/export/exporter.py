@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
 from supernets.export.metadata import check_metadata
+from supernets.tasks.task import Interface
 
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Images ``(n, c, h, w)`` to outputs ``(n, classes)``, both float32, for any ``n >= 1``."""
+Run = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
+"""Inputs by name to outputs, ``n`` examples along the first axis of each, for any ``n >= 1``."""
+
+
+WRONG_DTYPES = (torch.float16, torch.bfloat16, torch.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,13 @@ class Exporter(ABC):
 
     @abstractmethod
     def write(
-        self, net: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str], opset: int
+        self,
+        net: nn.Module,
+        example: Inputs,
+        path: Path,
+        interface: Interface,
+        metadata: Mapping[str, str],
+        opset: int,
     ) -> Exported:
         """What :meth:`export` calls once its arguments are known to be good."""
 
@@ -80,8 +91,9 @@ class Exporter(ABC):
     def export(
         self,
         net: nn.Module,
-        example: Tensor,
+        example: Inputs,
         path: Path,
+        interface: Interface,
         *,
         metadata: Mapping[str, str] | None = None,
         opset: int = 18,
@@ -90,8 +102,9 @@ class Exporter(ABC):
 
         Args:
             net: in evaluation mode, float32, on the CPU.
-            example: ``(n >= 1, c, h, w) float32``; fixes everything but the batch.
+            example: ``n >= 1`` examples; fixes every axis that the interface does not name.
             path: its folder must exist.
+            interface: the task's, for the dimensions of this network.
             metadata: from :func:`supernets.export.metadata.file_metadata`.
             opset: version of the format's operators, where it has one.
 
@@ -99,13 +112,14 @@ class Exporter(ABC):
             ExportError: the network, the example or the metadata is refused, or the tool fails.
         """
         check_net(net, example)
+        check_example(example, interface)
         chosen = dict(metadata or {})
         check_metadata(chosen)
-        return self.write(net, example, path, chosen, opset)
+        return self.write(net, example, path, interface, chosen, opset)
 
 
-def check_net(net: nn.Module, example: Tensor) -> None:
-    """Refuse a network in training mode or of another precision, and an example that is no batch of images."""
+def check_net(net: nn.Module, example: Inputs) -> None:
+    """Refuse a network in training mode or of another precision, and an example of no or unequal lengths."""
     if any(module.training for module in net.modules()):
         raise ExportError("a network must be in evaluation mode to be exported; call eval() first")
     tensors = [*net.parameters(), *net.buffers()]
@@ -114,7 +128,23 @@ def check_net(net: nn.Module, example: Tensor) -> None:
     if foreign or devices:
         got = ", ".join(sorted(foreign | devices))
         raise ExportError(f"a network must be float32 on the CPU to be exported, but it has {got}")
-    if example.ndim != 4 or example.dtype != torch.float32 or not len(example):
-        raise ExportError(
-            f"the example must be float32 (n >= 1, c, h, w), but got {example.dtype} {tuple(example.shape)}"
+    lengths = {len(each) for each in example}
+    if len(lengths) != 1 or 0 in lengths or any(each.dtype in WRONG_DTYPES for each in example):
+        got = ", ".join(f"{each.dtype} {tuple(each.shape)}" for each in example)
+        raise ExportError(f"every input must be float32 or int64 with n >= 1 examples, got {got or 'none'}")
+
+
+def check_example(example: Inputs, interface: Interface) -> None:
+    """Refuse an example whose inputs are not those of the interface."""
+    fitting = len(example) == len(interface.inputs) and all(
+        str(got.dtype) == f"torch.{named.dtype}"
+        and got.ndim == len(named.shape)
+        and all(
+            isinstance(size, str) or size == have for size, have in zip(named.shape, got.shape, strict=True)
         )
+        for got, named in zip(example, interface.inputs, strict=True)
+    )
+    if not fitting:
+        rule = ", ".join(f"{each.name} {each.dtype} {each.shape}" for each in interface.inputs)
+        got = ", ".join(f"{each.dtype} {tuple(each.shape)}" for each in example)
+        raise ExportError(f"the example must have the inputs {rule}, got {got}")

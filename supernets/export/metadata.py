@@ -17,6 +17,7 @@ FIELDS = (
     "stats_sha256",
     "preprocessing",
     "classes",
+    "task",
     "quality",
     "licence",
 )
@@ -31,6 +32,7 @@ def file_metadata(
     stats_sha256: str,
     preprocessing: Mapping[str, Any],
     classes: Sequence[str],
+    task: str,
     quality: Mapping[str, Any] | None,
     licence: str,
 ) -> dict[str, str]:
@@ -41,8 +43,9 @@ def file_metadata(
         arch: ``Arch.as_dict()``.
         weights_sha256: of the supernet's weights.
         stats_sha256: of the BatchNorm statistics.
-        preprocessing: ``DataSet.preprocessing()`` with the ``resolution`` that the file takes.
+        preprocessing: ``DataSet.preprocessing()`` with the dimensions of the arch.
         classes: names in the order of the outputs.
+        task: its name.
         quality: the evaluation on the test split as JSON, or None where there was none.
         licence: of the weights, an SPDX name where there is one.
     """
@@ -53,6 +56,7 @@ def file_metadata(
         "stats_sha256": stats_sha256,
         "preprocessing": dict(preprocessing),
         "classes": list(classes),
+        "task": task,
         "quality": None if quality is None else dict(quality),
         "licence": licence,
     }

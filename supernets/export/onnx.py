@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from supernets.checkpoints import write_bytes
+from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
 from supernets.export.exporter import Exported, Exporter, Run, check_net
 from supernets.export.runtime import session
+from supernets.tasks.task import Interface
 
-INPUT, OUTPUT, BATCH = "image", "logits", "batch"
 OPSETS = range(17, 24)
 LOWEST_OPSET = 18
 """The reference exporter has no implementations below this; asked for 17 it tries, fails noisily and keeps 18."""
@@ -40,12 +41,18 @@ class OnnxExporter(Exporter):
     media_type = "application/octet-stream"
 
     def write(
-        self, net: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str], opset: int
+        self,
+        net: nn.Module,
+        example: Inputs,
+        path: Path,
+        interface: Interface,
+        metadata: Mapping[str, str],
+        opset: int,
     ) -> Exported:
         """See :meth:`Exporter.export`; ``opset`` 17 becomes 18, and the answer says so."""
         if opset not in OPSETS:
             raise ExportError(f"opset must lie in {OPSETS[0]}..{OPSETS[-1]}, but got {opset}")
-        model = _translate(net, example, max(opset, LOWEST_OPSET))
+        model = _translate(net, example, interface, max(opset, LOWEST_OPSET))
         _clean(model)
         for key, text in sorted(metadata.items()):
             model.metadata_props.add(key=key, value=text)
@@ -66,16 +73,18 @@ class OnnxExporter(Exporter):
     def load(self, path: Path) -> Run:
         """A function over ONNX Runtime: one thread, CPU."""
         loaded = session(path)
-        name = loaded.get_inputs()[0].name
 
-        def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
-            outputs: list[NDArray[np.float32]] = loaded.run(None, {name: np.ascontiguousarray(images)})
+        def run(inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+            feed = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+            outputs: list[NDArray[np.float32]] = loaded.run(None, feed)
             return outputs[0]
 
         return run
 
 
-def export_for_measuring(net: nn.Module, example: Tensor, path: Path, *, opset: int = 18) -> None:
+def export_for_measuring(
+    net: nn.Module, example: Inputs, path: Path, interface: Interface, *, opset: int = 18
+) -> None:
     """Write ``net`` with the old exporter: ten times faster, and the batch is fixed to that of ``example``.
 
     The runtime runs the same operators in the same order as for a file of :class:`OnnxExporter` (a ``Flatten``
@@ -91,12 +100,12 @@ def export_for_measuring(net: nn.Module, example: Tensor, path: Path, *, opset: 
         with _quiet():
             torch.onnx.export(
                 net,
-                (example,),
+                example,
                 part,
                 dynamo=False,
                 opset_version=opset,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                input_names=[each.name for each in interface.inputs],
+                output_names=[interface.output.name],
             )
         os.replace(part, path)
     except Exception as error:
@@ -105,22 +114,26 @@ def export_for_measuring(net: nn.Module, example: Tensor, path: Path, *, opset: 
         part.unlink(missing_ok=True)
 
 
-def _translate(net: nn.Module, example: Tensor, opset: int) -> Any:
+def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int) -> Any:
     """``net`` as an ONNX ``ModelProto``."""
     # with an example batch of 1 the exporter would take the batch for a constant
-    batch = example if len(example) > 1 else example.repeat(2, 1, 1, 1)
+    batch = tuple(each if len(each) > 1 else torch.cat([each, each]) for each in example)
+    names = {name for axes in interface.dynamic for name in axes.values()}
+    dims = {name: torch.export.Dim(name) for name in names}
     try:
         with _quiet():
             program = torch.onnx.export(
                 net,
-                (batch,),
+                batch,
                 dynamo=True,
                 external_data=False,
                 verbose=False,
                 opset_version=opset,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                input_names=[each.name for each in interface.inputs],
+                output_names=[interface.output.name],
+                dynamic_shapes=tuple(
+                    {axis: dims[name] for axis, name in axes.items()} for axes in interface.dynamic
+                ),
             )
     except Exception as error:  # whatever the tracer meets in somebody's forward
         raise ExportError(f"{type(net).__name__} could not be exported: {error}") from error

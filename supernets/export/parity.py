@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from supernets import EXPORTERS
+from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
-from supernets.export.exporter import Run, check_net
+from supernets.export.exporter import Run, check_example, check_net
+from supernets.tasks.task import Interface
 
 TOLERANCE = 1e-4
 LARGEST_BATCH = 128
@@ -46,57 +49,73 @@ class Parity:
 
 
 def prove_parity(
-    net: nn.Module, path: Path, images: Tensor, *, exporter: str = "onnx", tolerance: float = TOLERANCE
+    net: nn.Module,
+    path: Path,
+    examples: Inputs,
+    interface: Interface,
+    *,
+    exporter: str = "onnx",
+    tolerance: float = TOLERANCE,
 ) -> Parity:
-    """Run the file and the network on the same images, in several batch sizes, and compare.
+    """Run the file and the network on the same examples, in several batch sizes, and compare.
 
     Args:
         net: in evaluation mode; what was exported to ``path``.
         path: the file.
-        images: ``(n >= 2, c, h, w) float32``, real and prepared; noise hides errors that images show.
+        examples: ``n >= 2`` of them, real and prepared; noise hides errors that real examples show.
+        interface: the names of the inputs.
         exporter: name in ``EXPORTERS``.
         tolerance: of the relative error.
 
     Raises:
-        ExportError: too few or all equal images, a file that does not run, or an error over ``tolerance``.
+        ExportError: too few or all equal examples, a file that does not run, or an error over ``tolerance``.
     """
-    check_net(net, images)
-    n = len(images)
-    if n < 2 or not bool(torch.isfinite(images).all()) or bool((images == images[:1]).all()):
-        raise ExportError(f"parity needs at least 2 different, finite images, but got {n} that are not")
+    check_net(net, examples)
+    check_example(examples, interface)
+    n = len(examples[0])
+    finite = all(bool(torch.isfinite(each).all()) for each in examples)
+    if n < 2 or not finite or all(bool((each == each[:1]).all()) for each in examples):
+        raise ExportError(f"parity needs at least 2 different, finite examples, but got {n} that are not")
     run: Run = EXPORTERS.load(exporter)().load(path)
     with torch.inference_mode():
-        wanted = torch.cat([net(part) for part in torch.split(images, LARGEST_BATCH)]).numpy()
-    inputs = np.ascontiguousarray(images.numpy())
+        parts = zip(*(torch.split(each, LARGEST_BATCH) for each in examples), strict=True)
+        expected = torch.cat([net(*part) for part in parts]).numpy()
+    names = [each.name for each in interface.inputs]
+    inputs = {name: np.ascontiguousarray(each.numpy()) for name, each in zip(names, examples, strict=True)}
     sizes = sorted({1, min(3, n), min(n, LARGEST_BATCH)})
     worst, agreement = 0.0, 1.0
     for size in sizes:
-        # one by one, a few images are proof enough; the largest batch covers them all
-        some = inputs if size == sizes[-1] else inputs[: min(n, 4 * size)]
-        got = np.concatenate([_run(run, some[i : i + size], path) for i in range(0, len(some), size)])
-        worst = max(worst, relative_error(got, wanted[: len(some)], wanted))
-        agreement = min(agreement, float((got.argmax(1) == wanted[: len(some)].argmax(1)).mean()))
+        # one by one, a few examples are proof enough; the largest batch covers them all
+        count = n if size == sizes[-1] else min(n, 4 * size)
+        starts = range(0, count, size)
+        slices = [slice(start, min(start + size, count)) for start in starts]
+        got = np.concatenate(
+            [_run(run, {name: array[part] for name, array in inputs.items()}, path) for part in slices]
+        )
+        worst = max(worst, relative_error(got, expected[:count], expected))
+        agreement = min(agreement, float((got.argmax(-1) == expected[:count].argmax(-1)).mean()))
     if not worst <= tolerance:  # so that NaN fails
         raise ExportError(
             f"max|file - net| / max(1, max|net|) <= {tolerance:g} must hold, but {path.name} has {worst:.3g} "
-            f"on {n} images"
+            f"on {n} examples"
         )
-    digest = hashlib.sha256(inputs.tobytes()).hexdigest()
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in inputs.values())).hexdigest()
     return Parity(worst, tolerance, n, tuple(sizes), agreement, digest)
 
 
 def relative_error(
-    got: NDArray[np.float32], wanted: NDArray[np.float32], all_wanted: NDArray[np.float32]
+    got: NDArray[np.float32], expected: NDArray[np.float32], every: NDArray[np.float32]
 ) -> float:
-    """``max|got - wanted| / max(1, max|all_wanted|)``; infinite if a value is not finite or shapes differ."""
-    if got.shape != wanted.shape or not np.isfinite(got).all() or not np.isfinite(all_wanted).all():
+    """``max|got - expected| / max(1, max|every|)``; infinite if a value is not finite or shapes differ."""
+    if got.shape != expected.shape or not np.isfinite(got).all() or not np.isfinite(every).all():
         return float("inf")
-    difference = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()
-    return float(difference / max(1.0, float(np.abs(all_wanted).max())))
+    difference = np.abs(got.astype(np.float64) - expected.astype(np.float64)).max()
+    return float(difference / max(1.0, float(np.abs(every).max())))
 
 
-def _run(run: Run, images: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+def _run(run: Run, inputs: Mapping[str, NDArray[Any]], path: Path) -> NDArray[np.float32]:
     try:
-        return run(images)
+        return run(inputs)
     except Exception as error:  # the runtime's exceptions share no base class but this
-        raise ExportError(f"{path.name} must run on batches of {len(images)}, but: {error}") from error
+        size = len(next(iter(inputs.values())))
+        raise ExportError(f"{path.name} must run on batches of {size}, but: {error}") from error

@@ -24,12 +24,16 @@ class Family(ABC):
     Promises: immutable; importing and constructing it needs no torch (only :meth:`build` does);
     ``layers`` equals the extracted network layer by layer, so params and MACs are exact;
     ``from_config(f.config()) `` equals ``f``; unknown configuration keys are refused. A family without
-    networks (``has_network`` False) is a space and nothing more: :meth:`build` and :meth:`input_shape` raise
+    networks (``has_network`` False) is a space and nothing more: :meth:`build` and :meth:`dimensions` raise
     ``SpaceError``. ``known_costs`` names the closed-form metrics that its layers really give.
     """
 
     name: str
     has_network: ClassVar[bool] = True
+    input_axes: ClassVar[tuple[str, ...]] = ()
+    """Axes of the space that decide the dimensions of an arch, such as ``resolution``."""
+    fitted: ClassVar[Mapping[str, str]] = {}
+    """Which setting holds which dimension, for the dimensions that data determine (``outputs``: its setting)."""
     known_costs: tuple[str, ...] = ("params", "macs", "activation_mb", "size_mb")
 
     @classmethod
@@ -50,13 +54,22 @@ class Family(ABC):
         """The layers, cut so that each piece depends on few axes."""
 
     @abstractmethod
-    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
-        """Channels, height and width of the image that ``arch`` reads."""
+    def dimensions(self, arch: Arch) -> dict[str, int]:
+        """Named sizes of what ``arch`` reads and returns.
 
-    @property
-    @abstractmethod
-    def num_classes(self) -> int:
-        """Width of the output."""
+        The names are those of the task (:mod:`supernets.tasks`): ``channels``, ``height``, ``width`` and
+        ``outputs`` for images. The task makes inputs of these sizes.
+        """
+
+    def largest_like(self, arch: Arch) -> Arch:
+        """The largest arch that reads the same inputs as ``arch``: equal in the ``input_axes``."""
+        space, own = self.space(), arch.as_dict()
+        return space.arch(
+            {
+                name: own[name] if name in self.input_axes else choice
+                for name, choice in space.max().as_dict().items()
+            }
+        )
 
     @abstractmethod
     def build(self) -> ElasticModel:

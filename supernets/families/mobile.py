@@ -124,6 +124,8 @@ class MobileFamily(Family):
 
     settings: MobileConfig = field(default_factory=MobileConfig)
     config_type: ClassVar[type[MobileConfig]] = MobileConfig
+    input_axes = ("resolution",)
+    fitted = {"outputs": "num_classes", "channels": "image_channels"}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -147,15 +149,11 @@ class MobileFamily(Family):
             stage["depths"] = None if stage["depths"] is None else list(stage["depths"])
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
-    @property
-    def num_classes(self) -> int:
-        """Width of the output."""
-        return self.settings.num_classes
-
-    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
-        """Channels, height and width of the image that ``arch`` reads."""
-        size = int(self._value(arch.as_dict(), "resolution", self.settings.resolutions))
-        return self.settings.image_channels, size, size
+    def dimensions(self, arch: Arch) -> dict[str, int]:
+        """Channels, height and width of the image that ``arch`` reads, and the number of outputs."""
+        side = int(self._value(arch.as_dict(), "resolution", self.settings.resolutions))
+        channels, outputs = self.settings.image_channels, self.settings.num_classes
+        return {"channels": channels, "height": side, "width": side, "outputs": outputs}
 
     # --- space -------------------------------------------------------------------------------------
 

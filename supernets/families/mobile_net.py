@@ -7,7 +7,7 @@ import itertools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernets.elastic.active import ElasticModel
+from supernets.elastic.active import ElasticModel, Inputs
 from supernets.elastic.holder import Holder
 from supernets.elastic.initial import initialise
 from supernets.elastic.inverted_bottleneck import ElasticBlock, FirstBlock, block_groups
@@ -49,8 +49,9 @@ class MobileNet(ElasticModel):
         self.classifier = Holder(linear=nn.Linear(plan.feature, config.num_classes))
         initialise(self, config.norm_eps)
 
-    def run(self, x: Tensor, arch: Arch, norm: Norm, dropout: float) -> Tensor:
-        """Logits ``(n, classes)`` of ``arch`` for images ``(n, c, h, w)``."""
+    def run(self, inputs: Inputs, arch: Arch, norm: Norm, dropout: float) -> Tensor:
+        """Outputs ``(n, outputs)`` of ``arch`` for images ``(n, c, h, w)``."""
+        (x,) = inputs
         plan, settings = self.family.plan(arch), self.family.settings
         x = F.conv2d(x, self.first_conv.conv.weight[: plan.stem], stride=settings.stem_stride, padding=1)
         x = activate(settings.stem_activation, norm("first_conv.bn", self.first_conv.bn, x))

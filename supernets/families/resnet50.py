@@ -88,6 +88,8 @@ class ResNet50(Family):
 
     settings: ResNet50Config = field(default_factory=ResNet50Config)
     name = "resnet50"
+    input_axes = ("resolution",)
+    fitted = {"outputs": "num_classes", "channels": "image_channels"}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -107,15 +109,11 @@ class ResNet50(Family):
         values = dataclasses.asdict(self.settings)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
-    @property
-    def num_classes(self) -> int:
-        """Width of the output."""
-        return self.settings.num_classes
-
-    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
-        """Channels, height and width of the image that ``arch`` reads."""
-        size = int(self._value(arch.as_dict(), "resolution"))
-        return self.settings.image_channels, size, size
+    def dimensions(self, arch: Arch) -> dict[str, int]:
+        """Channels, height and width of the image that ``arch`` reads, and the number of outputs."""
+        side = int(self._value(arch.as_dict(), "resolution"))
+        channels, outputs = self.settings.image_channels, self.settings.num_classes
+        return {"channels": channels, "height": side, "width": side, "outputs": outputs}
 
     # --- space -------------------------------------------------------------------------------------
 

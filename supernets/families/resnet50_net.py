@@ -7,7 +7,7 @@ import itertools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernets.elastic.active import ElasticModel
+from supernets.elastic.active import ElasticModel, Inputs
 from supernets.elastic.bottleneck import ElasticBottleneck, bottleneck_groups
 from supernets.elastic.conv_norm import ConvNorm
 from supernets.elastic.holder import Holder
@@ -43,8 +43,9 @@ class ResNetNet(ElasticModel):
         self.classifier = Holder(linear=Holder(linear=nn.Linear(width, config.num_classes)))
         initialise(self, config.norm_eps)
 
-    def run(self, x: Tensor, arch: Arch, norm: Norm, dropout: float) -> Tensor:
-        """Logits ``(n, classes)`` of ``arch`` for images ``(n, c, h, w)``."""
+    def run(self, inputs: Inputs, arch: Arch, norm: Norm, dropout: float) -> Tensor:
+        """Outputs ``(n, outputs)`` of ``arch`` for images ``(n, c, h, w)``."""
+        (x,) = inputs
         plan = self.family.plan(arch)
         first, second, third = self.input_stem
         x = first(x, plan.middle, norm, "relu")

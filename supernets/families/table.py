@@ -115,14 +115,9 @@ class TableFamily(Family):
         ]
         return tuple(segments)
 
-    def input_shape(self, arch: Arch) -> NoReturn:
+    def dimensions(self, arch: Arch) -> NoReturn:
         """Refused: there is no network."""
-        raise SpaceError(f"the space of a table has no networks, so no input for {arch.id}")
-
-    @property
-    def num_classes(self) -> int:
-        """None are known."""
-        return 0
+        raise SpaceError(f"the space of a table has no networks, so arch {arch.id} has no dimensions")
 
     def build(self) -> NoReturn:
         """Refused: there are no weights."""

@@ -14,8 +14,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from torch import Tensor
 
+from supernets.errors import RecipeError
 from supernets.families.family import Family
 from supernets.spaces.space import Arch, Space
+from supernets.tasks.task import CategoricalTask, Task
 
 TEACHER = "teacher"
 """Role of the frozen teacher in the bank of outputs; what ``targets_from`` names to learn from it."""
@@ -26,9 +28,9 @@ class Item:
     """One subnet's part in a step.
 
     ``role`` names its output in the step's bank and its loss in the log; ``targets_from`` is the role whose
-    detached output it learns from (``None``: the labels); ``regularise`` switches dropout on. Where there
+    detached output it learns from (``None``: the targets); ``regularise`` switches dropout on. Where there
     are ``candidates``, the loop runs each forward on the batch and trains the one with the lowest
-    (``best``) or highest (``worst``) cross entropy in place of ``arch``.
+    (``best``) or highest (``worst``) plain loss in place of ``arch``.
     """
 
     arch: Arch
@@ -87,11 +89,26 @@ class Sampler(Part, ABC):
 
 
 class Loss(Part, ABC):
-    """What an item's output is held against."""
+    """The loss of an item, composed of what the task offers (:class:`supernets.tasks.task.Task`).
+
+    With ``needs_choices`` it fits only tasks whose outputs are logits of choices.
+    """
+
+    needs_choices: bool = False
+
+    def check(self, task: Task) -> None:
+        """Refuse a task that this loss does not fit with a ``RecipeError``."""
+        if self.needs_choices and not isinstance(task, CategoricalTask):
+            raise RecipeError(
+                f"loss {type(self).__name__} compares probabilities, and the outputs of task {task.name!r} are none; "
+                f"choose another loss, such as 'inplace_distillation'"
+            )
 
     @abstractmethod
-    def __call__(self, item: Item, logits: Tensor, labels: Tensor, bank: Mapping[str, Tensor]) -> Tensor:
-        """Mean loss ``()`` of ``logits (n, classes)``; ``bank`` holds detached logits of earlier items by role."""
+    def __call__(
+        self, task: Task, item: Item, outputs: Tensor, targets: Tensor, bank: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Mean loss ``()`` of ``outputs``; ``bank`` holds the detached outputs of earlier items by role."""
 
 
 # --- structure -------------------------------------------------------------------------------------
@@ -143,7 +160,7 @@ class View(Protocol):
         split: str = "train",
         moved: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Gradient of the plain cross entropy of ``arch`` on batch ``draw`` of ``split``; a pass is billed.
+        """Gradient of the task's plain loss of ``arch`` on batch ``draw`` of ``split``; a pass is billed.
 
         The batch is a function of seed, step and ``draw``; ``moved`` is added to the weights meanwhile.
         """

@@ -108,13 +108,13 @@ class Rehearsal:
             self.turn = self.step % len(self.regions)
             region = self.regions[self.turn]
             plan = sampler.plan(region, self.step, np.random.default_rng([self._seed, self.step]))
-            taught = set()
+            taught: set[str] = set()
             for item in plan[:1] if region.size() == 1 else plan:
                 self._bill(item.arch, forward_only=False)
                 for candidate in item.candidates:
                     self._bill(candidate, forward_only=True)
                 if item.targets_from == TEACHER and self.teacher:
-                    taught.add(0 if self._external else self._family.input_shape(item.arch)[1])
+                    taught.add("" if self._external else self._family.largest_like(item.arch).id)
             for _ in taught:
                 self._bill(self._family.space().max(), forward_only=True)
             rng = np.random.default_rng([self._seed, self.step, 1])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from supernets.elastic.active import ElasticModel, use
+from supernets.elastic.active import ElasticModel, Inputs, use
 from supernets.elastic.norm import normalise_by_batch
 from supernets.errors import TrainingError
 from supernets.spaces.space import Arch
@@ -31,7 +31,7 @@ def not_finite(training: Training) -> str | None:
     return None
 
 
-def first_bad(net: ElasticModel, arch: Arch, images: Tensor) -> str:
+def first_bad(net: ElasticModel, arch: Arch, inputs: Inputs) -> str:
     """The first weight, or else the first layer's input, that is not finite."""
     for name, parameter in net.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
@@ -44,7 +44,7 @@ def first_bad(net: ElasticModel, arch: Arch, images: Tensor) -> str:
         return normalise_by_batch(name, bn, x)
 
     with torch.no_grad(), use(net, arch, norm=watch):
-        net(images)
+        net(*inputs)
     if seen:
         return f"all weights are finite, the input of layer {seen[0]!r} is not"
     return "all weights and layers are finite, the loss itself is not"

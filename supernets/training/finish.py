@@ -14,8 +14,9 @@ import torch
 
 from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
 from supernets.errors import TrainingError
-from supernets.evaluate import CALIBRATION_IMAGES, calibrate
+from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
 from supernets.manifest import Manifest
+from supernets.metrics import metric_named
 from supernets.plots import plot_curve, plot_front
 from supernets.report import report_card
 from supernets.spaces.space import Arch, Choice
@@ -27,7 +28,9 @@ def settle(training: Training) -> None:
     whole = training.family.space()
     for shard in training.shards:
         net = shard.result.eval()
-        stats = calibrate(net, training.data, (shard.region if len(training.shards) > 1 else whole).max())
+        stats = calibrate(
+            net, training.task, training.data, (shard.region if len(training.shards) > 1 else whole).max()
+        )
         with torch.no_grad():
             for name, norm in net.norms().items():
                 if name not in stats.values:
@@ -49,8 +52,8 @@ def finish(
 ) -> Manifest:
     """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
 
-    The report card reads the test split here, and nowhere else in training. ``alone``: validation accuracies of
-    nets trained by themselves, to say in the card how far the supernet orders them alike.
+    The report card reads the test split here, and nowhere else in training. ``alone``: validation quality of
+    nets trained by themselves; the card says how far the supernet orders them alike.
     """
     if not training.finished:
         raise TrainingError(
@@ -58,14 +61,15 @@ def finish(
         )
     settle(training)
     net = training.result.eval()
-    report = report_card(net, training.data, alone=alone, progress=progress)
+    report = report_card(net, training.task, training.data, alone=alone, progress=progress)
     weights = pack(net)
     data = training.data
     manifest = Manifest(
         name=name,
         family=training.family.name,
         config=training.family.config(),
-        quality="accuracy",
+        task=training.task.name,
+        quality=training.task.quality,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         space_sha256=training.family.space().sha256,
         data=data.describe(),
@@ -79,7 +83,10 @@ def finish(
     save_supernet(out_dir, net, manifest)
     metrics = (run_dir / METRICS_FILE).read_bytes()
     write_bytes(out_dir / METRICS_FILE, metrics)
-    write_bytes(out_dir / "curve.png", plot_curve([json.loads(line) for line in metrics.splitlines()], name))
+    write_bytes(
+        out_dir / "curve.png",
+        plot_curve([json.loads(line) for line in metrics.splitlines()], name, training.task.quality),
+    )
     write_bytes(out_dir / "report.md", report_text(manifest).encode())
     return manifest
 
@@ -88,7 +95,7 @@ def add_front(directory: Path, front: Mapping[str, Any]) -> Manifest:
     """Put a front against a device's latency (:mod:`predictors.card_front`) into the report card in ``directory``."""
     known = Manifest.read(directory)
     manifest = dataclasses.replace(known, report={**known.report, "front": dict(front)})
-    write_bytes(directory / "front.png", plot_front(front, manifest.name))
+    write_bytes(directory / "front.png", plot_front(front, manifest.name, manifest.quality))
     write_bytes(directory / "report.md", report_text(manifest).encode())
     write_manifest(directory, manifest)
     return manifest
@@ -119,7 +126,7 @@ def _cost(training: Training) -> dict[str, Any]:
         "seed": training.seed,
         **sums,
         "stages": stages,
-        "calibration_images": min(CALIBRATION_IMAGES, len(training.data.train)),
+        "calibration_images": min(CALIBRATION_EXAMPLES, len(training.data.train)),
         "torch": torch.__version__,
     }
 
@@ -139,37 +146,39 @@ def report_text(manifest: Manifest) -> str:
         "",
         "![training curve](curve.png)",
         "",
-        "| split | images | smallest | largest | panel mean | small / middle / large third |",
+        "| split | examples | smallest | largest | panel mean | small / middle / large third |",
         "|---|---|---|---|---|---|",
     ]
     for split, row in report["summary"].items():
         ends = [
-            f"{row[end]['accuracy']:.4f} ± {row[end]['standard_error']:.4f}"
-            for end in ("smallest", "largest")
+            f"{row[end]['value']:.4f} ± {row[end]['standard_error']:.4f}" for end in ("smallest", "largest")
         ]
         thirds = " / ".join(f"{mean:.4f}" for mean in row["tercile_means"])
         lines.append(
             f"| {split} | {row['smallest']['n']} | {ends[0]} | {ends[1]} | {row['panel_mean']:.4f} | {thirds} |"
         )
-    ranking = report["random"]
-    quantiles = " / ".join(f"{q:.4f}" for q in ranking["accuracy_quantiles"])
+    ranking, quality = report["random"], metric_named(manifest.quality)
+    quantiles = " / ".join(f"{q:.4f}" for q in ranking["quality_quantiles"])
+    better = "higher" if quality.direction == "max" else "lower"
     lines += [
         "",
         f"The panel is the smallest and the largest subnet and {len(report['panel']) - 2} random ones, as many from "
-        f"each third of the MACs. Accuracies are fractions ± standard error; test images were used once"
+        f"each third of the MACs. Values are {quality.label} ± standard error ({quality.unit}, {better} is better); "
+        f"test examples were used once"
         f"{' for each finished stage' if len(training['stages']) > 1 else ''}.",
         "",
-        f"{ranking['n']} random subnets on validation: accuracy {quantiles} (minimum, quartiles, maximum); "
-        f"Spearman of MACs and accuracy {ranking['spearman_macs_accuracy']:.2f}; between two halves of the images "
+        f"{ranking['n']} random subnets on validation: {quality.label} {quantiles} (minimum, quartiles, maximum); "
+        f"Spearman of MACs and {quality.label} {ranking['spearman_macs_quality']:.2f}; between two halves of the "
+        f"examples "
         f"(the noise ceiling of a predictor) {ranking['noise_ceiling']:.2f}.",
         "",
-        *_alone_text(report.get("kendall_alone")),
-        *_front_text(report.get("front")),
+        *_alone_text(report.get("kendall_alone"), quality.label),
+        *_front_text(report.get("front"), quality.label),
     ]
     return "\n".join(lines)
 
 
-def _front_text(front: Mapping[str, Any] | None) -> list[str]:
+def _front_text(front: Mapping[str, Any] | None, quality: str) -> list[str]:
     if front is None:
         return []
     points = front["points"]
@@ -180,29 +189,32 @@ def _front_text(front: Mapping[str, Any] | None) -> list[str]:
         f"## Against the latency of {front['device']}",
         "",
         f"{len(points)} of {front['asked']} subnets that span the space have a latency (verdicts: {verdicts}), timed "
-        f"interleaved in one run ({front['runtime']}; {settings}); accuracy on validation. Spearman of MACs and "
-        f"latency {front['spearman_macs_latency']:.2f}, of latency and accuracy "
-        f"{front['spearman_latency_accuracy']:.2f}. Those on the front:",
+        f"interleaved in one run ({front['runtime']}; {settings}); {quality} on validation. Spearman of MACs and "
+        f"latency {front['spearman_macs_latency']:.2f}, of latency and {quality} "
+        f"{front['spearman_latency_quality']:.2f}. Those on the front:",
         "",
-        "![accuracy against latency](front.png)",
+        f"![{quality} against latency](front.png)",
         "",
-        "| latency ms | million MACs | accuracy |",
+        f"| latency ms | million MACs | {quality} |",
         "|---|---|---|",
     ]
     for point in points:
         if point["on_front"]:
             lines.append(
                 f"| {point['latency_ms']:.3f} ± {point['standard_error_ms']:.3f} | {point['macs'] / 1e6:.3g} "
-                f"| {point['accuracy']:.4f} ± {point['standard_error']:.4f} |"
+                f"| {point['value']:.4f} ± {point['standard_error']:.4f} |"
             )
     return [*lines, ""]
 
 
-def _alone_text(found: Mapping[str, Any] | None) -> list[str]:
+def _alone_text(found: Mapping[str, Any] | None, quality: str) -> list[str]:
     if found is None:
         return []
     tau = "none (too few nets, or all alike)" if found["tau"] is None else f"{found['tau']:.2f}"
-    return [f"{found['n']} nets trained alone: Kendall's tau of their accuracy and the supernet's {tau}.", ""]
+    return [
+        f"{found['n']} nets trained alone: Kendall's tau of their {quality} and the supernet's {tau}.",
+        "",
+    ]
 
 
 def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:

@@ -95,7 +95,7 @@ def _backend(device: torch.device) -> str:
 
 def _say(progress: Progress) -> None:
     words = " ".join(f"{role} {loss:.4f}" for role, loss in progress.losses.items())
-    scores = " ".join(f"{end} {value:.4f}" for end, value in progress.accuracy.items())
+    scores = " ".join(f"{end} {value:.4f}" for end, value in progress.quality.items())
     sys.stdout.write(
         f"step {progress.step}/{progress.steps} loss {words} {scores} "
         f"{progress.passes_per_second:.1f} passes/s, {progress.eta_s:.0f} s to go\n"

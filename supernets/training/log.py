@@ -17,7 +17,9 @@ TELL_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands; ``losses`` by role, ``accuracy`` of ``smallest`` and ``largest`` on validation.
+    """Where a training stands; ``losses`` by role, ``quality`` of ``smallest`` and ``largest`` on validation.
+
+    ``metric`` names the quality; ``quality`` is empty where it was not evaluated since the last report.
 
     ``passes`` counts forward-backwards of subnets, ``billed`` adds a third for each forward alone;
     ``region`` is the number of subnets open in all ``shards``. ``stage`` counts the recipes in a row, ``epoch``
@@ -29,7 +31,8 @@ class Progress:
     passes: int
     lr: float
     losses: dict[str, float]
-    accuracy: dict[str, float]
+    metric: str
+    quality: dict[str, float]
     seconds: float
     passes_per_second: float
     eta_s: float
@@ -40,11 +43,11 @@ class Progress:
     epoch: float = 0.0
 
     def words(self) -> str:
-        """Losses, accuracies if they are new, rate and speed, for a progress bar."""
+        """Losses, quality if it is new, learning rate and speed, for a progress bar."""
         losses = " ".join(f"{role} {loss:.3f}" for role, loss in self.losses.items())
-        ends = " ".join(f"{end} {value:.3f}" for end, value in self.accuracy.items())
+        ends = " ".join(f"{end} {value:.3f}" for end, value in self.quality.items())
         return (
-            f"loss {losses}{f' | accuracy {ends}' if ends else ''} | lr {self.lr:.3g} | "
+            f"loss {losses}{f' | {self.metric} {ends}' if ends else ''} | lr {self.lr:.3g} | "
             f"{self.passes_per_second:.1f} passes/s"
         )
 
@@ -58,7 +61,7 @@ class Log:
         self._training, self._path, self._last, self._tell = training, out_dir / METRICS_FILE, last, progress
         self.first, self._billed, self._seconds = training.step, training.billed, training.seconds
         self._began = self._told = self._saved = time.monotonic()
-        self.accuracy: dict[str, float] = {}
+        self.quality: dict[str, float] = {}
 
     @property
     def elapsed(self) -> float:
@@ -86,7 +89,7 @@ class Log:
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(report)) + "\n")
         self.tell(report)
-        self._training.unlogged, self.accuracy = {}, {}
+        self._training.unlogged, self.quality = {}, {}
 
     def tell(self, report: Progress | None = None) -> None:
         """Tell whoever listens: a line of the file, or if none was told for a second how things stand."""
@@ -103,7 +106,8 @@ class Log:
             passes=training.passes,
             lr=learning_rate(training.recipe, training.step - 1),
             losses={role: sum(values) / len(values) for role, values in training.unlogged.items()},
-            accuracy=self.accuracy,
+            metric=training.task.quality,
+            quality=self.quality,
             seconds=training.seconds,
             passes_per_second=(training.billed - self._billed) / max(elapsed, 1e-9),
             eta_s=per_step * (self._last - training.step),

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernets.data import DataSet, augment, step_generator
+from supernets.data import DataSet, step_generator
 from supernets.device import described, exact
 from supernets.elastic.active import ElasticModel, use
 from supernets.errors import TrainingError
@@ -23,13 +22,14 @@ from supernets.families.family import Family
 from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch
+from supernets.tasks.task import Batch
 from supernets.training.faults import REMEDY, explained, first_bad, not_finite
 from supernets.training.further import Source, go_on
 from supernets.training.log import Log, Progress
 from supernets.training.processes import Processes
 from supernets.training.schedule import learning_rate
 from supernets.training.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
-from supernets.training.step_view import Batch, StepView
+from supernets.training.step_view import StepView
 from supernets.training.structure import apply
 from supernets.training.teacher import ExternalTeacher
 from supernets.training.training import Shard, Training, start
@@ -96,10 +96,11 @@ def _train_step(training: Training) -> dict[str, float]:
 
 def _batch(training: Training) -> Batch:
     recipe, part = training.recipe, training.processes.part(training.recipe.batch_size)
-    images, labels = training.data.train.batch(recipe.batch_size, training.seed, training.step, part)
+    stored, labels = training.data.train.batch(recipe.batch_size, training.seed, training.step, part)
     generator = step_generator(training.seed, training.step)
     pad, flip = recipe.augment.pad, recipe.augment.flip
-    return Batch(training, augment(images, generator, pad, flip, of=recipe.batch_size, part=part), labels)
+    stored = training.task.augment(stored, generator, pad=pad, flip=flip, of=recipe.batch_size, part=part)
+    return training.batch(stored, labels)
 
 
 def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
@@ -158,7 +159,7 @@ def _chosen(training: Training, shard: Shard, item: Item, batch: Batch) -> Item:
         return item
     with torch.no_grad():
         found = [
-            float(F.cross_entropy(_forward(training, shard.net, shard.net, arch, batch), batch.labels))
+            float(training.task.loss(_forward(training, shard.net, shard.net, arch, batch), batch.targets))
             for arch in item.candidates
         ]
     found = training.processes.mean(found, training.device)
@@ -173,45 +174,41 @@ def _item_loss(training: Training, shard: Shard, item: Item, batch: Batch, bank:
         bank[TEACHER] = _teach(training, item.arch, batch, bank)
     dropout = training.recipe.dropout if item.regularise else 0.0
     assert shard.module is not None
-    logits = _forward(training, shard.net, shard.module, item.arch, batch, dropout)
-    bank[item.role] = logits.detach()
-    return training.loss(item, logits, batch.labels, bank)
+    outputs = _forward(training, shard.net, shard.module, item.arch, batch, dropout)
+    bank[item.role] = outputs.detach()
+    return training.loss(training.task, item, outputs, batch.targets, bank)
 
 
 def _forward(
     training: Training, net: ElasticModel, module: nn.Module, arch: Arch, batch: Batch, dropout: float = 0.0
 ) -> Tensor:
-    """Logits ``(n, classes)`` in fp32 of ``arch``, by the batch's own statistics."""
+    """Outputs in fp32 of ``arch``, by the batch's own statistics."""
     autocast: AbstractContextManager[object] = nullcontext()
     if training.recipe.precision == "bf16":
         autocast = torch.autocast(training.device.type, dtype=torch.bfloat16)
     with use(net, arch, dropout=dropout, norm=training.processes.norm), autocast:
-        logits: Tensor = module(batch.at(arch))
-    return logits.float()
+        outputs: Tensor = module(*batch.at(arch))
+    return outputs.float()
 
 
 def _teach(training: Training, arch: Arch, batch: Batch, bank: dict[str, Tensor]) -> Tensor:
-    """Logits of the largest arch of the teacher at the resolution of ``arch``; once a resolution.
+    """Outputs of the teacher's largest arch among those that read the inputs of ``arch``; once for each.
 
-    A teacher from outside has a resolution of its own, and runs once a step.
+    An external teacher prepares the examples itself and runs once a step.
     """
     if training.external is not None:
         if TEACHER not in bank:
-            bank[TEACHER] = training.external(batch.images).to(training.device)
+            bank[TEACHER] = training.external(batch.stored).to(training.device)
             training.forwards += 1
         return bank[TEACHER]
     assert training.teacher is not None
-    resolution = training.family.input_shape(arch)[1]
-    known = f"{TEACHER}@{resolution}"
-    if known not in bank:
-        space = training.family.space()
-        choices = space.max().as_dict()
-        if "resolution" in choices:
-            choices["resolution"] = resolution
+    largest = training.family.largest_like(arch)
+    key = f"{TEACHER}@{largest.id}"
+    if key not in bank:
         with torch.no_grad():
-            bank[known] = _forward(training, training.teacher, training.teacher, space.arch(choices), batch)
+            bank[key] = _forward(training, training.teacher, training.teacher, largest, batch)
         training.forwards += 1
-    return bank[known]
+    return bank[key]
 
 
 def _taken(net: nn.Module) -> dict[str, Tensor]:
@@ -262,6 +259,7 @@ def train(
     source: Source | None = None,
     momentum: bool = False,
     teacher: ExternalTeacher | None = None,
+    task: str = "image_classification",
 ) -> Training:
     """Train to the end of the recipe, or to ``until_step``, resuming whatever ``out_dir`` holds.
 
@@ -276,7 +274,9 @@ def train(
     is written.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    training = start(recipe, family, data, seed, device=device, processes=processes, teacher=teacher)
+    training = start(
+        recipe, family, data, seed, task=task, device=device, processes=processes, teacher=teacher
+    )
     first_process = training.processes.first
     if source is not None:
         go_on(training, source, momentum=momentum)
@@ -296,7 +296,7 @@ def train(
         due = training.step == last
         ended = due or (stop is not None and stop())
         if first_process and (due or training.step % evaluate_every == 0):
-            log.accuracy = ends(training)
+            log.quality = ends(training)
         if first_process:
             (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
         if ended:
@@ -333,8 +333,8 @@ def _told_what_is_kept(out_dir: Path) -> Iterator[None]:
 
 
 def ends(training: Training) -> dict[str, float]:
-    """Validation accuracy of the smallest and the largest subnet of the recipe's space."""
+    """Validation quality of the smallest and the largest subnet of the recipe's space."""
     return {
-        name: evaluate_net(training.result_of(arch), training.data, arch, "validation").value
+        name: evaluate_net(training.result_of(arch), training.task, training.data, arch, "validation").value
         for name, arch in (("smallest", training.space.min()), ("largest", training.space.max()))
     }

@@ -1,4 +1,4 @@
-"""What a step sees of the data, and what its parts may look at between steps."""
+"""What the parts of a recipe may read between steps."""
 
 from __future__ import annotations
 
@@ -6,36 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from supernets.data import prepare
 from supernets.data.order import mix
 from supernets.elastic.active import use
 from supernets.spaces.space import Arch, Space
 from supernets.training.training import Training
-
-
-class Batch:
-    """This process' share of a step's images, resized once for each resolution that is asked for.
-
-    ``images`` are ``(n, c, h, w) uint8``, as stored and augmented.
-    """
-
-    def __init__(self, training: Training, images: Tensor, labels: Tensor) -> None:
-        self._training, self.images = training, images
-        self.labels = labels.to(training.device)
-        self._prepared: dict[int, Tensor] = {}
-
-    def at(self, arch: Arch) -> Tensor:
-        """Images ``(n, c, r, r)`` as ``arch`` reads them."""
-        resolution = self._training.family.input_shape(arch)[1]
-        if resolution not in self._prepared:
-            data = self._training.data
-            # As bytes they travel to a GPU four times faster, and are resized there.
-            view = prepare(self.images.to(self._training.device), resolution, data.mean, data.std)
-            self._prepared[resolution] = view.contiguous(memory_format=torch.channels_last)
-        return self._prepared[resolution]
 
 
 class StepView:
@@ -55,7 +31,7 @@ class StepView:
         split: str = "train",
         moved: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Gradient of the plain cross entropy of ``arch`` on batch ``draw`` of this step, without augmentation.
+        """Gradient of the task's plain loss of ``arch`` on batch ``draw`` of this step, without augmentation.
 
         ``moved`` is added to the weights meanwhile. Costs a pass.
         """
@@ -63,16 +39,16 @@ class StepView:
         source, processes = training.data.split(split), training.processes
         rng = np.random.default_rng(mix(training.seed, training.step, 2, draw))
         wanted = min(training.recipe.batch_size, len(source) // processes.size * processes.size)
-        images, labels = source.sample(rng, wanted)
-        part = processes.part(len(images))
-        batch = Batch(training, images[part], labels[part])
+        stored, labels = source.sample(rng, wanted)
+        part = processes.part(len(stored))
+        batch = training.batch(stored[part], labels[part])
         parameters = dict(net.named_parameters())
         before = {name: parameters[name].detach().clone() for name in moved or {}}
         for name, delta in (moved or {}).items():
             parameters[name].data.add_(delta)
         net.train()
         with use(net, arch, norm=training.processes.norm):
-            loss = F.cross_entropy(net(batch.at(arch)), batch.labels)
+            loss = training.task.loss(net(*batch.at(arch)), batch.targets)
             got = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         for name, value in before.items():
             parameters[name].data.copy_(value)

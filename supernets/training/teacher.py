@@ -1,4 +1,4 @@
-"""A teacher from outside: the largest net of another supernet, or a net that was exported, frozen."""
+"""An external teacher: the largest net of another supernet, or an exported net, frozen."""
 
 from __future__ import annotations
 
@@ -11,62 +11,71 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from supernets import TASKS
 from supernets.checkpoints import load_supernet
-from supernets.data import DataSet, Facts, prepare
-from supernets.elastic.active import use
+from supernets.data import DataSet, Facts
+from supernets.elastic.active import Inputs, use
 from supernets.errors import CheckpointError, DataError
 from supernets.export.metadata import read_metadata
 from supernets.export.runtime import session
+from supernets.tasks.task import Dimensions, Preprocessing, Task
 
 
 @dataclass(frozen=True, eq=False)
 class ExternalTeacher:
-    """A frozen classifier with its own preprocessing; ``sha256`` is that of the file its weights came from.
+    """A frozen network with its own preprocessing; ``sha256`` is that of the file its weights came from.
 
-    ``stages`` are the records of how it was trained, where they are known.
+    ``run`` maps prepared inputs to outputs. ``stages`` are the records of its training, where they are known.
     """
 
     name: str
     sha256: str
+    task: Task
     classes: tuple[str, ...]
-    channels: int
-    resolution: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    run: Callable[[Tensor], Tensor]
+    preprocessing: Preprocessing
+    dimensions: Dimensions
+    run: Callable[[Inputs], Tensor]
     stages: tuple[Mapping[str, Any], ...] = ()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits ``(n, classes)`` for stored images ``(n, c, h, w) uint8``."""
+    def __call__(self, stored: Tensor) -> Tensor:
+        """Outputs for ``n`` examples as a data set stores them."""
         with torch.no_grad():
-            return self.run(prepare(images, self.resolution, self.mean, self.std))
+            return self.run(self.task.prepare(stored, self.preprocessing, self.dimensions))
 
-    def check(self, data: DataSet) -> None:
-        """Refuse to teach other classes, other channels, or from what is to judge the student."""
-        refuse_foreign(self.name, self.classes, self.channels, data)
+    def check(self, task: Task, data: DataSet) -> None:
+        """Refuse a teacher of another task, other classes or dimensions, and data it was not trained apart from."""
+        refuse_foreign(self.name, self.task.name, self.classes, self.dimensions, task, data)
         refuse_mixed(self.name, self.stages, data)
 
 
-def refuse_foreign(name: str, classes: Sequence[str], channels: int, data: DataSet | Facts) -> None:
-    """Refuse a teacher of other classes or channels than the data have, as far as that is known."""
+def refuse_foreign(
+    name: str,
+    task_name: str,
+    classes: Sequence[str],
+    dimensions: Dimensions,
+    task: Task,
+    data: DataSet | Facts,
+) -> None:
+    """Refuse a teacher of another task, or of other classes or dimensions than the data, where those are known."""
+    if task_name != task.name:
+        raise CheckpointError(f"a teacher must be of task {task.name!r}, {name!r} is of {task_name!r}")
     if data.classes is not None and len(classes) != len(data.classes):
         raise CheckpointError(
             f"a teacher must have the {len(data.classes)} classes of {data.name!r}, {name!r} has {len(classes)}"
         )
     if data.classes is not None and tuple(classes) != data.classes:
-        own, wanted = next(pair for pair in zip(classes, data.classes, strict=True) if pair[0] != pair[1])
+        own, required = next(pair for pair in zip(classes, data.classes, strict=True) if pair[0] != pair[1])
         raise CheckpointError(
             f"a teacher must have the classes of {data.name!r} in their order, "
-            f"{name!r} has {own!r} in place of {wanted!r}"
+            f"{name!r} has {own!r} in place of {required!r}"
         )
-    if data.channels is not None and channels != data.channels:
-        raise CheckpointError(
-            f"a teacher must read {data.channels} image channels, {name!r} reads {channels}"
-        )
+    for key, size in task.dimensions(data).items():
+        if size is not None and dimensions[key] != size:
+            raise CheckpointError(f"a teacher must have {size} {key}, {name!r} has {dimensions[key]}")
 
 
 def refuse_mixed(name: str, stages: Sequence[Mapping[str, Any]], data: DataSet) -> None:
-    """Refuse data whose validation or test may hold what an earlier training trained on."""
+    """Refuse data whose validation or test split may hold what an earlier training trained on."""
     own = data.describe()
     for stage in stages:
         known = stage["data"]
@@ -75,9 +84,9 @@ def refuse_mixed(name: str, stages: Sequence[Mapping[str, Any]], data: DataSet) 
                 f"{own['name']!r} must have the splits on which {name!r} was trained, got others: they would mix"
             )
         trained = known["splits"]["train"]["sha256"]
-        judging = [split for split in ("validation", "test") if own["splits"][split]["sha256"] == trained]
-        if judging:
-            raise DataError(f"the {judging[0]} split is what {name!r} was trained on; give other data")
+        overlapping = [split for split in ("validation", "test") if own["splits"][split]["sha256"] == trained]
+        if overlapping:
+            raise DataError(f"the {overlapping[0]} split is what {name!r} was trained on; choose other data")
 
 
 def read_teacher(path: Path, device: str | torch.device = "cpu") -> ExternalTeacher:
@@ -91,53 +100,43 @@ def _of_supernet(directory: Path, device: str | torch.device) -> ExternalTeacher
     manifest, largest = supernet.manifest, supernet.space.max()
     net = supernet.net.to(device).requires_grad_(False)
 
-    def run(images: Tensor) -> Tensor:
+    def run(inputs: Inputs) -> Tensor:
         with use(net, largest):  # its stored statistics are those of the largest
-            logits: Tensor = net(images.to(device))
-        return logits.float()
+            outputs: Tensor = net(*(each.to(device) for each in inputs))
+        return outputs.float()
 
-    return _teacher(
-        manifest.name,
-        manifest.weights_sha256,
-        manifest.classes,
-        {**manifest.preprocessing, "resolution": supernet.family.input_shape(largest)[1]},
-        run,
-        tuple(manifest.training["stages"]),
+    return ExternalTeacher(
+        name=manifest.name,
+        sha256=manifest.weights_sha256,
+        task=supernet.task,
+        classes=tuple(manifest.classes),
+        preprocessing=manifest.preprocessing,
+        dimensions=supernet.family.dimensions(largest),
+        run=run,
+        stages=tuple(manifest.training["stages"]),
     )
 
 
 def _of_file(path: Path) -> ExternalTeacher:
     runner = session(path)
     known = read_metadata(path)
-    if not {"classes", "preprocessing"} <= set(known):
+    if not {"classes", "preprocessing", "task"} <= set(known):
         raise CheckpointError(
-            f"{path.name!r} must be a file exported by netwright, with classes and preprocessing"
+            f"{path.name!r} must be a file exported by netwright, with task, classes and preprocessing"
         )
-    given = runner.get_inputs()[0].name
+    names = [each.name for each in runner.get_inputs()]
 
-    def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(runner.run(None, {given: images.cpu().numpy()})[0])
+    def run(inputs: Inputs) -> Tensor:
+        feed = {name: each.cpu().contiguous().numpy() for name, each in zip(names, inputs, strict=True)}
+        return torch.from_numpy(runner.run(None, feed)[0])
 
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return _teacher(path.stem, sha256, known["classes"], known["preprocessing"], run)
-
-
-def _teacher(
-    name: str,
-    sha256: str,
-    classes: Sequence[str],
-    preprocessing: Mapping[str, Any],
-    run: Callable[[Tensor], Tensor],
-    stages: tuple[Mapping[str, Any], ...] = (),
-) -> ExternalTeacher:
+    preprocessing = known["preprocessing"]
     return ExternalTeacher(
-        name=name,
-        sha256=sha256,
-        classes=tuple(classes),
-        channels=int(preprocessing["channels"]),
-        resolution=int(preprocessing["resolution"]),
-        mean=tuple(preprocessing["mean"]),
-        std=tuple(preprocessing["std"]),
+        name=path.stem,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        task=TASKS.load(known["task"])(),
+        classes=tuple(known["classes"]),
+        preprocessing=preprocessing,
+        dimensions={key: value for key, value in preprocessing.items() if isinstance(value, int)},
         run=run,
-        stages=stages,
     )

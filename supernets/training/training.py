@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from supernets import TASKS
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.masks import Masks
@@ -20,6 +21,7 @@ from supernets.families.family import Family
 from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch, Space
+from supernets.tasks.task import Batch, Task
 from supernets.training.processes import Processes
 from supernets.training.teacher import ExternalTeacher
 
@@ -67,6 +69,7 @@ class Training:
 
     recipe: Recipe
     family: Family
+    task: Task
     data: DataSet
     seed: int
     space: Space
@@ -151,10 +154,16 @@ class Training:
             "sittings": list(self.sittings),
         }
 
+    def batch(self, stored: Tensor, labels: Tensor) -> Batch:
+        """Stored examples and their labels as a batch on this training's device."""
+        return Batch(self.task, self.family, self.data, (stored, labels), self.device)
+
     def masks(self, arch: Arch) -> Mapping[str, Tensor]:
         """0/1 by parameter name: which entries of the weights ``arch`` uses."""
         if self._masks is None:
-            self._masks = Masks(self.shards[0].net)
+            self._masks = Masks(
+                self.shards[0].net, lambda each: self.task.example(self.family.dimensions(each))
+            )
         return self._masks(arch)
 
 
@@ -164,14 +173,17 @@ def start(
     data: DataSet,
     seed: int,
     *,
+    task: str = "image_classification",
     device: str | torch.device = "cpu",
     processes: Processes | None = None,
     teacher: ExternalTeacher | None = None,
 ) -> Training:
     """A training at step 0; the same arguments give the same weights."""
     processes = processes or Processes()
-    _check_data(recipe, family, data)
-    _check_teacher(recipe, data, teacher)
+    made: Task = TASKS.load(task)()
+    _check_data(recipe, data)
+    made.check(family, data)
+    _check_teacher(recipe, made, data, teacher)
     processes.check(recipe.batch_size)
     try:
         space = recipe.space.of(family.space())
@@ -187,6 +199,7 @@ def start(
     training = Training(
         recipe=recipe,
         family=family,
+        task=made,
         data=data,
         seed=seed,
         space=space,
@@ -199,6 +212,7 @@ def start(
         processes=processes,
         external=teacher,
     )
+    training.loss.check(made)
     if any(controller.reorders for controller in training.controllers):
         net.channel_groups()  # a family that cannot sort channels says so before the first step
     setting = Setting(family, recipe.steps, seed)
@@ -207,22 +221,16 @@ def start(
     return training
 
 
-def _check_teacher(recipe: Recipe, data: DataSet, teacher: ExternalTeacher | None) -> None:
+def _check_teacher(recipe: Recipe, task: Task, data: DataSet, teacher: ExternalTeacher | None) -> None:
     recipe.check_teacher(teacher is not None)
     if teacher is not None:
-        teacher.check(data)
+        teacher.check(task, data)
 
 
-def _check_data(recipe: Recipe, family: Family, data: DataSet) -> None:
+def _check_data(recipe: Recipe, data: DataSet) -> None:
     if len(data.train) < recipe.batch_size:
         raise DataError(
-            f"batch_size must be at most the {len(data.train)} training images, got {recipe.batch_size}"
-        )
-    channels = family.input_shape(family.space().max())[0]
-    if family.num_classes != len(data.classes) or channels != data.channels:
-        raise DataError(
-            f"the family must have {len(data.classes)} classes and {data.channels} image channels for {data.name!r}, "
-            f"got {family.num_classes} and {channels}"
+            f"batch_size must be at most the {len(data.train)} training examples, got {recipe.batch_size}"
         )
 
 

@@ -21,7 +21,7 @@ from supernets.export.exporter import Exported, Exporter
 from supernets.export.metadata import file_metadata, read_metadata
 from supernets.export.parity import prove_parity
 from supernets.extract import extract
-from tests.small import small_family
+from tests.small import interface_of, small_family
 
 
 @dataclass
@@ -41,9 +41,9 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     torch.manual_seed(0)
     family = small_family()
     net, arch = family.build().eval(), family.space().max()
-    side = family.input_shape(arch)[1]
+    side = family.dimensions(arch)["height"]
     images = prepare(data.test.images[:40], side, data.mean, data.std)
-    stats = recalibrate(net, arch, prepare(data.train.images[:128], side, data.mean, data.std), 64)
+    stats = recalibrate(net, arch, (prepare(data.train.images[:128], side, data.mean, data.std),), 64)
     with torch.inference_mode(), use(net, arch, stats):
         wanted = net(images)
     metadata = file_metadata(
@@ -51,7 +51,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         arch=arch.as_dict(),
         weights_sha256="0" * 64,
         stats_sha256=stats.sha256,
-        preprocessing={**data.preprocessing(), "resolution": side},
+        preprocessing={**data.preprocessing(), **family.dimensions(arch)},
+        task="image_classification",
         classes=data.classes,
         quality={"metric": "accuracy", "value": 0.5, "n": 360, "split": "test"},
         licence="Apache-2.0",
@@ -65,7 +66,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         images,
         wanted,
         path,
-        exporter.export(plain, images[:1], path, metadata=metadata),
+        exporter.export(plain, (images[:1],), path, interface_of(images), metadata=metadata),
         metadata,
     )
 
@@ -73,13 +74,15 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("batch", [1, 2, 7, 40])
 def test_any_batch_gives_what_the_supernet_gives(case: Case, batch: int) -> None:
     run = case.exporter.load(case.path)
-    got = torch.from_numpy(run(case.images[:batch].numpy()))
+    got = torch.from_numpy(run({"image": case.images[:batch].numpy()}))
     error = (got - case.wanted[:batch]).abs().max() / max(1.0, float(case.wanted.abs().max()))
     assert got.shape == (batch, 10) and float(error) <= 1e-5
 
 
 def test_parity_is_proven_far_within_the_tolerance(case: Case) -> None:
-    parity = prove_parity(case.net, case.path, case.images, exporter=case.exporter.name)
+    parity = prove_parity(
+        case.net, case.path, (case.images,), interface_of(case.images), exporter=case.exporter.name
+    )
     assert parity.max_error <= 1e-5 and parity.n == 40 and parity.batch_sizes == (1, 3, 40)
 
 
@@ -104,13 +107,15 @@ def test_the_file_names_no_path_of_this_machine(case: Case) -> None:
 def test_the_file_says_what_it_is(case: Case) -> None:
     found = read_metadata(case.path)
     assert {f"netwright.{key}" for key in found} == set(case.metadata)
-    assert found["arch"]["resolution"] == found["preprocessing"]["resolution"] == 16
+    assert found["arch"]["resolution"] == found["preprocessing"]["height"] == 16
     assert found["classes"] == [str(i) for i in range(10)] and found["quality"]["n"] == 360
 
 
 def test_equal_networks_give_equal_bytes_and_the_network_is_left_alone(case: Case, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in case.net.state_dict().items()}
-    again = case.exporter.export(case.net, case.images[5:8], tmp_path / "again", metadata=case.metadata)
+    again = case.exporter.export(
+        case.net, (case.images[5:8],), tmp_path / "again", interface_of(case.images), metadata=case.metadata
+    )
     assert again.sha256 == case.exported.sha256
     after = case.net.state_dict()
     assert list(before) == list(after) and all(torch.equal(before[name], after[name]) for name in before)
@@ -146,21 +151,29 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(case: Case, tmp_path: 
     path = tmp_path / "subnet"
     path.write_bytes(b"older")
     with pytest.raises(ExportError, match="no such layer"):
-        case.exporter.export(Broken().eval(), case.images, path)
+        case.exporter.export(Broken().eval(), (case.images,), path, interface_of(case.images))
     assert path.read_bytes() == b"older" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_what_may_not_be_exported_is_refused_before_anything_is_written(case: Case, tmp_path: Path) -> None:
     path, plain = tmp_path / "subnet", nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     with pytest.raises(ExportError, match=r"eval\(\)"):
-        case.exporter.export(plain.train(), case.images, path)
+        case.exporter.export(plain.train(), (case.images,), path, interface_of(case.images))
     with pytest.raises(ExportError, match="float64"):
-        case.exporter.export(nn.Conv2d(1, 2, 3).double().eval(), case.images, path)
+        case.exporter.export(
+            nn.Conv2d(1, 2, 3).double().eval(), (case.images,), path, interface_of(case.images)
+        )
     for example in (case.images[0], case.images[:0], case.images.double()):
-        with pytest.raises(ExportError, match="example must be"):
-            case.exporter.export(plain.eval(), example, path)
+        with pytest.raises(ExportError, match="must have|must be float32"):
+            case.exporter.export(plain.eval(), (example,), path, interface_of(case.images))
     with pytest.raises(ExportError, match=r"latency_ms"):
-        case.exporter.export(plain.eval(), case.images, path, metadata={"netwright.latency_ms": "3"})
+        case.exporter.export(
+            plain.eval(),
+            (case.images,),
+            path,
+            interface_of(case.images),
+            metadata={"netwright.latency_ms": "3"},
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -169,7 +182,7 @@ def test_a_truncated_file_is_refused(case: Case, tmp_path: Path, keep: int) -> N
     path = tmp_path / "subnet"
     path.write_bytes(case.path.read_bytes()[:keep])
     with pytest.raises(ExportError, match="subnet"):
-        prove_parity(case.net, path, case.images, exporter=case.exporter.name)
+        prove_parity(case.net, path, (case.images,), interface_of(case.images), exporter=case.exporter.name)
 
 
 def test_a_missing_file_is_refused(case: Case, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from supernets.extract import extract
 from supernets.families.family import Family
 from supernets.spaces.cost import costs
 from supernets.spaces.space import Arch
-from tests.small import SMALL
+from tests.small import SMALL, image_shape
 
 TABLE = {
     "space": {
@@ -91,10 +91,9 @@ def bare(request: pytest.FixtureRequest) -> Family:
 def test_a_family_without_networks_has_a_space_and_its_known_costs_and_nothing_more(bare: Family) -> None:
     test_config_round_trip(bare)
     arch = bare.space().max()
-    for refused in (bare.build, lambda: bare.input_shape(arch)):
+    for refused in (bare.build, lambda: bare.dimensions(arch)):
         with pytest.raises(SpaceError, match="no networks"):
             refused()
-    assert bare.num_classes == 0
     table = bare.costs(bare.space().encode(archs(bare)))
     for row, arch in enumerate(archs(bare)):
         closed = costs(bare.layers(arch))
@@ -110,7 +109,7 @@ def archs(family: Family, n: int = 4) -> list[Arch]:
 
 
 def images(family: Family, arch: Arch, n: int = 6) -> torch.Tensor:
-    return torch.randn(n, *family.input_shape(arch), generator=torch.Generator().manual_seed(1))
+    return torch.randn(n, *image_shape(family, arch), generator=torch.Generator().manual_seed(1))
 
 
 def net_of(family: Family) -> torch.nn.Module:
@@ -152,7 +151,7 @@ def test_extract_equals_use_and_costs_are_exact(family: Family) -> None:
     table = family.costs(family.space().encode(archs(family)))
     for row, arch in enumerate(archs(family)):
         x = images(family, arch)
-        stats = recalibrate(net, arch, x)
+        stats = recalibrate(net, arch, (x,))
         plain = extract(net, arch, stats)
         with torch.no_grad(), use(net, arch, stats):
             expected = net(x)
@@ -196,7 +195,7 @@ def test_nothing_is_written_by_running(family: Family) -> None:
     before = {name: value.clone() for name, value in net.state_dict().items()}
     for arch in archs(family):
         x = images(family, arch)
-        recalibrate(net, arch, x)
+        recalibrate(net, arch, (x,))
         net.train()
         with use(net, arch, dropout=0.5):
             net(x)
@@ -207,7 +206,7 @@ def test_nothing_is_written_by_running(family: Family) -> None:
 def test_foreign_archs_and_statistics_are_refused(family: Family) -> None:
     net = net_of(family)
     space = family.space()
-    stats = recalibrate(net, space.max(), images(family, space.max()))
+    stats = recalibrate(net, space.max(), (images(family, space.max()),))
     with pytest.raises(ArchError, match="belong to"), use(net, space.min(), stats):
         pass
     with pytest.raises(ArchError), use(net, Arch((("colour", 3),))):

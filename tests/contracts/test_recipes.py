@@ -16,7 +16,7 @@ from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.training.loop import METRICS_FILE, start, train, train_step
-from tests.small import short, small_family
+from tests.small import TASK, short, small_family
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) 
         json.loads((tmp_path / run / METRICS_FILE).read_text().splitlines()[-1]) for run in ("whole", "parts")
     ]
     assert last[0]["step"] == last[1]["step"] == 6
-    assert last[0]["accuracy"] == last[1]["accuracy"]
+    assert last[0]["quality"] == last[1]["quality"]
 
 
 def begun(name: str, **options: object) -> Sampler:
@@ -113,7 +113,9 @@ def test_losses_leave_the_teacher_alone(name: str) -> None:
     space = small_family().space()
     teacher = torch.randn(4, 10, requires_grad=True)
     student = torch.randn(4, 10, requires_grad=True)
-    loss(Item(space.min(), "min", targets_from="max"), student, torch.arange(4), {"max": teacher}).backward()
+    loss(
+        TASK, Item(space.min(), "min", targets_from="max"), student, torch.arange(4), {"max": teacher}
+    ).backward()
     assert teacher.grad is None
     assert student.grad is not None
 
@@ -132,7 +134,7 @@ def test_distilling_from_oneself_costs_the_teachers_entropy() -> None:
     logits = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
     item = Item(small_family().space().min(), "min", targets_from="max")
     entropy = -(F.softmax(logits, 1) * F.log_softmax(logits, 1)).sum(1).mean()
-    assert loss(item, logits, torch.zeros(8, dtype=torch.long), {"max": logits}) == pytest.approx(
+    assert loss(TASK, item, logits, torch.zeros(8, dtype=torch.long), {"max": logits}) == pytest.approx(
         float(entropy), rel=1e-6
     )
 
@@ -168,12 +170,14 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
     loss_of, net, bank = training.recipe.make_loss(), training.net.train(), {}
     total = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
     for item in plan:
-        x = prepare(images, training.family.input_shape(item.arch)[1], training.data.mean, training.data.std)
+        x = prepare(
+            images, training.family.dimensions(item.arch)["height"], training.data.mean, training.data.std
+        )
         net.zero_grad()
         with use(net, item.arch):
             logits = net(x.contiguous(memory_format=torch.channels_last))
         bank[item.role] = logits.detach()
-        loss_of(item, logits, split.labels[chosen], bank).backward()
+        loss_of(TASK, item, logits, split.labels[chosen], bank).backward()
         for name, parameter in net.named_parameters():
             if parameter.grad is not None:
                 total[name] += parameter.grad

@@ -11,7 +11,7 @@ from supernets.elastic.active import use
 from supernets.elastic.recalibrate import recalibrate
 from supernets.extract import extract
 from supernets.spaces.cost import costs
-from tests.small import small_family
+from tests.small import image_shape, small_family
 
 
 @settings(max_examples=15, deadline=None)
@@ -33,8 +33,8 @@ def test_extract_equals_use(widths: list, kernels: list, depths: list, resolutio
             torch.nn.init.normal_(parameter)
     space = family.space()
     for arch in space.decode(space.sample(np.random.default_rng(seed), 2)):
-        x = torch.randn(5, *family.input_shape(arch))
-        stats = recalibrate(net, arch, x, batch_size=2)
+        x = torch.randn(5, *image_shape(family, arch))
+        stats = recalibrate(net, arch, (x,), batch_size=2)
         plain = extract(net, arch, stats)
         with torch.no_grad(), use(net, arch, stats):
             expected, got = net(x), plain(x)

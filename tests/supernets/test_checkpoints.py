@@ -24,6 +24,7 @@ def directory(tmp_path: Path) -> Path:
         name="small",
         family="mobilenet_v3",
         config=family.config(),
+        task="image_classification",
         quality="accuracy",
         weights_sha256=hashlib.sha256(pack(net)).hexdigest(),
         space_sha256=family.space().sha256,

@@ -24,7 +24,7 @@ from supernets.export.onnx import OnnxExporter, export_for_measuring
 from supernets.export.parity import prove_parity, relative_error
 from supernets.export.runtime import session
 from supernets.extract import extract
-from tests.small import small_family
+from tests.small import interface_of, small_family
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +39,19 @@ def net(images: Tensor) -> nn.Module:
     family = small_family()
     arch = family.space().arch({**family.space().max().as_dict(), "resolution": 8})
     elastic = family.build().eval()
-    return extract(elastic, arch, recalibrate(elastic, arch, images))
+    return extract(elastic, arch, recalibrate(elastic, arch, (images,)))
 
 
 @pytest.fixture(scope="module")
 def exported(net: nn.Module, images: Tensor, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     path = tmp_path_factory.mktemp("reference") / "subnet.onnx"
-    return OnnxExporter().export(net, images[:1], path, opset=17)
+    return OnnxExporter().export(net, (images[:1],), path, interface_of(images), opset=17)
 
 
 @pytest.fixture(scope="module")
 def measured(net: nn.Module, images: Tensor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("measured") / "subnet.onnx"
-    export_for_measuring(net, images[:1], path)
+    export_for_measuring(net, (images[:1],), path, interface_of(images))
     return path
 
 
@@ -66,7 +66,7 @@ def test_the_opset_that_was_really_used_is_recorded(exported: Exported) -> None:
 @pytest.mark.parametrize("opset", [0, 16, 24, 10**6])
 def test_an_opset_out_of_range_is_refused(net: nn.Module, images: Tensor, tmp_path: Path, opset: int) -> None:
     with pytest.raises(ExportError, match=r"17\.\.23"):
-        OnnxExporter().export(net, images, tmp_path / "a.onnx", opset=opset)
+        OnnxExporter().export(net, (images,), tmp_path / "a.onnx", interface_of(images), opset=opset)
 
 
 def test_names_and_shapes_are_those_users_see(exported: Exported) -> None:
@@ -92,6 +92,7 @@ def test_metadata_is_json_without_nan() -> None:
             stats_sha256="",
             preprocessing={"mean": [float("nan")]},
             classes=(),
+            task="image_classification",
             quality=None,
             licence="",
         )
@@ -139,9 +140,9 @@ def test_a_measured_file_computes_the_same_for_its_batch_only(
     run = OnnxExporter().load(measured)
     with torch.inference_mode():
         wanted = net(images[:1]).numpy()
-    assert np.abs(run(images[:1].numpy()) - wanted).max() <= 1e-5
+    assert np.abs(run({"image": images[:1].numpy()}) - wanted).max() <= 1e-5
     with pytest.raises(ExportError, match="batches of 3"):
-        prove_parity(net, measured, images)
+        prove_parity(net, measured, (images,), interface_of(images))
 
 
 def test_a_measured_file_appears_whole_or_not_at_all(images: Tensor, tmp_path: Path) -> None:
@@ -150,13 +151,13 @@ def test_a_measured_file_appears_whole_or_not_at_all(images: Tensor, tmp_path: P
             raise RuntimeError("no such layer")
 
     with pytest.raises(ExportError, match="no such layer"):
-        export_for_measuring(Broken().eval(), images, tmp_path / "a.onnx")
+        export_for_measuring(Broken().eval(), (images,), tmp_path / "a.onnx", interface_of(images))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_net_in_training_mode_is_not_measured(images: Tensor, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"eval\(\)"):
-        export_for_measuring(nn.BatchNorm2d(1), images, tmp_path / "a.onnx")
+        export_for_measuring(nn.BatchNorm2d(1), (images,), tmp_path / "a.onnx", interface_of(images))
 
 
 # parity
@@ -173,32 +174,34 @@ def nudge(net: nn.Module, amount: float) -> nn.Module:
 
 def test_another_network_fails(net: nn.Module, exported: Exported, images: Tensor) -> None:
     with pytest.raises(ExportError, match="must hold, but subnet.onnx has 0.0"):
-        prove_parity(nudge(net, 0.01), exported.path, images)
+        prove_parity(nudge(net, 0.01), exported.path, (images,), interface_of(images))
 
 
 def test_the_error_is_the_largest_over_all_images_and_outputs(
     net: nn.Module, exported: Exported, images: Tensor
 ) -> None:
-    parity = prove_parity(nudge(net, 0.01), exported.path, images, tolerance=0.1)
+    parity = prove_parity(nudge(net, 0.01), exported.path, (images,), interface_of(images), tolerance=0.1)
     with torch.inference_mode():
         largest = float(nudge(net, 0.01)(images).abs().max())
     assert parity.max_error == pytest.approx(0.01 / max(1, largest), rel=1e-2)
-    assert prove_parity(net, exported.path, images).max_error < 1e-5
+    assert prove_parity(net, exported.path, (images,), interface_of(images)).max_error < 1e-5
 
 
 def test_a_network_that_gives_nan_fails(net: nn.Module, exported: Exported, images: Tensor) -> None:
     with pytest.raises(ExportError, match="inf"):
-        prove_parity(nudge(net, float("nan")), exported.path, images)
+        prove_parity(nudge(net, float("nan")), exported.path, (images,), interface_of(images))
 
 
 def test_agreement_counts_equal_answers(net: nn.Module, exported: Exported, images: Tensor) -> None:
-    assert prove_parity(net, exported.path, images).agreement == 1.0
-    other = prove_parity(nudge(net, 100.0), exported.path, images, tolerance=float("inf"))
+    assert prove_parity(net, exported.path, (images,), interface_of(images)).agreement == 1.0
+    other = prove_parity(
+        nudge(net, 100.0), exported.path, (images,), interface_of(images), tolerance=float("inf")
+    )
     assert other.agreement < 0.7
 
 
 def test_the_proof_as_json(net: nn.Module, exported: Exported, images: Tensor) -> None:
-    record = prove_parity(net, exported.path, images).as_json()
+    record = prove_parity(net, exported.path, (images,), interface_of(images)).as_json()
     assert record["batch_sizes"] == [1, 3, 12] and record["n"] == 12 and record["tolerance"] == 1e-4
     assert len(record["images_sha256"]) == 64
 
@@ -212,7 +215,7 @@ def test_images_that_prove_nothing_are_refused(
     net: nn.Module, exported: Exported, images: Tensor, spoil: Callable[[Tensor], Tensor]
 ) -> None:
     with pytest.raises(ExportError, match="at least 2 different"):
-        prove_parity(net, exported.path, spoil(images))
+        prove_parity(net, exported.path, (spoil(images),), interface_of(images))
 
 
 VALUES = hnp.arrays(

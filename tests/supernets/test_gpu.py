@@ -99,7 +99,7 @@ def test_accuracies_and_report_card_are_those_of_a_cpu(
     monkeypatch.setattr("supernets.report.RANDOM", 4)
     done = train(short("random", steps=40), small_family(), data, tmp_path / "run", device="cuda")
     largest = done.space.max()
-    there = evaluate_net(done.net, data, largest, "test")
+    there = evaluate_net(done.net, done.task, data, largest, "test")
     manifest = finish(done, "small", tmp_path / "run", tmp_path / "out")
     supernet = load_supernet(tmp_path / "out")
     assert abs(evaluate_arch(supernet, data, largest, "test").value - there.value) <= 2 / len(data.test)

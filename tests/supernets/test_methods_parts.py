@@ -20,7 +20,7 @@ from supernets.recipes.samplers.shift import ShiftSampler
 from supernets.recipes.samplers.shift_learned import LearnedShiftSampler
 from supernets.recipes.samplers.uniform import UniformSampler
 from supernets.spaces.coupled import CoupledSpace, couple
-from tests.small import small_family
+from tests.small import TASK, small_family
 
 FAMILY = small_family()
 SPACE = FAMILY.space()
@@ -64,7 +64,7 @@ def test_each_sample_learns_from_the_larger_divergence() -> None:
     student = torch.tensor([[0.0, 0.0, 0.0], [3.0, -3.0, 0.0]], dtype=torch.float64, requires_grad=True)
     loss = AlphaDivergence(clip=100.0)
     item = Item(SPACE.min(), "min", targets_from="max")
-    got = torch.autograd.grad(loss(item, student, torch.zeros(2).long(), {"max": teacher}), student)[0]
+    got = torch.autograd.grad(loss(TASK, item, student, torch.zeros(2).long(), {"max": teacher}), student)[0]
     low, high = (divergence(teacher, student, alpha, 100.0) for alpha in (-1.0, 1.0))
     larger = [low if bool(low[0][k] > high[0][k]) else high for k in range(2)]
     assert larger[0] is not larger[1]
@@ -86,10 +86,10 @@ def test_the_clip_bounds_the_surrogates_weights() -> None:
 def test_labels_and_teacher_add_up() -> None:
     logits, labels = torch.randn(4, 10), torch.arange(4)
     loss = LabelsAndTeacher(label_smoothing=0.1, kappa=2.0)
-    alone = loss(Item(SPACE.max(), "a"), logits, labels, {})
+    alone = loss(TASK, Item(SPACE.max(), "a"), logits, labels, {})
     assert float(alone) == pytest.approx(float(F.cross_entropy(logits, labels, label_smoothing=0.1)))
     teacher = torch.randn(4, 10)
-    both = loss(Item(SPACE.max(), "a", targets_from="teacher"), logits, labels, {"teacher": teacher})
+    both = loss(TASK, Item(SPACE.max(), "a", targets_from="teacher"), logits, labels, {"teacher": teacher})
     extra = -(F.softmax(teacher, 1) * F.log_softmax(logits, 1)).sum(1).mean()
     assert float(both - alone) == pytest.approx(2 * float(extra), rel=1e-5)
 

@@ -148,7 +148,7 @@ def test_item_by_item_equals_accumulation(data: DataSet) -> None:
 
 def test_masks_are_the_slices_an_arch_uses(data: DataSet) -> None:
     training = begin(recipe(), data)
-    masks = Masks(training.net)
+    masks = Masks(training.net, lambda arch: training.task.example(training.family.dimensions(arch)))
     widest = masks(SPACE.max())
     kernel_matrix = "blocks.1.conv.depth_conv.conv.5to3_matrix"
     assert not bool(widest[kernel_matrix].any())

@@ -31,7 +31,7 @@ def test_one_batch_equals_a_direct_computation() -> None:
 
     with torch.no_grad(), use(net, largest, norm=record):
         net(images)
-    stats = recalibrate(net, largest, images)
+    stats = recalibrate(net, largest, (images,))
     assert set(stats.values) == set(direct) == set(net.norms())
     for name, (mean, variance) in direct.items():
         assert torch.allclose(stats.values[name][0].double(), mean, atol=1e-5)
@@ -42,9 +42,9 @@ def test_batches_are_weighted_by_size_and_variances_averaged() -> None:
     net, images = prepared()
     smallest = net.family.space().min()
     images = images[:, :, :8, :8]
-    first, second = (recalibrate(net, smallest, part) for part in (images[:7], images[7:]))
-    both = recalibrate(net, smallest, images, batch_size=6)
-    halves = [recalibrate(net, smallest, part) for part in (images[:6], images[6:])]
+    first, second = (recalibrate(net, smallest, (part,)) for part in (images[:7], images[7:]))
+    both = recalibrate(net, smallest, (images,), batch_size=6)
+    halves = [recalibrate(net, smallest, (part,)) for part in (images[:6], images[6:])]
     for name, (mean, variance) in both.values.items():
         assert torch.allclose(mean, (halves[0].values[name][0] + halves[1].values[name][0]) / 2, atol=1e-6)
         assert torch.allclose(
@@ -56,14 +56,14 @@ def test_batches_are_weighted_by_size_and_variances_averaged() -> None:
 def test_it_is_pure_and_repeatable() -> None:
     net, images = prepared()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    a, b = (recalibrate(net, net.family.space().max(), images, batch_size=5) for _ in range(2))
+    a, b = (recalibrate(net, net.family.space().max(), (images,), batch_size=5) for _ in range(2))
     assert a.sha256 == b.sha256
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
 def test_statistics_round_trip_and_refuse_half_a_file() -> None:
     net, images = prepared()
-    stats = recalibrate(net, net.family.space().max(), images)
+    stats = recalibrate(net, net.family.space().max(), (images,))
     again = BNStats.from_bytes(stats.to_bytes(), stats.arch_id)
     assert again.sha256 == stats.sha256
     half = BNStats.from_bytes(stats.to_bytes(), stats.arch_id)
@@ -76,4 +76,4 @@ def test_statistics_round_trip_and_refuse_half_a_file() -> None:
 def test_one_image_is_too_few() -> None:
     net, images = prepared()
     with pytest.raises(DataError, match="at least 2"):
-        recalibrate(net, net.family.space().max(), images[:1])
+        recalibrate(net, net.family.space().max(), (images[:1],))

@@ -59,7 +59,7 @@ def test_the_card_compares_with_nets_trained_alone(tmp_path: Path, monkeypatch: 
     seen: list[tuple[int, int]] = []
     out = tmp_path / "out"
     manifest = finish(done, "small", tmp_path / "run", out, lambda *step: seen.append(step), alone=alone)
-    shared = {arch: evaluate_net(done.result, data, arch, "validation").value for arch in alone}
+    shared = {arch: evaluate_net(done.result, done.task, data, arch, "validation").value for arch in alone}
     tau = kendall_alone(alone, shared)
     assert tau is not None and manifest.report["kendall_alone"] == {"n": len(alone), "tau": tau}
     assert [done for done, _ in seen] == list(range(1, seen[-1][1] + 1))

@@ -23,7 +23,7 @@ from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
 from supernets.training.finish import finish
 from supernets.training.loop import Training, train
-from tests.small import small_family
+from tests.small import TASK, image_shape, small_family
 
 DATA = load_data("digits")
 
@@ -56,10 +56,10 @@ def test_every_arch_is_evaluated_and_cut_out_of_its_own_network(
         seen.add(next(k for k, shard in enumerate(training.shards) if shard.result is own))
         assert all(torch.equal(v, supernet.net.of(arch).state_dict()[n]) for n, v in own.state_dict().items())
         own = copy.deepcopy(own).to(memory_format=torch.contiguous_format)  # as it is after loading
-        stats = calibrate(supernet.net, DATA, arch)
-        assert stats.sha256 == calibrate(own, DATA, arch).sha256
+        stats = calibrate(supernet.net, TASK, DATA, arch)
+        assert stats.sha256 == calibrate(own, TASK, DATA, arch).sha256
         images = torch.randn(
-            3, *supernet.family.input_shape(arch), generator=torch.Generator().manual_seed(0)
+            3, *image_shape(supernet.family, arch), generator=torch.Generator().manual_seed(0)
         )
         with torch.no_grad(), use(supernet.net, arch, stats), use(own.eval(), arch, stats):
             shared, expected = supernet.net(images), own(images)
@@ -69,8 +69,8 @@ def test_every_arch_is_evaluated_and_cut_out_of_its_own_network(
     assert len(seen) > 1
     smallest = evaluate_arch(supernet, DATA, space.min(), "validation")
     own = copy.deepcopy(training.result_of(space.min())).to(memory_format=torch.contiguous_format)
-    assert smallest == evaluate_net(own, DATA, space.min(), "validation")
-    assert supernet.manifest.report["panel"][0]["validation"]["accuracy"] == pytest.approx(
+    assert smallest == evaluate_net(own, TASK, DATA, space.min(), "validation")
+    assert supernet.manifest.report["panel"][0]["validation"]["value"] == pytest.approx(
         smallest.value, abs=1 / 360
     )
 
@@ -90,7 +90,7 @@ def test_running_statistics_are_those_of_the_largest_of_each_region(
 ) -> None:
     _, supernet, _ = made
     for net, region in zip(supernet.net.nets, supernet.manifest.regions(), strict=True):
-        stats = calibrate(net, DATA, region.max())
+        stats = calibrate(net, TASK, DATA, region.max())
         for name, (mean, _) in stats.values.items():
             assert torch.allclose(net.norms()[name].running_mean[: len(mean)], mean, atol=1e-5)
 

@@ -193,9 +193,9 @@ def test_a_streamed_training_has_the_losses_of_the_same_rows_in_memory(data: Dat
 def test_the_train_split_cannot_be_evaluated_but_the_others_can(data: DataSet) -> None:
     training = start(recipe(), small_family(), data, 0)
     smallest = training.space.min()
-    assert evaluate_net(training.net, data, smallest, "validation").n == 48
+    assert evaluate_net(training.net, training.task, data, smallest, "validation").n == 48
     with pytest.raises(DataError, match="is streamed"):
-        evaluate_net(training.net, data, smallest, "train")
+        evaluate_net(training.net, training.task, data, smallest, "train")
 
 
 def test_what_cannot_be_streamed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from supernets import EXPORTERS
+from supernets import EXPORTERS, TASKS
 from supernets.checkpoints import load_supernet
 from supernets.data import DataSet, load_data, prepare
 from supernets.elastic.active import use
@@ -21,7 +21,7 @@ from supernets.recipes.recipe import Recipe
 from supernets.training.estimate import Rehearsal
 from supernets.training.loop import start, train, train_step
 from supernets.training.teacher import ExternalTeacher, read_teacher
-from tests.small import small_family
+from tests.small import interface_of, small_family
 
 ZOO = Path(__file__).parents[2] / "zoo" / "digits"
 
@@ -54,31 +54,32 @@ def test_a_supernets_largest_net_speaks_with_its_own_preprocessing(
 ) -> None:
     supernet = load_supernet(ZOO)
     largest, images = supernet.space.max(), data.test.images[:64]
-    ready = prepare(images, supernet.family.input_shape(largest)[1], data.mean, data.std)
+    ready = prepare(images, supernet.family.dimensions(largest)["height"], data.mean, data.std)
     with torch.no_grad(), use(supernet.net, largest):
         assert torch.equal(teacher(images), supernet.net(ready))
     right = (teacher(data.test.images).argmax(1) == data.test.labels).float().mean()
-    assert float(right) == pytest.approx(supernet.manifest.report["panel"][-1]["test"]["accuracy"], abs=0.01)
+    assert float(right) == pytest.approx(supernet.manifest.report["panel"][-1]["test"]["value"], abs=0.01)
 
 
 def test_an_exported_file_teaches_what_its_net_does(data: DataSet, tmp_path: Path) -> None:
     supernet = load_supernet(ZOO)
     largest = supernet.space.max()
-    resolution = supernet.family.input_shape(largest)[1]
+    resolution = supernet.family.dimensions(largest)["height"]
     net = extract(supernet.net, largest, None)
     metadata = file_metadata(
         supernet="digits",
         arch=largest.as_dict(),
         weights_sha256="0",
         stats_sha256="0",
-        preprocessing={**data.preprocessing(), "resolution": resolution},
+        preprocessing={**data.preprocessing(), **supernet.family.dimensions(largest)},
         classes=list(data.classes),
+        task="image_classification",
         quality=None,
         licence="Apache-2.0",
     )
     example = prepare(data.test.images[:2], resolution, data.mean, data.std)
     path = tmp_path / "net.onnx"
-    EXPORTERS.load("onnx")().export(net, example, path, metadata=metadata)
+    EXPORTERS.load("onnx")().export(net, (example,), path, interface_of(example), metadata=metadata)
     exported = read_teacher(path)
     images = data.test.images[:16]
     assert torch.allclose(exported(images), read_teacher(ZOO)(images), atol=1e-4)
@@ -100,7 +101,7 @@ def test_its_logits_are_the_targets_and_a_forward_is_billed_once_a_step(
 
     item = _plan(again, again.shard)[0]
     images = augment(images, step_generator(0, 0), again.recipe.augment.pad, again.recipe.augment.flip)
-    ready = prepare(images, again.family.input_shape(item.arch)[1], data.mean, data.std)
+    ready = prepare(images, again.family.dimensions(item.arch)["height"], data.mean, data.std)
     again.net.train()
     with torch.no_grad(), use(again.net, item.arch):
         logits = again.net(ready.contiguous(memory_format=torch.channels_last))
@@ -140,8 +141,10 @@ def test_a_teacher_that_does_not_fit_is_refused(
         begin(recipe(), classes=("a", "b", "c"))
     with pytest.raises(CheckpointError, match="'9' in place of '0'"):
         begin(recipe(), classes=teacher.classes[::-1])
-    with pytest.raises(CheckpointError, match="1 image channels"):
-        begin(recipe(), channels=3)
+    with pytest.raises(CheckpointError, match="must have 1 channels, 'digits' has 3"):
+        begin(recipe(), dimensions={**teacher.dimensions, "channels": 3})
+    with pytest.raises(CheckpointError, match="must be of task 'image_classification'"):
+        begin(recipe(), task=TASKS.load("image_regression")())
     with pytest.raises(RecipeError, match="no subnet of recipe 'sandwich' learns from a teacher"):
         begin(Recipe.parse({**Recipe.read("sandwich").as_json(), "steps": 4, "schedule": {}}))
     with pytest.raises(RecipeError, match="give one"):

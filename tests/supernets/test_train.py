@@ -135,7 +135,7 @@ def test_a_truncated_state_is_refused(data: DataSet, tmp_path: Path) -> None:
 def test_data_that_does_not_fit_is_refused(data: DataSet) -> None:
     with pytest.raises(DataError, match="batch_size"):
         start(recipe(batch_size=5000), small_family(), data, 0)
-    with pytest.raises(DataError, match="10 classes and 1 image channels"):
+    with pytest.raises(DataError, match="10 outputs and 1 channels"):
         start(recipe(), small_family(num_classes=7), data, 0)
     with pytest.raises(DataError, match="image channels"):
         start(recipe(), small_family(image_channels=3), data, 0)
@@ -158,7 +158,7 @@ def test_a_finished_training_becomes_a_supernet_directory(
     assert [sitting["last_step"] for sitting in stage["sittings"]] == [2, 4]
     smallest = manifest.report["panel"][0]["test"]
     again = evaluate_arch(supernet, data, supernet.space.min(), "test")
-    assert (again.value, again.n) == (smallest["accuracy"], 360)
+    assert (again.value, again.n) == (smallest["value"], 360)
     text = (tmp_path / "out" / "report.md").read_text()
     assert "smallest" in text and "trained alone" not in text and "kendall_alone" not in manifest.report
     assert (tmp_path / "out" / "curve.png").read_bytes().startswith(b"\x89PNG")
@@ -173,7 +173,7 @@ def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Pa
 
     training = train(recipe(), small_family(), data, tmp_path)
     largest = training.family.space().max()
-    stats = calibrate(training.net, data, largest)
+    stats = calibrate(training.net, training.task, data, largest)
     settle(training)
     for name, norm in training.net.norms().items():
         assert torch.equal(norm.running_mean, stats.values[name][0])
@@ -188,7 +188,7 @@ def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Pat
     made = recipe(steps=101)
     train(made, small_family(), data, tmp_path, until_step=100, evaluate_every=50, progress=tell)
     lines = [job["message"] for job in shown]
-    first = next(k for k, line in enumerate(lines) if "accuracy" in line)
+    first = next(k for k, line in enumerate(lines) if "accuracy smallest" in line)
     assert all("accuracy smallest 0." in line and " largest " in line for line in lines[first:])
     for words in ("epoch 0.", "loss max ", " min ", "passes/s"):
         assert all(words in line for line in lines)

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, Loss
+from supernets.tasks.task import Task
 
 
 def divergence(
     teacher: Tensor, student: Tensor, alpha: float, clip: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """``D_alpha`` per sample ``(n,)`` and a surrogate ``(n,)`` whose gradient is that of ``D_alpha``.
+    """``D_alpha`` of each row ``(rows,)`` and a surrogate ``(rows,)`` whose gradient is that of ``D_alpha``.
 
     With teacher ``p``, student ``q`` and ``r = p / q``: ``D = sum q (r^alpha - 1) / (alpha (alpha - 1))``,
     its limits at 0 and 1; the surrogate is ``-sum sg[q rho(r)] log q`` with ``rho = r^alpha / alpha``
@@ -23,8 +24,8 @@ def divergence(
     divergence of Kullback and Leibler, nothing is clipped.
 
     Args:
-        teacher: logits ``(n, classes)``; no gradient flows into them.
-        student: logits ``(n, classes)``; only the surrogate carries a gradient into them.
+        teacher: logits ``(rows, choices)``; no gradient flows into them.
+        student: logits ``(rows, choices)``; only the surrogate carries a gradient into them.
         alpha: which divergence.
         clip: largest ``r^alpha``.
     """
@@ -43,7 +44,12 @@ def divergence(
 
 
 class AlphaDivergence(Loss):
-    """``CE_ls(f, y)`` where an item learns from labels; from a teacher, per sample, the larger of two divergences."""
+    """The task's loss where an item learns from targets; from a teacher, per choice, the larger of two divergences.
+
+    Fits tasks whose outputs are logits of choices (:class:`supernets.tasks.task.CategoricalTask`).
+    """
+
+    needs_choices = True
 
     def __init__(
         self, alpha_min: float = -1.0, alpha_max: float = 1.0, clip: float = 5.0, label_smoothing: float = 0.1
@@ -55,9 +61,12 @@ class AlphaDivergence(Loss):
             )
         self._alphas, self._clip, self._smoothing = (alpha_min, alpha_max), clip, label_smoothing
 
-    def __call__(self, item: Item, logits: Tensor, labels: Tensor, bank: Mapping[str, Tensor]) -> Tensor:
-        """Mean loss ``()`` of ``logits (n, classes)``; a teacher's logits are in ``bank``, detached."""
+    def __call__(
+        self, task: Task, item: Item, outputs: Tensor, targets: Tensor, bank: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Mean loss ``()`` of ``outputs``; a teacher's outputs are in ``bank``, detached."""
         if item.targets_from is None:
-            return F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
-        low, high = (divergence(bank[item.targets_from], logits, alpha, self._clip) for alpha in self._alphas)
+            return task.loss(outputs, targets, self._smoothing)
+        student, teacher = (task.logits(each, targets) for each in (outputs, bank[item.targets_from]))
+        low, high = (divergence(teacher, student, alpha, self._clip) for alpha in self._alphas)
         return torch.where(low[0] > high[0], low[1], high[1]).mean()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, Loss
+from supernets.tasks.task import Task
 
 
 class InplaceDistillation(Loss):
-    """``CE_ls(f, y)`` where an item learns from labels, ``T² · CE(softmax(t / T), f / T)`` from a teacher."""
+    """The task's loss where an item learns from targets, its soft loss at temperature ``T`` from a teacher.
+
+    For classification: ``CE_ls(f, y)`` and ``T² · CE(softmax(t / T), f / T)``.
+    """
 
     def __init__(self, label_smoothing: float = 0.1, temperature: float = 1.0) -> None:
         if not 0 <= label_smoothing < 1 or not temperature > 0:
@@ -21,9 +24,10 @@ class InplaceDistillation(Loss):
             )
         self._smoothing, self._temperature = label_smoothing, temperature
 
-    def __call__(self, item: Item, logits: Tensor, labels: Tensor, bank: Mapping[str, Tensor]) -> Tensor:
-        """Mean loss ``()`` of ``logits (n, classes)``; a teacher's logits are in ``bank``, detached."""
+    def __call__(
+        self, task: Task, item: Item, outputs: Tensor, targets: Tensor, bank: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Mean loss ``()`` of ``outputs``; a teacher's outputs are in ``bank``, detached."""
         if item.targets_from is None:
-            return F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
-        soft = F.softmax(bank[item.targets_from].detach() / self._temperature, dim=1)
-        return self._temperature**2 * F.cross_entropy(logits / self._temperature, soft)
+            return task.loss(outputs, targets, self._smoothing)
+        return task.soft_loss(outputs, bank[item.targets_from], targets, self._temperature)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, Loss
+from supernets.tasks.task import Task
 
 
 class LabelsAndTeacher(Loss):
-    """``CE_ls(f, y) + kappa · CE(softmax(t), f)``; without a teacher the labels alone."""
+    """The task's loss plus ``kappa`` times its soft loss; without a teacher the loss alone.
+
+    For classification: ``CE_ls(f, y) + kappa · CE(softmax(t), f)``.
+    """
 
     def __init__(self, label_smoothing: float = 0.1, kappa: float = 1.0) -> None:
         if not 0 <= label_smoothing < 1 or not kappa >= 0:
@@ -21,10 +24,11 @@ class LabelsAndTeacher(Loss):
             )
         self._smoothing, self._kappa = label_smoothing, kappa
 
-    def __call__(self, item: Item, logits: Tensor, labels: Tensor, bank: Mapping[str, Tensor]) -> Tensor:
-        """Mean loss ``()`` of ``logits (n, classes)``; a teacher's logits are in ``bank``, detached."""
-        loss = F.cross_entropy(logits, labels, label_smoothing=self._smoothing)
+    def __call__(
+        self, task: Task, item: Item, outputs: Tensor, targets: Tensor, bank: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Mean loss ``()`` of ``outputs``; a teacher's outputs are in ``bank``, detached."""
+        loss = task.loss(outputs, targets, self._smoothing)
         if item.targets_from is None:
             return loss
-        soft = F.softmax(bank[item.targets_from].detach(), dim=1)
-        return loss + self._kappa * F.cross_entropy(logits, soft)
+        return loss + self._kappa * task.soft_loss(outputs, bank[item.targets_from], targets)

@@ -1,0 +1,63 @@
+"""What tasks on images share: batches, augmentation, the inputs of a file, and the image for a person."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from supernets.data import augment, prepare
+from supernets.elastic.active import Inputs
+from supernets.tasks.task import BATCH, Dimensions, Example, Interface, NamedTensor, Preprocessing, Task
+
+if TYPE_CHECKING:
+    from supernets.data import DataSet
+
+
+class ImageTask(Task):
+    """One image ``(c, h, w) uint8`` in, one row of outputs out.
+
+    A family for such a task has the dimensions ``channels``, ``height``, ``width`` and ``outputs``.
+    """
+
+    def prepare(self, stored: Tensor, preprocessing: Preprocessing, dimensions: Dimensions) -> Inputs:
+        """``(n, c, h, w) float32``, resized and normalised; see :func:`supernets.data.prepare`."""
+        images = prepare(stored, dimensions["height"], preprocessing["mean"], preprocessing["std"])
+        return (images.contiguous(memory_format=torch.channels_last),)
+
+    def augment(
+        self,
+        stored: Tensor,
+        generator: torch.Generator,
+        *,
+        pad: int = 0,
+        flip: bool = False,
+        of: int | None = None,
+        part: slice = slice(None),
+    ) -> Tensor:
+        """Random crop after padding, and mirroring; see :func:`supernets.data.augment`."""
+        return augment(stored, generator, pad, flip, of=of, part=part)
+
+    def interface(self, dimensions: Dimensions) -> Interface:
+        """``image (batch, c, h, w)``, prepared as :meth:`prepare` does, to ``logits (batch, outputs)``."""
+        shape = (BATCH, dimensions["channels"], dimensions["height"], dimensions["width"])
+        return Interface(
+            (NamedTensor("image", "float32", shape),),
+            NamedTensor("logits", "float32", (BATCH, dimensions["outputs"])),
+        )
+
+    def show(self, stored: Tensor, label: Tensor, data: DataSet) -> Example:
+        """A PNG and the names of what it shows."""
+        from PIL import Image
+
+        pixels = stored.permute(1, 2, 0).numpy()
+        buffer = io.BytesIO()
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+        return Example("image/png", buffer.getvalue(), self.describe(label, data.classes))
+
+    def describe(self, label: Tensor, classes: Sequence[str]) -> str:
+        """The stored label of one example in words; the default is the name of its class."""
+        return classes[int(label)]

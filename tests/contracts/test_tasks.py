@@ -1,0 +1,175 @@
+"""What every task promises, with every family and recipe; registering one is being tested."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from supernets import EXPORTERS, FAMILIES, TASKS
+from supernets.data import DataSet, load_data
+from supernets.errors import DataError, RecipeError
+from supernets.evaluate import calibrate, evaluate_net, example_scores
+from supernets.export.parity import prove_parity
+from supernets.extract import extract
+from supernets.families.family import Family
+from supernets.metrics import METRICS
+from supernets.recipes.recipe import Recipe, built_in
+from supernets.tasks.task import CategoricalTask, Task
+from supernets.training.loop import start, train_step
+from tests.contracts.test_families import CONFIGS
+from tests.small import short
+
+TRAINABLE = [name for name in FAMILIES if FAMILIES.load(name).has_network]
+COMBINATIONS = [(task, family) for task in TASKS for family in TRAINABLE]
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    return load_data("digits")
+
+
+@pytest.fixture(params=list(TASKS))
+def task(request: pytest.FixtureRequest) -> Task:
+    made: Task = TASKS.load(request.param)()
+    return made
+
+
+def family_for(task: Task, name: str, data: DataSet) -> Family:
+    """A small family of this kind, of the dimensions that the task needs for the data."""
+    kind = FAMILIES.load(name)
+    sizes = task.dimensions(data)
+    config = {setting: sizes[dimension] for dimension, setting in kind.fitted.items()}
+    family: Family = kind.from_config({**CONFIGS[name][0], **config})
+    return family
+
+
+def test_its_quality_is_a_metric_with_a_direction_and_the_name_is_the_registered_one(task: Task) -> None:
+    assert TASKS.load(task.name) is type(task)
+    assert METRICS[task.quality].source == "evaluated" and task.metric.direction in ("min", "max")
+
+
+def test_a_batch_has_the_inputs_of_its_arch_and_a_score_for_each_example(task: Task, data: DataSet) -> None:
+    stored, labels = data.validation.images[:6], data.validation.labels[:6]
+    targets = task.targets(labels, data)
+    for name in TRAINABLE:
+        family = family_for(task, name, data)
+        task.check(family, data)
+        net = family.build().eval()
+        for arch in (family.space().min(), family.space().max()):
+            dimensions = family.dimensions(arch)
+            inputs = task.prepare(stored, data.preprocessing(), dimensions)
+            interface = task.interface(dimensions)
+            for got, example, named in zip(
+                inputs, task.example(dimensions, 6), interface.inputs, strict=True
+            ):
+                assert got.shape == example.shape and str(got.dtype) == f"torch.{named.dtype}"
+                fixed = [size for size in named.shape if not isinstance(size, str)]
+                assert fixed == [size for size in got.shape[1:] if size in fixed]
+            with torch.no_grad():
+                outputs = extract(net, arch, None)(*inputs)
+            scores = task.scores(outputs, targets)
+            assert scores.shape == (6,) and scores.dtype == torch.float64
+            # an example's score does not depend on the others in its batch
+            alone = torch.cat([task.scores(outputs[k : k + 1], targets[k : k + 1]) for k in range(6)])
+            assert torch.equal(scores, alone)
+
+
+def test_quality_has_a_standard_error_and_paired_scores_a_smaller_one(task: Task) -> None:
+    rng = np.random.default_rng(0)
+    first = torch.from_numpy((rng.random(400) < 0.7).astype(np.float64))
+    second = first.clone()
+    second[:8] = 1 - second[:8]
+    value, error = task.summarise(first)
+    difference, paired = task.difference(first, second)
+    assert 0 < error < 1 and difference == pytest.approx(value - task.summarise(second)[0])
+    assert 0 < paired < error
+    assert task.difference(first, first) == (0.0, 0.0)
+    with pytest.raises(DataError, match="same examples"):
+        task.difference(first, first[:3])
+
+
+def test_losses_have_their_minimum_at_the_targets_and_leave_the_teacher_alone(
+    task: Task, data: DataSet
+) -> None:
+    targets = task.targets(data.validation.labels[:32], data)
+    sizes = task.dimensions(data)
+    outputs = torch.zeros(32, sizes["outputs"] or 1, requires_grad=True)
+    teacher = torch.randn(32, sizes["outputs"] or 1, requires_grad=True)
+    before = task.loss(outputs, targets)
+    before.backward()
+    assert outputs.grad is not None
+    after = task.loss(outputs.detach() - 0.5 * outputs.grad, targets)
+    assert float(after) < float(before.detach())
+    task.soft_loss(outputs, teacher, targets).backward()
+    assert teacher.grad is None
+    same, other = (task.soft_loss(each, teacher, targets) for each in (teacher.detach(), -teacher.detach()))
+    assert float(same) < float(other)
+
+
+def test_a_person_sees_an_example(task: Task, data: DataSet) -> None:
+    shown = task.show(data.test.images[0], data.test.labels[0], data)
+    assert shown.media_type == "image/png" and shown.content.startswith(b"\x89PNG")
+    assert data.classes[int(data.test.labels[0])] in shown.target
+
+
+@pytest.mark.parametrize("recipe", built_in())
+@pytest.mark.parametrize(("name", "family"), COMBINATIONS)
+def test_every_recipe_trains_every_family_for_every_task(
+    name: str, family: str, recipe: str, data: DataSet
+) -> None:
+    task: Task = TASKS.load(name)()
+    made = short(recipe, dropout=0.0)
+    sized = family_for(task, family, data)
+    if made.make_loss().needs_choices and not isinstance(task, CategoricalTask):
+        with pytest.raises(RecipeError, match="compares probabilities"):
+            start(made, sized, data, 0, task=name)
+        return
+    training = start(made, sized, data, 0, task=name)
+    losses = [train_step(training) for _ in range(2)]
+    assert all(math.isfinite(value) for step in losses for value in step.values())
+
+
+@pytest.mark.parametrize(("name", "family"), COMBINATIONS)
+def test_a_subnet_is_evaluated_compared_and_exported(
+    name: str, family: str, data: DataSet, tmp_path: Path
+) -> None:
+    task: Task = TASKS.load(name)()
+    sized = family_for(task, family, data)
+    training = start(Recipe.read("sandwich"), sized, data, 0, task=name)
+    net, space = training.result.eval(), sized.space()
+    found = {}
+    for arch in (space.min(), space.max()):
+        stats = calibrate(net, task, data, arch)
+        found[arch] = example_scores(net, task, data, arch, stats, "validation")
+        evaluation = evaluate_net(net, task, data, arch, "validation", stats)
+        assert (evaluation.metric, evaluation.n) == (task.quality, len(data.validation))
+        assert (evaluation.value, evaluation.standard_error) == task.summarise(found[arch])
+    difference, error = task.difference(*found.values())
+    assert math.isfinite(difference) and error > 0
+    dimensions = sized.dimensions(space.min())
+    examples = task.prepare(data.test.images[:4], data.preprocessing(), dimensions)
+    interface = task.interface(dimensions)
+    plain = extract(net, space.min(), calibrate(net, task, data, space.min()))
+    for exporter in EXPORTERS:
+        path = tmp_path / f"net-{exporter}"
+        EXPORTERS.load(exporter)().export(plain, examples, path, interface)
+        assert prove_parity(plain, path, examples, interface, exporter=exporter).max_error <= 1e-4
+
+
+def test_a_family_of_other_dimensions_is_refused(task: Task, data: DataSet) -> None:
+    for name in TRAINABLE:
+        kind = FAMILIES.load(name)
+        for dimension, setting in kind.fitted.items():
+            config = {**family_for(task, name, data).config(), setting: 7}
+            with pytest.raises(DataError, match=f"7 {dimension}"):
+                task.check(kind.from_config(config), data)
+
+
+def test_regression_refuses_classes_that_are_no_numbers(data: DataSet) -> None:
+    named = DataSet("pets", tuple("abcdefghij"), data.train, data.validation, data.test)
+    with pytest.raises(DataError, match="must be numbers"):
+        TASKS.load("image_regression")().check_data(named)
