@@ -68,9 +68,9 @@ def test_a_front_is_measured_evaluated_and_sorted() -> None:
     assert [p["latency_ms"] for p in points] == sorted(p["latency_ms"] for p in points)
     for point in points:
         arch = supernet.space.arch(point["arch"])
-        assert point["accuracy"] == evaluate_arch(supernet, data, arch, "validation").value
+        assert point["value"] == evaluate_arch(supernet, data, arch, "validation").value
         equal = [o for o in points if o["latency_ms"] < point["latency_ms"]]
-        assert point["on_front"] == all(o["accuracy"] < point["accuracy"] for o in equal)
+        assert point["on_front"] == all(o["value"] < point["value"] for o in equal)
     assert any(point["on_front"] for point in points)
     assert (front["device"], front["runtime"]) == ("abacus", "beads 1")
     assert {step for step, _, _ in told} == {"writing", "evaluating"} and told[-1] == ("evaluating", 6, 6)

@@ -32,9 +32,9 @@ def test_a_training_tells_live_metrics_and_stops_within_seconds_with_its_checkpo
     processes("worker")
     body = {"name": "tiny", "data": "digits", "family": FAMILY, "recipe": recipe()}
     job = job_of(http, http.post("/v1/trainings", json=body))
-    events = follow(http, job, lambda kind, data: bool((data.get("metrics") or {}).get("accuracy")))
+    events = follow(http, job, lambda kind, data: bool((data.get("metrics") or {}).get("quality")))
     metrics = events[-1][1]["metrics"]
-    assert metrics["accuracy"].keys() == {"smallest", "largest"}
+    assert metrics["quality"].keys() == {"smallest", "largest"}
     assert metrics["losses"].keys() == {"random1"} and metrics["losses"]["random1"] > 0
     assert metrics["passes_per_second"] > 0 and metrics["eta_s"] > 0 and metrics["lr"] > 0
     assert "passes/s" in http.get(f"/v1/jobs/{job}").json()["message"]
@@ -111,5 +111,5 @@ def test_a_training_goes_on_from_a_supernet_taught_by_one_cancelled_and_resumed(
     assert (second["steps"], second["seed"], second["data"]["name"]) == (1500, 1, "digits")
     assert second["billed_passes"] == pytest.approx(1500 * (1 + 1 / 3), abs=0.01)
     assert second["sittings"][-1]["first_step"] >= kept
-    accuracy = [each["report"]["summary"]["validation"]["largest"]["accuracy"] for each in (one, two)]
+    accuracy = [each["report"]["summary"]["validation"]["largest"]["value"] for each in (one, two)]
     assert accuracy[1] > accuracy[0]
