@@ -60,6 +60,19 @@ HOOKS: Registry = Registry(
     },
 )
 
+DATA_SOURCES: Registry = Registry(
+    "data source",
+    {
+        "digits": "supernets.data.sources.digits:Digits",
+        "fashion_mnist": "supernets.data.sources.fashion_mnist:FashionMnist",
+        "cifar10": "supernets.data.sources.cifar10:Cifar10",
+        "folder": "supernets.data.sources.folder:FolderSource",
+        "parquet": "supernets.data.sources.parquet:ParquetSource",
+        "stream": "supernets.data.sources.stream:StreamSource",
+        "hub": "supernets.data.sources.hub:HubSource",
+    },
+)
+
 EXPORTERS: Registry = Registry(
     "exporter",
     {
@@ -67,4 +80,14 @@ EXPORTERS: Registry = Registry(
     },
 )
 
-__all__ = ["CONTROLLERS", "EXPORTERS", "FAMILIES", "HOOKS", "LOSSES", "SAMPLERS", "TASKS", "Registry"]
+__all__ = [
+    "CONTROLLERS",
+    "DATA_SOURCES",
+    "EXPORTERS",
+    "FAMILIES",
+    "HOOKS",
+    "LOSSES",
+    "SAMPLERS",
+    "TASKS",
+    "Registry",
+]

@@ -46,7 +46,11 @@ class CheckpointError(SupernetError, ValueError):
 
 
 class DataError(SupernetError, ValueError):
-    """A data set is absent or does not fit."""
+    """A data set is absent or does not fit; ``code`` names the kind of fault."""
+
+    def __init__(self, message: str, code: str = "data") -> None:
+        self.code = code
+        super().__init__(message)
 
 
 class RecipeError(SupernetError, ValueError):

@@ -1,26 +1,39 @@
-"""Data sets: three splits of uint8 images with hashes, and what is done to a batch.
+"""Data sets: three splits of uint8 images with hashes, what is wrong with them, and how a batch is made.
 
 ``load_data("digits")`` needs no download; ``fashion_mnist`` and ``cifar10`` come from the folder named by
-``NETWRIGHT_DATA`` or from the Hugging Face hub; ``folder:PATH`` and ``parquet:PATH`` are one's own images,
-``stream:PATH`` and ``hub:NAME`` those that need not fit into memory.
+``NETWRIGHT_DATA`` or from the Hugging Face hub; ``folder:PATH`` and ``parquet:PATH`` are a user's own images,
+``stream:PATH`` and ``hub:NAME`` those that need not fit into memory. Options follow: ``folder:PATH,channels=3``.
 """
 
 from supernets.data.batches import augment, batch_indices, epoch_order, prepare, step_generator
 from supernets.data.dataset import DataSet, Split
-from supernets.data.facts import Facts, data_facts
-from supernets.data.load import DATASETS, check_data, load_data
+from supernets.data.report import DataReport
+from supernets.data.source import (
+    Facts,
+    check_data,
+    data_facts,
+    data_report,
+    fingerprint,
+    load_data,
+    open_source,
+)
+from supernets.data.spec import DataSpec
 
 __all__ = [
-    "DATASETS",
+    "DataReport",
     "DataSet",
+    "DataSpec",
     "Facts",
     "Split",
     "augment",
     "batch_indices",
     "check_data",
     "data_facts",
+    "data_report",
     "epoch_order",
+    "fingerprint",
     "load_data",
+    "open_source",
     "prepare",
     "step_generator",
 ]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,16 +15,51 @@ from torch import Tensor
 
 from supernets.data.batches import batch_indices
 from supernets.data.order import permutation
+from supernets.data.report import DataReport
 from supernets.errors import DataError
-
-if TYPE_CHECKING:
-    from supernets.data.stream import StreamedSplit
 
 SPLITS = ("train", "validation", "test")
 MIN_SPLIT = 20
-"""A split with fewer images says nothing: its standard error would exceed ten points."""
+"""A split with fewer images is useless: the standard error of its accuracy would exceed ten points."""
 SHARES = {2: 5, 1: 6, 0: 1}
-"""Each of so many missing splits is one image in so many of train."""
+"""Number of missing splits to ``k``: each of them becomes one image in ``k`` of train."""
+
+
+class TrainSplit(Protocol):
+    """What training needs of its images, be they in memory or streamed."""
+
+    @property
+    def name(self) -> str:
+        """Its split."""
+
+    @property
+    def labels(self) -> Tensor:
+        """``(n,) int64``."""
+
+    @property
+    def sha256(self) -> str:
+        """A hash that another order, label or form changes."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Memory of the images that are held."""
+
+    def head(self, n: int) -> Tensor:
+        """The first ``n`` images that are held, or all."""
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
+        """``n`` images and their labels, drawn without replacement."""
+
+    def batch(
+        self, batch_size: int, seed: int, step: int, part: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Images and labels of ``part`` of the batch of global step ``step``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,16 +121,19 @@ class Split:
 class DataSet:
     """A named data set: train (weights, recalibration), validation (search), test (what is returned, once).
 
+    ``name`` is the data spec as text. ``report`` is the data report of a user's own images.
+
     Promises: the splits share no image of the source, have equal channels and size, and every class is in
-    ``train``; same name, seed and resolution give the same hashes. Every prefix of a split that was carved
-    out here holds the classes in proportion.
+    ``train``; same name and seed give the same hashes. Every prefix of a split that was cut out of train
+    holds the classes in proportion.
     """
 
     name: str
     classes: tuple[str, ...]
-    train: Split | StreamedSplit
+    train: TrainSplit
     validation: Split
     test: Split
+    report: DataReport | None = None
 
     def __post_init__(self) -> None:
         shape = self.train.shape
@@ -156,11 +194,11 @@ class DataSet:
         """Standard deviation of ``train`` (or of what is held of it) per channel, of pixels in 0..1."""
         return self._moments[1]
 
-    def split(self, name: str) -> Split | StreamedSplit:
+    def split(self, name: str) -> TrainSplit:
         """The split called ``name``; raises ``DataError`` for another word."""
         if name not in SPLITS:
             raise DataError(f"unknown split {name!r}; choices: {', '.join(SPLITS)}")
-        split: Split | StreamedSplit = getattr(self, name)
+        split: TrainSplit = getattr(self, name)
         return split
 
     def held(self, name: str) -> Split:
@@ -223,30 +261,43 @@ def carve(
     }
 
 
+def cut_out(sizes: Mapping[str, int]) -> dict[str, int]:
+    """The splits that a source with ``sizes`` lacks, and how many images of train become each of them."""
+    missing = [split for split in SPLITS[1:] if split not in sizes]
+    return dict.fromkeys(missing, sizes.get("train", 0) // SHARES[len(missing)])
+
+
 def left_for_train(sizes: Mapping[str, int]) -> int:
-    """How many images train keeps of a source with these splits, once the missing ones are carved out."""
-    missing = sum(split not in sizes for split in SPLITS[1:])
-    return sizes["train"] - missing * (sizes["train"] // SHARES[missing])
+    """How many images train keeps of a source with these splits, once the missing ones are cut out."""
+    return sizes["train"] - sum(cut_out(sizes).values())
 
 
 def assemble(
-    name: str, classes: Sequence[str], piles: Mapping[str, tuple[Tensor, Tensor]], seed: int
+    name: str,
+    classes: Sequence[str],
+    piles: Mapping[str, tuple[Tensor, Tensor]],
+    seed: int,
+    report: DataReport | None = None,
 ) -> DataSet:
-    """A data set from whatever splits the source brings; missing ones are carved out of ``train``.
+    """A data set from the splits that the source has; missing ones are cut out of ``train``.
 
     With only ``train``: 60/20/20. With train and test, or train and validation: a sixth of train becomes
     the missing one.
     """
     if "train" not in piles:
-        raise DataError(f"{name!r} must bring a train split, but it has only: {', '.join(piles) or 'none'}")
+        raise DataError(
+            f"a data set needs a train split, but {name!r} has only: {', '.join(piles) or 'none'}",
+            "no_train_split",
+        )
     splits = {split: Split(split, *pile) for split, pile in piles.items() if split != "train"}
-    missing = [split for split in SPLITS[1:] if split not in splits]
     images, labels = piles["train"]
+    missing = cut_out({split: len(pile[0]) for split, pile in piles.items()})
     share = SHARES[len(missing)]
     if missing and len(images) < MIN_SPLIT * share:
         raise DataError(
-            f"{name!r} has {len(images)} training images, too few to carve out {' and '.join(missing)}: "
-            f"at least {MIN_SPLIT * share} are needed"
+            f"{name!r} has {len(images)} training images, too few to cut out {' and '.join(missing)}: "
+            f"at least {MIN_SPLIT * share} are needed",
+            "too_few_images",
         )
-    splits |= carve(images, labels, dict.fromkeys(missing, len(images) // share), seed)
-    return DataSet(name, tuple(classes), splits["train"], splits["validation"], splits["test"])
+    splits |= carve(images, labels, missing, seed)
+    return DataSet(name, tuple(classes), splits["train"], splits["validation"], splits["test"], report)

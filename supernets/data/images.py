@@ -1,9 +1,12 @@
-"""Image files to uint8 tensors of one size."""
+"""Image files to uint8 tensors of one form: upright, grey or RGB, square, 8 bits a channel."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,101 +16,314 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
+from supernets.data.examples import Cell
+from supernets.data.spec import MAX_RESOLUTION, DataSpec
 from supernets.errors import DataError
 
 MAX_PIXELS = 50_000_000
-"""A larger picture is refused before it is decoded: a small file can name a huge one."""
+"""A larger picture is refused before it is decoded: a small file can declare a huge one."""
+MAX_FILE_BYTES = 256 << 20
 MAX_BYTES = 8 * 1024**3
 """The largest uint8 tensor that is made of a data set."""
 DEFAULT_RESOLUTION = 224
-GREY_MODES = ("1", "L", "I", "I;16", "F")
+DEEP_RANGES = (255, 1023, 4095, 16383, 65535)
+"""White of integer images of 8, 10, 12, 14 and 16 bits."""
+FILL = 8
+"""A float image whose largest value is below an eighth of a usual white is not taken to have that white."""
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    Image.DecompressionBombError,
+)
+SUPPORTED = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that are decoded; others of Pillow's are old, or run other programs (EPS)."""
 
 
-def opened(source: bytes | Path, label: str) -> Image.Image:
-    """An image of bytes or a path, header read only; ``label`` names it in errors."""
-    try:
-        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except UnidentifiedImageError as error:
+@dataclass(frozen=True)
+class Form:
+    """What every image of a data set becomes.
+
+    ``range``: values of images of more than 8 bits that become 0 and 255; None where there are none.
+    """
+
+    channels: int
+    resolution: int
+    fit: str = "crop"
+    range: tuple[float, float] | None = None
+
+
+@dataclass
+class Survey:
+    """What the headers of images say. ``modes``, ``sizes``: counts; ``deep``: cells whose values exceed 8 bits."""
+
+    n: int = 0
+    grey: int = 0
+    animated: int = 0
+    alpha: int = 0
+    lost: float = 0.0
+    modes: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    deep: Counter[str] = field(default_factory=Counter)
+    low: float = np.inf
+    high: float = -np.inf
+    unreadable: list[str] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def colour(self) -> int:
+        """Number of colour images."""
+        return self.n - self.grey
+
+
+def opened(cell: Cell) -> Image.Image:
+    """An image, header read only."""
+    name, content = cell
+    rule = f"every file must be an image that can be read, but {name}"
+    size = len(content) if isinstance(content, bytes) else _size(content, rule)
+    if size > MAX_FILE_BYTES:
         raise DataError(
-            f"every file must be an image that can be read, but {label} has no known image format"
+            f"an image may take {MAX_FILE_BYTES:,} bytes, but {name} takes {size:,}", "image_too_large"
+        )
+    try:
+        source = io.BytesIO(content if isinstance(content, bytes) else content.read_bytes())
+        image = Image.open(source, formats=SUPPORTED)
+    except UnidentifiedImageError as error:
+        raise DataError(f"{rule} has no known image format", "unreadable_image") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"an image may have {MAX_PIXELS:,} pixels, but {name}: {error}", "image_too_large"
         ) from error
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"every file must be an image that can be read, but {label}: {error}") from error
-    image.filename = label  # by which a damaged one is named when its pixels are decoded
+    except UNREADABLE as error:
+        raise DataError(f"{rule}: {error or type(error).__name__}", "unreadable_image") from error
+    image.filename = name  # by which a damaged one is named when its pixels are decoded
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise DataError(
-            f"an image may have {MAX_PIXELS:,} pixels, but {label} has {image.width}x{image.height}"
+            f"an image may have {MAX_PIXELS:,} pixels, but {name} has {image.width}x{image.height}",
+            "image_too_large",
         )
     return image
 
 
-def common_form(
-    images: Sequence[Image.Image], resolution: int | None, channels: int | None
-) -> tuple[int, int]:
-    """Resolution and channels of a data set: what was asked for, otherwise what the images have.
-
-    Without a resolution: the shorter side, if all have the same, otherwise 224. Without channels: all must
-    be grey or all colour.
-    """
-    if channels is None:
-        found = {1 if image.mode in GREY_MODES else 3 for image in images}
-        if len(found) != 1:
-            raise DataError(
-                "all images must have the same number of channels, but some are grey and some colour; "
-                "give channels=1 or channels=3 to convert them"
-            )
-        channels = found.pop()
-    if resolution is None:
-        sides = {min(image.size) for image in images}
-        resolution = sides.pop() if len(sides) == 1 else DEFAULT_RESOLUTION
-    return resolution, channels
-
-
-def stack(images: Iterable[Image.Image], n: int, resolution: int | None, channels: int) -> Tensor:
-    """``n`` images as ``(n, channels, r, r) uint8``: shorter side to ``r`` (bilinear), centre cropped.
-
-    Without a resolution every image must already be square and of the first one's size.
-    """
-    out: NDArray[np.uint8] | None = None
-    for index, image in enumerate(images):
-        pixels = _pixels(image, resolution, channels)
-        if out is None:
-            if n * pixels.nbytes > MAX_BYTES:
-                raise DataError(
-                    f"a data set may take {MAX_BYTES:,} bytes as uint8, but {n} images of {pixels.shape} "
-                    f"take {n * pixels.nbytes:,}; choose a smaller resolution"
-                )
-            out = np.empty((n, *pixels.shape), dtype=np.uint8)
-        if pixels.shape != out.shape[1:]:
-            raise DataError(
-                f"all images must be square and of equal size unless a resolution is given, but image "
-                f"{index} is {image.width}x{image.height}"
-            )
-        out[index] = pixels
-    if out is None:
-        raise DataError("a split needs images, but got none")
-    return torch.from_numpy(out)
-
-
-def _pixels(image: Image.Image, resolution: int | None, channels: int) -> NDArray[np.uint8]:
-    """``(channels, r, r) uint8`` of one image, upright."""
+def _size(path: Path, rule: str) -> int:
     try:
-        upright = ImageOps.exif_transpose(image) or image
-        plain = upright.convert("L" if channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+        found = os.stat(path)
+    except OSError as error:
+        raise DataError(f"{rule}: {error.strerror}", "unreadable_image") from error
+    return found.st_size
+
+
+def is_deep(mode: str) -> bool:
+    """Whether pixels of this mode have more than 8 bits."""
+    return mode in ("I", "F") or mode.startswith("I;")
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether an image has no colour by its mode or palette: ``L``, ``LA``, deep ones, a palette of greys."""
+    if image.mode in ("P", "PA"):
+        palette = np.asarray(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La") or is_deep(image.mode)
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether some pixels may be transparent."""
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+
+
+def survey(cells: Iterable[Cell], spec: DataSpec, into: Survey | None = None) -> Survey:
+    """Read the headers of images; those of more than 8 bits are decoded for their values if ``spec`` has no range."""
+    found = into or Survey()
+    for cell in cells:
+        try:
+            with opened(cell) as image:
+                _count(found, image, cell.name, spec)
+        except DataError as error:
+            found.unreadable.append(str(error))
+    return found
+
+
+def _count(found: Survey, image: Image.Image, name: str, spec: DataSpec) -> None:
+    if is_deep(image.mode):
+        kind = "F" if image.mode == "F" else "I"
+        found.deep[kind] += 1
+        found.examples.setdefault(kind, name)
+        if spec.range is None:
+            values = _values(image, name)
+            found.low, found.high = min(found.low, float(values.min())), max(found.high, float(values.max()))
+    grey = is_grey(image)
+    found.examples.setdefault("grey" if grey else "colour", name)
+    found.grey += grey
+    found.alpha += has_alpha(image)
+    try:
+        found.animated += bool(getattr(image, "is_animated", False))
+    except UNREADABLE as error:
+        raise _damaged(name, error) from error
+    found.n += 1
+    found.modes[image.mode] += 1
+    found.sizes[image.size] += 1
+    found.lost += 1 - min(image.size) / max(image.size)
+
+
+def common_form(found: Survey, spec: DataSpec) -> Form:
+    """The form of a data set: what its spec says, otherwise what the images have.
+
+    Without a resolution: the shorter side if all images have the same, at most ``MAX_RESOLUTION``, otherwise 224.
+    """
+    channels: int | None = spec.channels
+    if channels is None:
+        if found.grey and found.colour:
+            raise DataError(
+                f"all images must have the same number of channels, but {found.grey:,} are grey "
+                f"(such as {found.examples['grey']}) and {found.colour:,} colour (such as {found.examples['colour']}); "
+                f"add channels=1 or channels=3 to convert them: {_with(spec, channels=3)}",
+                "mixed_channels",
+            )
+        channels = 3 if found.colour else 1
+    resolution = spec.resolution
+    if resolution is None:
+        sides = {min(size) for size in found.sizes}
+        side = sides.pop() if len(sides) == 1 else DEFAULT_RESOLUTION
+        resolution = side if side <= MAX_RESOLUTION else DEFAULT_RESOLUTION
+    return Form(channels, resolution, spec.fit, _range(found, spec))
+
+
+def _with(spec: DataSpec, **changes: object) -> str:
+    return str(spec.model_copy(update=changes))
+
+
+def _range(found: Survey, spec: DataSpec) -> tuple[float, float] | None:
+    """Values of deep images that become black and white, from the range of all of them."""
+    if not found.deep or spec.range is not None:
+        return spec.range
+    if len(found.deep) > 1:
         raise DataError(
-            f"every file must be an image that can be read, but "
-            f"{getattr(image, 'filename', '') or 'one'} is damaged: {error}"
-        ) from error
-    if resolution is not None and plain.size != (resolution, resolution):
-        plain = ImageOps.fit(plain, (resolution, resolution), Image.Resampling.BILINEAR)
-    pixels = np.asarray(plain, dtype=np.uint8)
-    if pixels.shape[0] != pixels.shape[1]:
-        raise DataError(
-            f"all images must be square unless a resolution is given, but one is {plain.width}x{plain.height}"
+            f"images of more than 8 bits must all be integers or all floats, but {found.examples['I']} has integers "
+            f"and {found.examples['F']} floats; add range=LOW..HIGH: {_with(spec, range=(0, 65535))}",
+            "mixed_depths",
         )
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    low, high = found.low, found.high
+    whites: tuple[float, ...] = DEEP_RANGES if "I" in found.deep else (1, 255, 65535)
+    for white in whites:
+        if low >= 0 and high <= white and ("I" in found.deep or white == 1 or high > white / FILL):
+            return 0.0, float(white)
+    return (low, high) if high > low else (low, low + 1)
+
+
+def usual_range(form: Form) -> bool:
+    """Whether values were scaled from a range that a file type has, not from one that was taken from the images."""
+    return form.range is None or (form.range[0] == 0 and form.range[1] in (1, *DEEP_RANGES))
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """``images (n, c, r, r) uint8`` of the rows ``kept (n,)`` of what was to be decoded; messages of the others."""
+
+    images: Tensor
+    kept: NDArray[np.int64]
+    unreadable: list[str]
+
+
+def decode(cells: Iterable[Cell], n: int, form: Form) -> Decoded:
+    """Decode ``n`` images; those that cannot be read are left out, with a message each."""
+    shape = (form.channels, form.resolution, form.resolution)
+    if n * int(np.prod(shape)) > MAX_BYTES:
+        raise DataError(
+            f"a data set may take {MAX_BYTES:,} bytes as uint8, but {n:,} images of {shape} take "
+            f"{n * int(np.prod(shape)):,}; choose a smaller resolution, or stream it (stream:PATH)",
+            "too_large",
+        )
+    out = np.empty((n, *shape), dtype=np.uint8)
+    kept: list[int] = []
+    unreadable: list[str] = []
+    for index, cell in enumerate(cells):
+        try:
+            out[len(kept)] = pixels_of(cell, form)
+            kept.append(index)
+        except DataError as error:
+            unreadable.append(str(error))
+    return Decoded(torch.from_numpy(out[: len(kept)]), np.array(kept, dtype=np.int64), unreadable)
+
+
+def decode_all(cells: Iterator[Cell], n: int, form: Form) -> Tensor:
+    """Decode ``n`` images; raises ``DataError`` for the first that cannot be read."""
+    found = decode(cells, n, form)
+    if found.unreadable:
+        raise DataError(found.unreadable[0], "unreadable_image")
+    return found.images
+
+
+def pixels_of(cell: Cell, form: Form) -> NDArray[np.uint8]:
+    """``(channels, r, r) uint8`` of one image, upright."""
+    image = opened(cell)
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if is_deep(upright.mode):
+            upright = _scaled(upright, cell.name, form)
+        plain = _opaque(upright).convert("L" if form.channels == 1 else "RGB")
+        fitted = _fitted(plain, form)
+    except UNREADABLE as error:
+        if isinstance(error, DataError):
+            raise
+        raise _damaged(cell.name, error) from error
+    pixels = np.asarray(fitted, dtype=np.uint8)
+    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    why = str(error) or type(error).__name__
+    return DataError(
+        f"every file must be an image that can be read, but {name} is damaged: {why}", "unreadable_image"
+    )
+
+
+def _values(image: Image.Image, name: str) -> NDArray[np.float64]:
+    """The values of an image of more than 8 bits."""
+    try:
+        values = np.asarray(image).astype(np.float64)
+    except UNREADABLE as error:
+        raise _damaged(name, error) from error
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"pixels must be finite numbers, but {name} ({image.mode}) has others", "unreadable_image"
+        )
+    return values
+
+
+def _scaled(image: Image.Image, name: str, form: Form) -> Image.Image:
+    """An image of more than 8 bits as ``L``."""
+    if form.range is None:
+        raise DataError(
+            f"images of more than 8 bits need range=LOW..HIGH where others have 8, but {name} has mode {image.mode}",
+            "mixed_depths",
+        )
+    low, high = form.range
+    values = (_values(image, name) - low) * (255 / (high - low))
+    return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image on a white background, if parts of it may be transparent."""
+    if not has_alpha(image):
+        return image
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _fitted(image: Image.Image, form: Form) -> Image.Image:
+    """The image as a square of the form's resolution."""
+    side = (form.resolution, form.resolution)
+    if image.size == side:
+        return image
+    if form.fit == "squeeze":
+        return image.resize(side, Image.Resampling.BILINEAR)
+    if form.fit == "pad":
+        return ImageOps.pad(image, side, Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, side, Image.Resampling.BILINEAR)
 
 
 def resized(images: Tensor, resolution: int | None) -> Tensor:

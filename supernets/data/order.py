@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+NO_LABEL = -1
+"""The label of an example without one."""
+
 
 def permutation(n: int, *seed: int) -> NDArray[np.int64]:
     """A shuffle of ``0..n-1`` that depends on nothing but its arguments; ``(n,) int64``.

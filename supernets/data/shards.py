@@ -1,137 +1,66 @@
-"""Where streamed images lie: groups of rows that are read one at a time, with all labels known beforehand."""
+"""Images in groups of rows that are read one at a time, with all labels read beforehand."""
 
 from __future__ import annotations
 
-import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.data.hub import HubSource
-from supernets.data.parquet import columns_of, encoded_images, labels_of, names_of
+from supernets.data.examples import Cell, Examples
 from supernets.errors import DataError
 
 MAX_GROUP_BYTES = 1 << 30
-"""The largest row group that is read as a whole."""
+"""The largest group of rows that is read as a whole, in bytes of encoded images."""
 
 
-class Shards(ABC):
+class Shards(Examples):
     """Rows of encoded images in groups; group ``g`` holds ``rows[g]`` rows.
 
-    Promises: the order of groups and rows never changes; ``read`` gives the same bytes each time and keeps
-    nothing; ``labels`` and ``sha256`` cost no image.
+    Promises, beside those of :class:`Examples`: the order of groups and rows never changes; ``labels`` and
+    ``sha256`` cost no image.
     """
 
     rows: tuple[int, ...]
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
     sha256: str
 
     @abstractmethod
-    def read(self, group: int) -> list[bytes]:
-        """The encoded images of all rows of a group."""
+    def read(self, group: int, rows: NDArray[np.int64]) -> Iterator[Cell]:
+        """The images of ``rows`` of a group, ascending and counted from its beginning; no more is kept in memory."""
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """Row number at which each group begins, and after them the number of all rows."""
         return np.concatenate([[0], np.cumsum(self.rows)]).astype(np.int64)
 
+    def cells(self, rows: NDArray[np.int64]) -> Iterator[Cell]:
+        """The images of ``rows``, every group read once."""
+        groups = np.searchsorted(self.starts, rows, side="right") - 1
+        for group in np.unique(groups).tolist():
+            yield from self.read(group, rows[groups == group] - self.starts[group])
 
-class ParquetShards(Shards):
-    """Parquet files, in order of their names; a group is a row group of a file.
-
-    ``sha256`` covers every file's size and footer (which says where each page lies) and all labels, not the
-    pixels: hashing those would read everything at each start.
-    """
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        digest = hashlib.sha256()
-        values: list[Any] = []
-        rows: list[int] = []
-        names: tuple[str, ...] = ()
-        self._groups: list[tuple[Path, int]] = []
-        self.image_column = ""
-        for path in files:
-            try:
-                file = pq.ParquetFile(path)
-                self.image_column, label = columns_of(file.schema_arrow, path.name)
-                names = names_of(file.schema_arrow, label)
-                values += file.read(columns=[label])[label].to_pylist()
-            except (pa.ArrowInvalid, OSError) as error:
+    def whole(self, group: int, rows: NDArray[np.int64]) -> list[Cell]:
+        """The images of ``rows`` of a group, in memory; refused beyond ``MAX_GROUP_BYTES``."""
+        found, size = [], 0
+        for cell in self.read(group, rows):
+            assert isinstance(cell.content, bytes)
+            size += len(cell.content)
+            if size > MAX_GROUP_BYTES:
                 raise DataError(
-                    f"{path.name} must be a parquet file that can be read, but: {error}"
-                ) from error
-            digest.update(_footer(path))
-            for index in range(file.metadata.num_row_groups):
-                group = file.metadata.row_group(index)
-                if group.total_byte_size > MAX_GROUP_BYTES:
-                    raise DataError(
-                        f"a row group may take {MAX_GROUP_BYTES:,} bytes, but number {index} of {path.name} takes "
-                        f"{group.total_byte_size:,}; write the file with smaller ones (row_group_size=1000)"
-                    )
-                self._groups.append((path, index))
-                rows.append(group.num_rows)
-        self.rows = tuple(rows)
-        self.labels, self.classes = labels_of(values, names, files[0].parent.name)
-        digest.update(self.labels.astype("<i8").tobytes())
-        self.sha256 = digest.hexdigest()
+                    f"a row group may hold {MAX_GROUP_BYTES:,} bytes of images, but that of {cell.name} holds more; "
+                    f"write the file with smaller ones (row_group_size=1000)",
+                    "group_too_large",
+                )
+            found.append(cell)
+        return found
 
-    def read(self, group: int) -> list[bytes]:
-        """The encoded images of a row group."""
-        import pyarrow.parquet as pq
-
-        path, index = self._groups[group]
-        with pq.ParquetFile(path) as file:
-            table = file.read_row_group(index, columns=[self.image_column])
-        return encoded_images(table[self.image_column].to_pylist(), self.image_column, path.name)
-
-
-def _footer(path: Path) -> bytes:
-    """Size and footer of a parquet file; the four bytes before the closing mark are the footer's length."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(size - 8)
-        length = int.from_bytes(file.read(4), "little")
-        file.seek(max(0, size - 8 - length))
-        return size.to_bytes(8, "little") + file.read(length)
-
-
-class HubShards(Shards):
-    """A split of a data set on the Hugging Face hub, streamed; a group is one of its files.
-
-    The labels are read once, without images. ``sha256`` covers them and the number of rows of each file.
-    """
-
-    def __init__(self, source: HubSource, split: str) -> None:
-        import datasets
-
-        stream = datasets.load_dataset(source.repository, split=split, streaming=True)
-        feature = (stream.features or {}).get(source.label)
-        names = tuple(getattr(feature, "names", None) or ())
-        plain = stream.cast_column(source.image, datasets.Image(decode=False))
-        self._parts = [plain.shard(stream.num_shards, index) for index in range(stream.num_shards)]
-        self._image, self._source = source.image, source
-        values: list[Any] = []
-        rows = []
-        for part in self._parts:
-            found = [row[source.label] for row in part.select_columns([source.label])]
-            rows.append(len(found))
-            values += found
-        self.rows = tuple(rows)
-        self.labels, self.classes = labels_of(values, names, source.repository)
-        digest = hashlib.sha256(repr((source.repository, split, self.rows)).encode())
-        digest.update(self.labels.astype("<i8").tobytes())
-        self.sha256 = digest.hexdigest()
-
-    def read(self, group: int) -> list[bytes]:
-        """The encoded images of a file."""
-        cells = [row[self._image] for row in self._parts[group].select_columns([self._image])]
-        return encoded_images(cells, self._image, self._source.repository)
+    def spread(self, n: int) -> NDArray[np.int64]:
+        """The first labelled rows of groups that are spread evenly: few groups are read, and little of each."""
+        counts = np.searchsorted(self.labelled, self.starts)
+        occupied = np.flatnonzero(np.diff(counts))
+        chosen = occupied[:: max(1, -(-len(occupied) // max(1, n // 8)))]
+        each = max(1, n // max(1, len(chosen)))
+        parts = [self.labelled[counts[g] : min(counts[g] + each, counts[g + 1])] for g in chosen.tolist()]
+        return np.concatenate([np.zeros(0, np.int64), *parts])

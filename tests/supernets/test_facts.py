@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supernets.data import DATASETS, data_facts, load_data
-from supernets.data.facts import FACTS, Facts
+from supernets.data import Facts, data_facts, load_data
 from supernets.errors import DataError
 from tests.supernets.test_data import NETWRIGHT_DATA, write_folder, write_parquet
 from tests.supernets.test_stream import write
@@ -19,12 +18,6 @@ def assert_told(name: str) -> Facts:
     assert (told.resolution, told.train) == (data.base_resolution, len(data.train))
     assert told.stored_bytes == data.stored_bytes
     return told
-
-
-def test_every_data_set_has_facts() -> None:
-    assert list(FACTS) == list(DATASETS)
-    for name in FACTS:
-        FACTS.load(name)
 
 
 def test_digits() -> None:
@@ -43,13 +36,13 @@ def test_a_folder(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) ->
     write_folder(tmp_path, {"b": 70, "a": 60}, mode=mode)
     told = assert_told(f"folder:{tmp_path}")
     assert told.channels == (1 if mode == "L" else 3)
-    monkeypatch.setattr("supernets.data.folder.HEADERS", 7)
+    monkeypatch.setattr("supernets.data.encoded.HEADERS", 7)
     assert data_facts(f"folder:{tmp_path}") == told
 
 
 def test_a_folder_with_splits(tmp_path: Path) -> None:
-    for split, count in (("train", 130), ("test", 30)):
-        write_folder(tmp_path / split, {"a": count, "b": count})
+    for seed, (split, count) in enumerate((("train", 130), ("test", 30))):
+        write_folder(tmp_path / split, {"a": count, "b": count}, seed=seed)
     assert_told(f"folder:{tmp_path}")
 
 
@@ -63,18 +56,17 @@ def test_a_parquet_file_and_a_folder_of_them(tmp_path: Path, text: bool) -> None
 
 def test_a_stream(tmp_path: Path) -> None:
     assert_told(f"stream:{write(tmp_path)}")
-    write(tmp_path, files=1, split="test")
+    write(tmp_path, files=1, split="test", first=1000)
     assert_told(f"stream:{tmp_path}")
 
 
-def test_a_stream_whose_first_images_are_grey_may_yet_turn_out_to_be_coloured(
+def test_facts_of_a_stream_come_from_row_groups_of_every_part_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
-    monkeypatch.setattr("supernets.data.parquet.HEADERS", 4)
-    told = data_facts(f"stream:{tmp_path}")
-    assert told.channels is None and told.stored_bytes is None
-    assert told.classes == tuple("0123456789")
+    monkeypatch.setattr("supernets.data.encoded.HEADERS", 30)
+    facts = data_facts(f"stream:{tmp_path}")
+    assert (facts.channels, facts.resolution, facts.classes) == (1, 8, tuple("0123456789"))
 
 
 def test_the_hub_is_not_asked() -> None:
@@ -89,7 +81,7 @@ def test_what_loading_would_refuse_is_refused_where_it_shows(tmp_path: Path) -> 
             data_facts(f"{name}:{tmp_path}")
     write_folder(tmp_path / "mixed", {"a": 30})
     write_folder(tmp_path / "mixed", {"b": 30}, mode="L")
-    with pytest.raises(DataError, match="some are grey"):
+    with pytest.raises(DataError, match="30 are grey .such as b/0.png. and 30 colour .such as a/0.png."):
         data_facts(f"folder:{tmp_path / 'mixed'}")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(DataError, match="can be read"):

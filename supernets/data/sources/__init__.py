@@ -1,0 +1,1 @@
+"""One data source per file; registered in ``supernets.DATA_SOURCES``."""
