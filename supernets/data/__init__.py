@@ -7,7 +7,6 @@
 
 from supernets.data.batches import augment, batch_indices, epoch_order, prepare, step_generator
 from supernets.data.dataset import DataSet, Split
-from supernets.data.report import DataReport
 from supernets.data.source import (
     Facts,
     check_data,
@@ -17,7 +16,8 @@ from supernets.data.source import (
     load_data,
     open_source,
 )
-from supernets.data.spec import DataSpec
+from supernets.data_report import DataReport
+from supernets.data_spec import DataSpec
 
 __all__ = [
     "DataReport",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from supernets.data.batches import batch_indices
 from supernets.data.order import permutation
-from supernets.data.report import DataReport
+from supernets.data_report import DataReport
 from supernets.errors import DataError
 
 SPLITS = ("train", "validation", "test")

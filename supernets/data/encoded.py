@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from supernets.data.dataset import MIN_SPLIT, SHARES, DataSet, assemble, cut_out
+from supernets.data.examine import Pile, make_report
 from supernets.data.examples import Examples, Found
 from supernets.data.images import Form, Survey, common_form, decode, survey
-from supernets.data.report import DataReport, Pile, make_report
 from supernets.data.source import DataSource, Facts
+from supernets.data_report import DataReport
 from supernets.errors import DataError
 
 HEADERS = 1000

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from supernets.data.order import NO_LABEL
-
-Level = Literal["error", "warning"]
+from supernets.data_report import Level
 
 
 class Cell(NamedTuple):

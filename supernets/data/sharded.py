@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from supernets.data.dataset import SHARES, SPLITS, DataSet, stratified
 from supernets.data.encoded import EncodedSource
 from supernets.data.examples import Found
-from supernets.data.report import DataReport
 from supernets.data.shards import Shards
 from supernets.data.streamed import BUFFER, HELD, KEPT_BUFFERS, SAMPLE, StreamedSplit, held, some_rows
+from supernets.data_report import DataReport
 
 SURVEYED = 100_000
 """The most images of a split whose header is read before training; a later one of another form ends the training."""
