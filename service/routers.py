@@ -8,8 +8,10 @@ from service.http import health
 from service.http import job_routes as jobs
 from service.measurements import metrics
 from service.measurements import routes as measurements
+from service.page import routes as page
 from service.predictors import routes as predictors
 from service.search import front_routes as fronts
+from service.search import layer_routes as layers
 from service.search import routes as searches
 from service.subnets import artifact_routes as artifacts
 from service.subnets import routes as subnets
@@ -28,8 +30,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     searches.router,
     fronts.router,
     subnets.router,
+    layers.router,
     artifacts.router,
     jobs.router,
+    page.router,
 )
 
 __all__ = ["ROUTERS"]

@@ -11,12 +11,14 @@ grows with the distance, measured in widths of that range.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from predictors.errors import NotFittedError
 from predictors.latency.bayesian_linear import maximise_evidence
 from predictors.latency.features import layer_kind
 from predictors.latency.held_out import held_out_residuals
@@ -85,6 +87,22 @@ class KernelSum(Predictor):
         terms = self._table(self.space, archs)
         terms[:, 0] = 1.0
         return terms
+
+    def learn_costs(self, archs: Population, latencies: Sequence[float]) -> None:
+        """Fit the costs of kernels to archs ``(n, d)`` and their latencies in ms, without calibrating an interval."""
+        self._train(archs, np.asarray(latencies, dtype=np.float64))
+
+    @property
+    def fixed_latency(self) -> float:
+        """The part of every latency that no kernel explains, in ms."""
+        return float(self._costs[0])
+
+    def kernel_latencies(self, layers: tuple[LayerSpec, ...]) -> list[float]:
+        """Latency of each kernel of :func:`fused` in ms, in order of execution, without the net's fixed part."""
+        if not len(self._costs):
+            raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
+        costs = self._costs[1:].reshape(len(self.kinds), TERMS)
+        return [float(terms @ costs[self.kinds.index(kind)]) for kind, terms in fused(layers)]
 
     def costs_by_kind(self) -> dict[str, dict[str, float]]:
         """What each kind of kernel costs: ms a call, a million MACs, a megabyte."""

@@ -119,6 +119,7 @@ def target_view(session: Session, row: Target, settings: Settings) -> TargetView
         calibrations=row.calibrations,
         stale=stale_reason(row),
         valid_from=row.valid_from,
+        drifts=row.drifts or [],
         agents=agents,
         unsupported=lease_queries.count_unsupported(session, row.project_id, row.id),
     )

@@ -51,5 +51,9 @@ class TargetView(Stamped):
         None, description="Why what was measured here no longer holds: POST …:refresh starts anew"
     )
     valid_from: datetime | None = Field(None, description="What was measured before is stale")
+    drifts: list[float] = Field(
+        default_factory=list,
+        description="Latency of the reference net in the last runs over that of the calibration, oldest first",
+    )
     agents: list[AgentView] = Field(default_factory=list, description="Processes that measure for it")
     unsupported: int = Field(0, description="Subnets that its runtime could not run; searches avoid them")

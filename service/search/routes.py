@@ -22,10 +22,12 @@ from service.predictors.staleness import doubts
 from service.problems import Action
 from service.runtime import job_queries
 from service.runtime.job_queries import of_state
+from service.search.evaluations import evaluations_of
 from service.search.plan import Key, Plan, limited_space, load_models, make_plans, profile_parts
 from service.search.profiling import look
 from service.search.queries import count_points, labelled
 from service.search.schemas import (
+    EvaluationsView,
     FrontPoint,
     HistoryPoint,
     ProfileCreate,
@@ -41,6 +43,7 @@ from service.supernets.checkpoints import family_of
 from service.supernets.datasets import require_data
 
 router = APIRouter(prefix="/v1", tags=["searches"])
+MAX_EVALUATED = 2000
 
 
 @router.post("/searches:profile")
@@ -199,6 +202,22 @@ def get_search(app: App, project: Project, id: str) -> SearchView:
     """One search: its state and, apart from that, whether anything met the limits."""
     with app.database.read() as session:
         return search_view(session, queries.get(session, project, Search, id))
+
+
+@router.get("/searches/{id}/evaluations")
+def list_evaluated(
+    app: App,
+    project: Project,
+    id: str,
+    target: Annotated[str | None, Query()] = None,
+    max_points: Annotated[int, Query(ge=1, le=MAX_EVALUATED)] = MAX_EVALUATED,
+) -> EvaluationsView:
+    """The evaluated subnets behind a front, thinned; while the search runs, its front so far."""
+    with app.database.read() as session:
+        row = queries.get(session, project, Search, id)
+        if target is not None and target not in row.spec["targets"]:
+            raise InvalidError("target", target, row.spec["targets"])
+        return evaluations_of(session, project, row, target, max_points)
 
 
 def _doubts_at_start(session: Session, row: Search) -> list[str]:

@@ -230,6 +230,34 @@ class FrontView(View):
     points: list[FrontPoint]
 
 
+class EvaluatedValue(View):
+    """A true value: quality on validation, a measurement, or a closed form."""
+
+    metric: str
+    target: str | None
+    value: float
+
+
+class EvaluatedSubnet(View):
+    """A subnet behind a front; ``own`` if this search evaluated it, else it was known before."""
+
+    subnet: str
+    own: bool
+    feasible: bool
+    front: bool = Field(description="On the front as it stands, by these values")
+    values: list[EvaluatedValue]
+
+
+class EvaluationsView(View):
+    """The evaluated subnets of a search, while it runs and afterwards; what is on the front comes first."""
+
+    search: str
+    objectives: list[str]
+    target: str | None = Field(description="Whose front it is, where each target has one")
+    total: int = Field(description="Evaluated subnets before thinning")
+    points: list[EvaluatedSubnet]
+
+
 class Spent(View):
     """Evaluations done and the budget; beside these, how many were known before and cost nothing."""
 
