@@ -21,7 +21,7 @@ export function frontTable({ points, objectives, target, onChoose, chosen, marks
       ...objectives.filter((name) => metricOf(name).source !== "closed_form").map((name) => predictedColumn(name, target)),
       { title: "Test", number: true, value: ({ point }) => point.quality?.value ?? null, cell: ({ point }) => (point.quality ? `${formatValue(point.quality.metric, point.quality.value)} ± ${formatSpread(point.quality.metric, point.quality.standard_error)}` : "–") },
       { title: "Verdict", value: ({ point }) => verdictOf(point, target), cell: ({ point }) => verdictOf(point, target) ?? "–" },
-      { title: "Architecture", wide: true, sortable: false, cell: ({ point }) => element("span", { class: "mono quiet" }, archText(point.arch)) },
+      { title: "Architecture", sortable: false, cell: ({ point }) => element("span", { class: "mono quiet" }, archText(point.arch)) },
     ],
   });
   const filters = filterFields(objectives, (bounds) => {

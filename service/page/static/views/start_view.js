@@ -6,6 +6,7 @@ import { loadNames } from "../names.js";
 import { commandsPanel } from "../parts/commands.js";
 import { evaluateRequest, fitRequest, measureRequest, supernetRequest, targetRequest } from "../parts/request_texts.js";
 import { progressBar, progressWords } from "../parts/job_progress.js";
+import { finished } from "../parts/missing_predictors.js";
 import { guarded } from "../parts/problem_note.js";
 import { supernetCard, targetCard } from "../parts/cards.js";
 import { statePill } from "../parts/state_pill.js";
@@ -97,16 +98,6 @@ async function doStep(step, place, redraw) {
   const fit = await post(step.then.path, step.then.body);
   await finished(fit.job.id, place);
   await redraw();
-}
-
-async function finished(id, place) {
-  for (;;) {
-    const job = await get(`/v1/jobs/${id}`);
-    replaceContent(place, element("p", {}, job.message ?? job.kind, " ", element("a", { href: `#/jobs/${id}` }, "job")), progressBar(job), element("div", { class: "progress-line" }, progressWords(job)));
-    if (job.state === "succeeded") return;
-    if (["failed", "cancelled"].includes(job.state)) throw new Error(job.error?.message ?? `the job was ${job.state}`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
 }
 
 // --- what runs -----------------------------------------------------------------------------------
