@@ -18,8 +18,8 @@ from service.search.schemas import PredictedValue
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.families.family import Family
-from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec
 from supernets.metrics import METRICS
+from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec
 from supernets.spaces.space import Arch
 
 LOW, HIGH = 0.05, 0.95
