@@ -15,6 +15,8 @@
     ├── KeyScopeError           a key that may not do this
     ├── ForbiddenError          a Host or Origin that is not ours
     ├── MediaTypeError          a body that is not JSON
+    ├── TooLargeError           a body or query over the limit of its route
+    ├── SlowRequestError        a body that did not arrive in time
     ├── RangeError              a byte range outside the artifact
     ├── ArtifactError           a stored file that is gone or no longer has its hash
     ├── UnavailableError        the database does not answer or is not migrated
@@ -39,7 +41,7 @@ from predictors.errors import (
     TableError,
 )
 from search.errors import AlgorithmError, MissingPredictorError, SearchError, SurrogateError
-from service.problems import Action, FieldProblem, Problem
+from service.problems import Action, FieldProblem, Problem, plain
 from supernets.errors import (
     ArchError,
     CheckpointError,
@@ -76,8 +78,8 @@ class InvalidError(ServiceError):
         actions: Sequence[Action] = (),
     ) -> None:
         super().__init__(
-            message or f"{field} must be {_in_words(allowed)}, got {got!r}",
-            errors=[FieldProblem(field=field, got=got, allowed=allowed)],
+            message or f"{field} must be {_in_words(allowed)}, got {plain(got)!r}",
+            errors=[FieldProblem(field=field, got=plain(got), allowed=allowed)],
             actions=actions,
         )
 
@@ -97,8 +99,8 @@ class NotFoundError(ServiceError):
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(
-            f"there is no {kind} {id!r}",
-            errors=[FieldProblem(field=kind, got=id, allowed=f"the id of a {kind}")],
+            f"there is no {kind} {plain(id)!r}",
+            errors=[FieldProblem(field=kind, got=plain(id), allowed=f"the id of a {kind}")],
         )
 
 
@@ -142,13 +144,21 @@ class ForbiddenError(ServiceError):
     def __init__(self, code: str, header: str, got: str, allowed: Sequence[str]) -> None:
         self.code = code
         super().__init__(
-            f"the {header} header must be one of {', '.join(allowed)}, got {got!r}",
-            errors=[FieldProblem(field=header, got=got, allowed=list(allowed))],
+            f"the {header} header must be one of {', '.join(allowed)}, got {plain(got)!r}",
+            errors=[FieldProblem(field=header, got=plain(got), allowed=list(allowed))],
         )
 
 
 class MediaTypeError(ServiceError):
     """A body must be JSON."""
+
+
+class TooLargeError(ServiceError):
+    """A body or a query is larger than its route takes."""
+
+
+class SlowRequestError(ServiceError):
+    """A body did not arrive in time."""
 
 
 class RangeError(ServiceError):
@@ -192,6 +202,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ConflictError, 409, "conflict"),
     (ForbiddenError, 403, "forbidden"),
     (MediaTypeError, 415, "unsupported_media_type"),
+    (TooLargeError, 413, "too_large"),
+    (SlowRequestError, 408, "timeout"),
     (RangeError, 416, "range_not_satisfiable"),
     (ArtifactError, 500, "artifact_damaged"),
     (UnavailableError, 503, "unavailable"),
@@ -256,7 +268,7 @@ def problem_of(error: Exception) -> Problem:
     """The body for an exception of the table."""
     status, code = classify(error)
     if code == "internal":
-        return problem(500, code, "the service made a mistake; its log has the details")
+        return problem(500, code, "the service failed; its log has the details under the request id")
     if isinstance(error, ServiceError):
         return problem(status, code, str(error), error.errors, error.actions)
     return problem(status, code, str(error))

@@ -17,9 +17,9 @@ class View(BaseModel):
 class FieldProblem(View):
     """One thing that is wrong with a request."""
 
-    field: str
-    got: Any = None
-    allowed: Any = None
+    field: str = Field(description="Path to the value, e.g. constraints.0.max")
+    got: Any = Field(None, description="The value that was sent, shortened")
+    allowed: Any = Field(None, description="The rule, or the choices")
 
 
 class Action(View):
@@ -38,6 +38,9 @@ class Problem(View):
     status: int
     detail: str
     code: str
+    request_id: str | None = Field(
+        None, description="Of an error of the service: what its log has under this id"
+    )
     errors: list[FieldProblem] = Field(default_factory=list)
     actions: list[Action] = Field(default_factory=list)
 
@@ -46,10 +49,18 @@ GOT_LIMIT = 300
 
 
 def plain(value: Any) -> Any:
-    """What was got, as JSON that is short and has no NaN in it."""
-    if value is None or isinstance(value, bool | int | str):
-        return value[:GOT_LIMIT] if isinstance(value, str) else value
+    """A value that was got, as JSON that is short, without NaN and without text that UTF-8 cannot encode."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else repr(value)[:GOT_LIMIT]
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    text = repr(value)
+    if isinstance(value, str):
+        return value[:GOT_LIMIT].encode("utf-8", "backslashreplace").decode()
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = type(value).__name__
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= GOT_LIMIT else text[: GOT_LIMIT - 1] + "…"

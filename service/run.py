@@ -44,6 +44,7 @@ def serve(settings: Settings) -> None:
     import uvicorn
 
     from service.app import create_app
+    from service.http.protocol import timed_protocol
 
     _log(settings)
     require_schema(settings)
@@ -57,6 +58,8 @@ def serve(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=3,
         server_header=False,
+        http=timed_protocol(settings.header_timeout_s),
+        ws="none",
     )
 
 

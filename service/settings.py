@@ -53,6 +53,10 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Host names, beside the loopback ones, that requests may be addressed to.",
     )
+    header_timeout_s: float = Field(
+        10.0, gt=0, description="Seconds a client has to send the headers of a request."
+    )
+    body_timeout_s: float = Field(60.0, gt=0, description="Seconds a client has to send a request's body.")
     heartbeat_s: float = Field(2.0, gt=0, description="Seconds between two signs of life of a worker.")
     worker_timeout_s: float = Field(
         30.0,

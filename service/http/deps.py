@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Query, Request
 
 from service.artifacts import ArtifactStore
 from service.db.session import Database
-from service.http.keys import authorise
-from service.ids import DEFAULT_PROJECT
 from service.runtime.engine import Queue
 from service.runtime.events import EventHub
 from service.settings import Settings
@@ -41,10 +39,10 @@ def services(request: Request) -> Services:
     return parts
 
 
-def project(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
+def project(request: Request) -> str:
     """The caller's project: that of the key, or the default one where the service has no keys."""
-    database = services(request).database
-    return authorise(database, authorization, request.method, request.url.path, DEFAULT_PROJECT)
+    found: str = request.state.project  # set by the guard, which checks the key
+    return found
 
 
 def page_request(

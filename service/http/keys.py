@@ -17,6 +17,7 @@ from service.ids import new_id
 
 PREFIX = "nw_"
 SECRET_BYTES = 32
+MAX_HEADER = 200  # characters
 SCOPES = {
     "read": "see everything",
     "write": "see and start everything",
@@ -63,7 +64,7 @@ def authorise(database: Database, header: str | None, method: str, path: str, de
 
     ``header`` is the Authorization header; ``default`` the project of a service without keys.
     """
-    kind, _, secret = (header or "").partition(" ")
+    kind, _, secret = (header or "")[:MAX_HEADER].partition(" ")
     with database.read() as session:
         row = key_by_hash(session, _hash(secret.strip())) if kind.lower() == "bearer" else None
         if row is None and not any_key(session):

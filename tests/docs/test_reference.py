@@ -72,8 +72,8 @@ def test_every_documented_route_exists(heading: str) -> None:
 
 
 def test_every_error_code_is_explained() -> None:
-    from service.app import CODES
     from service.errors import TABLE
+    from service.http.answers import CODES
 
     listed = set(re.findall(r"^\| `(\w+)` \| (?:\dxx|\d{3}|job) \|", API, re.MULTILINE))
     assert {code for _, _, code in TABLE} | set(CODES.values()) | {"internal"} <= listed

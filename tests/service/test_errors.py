@@ -6,8 +6,8 @@ from starlette.testclient import TestClient
 from predictors import errors as predictor_errors
 from search import errors as search_errors
 from service import errors
-from service.app import create_app, plain
-from service.problems import Problem
+from service.app import create_app
+from service.problems import Problem, plain
 from supernets import errors as supernet_errors
 
 BODIES = {

@@ -1,0 +1,84 @@
+"""Exceptions as answers: one shape, the table of :mod:`service.errors`, and nothing of the server's inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+
+from service.errors import HANDLED, problem, problem_of
+from service.problems import FieldProblem, Problem, plain
+
+PROBLEM = "application/problem+json"
+CODES = {404: "not_found", 405: "method_not_allowed"}
+HEADERS = {401: {"WWW-Authenticate": 'Bearer realm="netwright"'}, 503: {"Retry-After": "5"}}
+log = logging.getLogger("netwright.api")
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Turn every exception of a route into a problem."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    for kind in HANDLED:
+        app.add_exception_handler(kind, _known)
+
+
+def answer(error: Exception, request_id: str) -> Response:
+    """The answer for an error; one that is the service's own is logged with the id that the answer names."""
+    body = problem_of(error)
+    if body.status >= 500:
+        body.request_id = request_id
+        log.error("%s %s: %s", request_id, body.code, error, exc_info=error if body.status == 500 else None)
+    return as_response(body)
+
+
+def as_response(body: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem as a response with the headers that belong to its status."""
+    content = body.model_dump(mode="json", exclude_none=True, exclude={"errors", "actions"})
+    content |= body.model_dump(mode="json", include={"errors", "actions"})
+    both = {**HEADERS.get(body.status, {}), **(headers or {})}
+    return JSONResponse(content, body.status, headers=both, media_type=PROBLEM)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    return answer(error, request.state.request_id)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    detail = str(error.detail)
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request))
+        detail = f"{request.method} is not allowed here; allowed are {headers['Allow']}"
+    code = CODES.get(error.status_code, "http_error")
+    return as_response(problem(error.status_code, code, detail), headers)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Every method that some route takes at the request's path."""
+    found: set[str] = set()
+    for route in request.app.state.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [_field_problem(each) for each in error.errors()]
+    detail = "; ".join(f"{each.field}: {each.allowed}" for each in errors)
+    return as_response(problem(422, "invalid_request", detail, errors))
+
+
+def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    where = [str(part) for part in error["loc"]]
+    field = ".".join(where[1:] if len(where) > 1 and where[0] in ("body", "query", "path") else where)
+    got = None if error["type"] == "missing" else plain(error.get("input"))
+    return FieldProblem(field=field, got=got, allowed=error["msg"].removeprefix("Value error, "))
