@@ -73,8 +73,7 @@ def train(plan: TrainingPlan) -> None:
         _check_plan(plan)
         device = choose(plan.device)
         source = read_source(plan.source) if plan.source is not None else None
-        last_stage: dict[str, Any] = source.stages[-1] if source is not None else {"seed": -1}
-        data = load_data(plan.data or last_stage["data"]["name"])
+        data = load_data(plan.data or (source.stages[-1].data.name if source is not None else ""))
         family = source.family if source is not None else None
         if plan.family is not None or family is None:
             assert plan.family is not None
@@ -82,7 +81,8 @@ def train(plan: TrainingPlan) -> None:
         recipe = Recipe.read(plan.recipe)
         if plan.steps:
             recipe = recipe.with_steps(plan.steps)
-        seed = last_stage["seed"] + 1 if plan.seed is None else plan.seed
+        following = 0 if source is None else source.stages[-1].seed + 1
+        seed = following if plan.seed is None else plan.seed
         teacher = read_teacher(plan.teacher, device) if plan.teacher is not None else None
         if plan.dry_run:
             _foretell(recipe, family, data, seed, source, teacher, device)
@@ -140,7 +140,7 @@ def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
         supernet = load_supernet(folder)
         target = CpuTarget(Settings(threads=threads))
         with bar("report card") as show:
-            images = load_data(data or supernet.manifest.data["name"])
+            images = load_data(data or supernet.manifest.data.name)
             front = card_front(supernet, images, target, subnets=subnets, progress=steps(show))
         add_front(folder, front)
     typer.echo((folder / "report.md").read_text())

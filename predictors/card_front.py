@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from predictors.acquire import spread_sample
 from predictors.errors import MeasureError
@@ -17,6 +16,7 @@ from predictors.targets.target import Target
 from supernets.checkpoints import Supernet
 from supernets.data import DataSet
 from supernets.evaluate import evaluate_arch
+from supernets.report import spearman
 from supernets.spaces.space import Arch
 
 SUBNETS = 30
@@ -117,8 +117,8 @@ def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float)
         "protocol_version": PROTOCOL_VERSION,
         "asked": asked,
         "split": "validation",
-        "spearman_macs_latency": float(spearmanr(macs, latency).statistic),
-        "spearman_latency_quality": float(spearmanr(latency, quality).statistic),
+        "spearman_macs_latency": spearman(np.array(macs), np.array(latency)),
+        "spearman_latency_quality": spearman(np.array(latency), np.array(quality)),
         "points": points,
     }
 

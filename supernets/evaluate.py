@@ -113,11 +113,11 @@ def summarise(task: Task, scores: Tensor, data: DataSet, split: str, stats: BNSt
 
 def check_data(supernet: Supernet, data: DataSet) -> None:
     """Refuse data other than that the supernet was trained on: its splits would mix."""
-    for name, known in supernet.manifest.data["splits"].items():
+    for name, known in supernet.manifest.data.splits.items():
         got = data.split(name).sha256
-        if got != known["sha256"]:
+        if got != known.sha256:
             raise DataError(
-                f"{name} split of {data.name!r} must have hash {known['sha256'][:12]} "
+                f"{name} split of {data.name!r} must have hash {known.sha256[:12]} "
                 f"(that of {supernet.manifest.name}), got {got[:12]}"
             )
 

@@ -1,50 +1,77 @@
-"""What a supernet says of itself. No torch."""
+"""The manifest of a supernet: identity, origin and report card, as a validated file. No torch."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from supernets import FAMILIES
+from pydantic import Field, StringConstraints, ValidationError, field_validator
+
+from supernets import FAMILIES, TASKS
 from supernets.errors import CheckpointError, SupernetError
 from supernets.families.family import Family
+from supernets.metrics import names_from
+from supernets.records import (
+    MAX_CLASSES,
+    ClassName,
+    DataRecord,
+    JsonObject,
+    Record,
+    Sha256,
+    TrainingRecord,
+    faults,
+)
 from supernets.spaces.space import Choice, Space
 
 WEIGHTS_FILE = "supernet.safetensors"
 MANIFEST_FILE = "manifest.json"
-FORMAT = 1
+FORMAT: Literal[1] = 1
+NONE = "none"
+"""Task and quality of a space without networks."""
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$")]
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """Identity, origin and report card of a trained supernet.
+class Manifest(Record):
+    """Identity, origin and report card of a supernet.
 
-    ``data`` holds the name and the size and hash of every split; ``preprocessing`` what an image must go
-    through; ``recipe`` that of the last stage; ``training`` what all stages cost, and a record of each;
-    ``report`` the report card. After a split, ``shards`` holds for each network, in order of the weights, the
-    choices of the axes that are narrower in its region; the first region that holds an arch counts.
+    ``preprocessing`` turns stored examples into inputs; ``recipe`` is that of the last stage. After a split,
+    ``shards`` holds for each network, in the order of the weights, the choices of the axes that are narrower in its
+    region; the first region that holds an arch is used.
     """
 
-    name: str
-    family: str
-    config: dict[str, Any]
+    name: Name
+    family: str = Field(min_length=1, max_length=80)
+    config: JsonObject
     task: str
     quality: str
-    weights_sha256: str
-    space_sha256: str
-    data: dict[str, Any]
-    preprocessing: dict[str, Any]
-    classes: list[str]
-    recipe: dict[str, Any]
-    training: dict[str, Any]
-    report: dict[str, Any] = field(default_factory=dict)
-    shards: list[dict[str, list[Choice]]] = field(default_factory=list)
-    licence: str = "Apache-2.0"
-    format: int = FORMAT
+    weights_sha256: Sha256
+    space_sha256: Sha256
+    data: DataRecord
+    preprocessing: JsonObject
+    classes: list[ClassName] = Field(max_length=MAX_CLASSES)
+    recipe: JsonObject
+    training: TrainingRecord
+    report: JsonObject = {}
+    shards: list[dict[str, list[Choice]]] = Field(default=[], max_length=1000)
+    licence: str = Field(default="Apache-2.0", min_length=1, max_length=200)
+    format: Literal[1] = FORMAT
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, value: str) -> str:
+        if value not in (*TASKS, NONE):
+            raise ValueError(f"must be one of {', '.join((*TASKS, NONE))}, got {value!r}")
+        return value
+
+    @field_validator("quality")
+    @classmethod
+    def _known_quality(cls, value: str) -> str:
+        allowed = (*names_from("evaluated"), NONE)
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, got {value!r}")
+        return value
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -56,25 +83,19 @@ class Manifest:
             raise CheckpointError(
                 f"a supernet directory must hold {MANIFEST_FILE}, {path.parent.name!r} does not"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{MANIFEST_FILE} must be JSON: {error}") from error
         return cls.parse(values)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Manifest:
-        """The manifest with these values, its family and space checked."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        required = {
-            f.name for f in dataclasses.fields(cls) if f.default is f.default_factory is dataclasses.MISSING
-        }
-        if not isinstance(values, Mapping) or not required <= set(values) <= known:
-            got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
-            raise CheckpointError(
-                f"a manifest must have {sorted(required)} and at most {sorted(known)}, got {got}"
-            )
-        if values.get("format", FORMAT) != FORMAT:
-            raise CheckpointError(f"manifest format must be {FORMAT}, got {values['format']!r}")
-        manifest = cls(**values)
+        """The manifest with these values, its family and space checked; raises ``CheckpointError``."""
+        if not isinstance(values, Mapping):
+            raise CheckpointError(f"a manifest must be a JSON object, got {type(values).__name__}")
+        try:
+            manifest = cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise CheckpointError(f"the manifest does not fit: {faults(error)}") from error
         try:
             space = manifest.make_family().space()
             manifest.regions()
@@ -94,10 +115,10 @@ class Manifest:
         return family
 
     def regions(self) -> list[Space]:
-        """The part of the space of each network, or none where there is one network."""
+        """The part of the space of each network; empty where there is one network."""
         space = self.make_family().space()
         return [space.restrict(choices) for choices in self.shards]
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`parse` reads back."""
-        return dataclasses.asdict(self)
+        return self.model_dump(mode="json")

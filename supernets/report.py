@@ -59,6 +59,13 @@ def kendall_alone(alone: Mapping[K, float], shared: Mapping[K, float]) -> float 
     return float(kendalltau(pairs[:, 0], pairs[:, 1]).statistic)
 
 
+def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
+    """Spearman's rank correlation in [-1, 1]; None, never NaN, where one side is constant."""
+    if len(a) < MIN_PAIRS or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(spearmanr(a, b).statistic)
+
+
 def report_card(
     net: ElasticModel,
     task: Task,
@@ -143,7 +150,7 @@ def _ranking(net: ElasticModel, task: Task, archs: list[Arch], scores: list[Tens
     )
     return {
         "n": len(archs),
-        "spearman_macs_quality": float(spearmanr(macs, quality).statistic),
-        "noise_ceiling": float(spearmanr(even, odd).statistic),
+        "spearman_macs_quality": spearman(macs, quality),
+        "noise_ceiling": spearman(even, odd),
         "quality_quantiles": [float(q) for q in np.quantile(quality, [0.0, 0.25, 0.5, 0.75, 1.0])],
     }

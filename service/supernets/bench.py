@@ -48,7 +48,7 @@ class Bench:
         """The data set it was trained on; raises ``DataError`` when it is not there."""
         from supernets.data import load_data
 
-        return load_data(self.manifest.data["name"], self._data_dir)
+        return load_data(self.manifest.data.name, self._data_dir)
 
     def scope(self, metric: str, target: str | None) -> Scope:
         """What a predictor of this metric belongs to."""

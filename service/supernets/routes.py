@@ -82,7 +82,7 @@ def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
     if body.path is not None:
         with checkpoints.imported_copy(app.settings, body.path, "path") as directory:
             manifest = checkpoints.check_fully(directory)
-            allowed_data(app.settings, str(manifest.data.get("name")), "data.name")
+            allowed_data(app.settings, manifest.data.name, "data.name")
             return manifest, checkpoints.put_directory(app.store, directory)
     zoo = app.settings.zoo_dir
     names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))

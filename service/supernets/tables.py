@@ -16,6 +16,7 @@ from service.http.schemas import Body
 from supernets.errors import ArchError
 from supernets.families.table import COSTS
 from supernets.manifest import Manifest
+from supernets.records import DataRecord, TrainingRecord
 from supernets.spaces.columns import Cell, Layout, number
 from supernets.spaces.space import Population, Space
 
@@ -81,11 +82,11 @@ def space_manifest(content: bytes, name: str, body: TableSpace) -> Manifest:
         quality="none",
         weights_sha256=space.sha256,
         space_sha256=space.sha256,
-        data={"name": "none", "splits": {}},
+        data=DataRecord(name="none"),
         preprocessing={},
         classes=[],
         recipe={},
-        training={},
+        training=TrainingRecord(),
         report={
             "rows": table.rows,
             "layout": layout.as_json(),

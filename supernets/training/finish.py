@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -18,6 +17,7 @@ from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
 from supernets.manifest import Manifest
 from supernets.metrics import metric_named
 from supernets.plots import plot_curve, plot_front
+from supernets.records import DataRecord, StageRecord, TrainingRecord
 from supernets.report import report_card
 from supernets.spaces.space import Arch, Choice
 from supernets.training.loop import METRICS_FILE, Training
@@ -72,7 +72,7 @@ def finish(
         quality=training.task.quality,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         space_sha256=training.family.space().sha256,
-        data=data.describe(),
+        data=DataRecord.model_validate(data.describe()),
         preprocessing=data.preprocessing(),
         classes=list(data.classes),
         recipe={**training.recipe.as_json(), "sha256": training.recipe.sha256},
@@ -94,7 +94,7 @@ def finish(
 def add_front(directory: Path, front: Mapping[str, Any]) -> Manifest:
     """Put a front against a device's latency (:mod:`predictors.card_front`) into the report card in ``directory``."""
     known = Manifest.read(directory)
-    manifest = dataclasses.replace(known, report={**known.report, "front": dict(front)})
+    manifest = known.model_copy(update={"report": {**known.report, "front": dict(front)}})
     write_bytes(directory / "front.png", plot_front(front, manifest.name, manifest.quality))
     write_bytes(directory / "report.md", report_text(manifest).encode())
     write_manifest(directory, manifest)
@@ -115,20 +115,20 @@ def _shards(training: Training) -> list[dict[str, list[Choice]]]:
     ]
 
 
-def _cost(training: Training) -> dict[str, Any]:
+def _cost(training: Training) -> TrainingRecord:
     """What all stages cost together, and the record of each."""
     stages = [*training.earlier, training.record()]
-    sums = {
-        key: round(sum(stage[key] for stage in stages), 2)
-        for key in ("steps", "passes", "billed_passes", "images", "seconds")
-    }
-    return {
-        "seed": training.seed,
-        **sums,
-        "stages": stages,
-        "calibration_images": min(CALIBRATION_EXAMPLES, len(training.data.train)),
-        "torch": torch.__version__,
-    }
+    return TrainingRecord(
+        seed=training.seed,
+        steps=sum(stage.steps for stage in stages),
+        passes=sum(stage.passes for stage in stages),
+        billed_passes=round(sum(stage.billed_passes for stage in stages), 2),
+        images=sum(stage.images for stage in stages),
+        seconds=round(sum(stage.seconds for stage in stages), 2),
+        stages=stages,
+        calibration_images=min(CALIBRATION_EXAMPLES, len(training.data.train)),
+        torch=torch.__version__,
+    )
 
 
 def report_text(manifest: Manifest) -> str:
@@ -138,10 +138,10 @@ def report_text(manifest: Manifest) -> str:
     lines = [
         f"# {manifest.name}",
         "",
-        f"{manifest.family}, {space.size():.3g} subnets: {training['steps']} steps, {training['passes']} subnet "
-        f"passes, {_time(training['seconds'])} in all.",
+        f"{manifest.family}, {space.size():.3g} subnets: {training.steps} steps, {training.passes} subnet "
+        f"passes, {_time(training.seconds)} in all.",
         "",
-        *[_stage_text(place, stage) for place, stage in enumerate(training["stages"], start=1)],
+        *[_stage_text(place, stage) for place, stage in enumerate(training.stages, start=1)],
         *_shard_text(manifest.shards),
         "",
         "![training curve](curve.png)",
@@ -165,17 +165,21 @@ def report_text(manifest: Manifest) -> str:
         f"The panel is the smallest and the largest subnet and {len(report['panel']) - 2} random ones, as many from "
         f"each third of the MACs. Values are {quality.label} ± standard error ({quality.unit}, {better} is better); "
         f"test examples were used once"
-        f"{' for each finished stage' if len(training['stages']) > 1 else ''}.",
+        f"{' for each finished stage' if len(training.stages) > 1 else ''}.",
         "",
         f"{ranking['n']} random subnets on validation: {quality.label} {quantiles} (minimum, quartiles, maximum); "
-        f"Spearman of MACs and {quality.label} {ranking['spearman_macs_quality']:.2f}; between two halves of the "
+        f"Spearman of MACs and {quality.label} {_figure(ranking['spearman_macs_quality'])}; between two halves of the "
         f"examples "
-        f"(the noise ceiling of a predictor) {ranking['noise_ceiling']:.2f}.",
+        f"(the noise ceiling of a predictor) {_figure(ranking['noise_ceiling'])}.",
         "",
         *_alone_text(report.get("kendall_alone"), quality.label),
         *_front_text(report.get("front"), quality.label),
     ]
     return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
 
 
 def _front_text(front: Mapping[str, Any] | None, quality: str) -> list[str]:
@@ -190,8 +194,8 @@ def _front_text(front: Mapping[str, Any] | None, quality: str) -> list[str]:
         "",
         f"{len(points)} of {front['asked']} subnets that span the space have a latency (verdicts: {verdicts}), timed "
         f"interleaved in one run ({front['runtime']}; {settings}); {quality} on validation. Spearman of MACs and "
-        f"latency {front['spearman_macs_latency']:.2f}, of latency and {quality} "
-        f"{front['spearman_latency_quality']:.2f}. Those on the front:",
+        f"latency {_figure(front['spearman_macs_latency'])}, of latency and {quality} "
+        f"{_figure(front['spearman_latency_quality'])}. Those on the front:",
         "",
         f"![{quality} against latency](front.png)",
         "",
@@ -227,8 +231,8 @@ def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:
     return ["", f"{len(shards)} networks, each for the subnets with: {'; '.join(words)}."]
 
 
-def _gpus(stage: Mapping[str, Any]) -> str:
-    names = {sitting.get("device", "cpu") for sitting in stage["sittings"]} - {"cpu"}
+def _gpus(stage: StageRecord) -> str:
+    names = {sitting.device for sitting in stage.sittings} - {"cpu"}
     return f" on {' and '.join(sorted(names))}" if names else ""
 
 
@@ -236,13 +240,11 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
-def _stage_text(place: int, stage: Mapping[str, Any]) -> str:
-    source = stage["source"]
-    began = f", from {source['name']} ({' and '.join(source['carried'])})" if source else ""
+def _stage_text(place: int, stage: StageRecord) -> str:
+    source = stage.source
+    began = f", from {source.name} ({' and '.join(source.carried or ())})" if source else ""
     return (
-        f"{place}. {stage['recipe']['name']} on {stage['data']['name']}: {stage['steps']} steps of "
-        f"{stage['recipe']['batch_size']} images, {stage['billed_passes']:.0f} passes billed, "
-        f"{_time(stage['seconds'])} in {len(stage['sittings'])} sitting(s){_gpus(stage)}, "
-        f"seed {stage['seed']}"
-        f"{began}."
+        f"{place}. {stage.recipe['name']} on {stage.data.name}: {stage.steps} steps of "
+        f"{stage.recipe['batch_size']} images, {stage.billed_passes:.0f} passes billed, "
+        f"{_time(stage.seconds)} in {len(stage.sittings)} sitting(s){_gpus(stage)}, seed {stage.seed}{began}."
     )

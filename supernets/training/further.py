@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from supernets.checkpoints import read_tensors
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+from supernets.records import OriginRecord, StageRecord
 from supernets.training.state import METRICS_FILE, STATE_INFO, load_momentum, taken
 from supernets.training.teacher import refuse_mixed
 from supernets.training.training import Training
@@ -37,7 +37,7 @@ class Source:
 
     name: str
     family: Family
-    stages: tuple[dict[str, Any], ...]
+    stages: tuple[StageRecord, ...]
     tensors: Mapping[str, Tensor]
     sha256: str
     metrics: tuple[str, ...] = ()
@@ -62,14 +62,14 @@ def read_source(directory: Path) -> Source:
         refuse_split(manifest.name, len(manifest.shards))
         weights = read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256)
         tensors = {f"net.{name}": value for name, value in weights.items()}
-        stages = tuple(manifest.training["stages"])
+        stages = tuple(manifest.training.stages)
         return Source(
             manifest.name, manifest.make_family(), stages, tensors, manifest.weights_sha256, metrics
         )
     info = json.loads((folder / STATE_INFO).read_text())
     refuse_split(directory.name, len(info.get("regions", [None])))
-    stages = (*info["earlier"], info["stage"])
-    if manifest is not None and _identity(manifest.training["stages"]) != _identity(stages):
+    stages = tuple(StageRecord.model_validate(stage) for stage in (*info["earlier"], info["stage"]))
+    if manifest is not None and _identity(manifest.training.stages) != _identity(stages):
         raise CheckpointError(
             f"{directory.name!r} must hold the state of its supernet, but they are of two trainings; remove one"
         )
@@ -89,8 +89,8 @@ def refuse_split(name: str, networks: int) -> None:
         )
 
 
-def _identity(stages: Any) -> list[tuple[Any, ...]]:
-    return [(s["recipe"]["sha256"], s["seed"], s["steps"], s["data"]["splits"]["train"]) for s in stages]
+def _identity(stages: Sequence[StageRecord]) -> list[tuple[object, ...]]:
+    return [(s.recipe["sha256"], s.seed, s.steps, s.data.splits["train"]) for s in stages]
 
 
 def _metrics(directory: Path, folder: Path | None) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def go_on(training: Training, source: Source, *, momentum: bool = False) -> None
         load_momentum(shard, slots)
         carried.append("momentum")
     training.earlier = source.stages
-    training.source = {"name": source.name, "sha256": source.sha256, "carried": carried}
+    training.source = OriginRecord(name=source.name, sha256=source.sha256, carried=carried)
     training.earlier_metrics = source.metrics
 
 

@@ -21,6 +21,7 @@ from supernets.evaluate import evaluate_net
 from supernets.families.family import Family
 from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
 from supernets.recipes.recipe import Recipe
+from supernets.records import SittingRecord
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Batch
 from supernets.training.faults import REMEDY, explained, first_bad, not_finite
@@ -300,8 +301,13 @@ def train(
         if first_process:
             (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
         if ended:
-            sitting = {"first_step": log.first, "last_step": training.step, "seconds": round(log.elapsed, 1)}
-            training.sittings = (*training.sittings, {**sitting, "device": described(training.device)})
+            sitting = SittingRecord(
+                first_step=log.first,
+                last_step=training.step,
+                seconds=round(log.elapsed, 1),
+                device=described(training.device),
+            )
+            training.sittings = (*training.sittings, sitting)
         late = log.unsaved > patience
         if ended or late or training.step % checkpoint_every == 0:
             _keep(training, out_dir, log)

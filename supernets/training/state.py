@@ -14,6 +14,7 @@ from torch import Tensor
 from supernets.checkpoints import read_tensors, write_bytes
 from supernets.errors import CheckpointError
 from supernets.recipes.parts import Part
+from supernets.records import SittingRecord
 from supernets.spaces.coupled import within
 from supernets.training.training import Shard, Training, make_shard
 
@@ -44,10 +45,10 @@ def save(training: Training, out_dir: Path) -> None:
         "passes": training.passes,
         "forwards": training.forwards,
         "seconds": training.seconds,
-        "sittings": list(training.sittings),
+        "sittings": [sitting.model_dump() for sitting in training.sittings],
         "family": {"family": training.family.name, "config": training.family.config()},
-        "stage": training.record(),
-        "earlier": list(training.earlier),
+        "stage": training.record().model_dump(),
+        "earlier": [stage.model_dump() for stage in training.earlier],
         "identity": identity(training),
         "regions": [shard.region.allowed for shard in training.shards],
         "parts": parts,
@@ -90,7 +91,7 @@ def identity(training: Training) -> dict[str, Any]:
         "space": training.family.space().sha256,
         "train": training.data.train.sha256,
         "seed": training.seed,
-        "source": None if source is None else {key: source[key] for key in ("sha256", "carried")},
+        "source": None if source is None else {"sha256": source.sha256, "carried": source.carried},
         "teacher": None if training.external is None else training.external.sha256,
     }
 
@@ -123,7 +124,10 @@ def restore(training: Training, out_dir: Path) -> None:
             part.restore(state)
     training.step, training.passes = info["step"], info["passes"]
     training.forwards = info.get("forwards", 0)
-    training.seconds, training.sittings = info["seconds"], tuple(info["sittings"])
+    training.seconds, training.sittings = (
+        info["seconds"],
+        tuple(SittingRecord.model_validate(each) for each in info["sittings"]),
+    )
     training.unlogged = info.get("unlogged", {})
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from supernets.elastic.active import Inputs, use
 from supernets.errors import CheckpointError, DataError
 from supernets.export.metadata import read_metadata
 from supernets.export.runtime import session
+from supernets.records import DataRecord, StageRecord
 from supernets.tasks.task import Dimensions, Preprocessing, Task
 
 
@@ -35,7 +35,7 @@ class ExternalTeacher:
     preprocessing: Preprocessing
     dimensions: Dimensions
     run: Callable[[Inputs], Tensor]
-    stages: tuple[Mapping[str, Any], ...] = ()
+    stages: tuple[StageRecord, ...] = ()
 
     def __call__(self, stored: Tensor) -> Tensor:
         """Outputs for ``n`` examples as a data set stores them."""
@@ -74,17 +74,17 @@ def refuse_foreign(
             raise CheckpointError(f"a teacher must have {size} {key}, {name!r} has {dimensions[key]}")
 
 
-def refuse_mixed(name: str, stages: Sequence[Mapping[str, Any]], data: DataSet) -> None:
+def refuse_mixed(name: str, stages: Sequence[StageRecord], data: DataSet) -> None:
     """Refuse data whose validation or test split may hold what an earlier training trained on."""
-    own = data.describe()
+    own = DataRecord.model_validate(data.describe())
     for stage in stages:
-        known = stage["data"]
-        if known["name"] == own["name"] and known["splits"] != own["splits"]:
+        known = stage.data
+        if known.name == own.name and known.splits != own.splits:
             raise DataError(
-                f"{own['name']!r} must have the splits on which {name!r} was trained, got others: they would mix"
+                f"{own.name!r} must have the splits on which {name!r} was trained, got others: they would mix"
             )
-        trained = known["splits"]["train"]["sha256"]
-        overlapping = [split for split in ("validation", "test") if own["splits"][split]["sha256"] == trained]
+        trained = known.splits["train"].sha256
+        overlapping = [split for split in ("validation", "test") if data.split(split).sha256 == trained]
         if overlapping:
             raise DataError(f"the {overlapping[0]} split is what {name!r} was trained on; choose other data")
 
@@ -113,7 +113,7 @@ def _of_supernet(directory: Path, device: str | torch.device) -> ExternalTeacher
         preprocessing=manifest.preprocessing,
         dimensions=supernet.family.dimensions(largest),
         run=run,
-        stages=tuple(manifest.training["stages"]),
+        stages=tuple(manifest.training.stages),
     )
 
 

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from supernets.errors import DataError, RecipeError, SpaceError
 from supernets.families.family import Family
 from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
 from supernets.recipes.recipe import Recipe
+from supernets.records import DataRecord, OriginRecord, SittingRecord, StageRecord
 from supernets.spaces.space import Arch, Space
 from supernets.tasks.task import Batch, Task
 from supernets.training.processes import Processes
@@ -86,9 +86,9 @@ class Training:
     passes: int = 0
     forwards: int = 0
     seconds: float = 0.0
-    sittings: tuple[dict[str, Any], ...] = ()
-    source: dict[str, Any] | None = None
-    earlier: tuple[dict[str, Any], ...] = ()
+    sittings: tuple[SittingRecord, ...] = ()
+    source: OriginRecord | None = None
+    earlier: tuple[StageRecord, ...] = ()
     earlier_metrics: tuple[str, ...] = field(default=(), repr=False)
     unlogged: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _masks: Masks | None = field(default=None, repr=False)
@@ -136,23 +136,22 @@ class Training:
         """Cost so far in forward-backward passes of subnets; a forward alone is a third of one."""
         return self.passes + self.forwards / 3
 
-    def record(self) -> dict[str, Any]:
-        """This stage as provenance, JSON: what it trained with, on what, from where, and what it has cost."""
-        return {
-            "recipe": {**self.recipe.as_json(), "sha256": self.recipe.sha256},
-            "seed": self.seed,
-            "data": self.data.describe(),
-            "source": self.source,
-            "teacher": None
-            if self.external is None
-            else {"name": self.external.name, "sha256": self.external.sha256},
-            "steps": self.step,
-            "passes": self.passes,
-            "billed_passes": round(self.billed, 2),
-            "images": self.step * self.recipe.batch_size,
-            "seconds": round(self.seconds, 1),
-            "sittings": list(self.sittings),
-        }
+    def record(self) -> StageRecord:
+        """This stage as provenance: what it trained with, on what, from where, and what it has cost."""
+        external = self.external
+        return StageRecord(
+            recipe={**self.recipe.as_json(), "sha256": self.recipe.sha256},
+            seed=self.seed,
+            data=DataRecord.model_validate(self.data.describe()),
+            source=self.source,
+            teacher=None if external is None else OriginRecord(name=external.name, sha256=external.sha256),
+            steps=self.step,
+            passes=self.passes,
+            billed_passes=round(self.billed, 2),
+            images=self.step * self.recipe.batch_size,
+            seconds=round(self.seconds, 1),
+            sittings=list(self.sittings),
+        )
 
     def batch(self, stored: Tensor, labels: Tensor) -> Batch:
         """Stored examples and their labels as a batch on this training's device."""

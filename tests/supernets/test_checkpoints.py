@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 
 from supernets.checkpoints import Manifest, load_supernet, pack, save_supernet
 from supernets.errors import CheckpointError
+from supernets.records import DataRecord, TrainingRecord
 from tests.small import small_family
 
 
@@ -28,11 +29,11 @@ def directory(tmp_path: Path) -> Path:
         quality="accuracy",
         weights_sha256=hashlib.sha256(pack(net)).hexdigest(),
         space_sha256=family.space().sha256,
-        data={},
+        data=DataRecord(name="none"),
         preprocessing={},
         classes=[],
         recipe={},
-        training={},
+        training=TrainingRecord(),
     )
     save_supernet(tmp_path / "small", net, manifest)
     return tmp_path / "small"
@@ -94,9 +95,24 @@ def test_a_pickle_is_never_read(directory: Path) -> None:
         ({"space_sha256": "0" * 64}, "the family's space has hash"),
         ({"family": "resnet99"}, "choices: mobilenet_v3"),
         ({"config": {"colour": 1}}, "unknown mobilenet_v3 settings"),
-        ({"config": 7}, "cannot be made"),
-        ({"surprise": 1}, "at most"),
-        ({"format": 99}, "format must be 1"),
+        ({"config": 7}, "config: Input should be a valid dictionary"),
+        ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
+        ({"format": 99}, "format: Input should be 1, got '99'"),
+        ({"name": "a/b"}, "name: String should match pattern"),
+        ({"name": "x" * 81}, "name: String should match pattern"),
+        ({"quality": "beauty"}, "quality: must be one of accuracy, .*got 'beauty'"),
+        ({"task": "chess"}, "task: must be one of image_classification"),
+        ({"weights_sha256": "abc"}, "weights_sha256: String should match pattern"),
+        (
+            {"data": {"name": "d", "splits": {"train": {"n": -1, "sha256": "0" * 64}}}},
+            "data.splits.train.n: ",
+        ),
+        ({"data": {"name": "d", "splits": {"secret": {}}}}, "'train', 'validation' or 'test'"),
+        ({"classes": ["a", 3]}, "classes.1: Input should be a valid string"),
+        ({"report": json.loads('{"a":' * 40 + "1" + "}" * 40)}, "nested at most 12 levels deep"),
+        ({"report": {"a": float("nan")}}, "numbers must be finite"),
+        ({"training": {"stages": [{"steps": 1}]}}, "training.stages.0.recipe: Field required"),
+        ({"classes": ["c"] * 100_001}, "at most 100000"),
     ],
 )
 def test_bad_manifests(directory: Path, changes: dict[str, object], message: str) -> None:

@@ -13,6 +13,7 @@ from supernets.checkpoints import Manifest
 from supernets.data import DataSet, load_data
 from supernets.errors import CheckpointError, DataError
 from supernets.recipes.recipe import Recipe
+from supernets.records import DataRecord
 from supernets.training.finish import finish
 from supernets.training.further import go_on, read_source
 from supernets.training.loop import METRICS_FILE, Training, learning_rate, start, train, train_step
@@ -70,7 +71,7 @@ def test_momentum_is_taken_over_on_request_only(data: DataSet, first: tuple[Trai
     known, momenta = before.shard.momenta(), stage.shard.momenta()
     assert momenta.keys() == known.keys() and momenta
     assert all(torch.equal(value, known[name]) for name, value in momenta.items())
-    assert stage.source["carried"] == ["weights", "average", "momentum"]
+    assert stage.source.carried == ["weights", "average", "momentum"]
 
 
 def test_without_an_average_of_its_own_a_stage_begins_at_the_old_average(
@@ -88,8 +89,8 @@ def test_weights_alone_are_enough_but_have_no_momentum(
     shutil.copytree(out, tmp_path / "plain")
     shutil.rmtree(tmp_path / "plain" / "training")
     stage = begun(tmp_path / "plain", data, recipe())
-    assert equal(stage.net, before.result) and stage.source["carried"] == ["weights"]
-    assert stage.source["sha256"] == Manifest.read(out).weights_sha256
+    assert equal(stage.net, before.result) and stage.source.carried == ["weights"]
+    assert stage.source.sha256 == Manifest.read(out).weights_sha256
     with pytest.raises(CheckpointError, match="momentum lies in the state"):
         begun(tmp_path / "plain", data, recipe(), momentum=True)
 
@@ -128,16 +129,16 @@ def test_the_manifest_lists_every_stage(
         made, small_family(), data, tmp_path / "training", seed=5, source=source, evaluate_every=9
     )
     manifest = finish(training, "two", tmp_path / "training", tmp_path)
-    one, two = manifest.training["stages"]
-    assert [one["recipe"]["sha256"], two["recipe"]["sha256"]] == [before.recipe.sha256, made.sha256]
-    assert (one["steps"], one["passes"], one["seed"], one["source"]) == (4, 16, 0, None)
-    assert (two["steps"], two["passes"], two["seed"]) == (3, 3, 5)
-    assert two["source"]["sha256"] == source.sha256
-    assert one["data"] == two["data"] == data.describe()
-    assert (manifest.training["steps"], manifest.training["billed_passes"]) == (7, 19)
+    one, two = manifest.training.stages
+    assert [one.recipe["sha256"], two.recipe["sha256"]] == [before.recipe.sha256, made.sha256]
+    assert (one.steps, one.passes, one.seed, one.source) == (4, 16, 0, None)
+    assert (two.steps, two.passes, two.seed) == (3, 3, 5)
+    assert two.source.sha256 == source.sha256
+    assert one.data == two.data == DataRecord.model_validate(data.describe())
+    assert (manifest.training.steps, manifest.training.billed_passes) == (7, 19)
     assert Manifest.read(tmp_path) == manifest
     again = read_source(tmp_path)
-    assert [stage["recipe"]["name"] for stage in again.stages] == ["sandwich", "random"]
+    assert [stage.recipe["name"] for stage in again.stages] == ["sandwich", "random"]
     text = (tmp_path / "report.md").read_text()
     assert "1. sandwich on digits: 4 steps" in text and "2. random on digits: 3 steps" in text
 
@@ -146,7 +147,7 @@ def test_a_stopped_training_may_be_the_source(data: DataSet, tmp_path: Path) -> 
     stopped = train(recipe(), small_family(), data, tmp_path, until_step=2, evaluate_every=9)
     stage = begun(tmp_path, data, recipe())
     assert equal(stage.net, stopped.net)
-    assert [record["steps"] for record in stage.earlier] == [2]
+    assert [record.steps for record in stage.earlier] == [2]
 
 
 def test_another_family_is_refused_with_the_difference(data: DataSet, first: tuple[Training, Path]) -> None:

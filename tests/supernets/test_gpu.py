@@ -104,7 +104,7 @@ def test_accuracies_and_report_card_are_those_of_a_cpu(
     supernet = load_supernet(tmp_path / "out")
     assert abs(evaluate_arch(supernet, data, largest, "test").value - there.value) <= 2 / len(data.test)
     assert torch.cuda.get_device_name() in (tmp_path / "out" / "report.md").read_text()
-    assert manifest.training["stages"][0]["sittings"][0]["device"] == torch.cuda.get_device_name()
+    assert manifest.training.stages[0].sittings[0].device == torch.cuda.get_device_name()
 
 
 def kill_all(marker: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -99,10 +98,10 @@ def test_regions_that_do_not_fit_are_refused(made: tuple[Training, Supernet, Pat
     _, supernet, out = made
     values = supernet.manifest.as_json()
     for shards in ([{"colour": [1]}], [{"kernel": [99]}], [3], ["kernel"]):
-        with pytest.raises(CheckpointError, match="cannot be made"):
+        with pytest.raises(CheckpointError, match="cannot be made|does not fit"):
             Manifest.parse(values | {"shards": shards})
     shutil.copytree(out, tmp_path / "three")
-    manifest = dataclasses.replace(supernet.manifest, shards=supernet.manifest.shards[:3])
+    manifest = supernet.manifest.model_copy(update={"shards": supernet.manifest.shards[:3]})
     (tmp_path / "three" / "manifest.json").write_text(json.dumps(manifest.as_json()))
     with pytest.raises(CheckpointError, match="match the network exactly"):
         load_supernet(tmp_path / "three")

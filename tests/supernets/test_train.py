@@ -154,8 +154,8 @@ def test_a_finished_training_becomes_a_supernet_directory(
     assert seen[-1][0] == seen[-1][1] == len(seen)
     supernet = load_supernet(tmp_path / "out")
     assert supernet.manifest == manifest
-    (stage,) = manifest.training["stages"]
-    assert [sitting["last_step"] for sitting in stage["sittings"]] == [2, 4]
+    (stage,) = manifest.training.stages
+    assert [sitting.last_step for sitting in stage.sittings] == [2, 4]
     smallest = manifest.report["panel"][0]["test"]
     again = evaluate_arch(supernet, data, supernet.space.min(), "test")
     assert (again.value, again.n) == (smallest["value"], 360)

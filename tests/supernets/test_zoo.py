@@ -27,7 +27,7 @@ def test_a_supernet_of_the_zoo_is_what_its_files_say(name: str) -> None:
     family = FAMILIES.load(config.pop("family")).from_config(config)
     assert (manifest.name, manifest.family) == (name, family.name) and manifest.config == family.config()
     recipes = [Recipe.read(path).sha256 for path in sorted(folder.glob("recipe*.toml"))]
-    assert recipes == [stage["recipe"]["sha256"] for stage in manifest.training["stages"]]
+    assert recipes == [stage.recipe["sha256"] for stage in manifest.training.stages]
     text = (folder / "report.md").read_text()
     assert text == report_text(manifest)
     for word in text.split("](")[1:]:
@@ -38,7 +38,7 @@ def test_a_supernet_of_the_zoo_is_what_its_files_say(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_supernet_of_the_zoo_can_be_trained_further(name: str) -> None:
     source, manifest = read_source(ZOO / name), load_supernet(ZOO / name).manifest
-    assert list(source.stages) == manifest.training["stages"]
+    assert list(source.stages) == manifest.training.stages
     assert any(key.startswith("optimizer.") for key in source.tensors)
     assert len(source.metrics) > 10
 
