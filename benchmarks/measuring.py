@@ -33,7 +33,7 @@ from predictors.latency.bayesian_linear import BayesianLinear
 from predictors.latency.features import LayerFeatures
 from predictors.measuring.protocol import Timing
 from predictors.measuring.references import SIZES, reference_net
-from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, pinned
+from predictors.measuring.runtime import OnnxBlock, Session, machine_lock, pinned
 from predictors.report import score
 from predictors.scope import Scope
 from predictors.targets.cpu import CpuTarget
@@ -107,10 +107,10 @@ def _recordings(options: argparse.Namespace, console: Console) -> dict[str, Reco
 
 
 def _record(files: dict[str, Path], half: str, minutes: float, console: Console) -> Recording:
-    settings = Settings()
+    session = Session()
     with machine_lock(LOCK_S), pinned(1) as cores, console.status(f"recording the {half} half") as status:
-        references = {name: OnnxBlock(reference_net(name), settings).wall_and_work for name in SIZES}
-        nets = {name: OnnxBlock(path, settings).wall_and_work for name, path in files.items()}
+        references = {name: OnnxBlock(reference_net(name), session).wall_and_work for name in SIZES}
+        nets = {name: OnnxBlock(path, session).wall_and_work for name, path in files.items()}
         with neighbour(cores) if half == "busy" else nullcontext():
             return record(
                 nets,
@@ -168,7 +168,7 @@ def _predictions_part(
         for number in range(options.passes):
             start = time.perf_counter()
             with console.status(f"pass {number + 1} of {options.passes}: {len(files)} subnets"):
-                passes.append(target.measure(files))
+                passes.append(target.run(files).timings)
             seconds.append(time.perf_counter() - start)
     rows = [_repeatability(name, passes) for name in STATISTICS]
     rows += _predictions(supernet, population, passes, options.train)

@@ -171,12 +171,12 @@ def _accuracy(path: Path, supernet: Mapping[str, Any]) -> tuple[float, int]:
 
 def _measure(path: Path, target: Mapping[str, Any]) -> dict[str, Any]:
     """A fresh measurement of the file, on the scale of the target's own calibration."""
+    from predictors import TARGETS
     from predictors.measuring.protocol import Calibration
-    from predictors.measuring.runtime import Settings
-    from predictors.targets.cpu import CpuTarget
 
     stored = target["calibrations"] or {}
     calibrations = {name: Calibration(**entry) for name, entry in stored.items()}
-    cpu = CpuTarget(Settings(**target["settings"]), calibrations)
+    kind = TARGETS.load(target["kind"])
+    here = kind(kind.settings_type(**target["settings"]), calibrations)
     with bar("measuring") as show:
-        return cpu.measure({"subnet": path}, progress=steps(show))[0].as_json()
+        return dict(here.run({"subnet": path}, progress=steps(show)).timings[0].as_json())

@@ -130,15 +130,14 @@ def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
         import torch
 
         from predictors.card_front import card_front
-        from predictors.measuring.runtime import Settings
-        from predictors.targets.cpu import CpuTarget
+        from predictors.targets.cpu import CpuSettings, CpuTarget
         from supernets.checkpoints import load_supernet
         from supernets.data import load_data
         from supernets.training.finish import add_front
 
         torch.set_num_threads(1)
         supernet = load_supernet(folder)
-        target = CpuTarget(Settings(threads=threads))
+        target = CpuTarget(CpuSettings(threads=threads))
         with bar("report card") as show:
             images = load_data(data or supernet.manifest.data.name)
             front = card_front(supernet, images, target, subnets=subnets, progress=steps(show))

@@ -1,4 +1,4 @@
-"""What an arch will score, and how we know.
+"""Predictors of latency and quality, and the targets on which latency is measured.
 
 The tables below are the only place where a variant is registered: one file, one line.
 """
@@ -26,6 +26,7 @@ TARGETS: Registry = Registry(
     {
         "agent": "predictors.targets.agent:AgentTarget",
         "cpu": "predictors.targets.cpu:CpuTarget",
+        "cpu_parallel": "predictors.targets.cpu_parallel:CpuParallelTarget",
         "table": "predictors.targets.table:TableTarget",
     },
 )

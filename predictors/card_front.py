@@ -96,7 +96,7 @@ def _timed(
             files[str(index)] = path
             if progress:
                 progress("writing", index + 1, len(archs))
-        return target.measure(files, protocol, progress)
+        return target.run(files, protocol, progress=progress).timings
 
 
 def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float) -> dict[str, Any]:

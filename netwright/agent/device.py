@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.errors import NetwrightError
 
 if TYPE_CHECKING:
-    from predictors.targets.agent import AgentTarget
+    from predictors.targets.target import Target
 
 JSON = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -24,32 +24,32 @@ class Device:
         NetwrightError: ONNX Runtime is not installed, or this machine cannot do what the settings say.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
         if importlib.util.find_spec("onnxruntime") is None:
             raise NetwrightError(
                 "the agent needs ONNX Runtime, it is not installed; install it with: pip install 'netwright[agent]'"
             )
-        self._settings = dict(settings)
+        self._kind, self._settings = kind, dict(settings)
         self._target({}, {})
 
-    def _target(self, calibrations: Mapping[str, Any], references: Mapping[str, Path]) -> AgentTarget:
+    def _target(self, calibrations: Mapping[str, Any], references: Mapping[str, Path]) -> Target:
+        from predictors import TARGETS
         from predictors.errors import PredictorError
         from predictors.measuring.protocol import Calibration
-        from predictors.measuring.runtime import Settings
-        from predictors.targets.agent import AgentTarget
 
         known = {name: Calibration(**entry) for name, entry in calibrations.items()}
         try:
-            return AgentTarget(Settings(**self._settings), known, references=references)
+            kind = TARGETS.load(self._kind)
+            target: Target = kind(kind.settings_type(**self._settings), known, references)
+            return target
         except PredictorError as error:
             raise NetwrightError(f"this machine cannot be this target: {error}") from error
 
     def describe(self) -> JSON:
         """Device, runtime, and the metrics that can be measured."""
-        from predictors.targets.cpu import measurable
-
-        found = self._target({}, {}).describe()
-        return {"device": found["device"], "runtime": found["runtime"], "metrics": measurable()}
+        target = self._target({}, {})
+        found = target.describe()
+        return {"device": found["device"], "runtime": found["runtime"], "metrics": target.metrics()}
 
     def measure(
         self,
@@ -67,7 +67,7 @@ class Device:
 
         target = self._target(lease["calibrations"] or {}, references)
         try:
-            result = target.run(files, Protocol(**lease["protocol"]), progress, lease["metrics"])
+            result = target.run(files, Protocol(**lease["protocol"]), lease["metrics"], progress)
         except PredictorError as error:
             raise NetwrightError(f"measuring did not end well: {error}") from error
         rows = [

@@ -58,12 +58,12 @@ class Agent:
         """Work until told to stop, or as the plan says; returns how many nets were measured."""
         plan = self._plan
         target = self._steadily(lambda: self._client.targets.get(plan.target))
-        if target["kind"] != "agent":
+        if target["measured_by"] != "agent":
             raise NetwrightError(
                 f"an agent measures for targets of kind agent, {plan.target!r} is of kind {target['kind']}; "
                 "`netwright targets add agent --name …` makes one"
             )
-        device = Device(target["settings"])
+        device = Device(target["kind"], target["settings"])
         folder = open_folder(plan.work, target.id, plan.name, host())
         try:
             found = device.describe()

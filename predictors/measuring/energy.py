@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, pinned
+from predictors.measuring.protocol import Extra
+from predictors.measuring.runtime import OnnxBlock, Session, machine_lock, pinned
 from supernets.child import ChildError, Progress, call
 
 POWERCAP = Path("/sys/class/powercap")
@@ -30,7 +31,7 @@ UJ_IN_MJ = 1e3
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A counter of microjoules that begins anew after ``largest``."""
+    """A counter of microjoules that starts again at 0 after ``largest``."""
 
     path: Path
     largest: int
@@ -40,7 +41,7 @@ class Counter:
         return int(self.path.read_text())
 
     def between(self, before: int, after: int) -> int:
-        """Microjoules from one reading to the next; at most one new beginning lies between them."""
+        """Microjoules from one reading to the next; at most one restart lies between them."""
         return after - before if after >= before else after + self.largest - before
 
 
@@ -63,11 +64,11 @@ def available(root: Path = POWERCAP) -> bool:
     return bool(counters(root))
 
 
-def energy_mj(path: Path, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> dict[str, Any] | None:
-    """``{value, spread, n, statistic}`` of one inference in mJ, alone on this machine; None where it cannot be said."""
-    request = {"path": str(path), "settings": settings.as_json()}
+def energy(path: Path, session: Session, *, timeout_s: float = TIMEOUT_S) -> Extra | None:
+    """Energy of one inference in mJ, in a run of its own on this machine; None where it cannot be measured."""
+    request = {"path": str(path), "session": session.as_json()}
     with machine_lock(LOCK_S), contextlib.suppress(ChildError):
-        found: dict[str, Any] | None = call(_energy, request, timeout_s=timeout_s)
+        found: Extra | None = call(_energy, request, timeout_s=timeout_s)
         return found
     return None
 
@@ -80,8 +81,8 @@ def per_inference(
     block_ms: float = BLOCK_MS,
     clock: Callable[[], float] = time.perf_counter,
     rest: Callable[[float], None] = time.sleep,
-) -> dict[str, Any] | None:
-    """Energy above idle of one inference, in mJ; None where the counters do not say.
+) -> Extra | None:
+    """Energy above idle of one inference, in mJ; None where the counters do not tell.
 
     ``run(ms)`` runs inferences for about so long and returns their latencies; ``clock`` and ``rest`` are in
     seconds. ``spread`` is the standard error of the median over blocks.
@@ -97,7 +98,7 @@ def per_inference(
     if not math.isfinite(middle) or middle <= 0:
         return None
     error = 1.253 * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return {"value": middle, "spread": error, "n": len(values), "statistic": STATISTIC}
+    return Extra(value=middle, spread=error, n=len(values), statistic=STATISTIC)
 
 
 def _spent(
@@ -111,10 +112,10 @@ def _spent(
     return spent, seconds, result or 0
 
 
-def _energy(request: Mapping[str, Any], _progress: Progress) -> dict[str, Any] | None:
+def _energy(request: Mapping[str, Any], _progress: Progress) -> Extra | None:
     """Energy of a net in a fresh process."""
-    path, settings = Path(request["path"]), Settings(**request["settings"])
-    with pinned(settings.threads):
-        block = OnnxBlock(path, settings)
+    path, session = Path(request["path"]), Session(**request["session"])
+    with pinned(session.cores):
+        block = OnnxBlock(path, session)
         block(BLOCK_MS / 10)
         return per_inference(lambda ms: block(ms).tolist(), counters())

@@ -1,4 +1,4 @@
-"""Peak memory of a net: what it adds to a process in which the runtime is awake and does nothing else.
+"""Peak memory of a net: what it adds to a process in which the runtime is loaded and idle.
 
 A fresh process for every net makes a session and runs a few inferences, since memory that was once taken is seldom
 given back. The baseline is the resident memory after a net of one operator on one number has run, which makes the
@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from predictors.errors import MeasureError
-from predictors.measuring.runtime import OnnxBlock, Settings, measuring_errors
+from predictors.measuring.protocol import Extra
+from predictors.measuring.runtime import OnnxBlock, Session, measuring_errors
 from supernets.child import Progress, call
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
-STATISTIC = "median over fresh processes of peak resident memory above an awake runtime"
+STATISTIC = "median over fresh processes of peak resident memory above an idle runtime"
 # The file of y = Relu(x), both of shape [1].
 ONE_RELU = bytes.fromhex(
     "08083a330a0c0a0178120179220452656c751201775a0f0a0178120a0a08080112040a020801"
@@ -34,19 +35,20 @@ TIMEOUT_S = 120.0
 
 
 def available(status: Path = STATUS, clear: Path = CLEAR) -> bool:
-    """Whether this system keeps the record that is needed, and lets a process begin it anew."""
+    """Whether this system records peak memory and lets a process reset the record."""
     return status.exists() and os.access(clear, os.W_OK)
 
 
-def peak_memory_mb(
-    path: Path, settings: Settings, *, repeats: int = REPEATS, timeout_s: float = TIMEOUT_S
-) -> tuple[float, float]:
-    """Median of a few fresh processes, and half of what they span (MB = 10^6 bytes); see :func:`try_net`."""
-    values = [try_net(path, settings, timeout_s) for _ in range(repeats)]
-    return statistics.median(values), (max(values) - min(values)) / 2
+def peak_memory(
+    path: Path, session: Session, *, repeats: int = REPEATS, timeout_s: float = TIMEOUT_S
+) -> Extra:
+    """Median of a few fresh processes in MB (10^6 bytes), and half of their range; see :func:`try_net`."""
+    values = [try_net(path, session, timeout_s) for _ in range(repeats)]
+    spread = (max(values) - min(values)) / 2
+    return Extra(value=statistics.median(values), spread=spread, n=repeats, statistic=STATISTIC)
 
 
-def try_net(path: Path, settings: Settings, timeout_s: float = TIMEOUT_S) -> float:
+def try_net(path: Path, session: Session, timeout_s: float = TIMEOUT_S) -> float:
     """Run a net in a process of its own; returns its peak memory in MB, NaN where the system does not say.
 
     Raises:
@@ -54,7 +56,7 @@ def try_net(path: Path, settings: Settings, timeout_s: float = TIMEOUT_S) -> flo
         MeasureError: the runtime cannot run it, or not within ``timeout_s`` seconds.
     """
     with measuring_errors("a trial run of a net"):
-        request = {"path": str(path), "settings": settings.as_json()}
+        request = {"path": str(path), "session": session.as_json()}
         value = call(_footprint, request, timeout_s=timeout_s)
     return float("nan") if value is None else float(value)
 
@@ -76,17 +78,17 @@ def _kilobytes(name: str, status: Path) -> int:
     for line in status.read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
-    raise MeasureError(f"{status} must say {name}")
+    raise MeasureError(f"{status} must have a line {name}")
 
 
 def _footprint(request: Mapping[str, Any], _progress: Progress) -> float | None:
     """Peak memory of a net in MB, None where the system does not say; in a fresh process."""
-    awake = OnnxBlock(ONE_RELU, Settings())
+    awake = OnnxBlock(ONE_RELU, Session())
     awake(BLOCK_MS)
-    path, settings = Path(request["path"]), Settings(**request["settings"])
+    path, session = Path(request["path"]), Session(**request["session"])
 
     def work() -> OnnxBlock:
-        block = OnnxBlock(path, settings)
+        block = OnnxBlock(path, session)
         block(BLOCK_MS)
         return block
 

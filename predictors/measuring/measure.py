@@ -14,6 +14,7 @@ from predictors.errors import MeasureError
 from predictors.measuring.protocol import (
     Block,
     Calibration,
+    Extra,
     Progress,
     Protocol,
     Timing,
@@ -21,7 +22,7 @@ from predictors.measuring.protocol import (
     time_interleaved,
 )
 from predictors.measuring.references import SIZES, reference_net
-from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, measuring_errors, pinned
+from predictors.measuring.runtime import OnnxBlock, Session, machine_lock, measuring_errors, pinned
 from supernets.child import call
 
 LOCK_TIMEOUT_S = 6 * 3600.0
@@ -32,14 +33,14 @@ StepProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Which files to measure, by key, under which settings and protocol.
+    """Which files to measure, by key, in which session and by which protocol.
 
     ``calibrations`` are those of the target, by reference name; without them the run calibrates first.
     ``references`` are the files of the reference nets, for a device that cannot make them.
     """
 
     files: Mapping[str, Path]
-    settings: Settings = field(default_factory=Settings)
+    session: Session = field(default_factory=Session)
     protocol: Protocol = field(default_factory=Protocol)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     references: Mapping[str, Path] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Request:
         """What :meth:`from_json` reads back."""
         return {
             "files": {key: str(path) for key, path in self.files.items()},
-            "settings": self.settings.as_json(),
+            "session": self.session.as_json(),
             "protocol": self.protocol.as_json(),
             "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
             "references": {name: str(path) for name, path in self.references.items()},
@@ -59,7 +60,7 @@ class Request:
         """The request that :meth:`as_json` wrote."""
         return cls(
             files={key: Path(path) for key, path in value["files"].items()},
-            settings=Settings(**value["settings"]),
+            session=Session(**value["session"]),
             protocol=Protocol(**value["protocol"]),
             calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
             references={name: Path(path) for name, path in value["references"].items()},
@@ -67,16 +68,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One timing a file, in the order asked; the calibrations used; the cores it ran on.
+class Run:
+    """One timing for each file in the order of the request, the calibrations used, and the cores it ran on.
 
-    ``extras`` holds further metrics by file, in the same order, each ``{value, spread, n, statistic}``.
+    ``extras`` holds further metrics of each file, in the same order.
     """
 
     timings: list[Timing]
     calibrations: dict[str, Calibration]
     cores: tuple[int, ...]
-    extras: list[dict[str, dict[str, Any]]] = field(default_factory=list)
+    extras: list[dict[str, Extra]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads back."""
@@ -88,7 +89,7 @@ class Result:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Result:
+    def from_json(cls, value: Mapping[str, Any]) -> Run:
         """The result that :meth:`as_json` wrote."""
         return cls(
             timings=[Timing(**entry) for entry in value["timings"]],
@@ -98,7 +99,7 @@ class Result:
         )
 
 
-def measure_here(request: Request, progress: StepProgress | None = None) -> Result:
+def measure_here(request: Request, progress: StepProgress | None = None) -> Run:
     """Measure in this process: the calling thread is pinned meanwhile, and garbage collection off.
 
     A file that cannot be read or run gives a timing with verdict ``unsupported``; the rest goes on.
@@ -110,9 +111,9 @@ def measure_here(request: Request, progress: StepProgress | None = None) -> Resu
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     _check_calibrations(request.calibrations, hashes)
     lock = machine_lock(LOCK_TIMEOUT_S, _waiting(progress))
-    with lock, pinned(request.settings.threads) as cores, _no_garbage_collection():
+    with lock, pinned(request.session.cores) as cores, _no_garbage_collection():
         # Reference nets are files of batch 1, whatever batch the nets beside them are timed with.
-        single = replace(request.settings, batch=1)
+        single = replace(request.session, batch=1)
         references: dict[str, Block] = {
             name: OnnxBlock(content, single) for name, content in contents.items()
         }
@@ -126,14 +127,7 @@ def measure_here(request: Request, progress: StepProgress | None = None) -> Resu
             report = _named("measure", progress)
             for timing in time_interleaved(blocks, references, calibrations, request.protocol, report):
                 timings[timing.key] = _with_hash(timing, nets[timing.key][0])
-    return Result(timings=[timings[key] for key in request.files], calibrations=calibrations, cores=cores)
-
-
-def calibrate_here(
-    settings: Settings, protocol: Protocol, progress: StepProgress | None = None
-) -> dict[str, Calibration]:
-    """Calibrate the reference nets in this process."""
-    return measure_here(Request(files={}, settings=settings, protocol=protocol), progress).calibrations
+    return Run(timings=[timings[key] for key in request.files], calibrations=calibrations, cores=cores)
 
 
 def _reference_nets(files: Mapping[str, Path]) -> dict[str, bytes]:
@@ -161,7 +155,7 @@ def _open(request: Request) -> tuple[dict[str, tuple[str, OnnxBlock]], list[Timi
         sha256 = ""
         try:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            nets[key] = (sha256, OnnxBlock(path, request.settings))
+            nets[key] = (sha256, OnnxBlock(path, request.session))
         except Exception as error:  # the runtime has a dozen unrelated exception classes
             failed.append(Timing(key, "unsupported", sha256=sha256, error=f"{type(error).__name__}: {error}"))
     return nets, failed
@@ -196,7 +190,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 def measure_in_child(
     request: Request, progress: StepProgress | None = None, timeout_s: float = 3600.0
-) -> Result:
+) -> Run:
     """Measure in a child process, which ends with this call, however the call ends.
 
     ``timeout_s`` bounds the time between two rounds.
@@ -206,7 +200,7 @@ def measure_in_child(
         MeasureError: the child failed, or a round took longer than ``timeout_s`` seconds.
     """
     with measuring_errors("the measuring run"):
-        return Result.from_json(call(_measure, request.as_json(), progress, timeout_s=timeout_s))
+        return Run.from_json(call(_measure, request.as_json(), progress, timeout_s=timeout_s))
 
 
 def _measure(request: Mapping[str, Any], progress: StepProgress) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ Block = Callable[[float], NDArray[np.float64]]
 """Runs a net for about so many ms and returns the latency (ms) of every inference ``(k,)``, k >= 3; or ``(2, k)``,
 the same and beneath it latency without the time that other processes had the core."""
 Progress = Callable[[int, int], None]
-"""Told ``done, total`` after every round; the total falls when nets are known well enough early."""
+"""Called with ``done, total`` after every round; the total falls when standard errors are small enough early."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What is known of one net on one target.
+    """The latency of one net on one target.
 
     ``latency_ms`` is None with the verdicts ``refused`` (standard error over 5 %) and ``unsupported``
     (``error`` says why). ``standard_error_ms`` is that of ``latency_ms``; ``raw_ms`` holds min, p50 and
@@ -113,9 +113,18 @@ class Timing:
         return asdict(self)
 
 
+class Extra(TypedDict):
+    """The value of another metric of a net, in the metric's unit, with its standard error."""
+
+    value: float
+    spread: float
+    n: int
+    statistic: str
+
+
 @dataclass(slots=True)
 class _Record:
-    """What was seen of one net so far."""
+    """Blocks of one net so far."""
 
     key: str
     reference: str

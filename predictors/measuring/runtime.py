@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.errors import MeasureError, MeasuringDiedError, ProtocolError
+from predictors.errors import MeasureError, MeasuringDiedError
 from supernets.child import ChildDiedError, ChildFailedError, ChildTimeoutError
 
 LEAST_INFERENCES = 3
+CPU_PROVIDER = "CPUExecutionProvider"
 FINE_S, TICK_MS, CLOCK_READS = 1e-6, 1e-6, 50
 LOCK_POLL_S = 0.1
-PRECISIONS = ("fp32",)
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -33,24 +33,24 @@ _DTYPES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What latency is defined under: threads, precision, batch and execution provider."""
+class Session:
+    """How ONNX Runtime runs a net: what a kind of target makes of its settings.
+
+    ``threads`` work on one operator, and ``operators`` independent operators run at the same time.
+    """
 
     threads: int = 1
-    precision: str = "fp32"
+    operators: int = 1
     batch: int = 1
-    provider: str = "CPUExecutionProvider"
+    provider: str = CPU_PROVIDER
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.threads <= 1024:
-            raise ProtocolError(f"threads must be from 1 to 1024, got {self.threads}")
-        if not 1 <= self.batch <= 65536:
-            raise ProtocolError(f"batch must be from 1 to 65536, got {self.batch}")
-        if self.precision not in PRECISIONS:
-            raise ProtocolError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+    @property
+    def cores(self) -> int:
+        """Cores that a run uses."""
+        return self.threads + self.operators - 1
 
     def as_json(self) -> dict[str, Any]:
-        """Every field; ``Settings(**value)`` reads it back."""
+        """Every field; ``Session(**value)`` reads it back."""
         return asdict(self)
 
 
@@ -61,22 +61,22 @@ class OnnxBlock:
     Raises whatever the runtime raises for a net that it cannot run.
     """
 
-    def __init__(self, model: bytes | Path, settings: Settings) -> None:
+    def __init__(self, model: bytes | Path, session: Session) -> None:
         import onnxruntime
 
         source = model if isinstance(model, bytes) else str(model)
-        options = _options(settings)
-        self._session = onnxruntime.InferenceSession(source, options, providers=[settings.provider])
+        options = _options(session)
+        self._session = onnxruntime.InferenceSession(source, options, providers=[session.provider])
         self._binding = self._session.io_binding()
         rng = np.random.default_rng(0)
         for tensor in self._session.get_inputs():
-            value = onnxruntime.OrtValue.ortvalue_from_numpy(_example(tensor, settings.batch, rng))
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(_example(tensor, session.batch, rng))
             self._binding.bind_ortvalue_input(tensor.name, value)
         for tensor in self._session.get_outputs():
             self._binding.bind_output(tensor.name, "cpu")
         self._session.run_with_iobinding(self._binding)
         # With more threads, or on another device, this thread's time is not the net's.
-        alone = settings.threads == 1 and settings.provider == "CPUExecutionProvider"
+        alone = session.cores == 1 and session.provider == CPU_PROVIDER
         self._overhead = _clock_overhead_ms() if alone and _fine_clock() else None
         # From now on the outputs go where the first run put them.
         names = [tensor.name for tensor in self._session.get_outputs()]
@@ -152,13 +152,14 @@ def _short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _options(settings: Settings) -> Any:
+def _options(session: Session) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings.threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = session.threads
+    options.inter_op_num_threads = session.operators
+    mode = onnxruntime.ExecutionMode
+    options.execution_mode = mode.ORT_PARALLEL if session.operators > 1 else mode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     return options
@@ -182,17 +183,17 @@ def _example(tensor: Any, batch: int, rng: np.random.Generator) -> NDArray[Any]:
 
 
 @contextmanager
-def pinned(threads: int) -> Iterator[tuple[int, ...]]:
-    """Bind this thread to as many cores as it will use, and give the old affinity back.
+def pinned(count: int) -> Iterator[tuple[int, ...]]:
+    """Bind this thread to ``count`` cores and restore its affinity afterwards.
 
-    The last cores are taken, since the first serve interrupts. Sessions must be made inside: their
+    The last cores are taken, since the first serve interrupts. Sessions must be created inside: their
     threads inherit the affinity. Yields the cores, none where the system has no such call.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield ()
         return
     before = os.sched_getaffinity(0)
-    cores = tuple(sorted(before)[-threads:])
+    cores = tuple(sorted(before)[-count:])
     os.sched_setaffinity(0, cores)
     try:
         yield cores

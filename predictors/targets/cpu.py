@@ -3,59 +3,75 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from predictors.errors import MeasureError, MeasuringDiedError, ProtocolError
-from predictors.measuring import energy
-from predictors.measuring.footprint import REPEATS, peak_memory_mb, try_net
-from predictors.measuring.footprint import STATISTIC as MEMORY_STATISTIC
-from predictors.measuring.footprint import available as memory_available
-from predictors.measuring.measure import Request, Result, StepProgress, measure_in_child
-from predictors.measuring.protocol import Calibration, Protocol, Timing
-from predictors.measuring.runtime import Settings
-from predictors.targets.target import Target
+from predictors.measuring.extras import METERS, measurable
+from predictors.measuring.footprint import try_net
+from predictors.measuring.machine import describe_device, describe_runtime, usable_cores
+from predictors.measuring.measure import Request, Run, StepProgress, measure_in_child
+from predictors.measuring.protocol import Calibration, Extra, Protocol, Timing
+from predictors.measuring.runtime import CPU_PROVIDER, Session
+from predictors.targets.target import PRECISIONS, MeasuredBy, Target, TargetSettings
+from supernets.metrics import LATENCY
 
-LATENCY, PEAK_MEMORY, ENERGY = "latency_ms", "peak_memory_mb", "energy_mj"
-TIMEOUT_S = 3600.0
-MAX_CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
+MAX_THREADS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuSettings(TargetSettings):
+    """Threads of an operator, precision, batch and execution provider."""
+
+    threads: int = 1
+    provider: str = CPU_PROVIDER
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise ProtocolError(f"threads must be from 1 to {MAX_THREADS}, got {self.threads}")
+        if self.precision not in PRECISIONS:
+            raise ProtocolError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+
+    def session(self) -> Session:
+        """How the runtime is configured for these settings."""
+        return Session(threads=self.threads, batch=self.batch, provider=self.provider)
 
 
 class CpuTarget(Target):
     """Latency on this machine, under stated threads, precision and batch.
 
-    ``calibrations`` are those stored with the target; without them the first run calibrates, and
-    :attr:`calibrations` then holds what must be stored. Runs happen in a child process that ends with
-    the call, one at a time on a machine. A net that crashes the runtime is found and called unsupported.
+    Without stored calibrations the first run calibrates, and :attr:`calibrations` then holds what must be stored.
+    Runs happen in a child process that ends with the call, one at a time on a machine. A net that crashes the
+    runtime is identified and gets the verdict ``unsupported``.
     """
 
-    kind = "cpu"
-    settings_type = Settings
+    kind: ClassVar[str] = "cpu"
+    measured_by: ClassVar[MeasuredBy] = "worker"
+    settings_type: ClassVar[type[TargetSettings]] = CpuSettings
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: TargetSettings | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
-        timeout_s: float = TIMEOUT_S,
         references: Mapping[str, Path] | None = None,
     ) -> None:
         import onnxruntime
 
-        self.settings = settings or Settings()
-        self.calibrations = dict(calibrations or {})
-        self._timeout_s = timeout_s
-        self._references = dict(references or {})
+        super().__init__(settings, calibrations, references)
+        assert isinstance(self.settings, CpuSettings)
+        self.session = self.settings.session()
         providers = onnxruntime.get_available_providers()
-        if self.settings.provider not in providers:
+        if self.session.provider not in providers:
             raise ProtocolError(
-                f"provider must be one of {', '.join(providers)}, got {self.settings.provider!r}"
+                f"provider must be one of {', '.join(providers)}, got {self.session.provider!r}"
             )
-        if self.settings.threads > usable_cores():
-            raise ProtocolError(f"threads must be at most {usable_cores()} here, got {self.settings.threads}")
+        if self.session.cores > usable_cores():
+            raise ProtocolError(
+                f"threads must fit the {usable_cores()} usable cores here, got settings that use {self.session.cores}"
+            )
 
     def describe(self) -> dict[str, Any]:
         """CPU model, cores, clock, memory (GB), architecture; runtime with version and providers; settings."""
@@ -66,148 +82,64 @@ class CpuTarget(Target):
             "settings": self.settings.as_json(),
         }
 
-    def measure(
-        self,
-        files: Mapping[str, Path],
-        protocol: Protocol | None = None,
-        progress: StepProgress | None = None,
-    ) -> list[Timing]:
-        """Time ONNX files (key to path), all interleaved in one run; raises ``MeasureError``."""
-        return self.run(files, protocol, progress).timings
-
-    def calibrate(
-        self, protocol: Protocol | None = None, progress: StepProgress | None = None
-    ) -> dict[str, Calibration]:
-        """Calibrate the reference nets anew; earlier measurements are then on another scale."""
-        self.calibrations = {}
-        return self.run({}, protocol, progress).calibrations
+    def metrics(self) -> list[str]:
+        """Latency, and peak memory and energy where this machine can measure them."""
+        return measurable()
 
     def run(
         self,
         files: Mapping[str, Path],
         protocol: Protocol | None = None,
-        progress: StepProgress | None = None,
         metrics: Sequence[str] = (LATENCY,),
-    ) -> Result:
-        """Like :meth:`measure`, with the calibrations and cores used, and the other ``metrics`` that are wanted."""
+        progress: StepProgress | None = None,
+    ) -> Run:
+        """Measure in a child process; then each further metric, one file after another."""
         request = Request(
             files=files,
-            settings=self.settings,
+            session=self.session,
             protocol=protocol or Protocol(),
             calibrations=self.calibrations,
-            references=self._references,
+            references=self.references,
         )
         try:
-            result = measure_in_child(request, progress, self._timeout_s)
+            run = measure_in_child(request, progress)
         except MeasuringDiedError as error:
-            result = self._without_crashes(request, progress, error)
-        self.calibrations = result.calibrations
-        return replace(result, extras=self._extras(request, result, progress, metrics))
+            run = self._without_crashes(request, progress, error)
+        self.calibrations = run.calibrations
+        return replace(run, extras=self._extras(files, run.timings, metrics, progress))
 
     def _extras(
-        self, request: Request, result: Result, progress: StepProgress | None, metrics: Sequence[str]
-    ) -> list[dict[str, dict[str, Any]]]:
-        """What else is wanted of each net that runs; what this machine cannot measure is left out."""
-        extras: list[dict[str, dict[str, Any]]] = [{} for _ in result.timings]
-        for metric in [name for name in measurable() if name in metrics and name in EXTRAS]:
-            for index, timing in enumerate(result.timings):
+        self,
+        files: Mapping[str, Path],
+        timings: Sequence[Timing],
+        metrics: Sequence[str],
+        progress: StepProgress | None,
+    ) -> list[dict[str, Extra]]:
+        """The further metrics of each net that runs; those that this machine cannot measure are left out."""
+        extras: list[dict[str, Extra]] = [{} for _ in timings]
+        for metric in [name for name in self.metrics() if name in metrics and name in METERS]:
+            for index, timing in enumerate(timings):
                 if timing.verdict != "unsupported":
-                    found = EXTRAS[metric](request.files[timing.key], self.settings)
-                    extras[index] |= {} if found is None else {metric: found}
+                    value = METERS[metric].measure(files[timing.key], self.session)
+                    extras[index] |= {} if value is None else {metric: value}
                 if progress is not None:
                     progress(metric, index + 1, len(extras))
         return extras
 
     def _without_crashes(
         self, request: Request, progress: StepProgress | None, first: MeasuringDiedError
-    ) -> Result:
-        """Measure what can be measured when some net ends the process: each is tried alone, without timing."""
+    ) -> Run:
+        """Measure the other nets when some net ends the process: each is tried alone, without timing."""
         crashing: dict[str, Timing] = {}
         for key, path in request.files.items():
             try:
-                try_net(path, self.settings)
+                try_net(path, self.session)
             except MeasureError as error:
-                crashing[key] = Timing(
-                    key,
-                    "unsupported",
-                    sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-                    error=str(error),
-                )
+                sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+                crashing[key] = Timing(key, "unsupported", sha256=sha256, error=str(error))
         if not crashing:
-            raise first  # it was not a net: the machine has no memory left, or somebody killed the process
+            raise first  # no net did it: memory ran out, or the process was killed
         rest = {key: path for key, path in request.files.items() if key not in crashing}
-        result = measure_in_child(replace(request, files=rest), progress, self._timeout_s)
-        timings = {timing.key: timing for timing in result.timings} | crashing
-        return replace(result, timings=[timings[key] for key in request.files])
-
-
-def _peak_memory(path: Path, settings: Settings) -> dict[str, Any]:
-    value, spread = peak_memory_mb(path, settings)
-    return {"value": value, "spread": spread, "n": REPEATS, "statistic": MEMORY_STATISTIC}
-
-
-EXTRAS: dict[str, Callable[[Path, Settings], dict[str, Any] | None]] = {
-    PEAK_MEMORY: _peak_memory,
-    ENERGY: energy.energy_mj,
-}
-
-
-def measurable() -> list[str]:
-    """The metrics that this machine can measure."""
-    there = {PEAK_MEMORY: memory_available(), ENERGY: energy.available()}
-    return [LATENCY, *(name for name, available in there.items() if available)]
-
-
-def describe_device() -> dict[str, Any]:
-    """What does not change while this is the same machine; ``max_mhz`` where the system says."""
-    return {
-        "cpu": cpu_model(),
-        "cores": os.cpu_count() or 1,
-        "max_mhz": max_mhz(),
-        "memory_gb": memory_gb(),
-        "architecture": platform.machine(),
-        "system": platform.system(),
-    }
-
-
-def describe_runtime() -> dict[str, Any]:
-    """Name, version and execution providers of the runtime."""
-    import onnxruntime
-
-    return {
-        "name": "onnxruntime",
-        "version": onnxruntime.__version__,
-        "providers": onnxruntime.get_available_providers(),
-    }
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cpu_model() -> str:
-    """The CPU's name as its maker writes it, or what the platform calls it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def max_mhz() -> int | None:
-    """The highest clock of the first core in MHz, None where the system does not say."""
-    try:
-        return round(int(MAX_CLOCK.read_text()) / 1000)
-    except (OSError, ValueError):
-        return None
-
-
-def memory_gb() -> int | None:
-    """Main memory in whole GB (10^9 bytes), None where the system does not say."""
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)
-    except (AttributeError, ValueError, OSError):
-        return None
+        run = measure_in_child(replace(request, files=rest), progress)
+        timings = {timing.key: timing for timing in run.timings} | crashing
+        return replace(run, timings=[timings[key] for key in request.files])

@@ -5,45 +5,84 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from predictors.measuring.measure import StepProgress
-from predictors.measuring.protocol import Protocol, Timing
+from predictors.errors import ProtocolError
+from predictors.measuring.measure import Run, StepProgress
+from predictors.measuring.protocol import Calibration, Protocol
+from supernets.metrics import LATENCY
+
+MeasuredBy = Literal["worker", "agent", "nobody"]
+PRECISIONS = ("fp32",)
+MAX_BATCH = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSettings:
+    """Settings of every kind of target; each kind adds its own, all with defaults."""
+
+    precision: str = "fp32"
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= MAX_BATCH:
+            raise ProtocolError(f"batch must be from 1 to {MAX_BATCH}, got {self.batch}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field; the class reads it back with ``cls(**value)``."""
+        return asdict(self)
 
 
 class Target(ABC):
     """Device + runtime + settings under which latency is defined.
 
-    Promises: :meth:`describe` answers at once, is JSON and stays equal while device, runtime and
-    settings do; :meth:`measure` gives one :class:`~predictors.measuring.protocol.Timing` a file in the order
-    asked, in ms, positive; a file that cannot be run gets verdict ``unsupported`` and the rest goes on;
-    everything measured on one target is on one scale (one calibration). Where ``measurable`` is False all
-    rows are brought, and :meth:`measure` raises ``MeasureError``. It is made from an instance of
-    ``settings_type`` (a dataclass with defaults) and the calibrations stored with the target.
+    Promises: :meth:`describe` answers at once, is JSON, and stays equal while device, runtime and settings do.
+    :meth:`run` gives one :class:`~predictors.measuring.protocol.Timing` for each file in the order of the request, in
+    ms, positive; a file that cannot be run gets the verdict ``unsupported`` and the others are still measured.
+    Everything measured on one target is on one scale (one calibration). ``measured_by`` says who measures: the
+    ``worker`` itself, an ``agent`` on the device, or ``nobody`` (all rows are imported, and :meth:`run` raises
+    ``MeasureError``). The constructor takes an instance of ``settings_type``, the calibrations stored with the
+    target, and the files of the reference nets for a machine that cannot make them.
     """
 
     kind: ClassVar[str]
-    unit: ClassVar[str] = "ms"
-    measurable: ClassVar[bool] = True
-    settings_type: ClassVar[type]
-    remote: ClassVar[bool] = False
-    """Whether the device is another machine than the worker's, and measured by an agent that runs there."""
+    measured_by: ClassVar[MeasuredBy]
+    settings_type: ClassVar[type[TargetSettings]]
+
+    def __init__(
+        self,
+        settings: TargetSettings | None = None,
+        calibrations: Mapping[str, Calibration] | None = None,
+        references: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.settings = settings or self.settings_type()
+        self.calibrations = dict(calibrations or {})
+        self.references = dict(references or {})
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """``kind``, ``device``, ``runtime`` and ``settings``, as stored with the target."""
 
     @abstractmethod
-    def measure(
+    def run(
         self,
         files: Mapping[str, Path],
         protocol: Protocol | None = None,
+        metrics: Sequence[str] = (LATENCY,),
         progress: StepProgress | None = None,
-    ) -> list[Timing]:
-        """Time ONNX files (key to path), all interleaved in one run; raises ``MeasureError``."""
+    ) -> Run:
+        """Measure ONNX files (key to path), all interleaved in one run; raises ``MeasureError``.
+
+        Latency is always measured; other ``metrics`` only where the target can (:meth:`metrics`).
+        """
+
+    def metrics(self) -> list[str]:
+        """The metrics that can be measured here, latency first."""
+        return [LATENCY]
 
     @cached_property
     def fingerprint(self) -> str:

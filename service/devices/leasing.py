@@ -9,13 +9,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from predictors.measuring.references import SIZES, reference_net, reference_sha256
-from predictors.measuring.runtime import Settings as DeviceSettings
 from predictors.targets.target import fingerprint
 from service.artifacts import ArtifactStore, own_artifact
 from service.db import queries
 from service.db.tables import Agent, Item, Job, Lease, Order, Target, now
 from service.devices import lease_queries
-from service.devices.hardware import is_remote
+from service.devices.hardware import check_settings, is_remote
 from service.devices.lease_schemas import (
     DeviceDescription,
     LeasedItem,
@@ -28,6 +27,7 @@ from service.devices.staleness import runtime_changed
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
 from service.runtime import job_queries
 from service.runtime.engine import Queue
+from supernets.metrics import LATENCY
 
 Json = dict[str, Any]
 MOST_ATTEMPTS = 3  # leases of a net without a usable row before it counts as refused
@@ -58,20 +58,19 @@ def attach(target: Target, found: DeviceDescription) -> str | None:
         )
     if known.get("runtime") is not None:
         return runtime_changed(known["runtime"], found.runtime)
-    settings = DeviceSettings(**target.settings)
-    cores = found.device.get("cores")
-    if isinstance(cores, int) and settings.threads > cores:
+    cores, threads = found.device.get("cores"), target.settings.get("threads", 1)
+    if isinstance(cores, int) and threads > cores:
         raise OtherDeviceError(
-            f"target {target.name!r} wants {settings.threads} threads, this device has {cores} cores"
+            f"target {target.name!r} has the setting threads={threads}, this device has {cores} cores"
         )
     target.description = {
         "kind": target.kind,
         "device": found.device,
         "runtime": found.runtime,
-        "settings": settings.as_json(),
+        "settings": check_settings(target.kind, target.settings).as_json(),
     }
     target.fingerprint = fingerprint(target.description)
-    target.metrics = list(dict.fromkeys(["latency_ms", *found.metrics]))
+    target.metrics = list(dict.fromkeys([LATENCY, *found.metrics]))
     return None
 
 

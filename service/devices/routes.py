@@ -50,7 +50,7 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
     if body.kind not in TARGETS:
         raise InvalidError("kind", body.kind, list(TARGETS))
     try:
-        description, fingerprint = hardware.describe(body.kind, body.settings)
+        description, fingerprint, metrics = hardware.describe(body.kind, body.settings)
     except ProtocolError as error:
         raise InvalidError("settings", body.settings, str(error), f"settings: {error}") from error
     name = body.name or body.kind
@@ -65,7 +65,7 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
                 settings=description["settings"],
                 description=description,
                 fingerprint=fingerprint,
-                metrics=hardware.metrics_of(body.kind),
+                metrics=metrics,
             )
             session.add(row)
             session.flush()
@@ -116,6 +116,7 @@ def target_view(session: Session, row: Target, settings: Settings) -> TargetView
         description=row.description,
         metrics=row.metrics,
         measurable=hardware.is_measurable(row.kind),
+        measured_by=hardware.measured_by(row.kind),
         calibrations=row.calibrations,
         stale=stale_reason(row),
         valid_from=row.valid_from,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -42,7 +42,10 @@ class TargetView(Stamped):
     settings: dict[str, Any]
     description: dict[str, Any] = Field(description="What was found: device, runtime, versions")
     metrics: list[str] = Field(description="Metrics that are known or can be measured of it")
-    measurable: bool = Field(description="false: all its rows were brought, nothing can be measured on it")
+    measurable: bool = Field(description="false: all its rows are imported, nothing can be measured on it")
+    measured_by: Literal["worker", "agent", "nobody"] = Field(
+        description="Who measures: a worker of the service, an agent on the device, or nobody (rows are imported)"
+    )
     calibrations: dict[str, Any] | None = Field(
         None,
         description="Reference nets and their latency here: the scale of every measurement; null before any",

@@ -67,7 +67,7 @@ def _measure(payload: Payload, progress: Progress) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
         files = _write_nets(bench, population, target.settings.batch, Path(folder), written)
-        result = target.run(files, Protocol(**payload["protocol"]), rounds, payload["metrics"])
+        result = target.run(files, Protocol(**payload["protocol"]), payload["metrics"], rounds)
     return {
         "timings": [timing.as_json() for timing in result.timings],
         "extras": result.extras,
@@ -78,11 +78,11 @@ def _measure(payload: Payload, progress: Progress) -> dict[str, Any]:
 
 def write_nets(payload: Payload, progress: Progress) -> dict[str, Any]:
     """Store a population as files for another machine to measure; returns ``files`` in its order."""
-    from predictors.measuring.runtime import Settings
+    from service.devices.hardware import check_settings
 
     bench = open_bench(payload["bench"])
     population = bench.population(payload["population"])
-    batch = Settings(**payload["target"]["settings"]).batch
+    batch = check_settings(payload["target"]["kind"], payload["target"]["settings"]).batch
 
     def written(done: int, total: int) -> None:
         progress(done, total, f"writing net {done} of {total}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from netwright.cli import app
 from predictors.card_front import card_front
 from predictors.errors import MeasureError
-from predictors.measuring.measure import WAIT, StepProgress
+from predictors.measuring.measure import WAIT, Run, StepProgress
 from predictors.measuring.protocol import Protocol, Timing
-from predictors.targets.target import Target
+from predictors.targets.target import Target, TargetSettings
 from supernets.checkpoints import load_supernet
 from supernets.data import load_data
 from supernets.evaluate import evaluate_arch
@@ -31,8 +31,11 @@ class CountingTarget(Target):
     """A device that takes a microsecond for every weight of a file, and cannot run the files ``broken``."""
 
     kind = "counting"
+    measured_by = "worker"
+    settings_type = TargetSettings
 
     def __init__(self, _settings: Any = None, broken: tuple[str, ...] = ("2",)) -> None:
+        super().__init__()
         self.broken = broken
 
     def describe(self) -> dict[str, Any]:
@@ -43,12 +46,13 @@ class CountingTarget(Target):
             "settings": {"threads": 1, "batch": 2},
         }
 
-    def measure(
+    def run(
         self,
         files: Mapping[str, Path],
         protocol: Protocol | None = None,
+        metrics: Sequence[str] = (),
         progress: StepProgress | None = None,
-    ) -> list[Timing]:
+    ) -> Run:
         found = []
         for key, path in files.items():
             model = onnx.load(path)
@@ -56,7 +60,7 @@ class CountingTarget(Target):
             weights = sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
             known = Timing(key, "good", latency_ms=weights / 1000, standard_error_ms=0.01)
             found.append(Timing(key, "unsupported") if key in self.broken else known)
-        return found
+        return Run(timings=found, calibrations={}, cores=())
 
 
 def test_a_front_is_measured_evaluated_and_sorted() -> None:
@@ -106,16 +110,17 @@ def test_the_command_says_that_it_waits_for_another_measuring_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Waiting(CountingTarget):
-        def measure(
+        def run(
             self,
             files: Mapping[str, Path],
             protocol: Protocol | None = None,
+            metrics: Sequence[str] = (),
             progress: StepProgress | None = None,
-        ) -> list[Timing]:
+        ) -> Run:
             assert progress is not None
             for seconds in (1, 2, 3):
                 progress(WAIT, seconds, 3600)
-            return super().measure(files, protocol, progress)
+            return super().run(files, protocol, metrics, progress)
 
     folder = tmp_path / "mine"
     shutil.copytree(ZOO / "digits", folder)

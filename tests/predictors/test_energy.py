@@ -2,10 +2,9 @@
 
 import pytest
 
-from predictors.measuring import energy
+from predictors.measuring import energy, extras
 from predictors.measuring.references import reference_net
-from predictors.measuring.runtime import Settings
-from predictors.targets import cpu
+from predictors.measuring.runtime import Session
 
 IDLE_W, BUSY_W, LATENCY_MS = 20.0, 50.0, 4.0
 
@@ -85,12 +84,12 @@ def test_a_target_measures_energy_only_where_the_machine_counts_it(tmp_path, mon
     monkeypatch.setattr(energy, "POWERCAP", tmp_path / "none")
     monkeypatch.setattr(energy.counters, "__defaults__", (tmp_path / "none",))
     monkeypatch.setattr(energy.available, "__defaults__", (tmp_path / "none",))
-    assert "energy_mj" not in cpu.measurable()
+    assert "energy_mj" not in extras.measurable()
     monkeypatch.setattr(energy.available, "__defaults__", (tmp_path,))
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
-    assert "energy_mj" in cpu.measurable()
+    assert "energy_mj" in extras.measurable()
     # The net's own process looks at the true machine; without counters there it says nothing.
-    found = energy.energy_mj(net, Settings())
+    found = energy.energy(net, Session())
     assert found is None or found["value"] > 0
 
 
@@ -98,5 +97,5 @@ def test_the_child_returns_nothing_where_nothing_is_counted(tmp_path, monkeypatc
     net = tmp_path / "net.onnx"
     net.write_bytes(reference_net("small"))
     monkeypatch.setattr(energy, "counters", list)
-    request = {"path": str(net), "settings": Settings().as_json()}
+    request = {"path": str(net), "session": Session().as_json()}
     assert energy._energy(request, lambda *_: None) is None

@@ -14,10 +14,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from predictors.errors import MeasureError, ProtocolError
-from predictors.measuring.measure import WAIT, Request, Result, measure_here, measure_in_child
+from predictors.measuring.measure import WAIT, Request, Run, measure_here, measure_in_child
 from predictors.measuring.protocol import Calibration, Protocol
 from predictors.measuring.references import SIZES, reference_net, reference_sha256
-from predictors.measuring.runtime import OnnxBlock, Settings, machine_lock, pinned
+from predictors.measuring.runtime import OnnxBlock, Session, machine_lock, pinned
+from predictors.targets.cpu import CpuSettings
 
 PINNED = {"medium": "55269023e3f2", "small": "ccce85237c70", "large": "0a605387ed0a"}
 FAST = Protocol(block_ms=1.0, rounds_max=20, calibration_rounds=20)
@@ -81,7 +82,7 @@ def test_files_are_timed_in_the_order_asked_and_bad_ones_are_rows(tmp_path, cali
         assert len(by_key[key].sha256) == 64
         assert by_key[key].reference["sha256"] == reference_sha256(by_key[key].reference["name"])
     assert result.calibrations == calibrations
-    assert Result.from_json(json.loads(json.dumps(result.as_json()))) == result
+    assert Run.from_json(json.loads(json.dumps(result.as_json()))) == result
 
 
 def test_calibrations_of_other_reference_nets_are_refused(calibrations):
@@ -210,20 +211,20 @@ def test_affinity_is_given_back_even_after_an_error():
 
 
 def test_a_block_takes_the_batch_and_types_it_is_asked_for(tmp_path):
-    block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Settings(batch=5))
+    block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Session(batch=5))
     samples = block(0.0)
     # Wall time, and beneath it where the system says so the time without other processes.
     assert samples.shape in ((1, 3), (2, 3)) and (samples > 0).all()
     assert (samples[-1] <= samples[0]).all()
     # What this thread alone works is not what a net on two threads takes.
-    assert OnnxBlock(matmul_net(tmp_path / "t.onnx"), Settings(threads=2))(0.0).shape == (1, 3)
-    OnnxBlock(matmul_net(tmp_path / "i.onnx", dtype=TensorProto.INT64), Settings())
+    assert OnnxBlock(matmul_net(tmp_path / "t.onnx"), Session(threads=2))(0.0).shape == (1, 3)
+    OnnxBlock(matmul_net(tmp_path / "i.onnx", dtype=TensorProto.INT64), Session())
     with pytest.raises(MeasureError, match="type"):
-        OnnxBlock(matmul_net(tmp_path / "u.onnx", dtype=TensorProto.UINT32), Settings())
+        OnnxBlock(matmul_net(tmp_path / "u.onnx", dtype=TensorProto.UINT32), Session())
 
 
 def test_a_block_lasts_as_long_as_asked(tmp_path):
-    block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Settings())
+    block = OnnxBlock(matmul_net(tmp_path / "a.onnx"), Session())
     start = time.perf_counter()
     samples = block(5.0)
     assert time.perf_counter() - start >= 0.005
@@ -233,4 +234,4 @@ def test_a_block_lasts_as_long_as_asked(tmp_path):
 @pytest.mark.parametrize("changes", [{"threads": 0}, {"batch": 0}, {"precision": "int3"}])
 def test_settings_outside_their_range_are_refused(changes):
     with pytest.raises(ProtocolError, match=next(iter(changes))):
-        Settings(**changes)
+        CpuSettings(**changes)

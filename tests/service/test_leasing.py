@@ -282,7 +282,7 @@ def test_another_device_is_refused_with_the_difference(db, target):
             leasing.attach(row, description(device={"cores": 8}))
         fresh = add_target(session, "wide")
         fresh.settings = {**fresh.settings, "threads": 16}
-        with pytest.raises(OtherDeviceError, match="16 threads"):
+        with pytest.raises(OtherDeviceError, match="threads=16, this device has 4 cores"):
             leasing.attach(fresh, description())
 
 
