@@ -11,7 +11,7 @@ from predictors.tables.read import Table
 from supernets.errors import ArchError
 from supernets.families.family import Family
 from supernets.families.table import TableFamily
-from supernets.spaces.columns import Cell, choice
+from supernets.spaces.columns import Cell, Layout, choice
 from supernets.spaces.space import Arch, Choice, Space
 
 ARCH_ID = re.compile(r"[0-9a-f]{16}")
@@ -60,14 +60,34 @@ def reader(family: Family, columns: Sequence[str], known: KnownArchs) -> Reader:
     """
     space = family.space()
     if isinstance(family, TableFamily):
-        layout = family.layout
-        return lambda cells: space.arch(layout.choices(cells))
+        return _by_layout(space, family.layout)
     if len(columns) == 1 and columns[0] not in {axis.name for axis in space.axes}:
         column = columns[0]
         return lambda cells: _from_text(space, cells[column], known)
     return lambda cells: space.arch(
         {column: value for column in columns if (value := choice(cells[column])) is not None}
     )
+
+
+def _by_layout(space: Space, layout: Layout) -> Reader:
+    """Archs by the columns of a table's own space; a cell with too few digits says so."""
+    digits = {
+        column.name: sum(axis.name.removeprefix(column.name).isdecimal() for axis in space.axes)
+        for column in layout.columns
+        if column.read == "digits" and layout.depth is None
+    }
+
+    def read(cells: Mapping[str, Cell]) -> Arch:
+        for name, count in digits.items():
+            cell = str(cells[name] or "")
+            if cell.isdecimal() and len(cell) < count:
+                raise ArchError(
+                    f"{name!r} must have {count} digits, got {cell!r}: leading zeros may have been lost; write the "
+                    f"column as text (pandas: dtype=str)"
+                )
+        return space.arch(layout.choices(cells))
+
+    return read
 
 
 def _from_text(space: Space, cell: Cell, known: KnownArchs) -> Arch:

@@ -150,7 +150,8 @@ class _RowProblem(ValueError):
 def _value(cell: Any, factor: float) -> float:
     value = number(cell)
     if value is None:
-        raise _RowProblem("a latency must be a number, the cell is empty or text")
+        got = "an empty cell" if cell is None else f"{type(cell).__name__} {cell!r}"
+        raise _RowProblem(f"a latency must be a number, got {got}")
     value *= factor
     if not (math.isfinite(value) and 0 < value <= LARGEST["ms"]):
         raise _RowProblem(f"a latency must be finite, above 0 and at most {LARGEST['ms']:g} ms")

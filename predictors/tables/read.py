@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from predictors.errors import TableError
 from supernets.spaces.columns import Cell
@@ -79,7 +81,7 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
             if unpacked > MAX_UNPACKED:
                 raise TableError(f"columns may take at most {MAX_UNPACKED} bytes unpacked, got more")
             for column in columns:
-                found[column] += batch.column(column).to_pylist()
+                found[column] += map(_plain, batch.column(column).to_pylist())
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, TableError):
             raise
@@ -89,6 +91,11 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
         if odd is not None:
             raise TableError(f"column {column!r} must hold numbers or text, got {type(odd).__name__}")
     return Table(found, names, file.metadata.num_rows, typed=True)
+
+
+def _plain(cell: Any) -> Any:
+    """SQL databases export decimals; everything else as it is."""
+    return float(cell) if isinstance(cell, Decimal) else cell
 
 
 def _csv(content: bytes, columns: list[str]) -> Table:

@@ -18,12 +18,14 @@ SEPARATORS = re.compile(r"[-|,;/+\s]+")
 MAX_CHOICES, MAX_AXES = 256, 512
 # What nearly all rows do is the rule, and the rows that do otherwise are wrong.
 MOST = 0.95
+# A plain column with more values than this, all different, numbers the rows and is not an axis.
+MOST_DIFFERENT = 16
 LONG_NUMBER = 9
 
 
 def number(cell: Cell) -> float | None:
-    """The cell as a number (NaN and infinities too), None where it is none."""
-    if cell is None:
+    """The cell as a number (NaN and infinities too), None for anything else; booleans are not numbers."""
+    if cell is None or isinstance(cell, bool) or (isinstance(cell, str) and "_" in cell):
         return None
     try:
         return float(cell)
@@ -35,6 +37,8 @@ def choice(cell: Cell) -> Choice | None:
     """The cell as a choice of an axis: whole numbers as int, other numbers as float, words as they are."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return None
+    if isinstance(cell, bool):
+        return int(cell)
     value = number(cell)
     if value is None or not math.isfinite(value):
         return str(cell)
@@ -129,6 +133,8 @@ class Layout:
         columns = tuple(
             Column(name, reading or _reading(cells[name], typed=typed)) for name, reading in readings.items()
         )
+        for column in columns:
+            _require_axis(column, cells[column.name])
         layout = cls(columns, depth)
         plain = [column.name for column in columns if column.read == "value"]
         if depth is not None and depth not in plain:
@@ -144,15 +150,17 @@ class Layout:
             SpaceError: no row follows the layout, or a column has more choices than an axis may have.
         """
         seen: dict[str, Counter[Choice]] = {}
+        fault = ""
         for row in range(len(next(iter(cells.values())))):
             try:
                 made = self.choices({name: cells[name][row] for name in self.names})
-            except ArchError:
+            except ArchError as error:
+                fault = fault or f": {error}"
                 continue
             for axis, value in made.items():
                 seen.setdefault(axis, Counter())[value] += 1
         if not seen:
-            raise SpaceError(f"at least one row must give an arch in {self.names}, none does")
+            raise SpaceError(f"at least one row must give an arch in {self.names}, none does{fault}")
         axes = [
             axis
             for column in self.columns
@@ -189,7 +197,7 @@ class Layout:
 
 
 def _reading(cells: Sequence[Cell], *, typed: bool) -> str:
-    """How a column is read that nobody said anything about."""
+    """How a column is read by default."""
     texts = [cell for cell in cells if isinstance(cell, str)]
     if not texts or len(texts) < MOST * sum(cell is not None for cell in cells):
         return "value"
@@ -198,6 +206,28 @@ def _reading(cells: Sequence[Cell], *, typed: bool) -> str:
         return "digits" if typed or coded else "value"
     split = sum(number(text) is None and len(SEPARATORS.split(text.strip("-|,;/+ "))) > 1 for text in texts)
     return "words" if split >= MOST * len(texts) else "value"
+
+
+def _require_axis(column: Column, cells: Sequence[Cell]) -> None:
+    """Refuse a plain column that has another value in every row."""
+    values = [value for cell in cells if (value := choice(cell)) is not None]
+    if column.read == "value" and len(values) > MOST_DIFFERENT and len(set(values)) == len(values):
+        raise SpaceError(
+            f"an axis must have choices that occur more than once, every row of {column.name!r} is different"
+            f"{_zeros_hint(cells) or ': leave the column out, or read it as digits or words'}"
+        )
+
+
+def _zeros_hint(cells: Sequence[Cell]) -> str | None:
+    """What to say of whole numbers of different lengths of which none starts with 0."""
+    texts = [str(cell) for cell in cells if isinstance(cell, str | int) and not isinstance(cell, bool)]
+    lengths = {len(text) for text in texts}
+    if len(lengths) < 2 or not all(text.isdecimal() and (text == "0" or text[0] != "0") for text in texts):
+        return None
+    return (
+        f": the cells have {min(lengths)} to {max(lengths)} digits and none starts with 0, so leading zeros may have "
+        f"been lost; write the column as text with {max(lengths)} digits (pandas: dtype=str)"
+    )
 
 
 def _depth(
@@ -215,9 +245,10 @@ def _depth(
             equal = sum(choice(cell) == length for cell, length in zip(cells[name], lengths, strict=True))
             if equal >= MOST * len(lengths):
                 return name
+        hint = _zeros_hint(cells[column.name]) or ""
         raise SpaceError(
-            f"{column.name!r} has {min(lengths)} to {max(lengths)} entries (mostly {usual}), and no arch column says "
-            f"how many: name the one that does as the depth axis"
+            f"{column.name!r} must have as many entries in every row, or an arch column with their number (the depth "
+            f"axis), got {min(lengths)} to {max(lengths)} entries, mostly {usual}{hint}"
         )
     return None
 

@@ -16,6 +16,7 @@ from predictors.tables.archs import arch_columns, reader
 from predictors.tables.check import REPEAT, Stored, check_rows
 from predictors.tables.costs import as_config, fit_costs
 from predictors.tables.read import read_table
+from supernets.errors import ArchError
 from supernets.families.table import TableFamily
 from supernets.spaces.columns import Layout
 from tests.predictors.toy import FAMILY, SPACE, archs, true_value
@@ -294,3 +295,31 @@ def test_rows_of_a_table_space_are_read_by_its_own_layout():
     bad = [refusal for refusal in found.refused if refusal.rule == "arch"]
     assert [refusal.row for refusal in bad] == ([8] if table.depth[7] > 2 else [])
     assert len(found.values) == len({row.tobytes() for row in found.population})
+
+
+def test_decimals_are_numbers_and_booleans_are_no_latency():
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = frame()
+    columns = {name: pa.array(table[name]) for name in table.columns if name != "ms"}
+    buffer = io.BytesIO()
+    cells = pa.array([round(value, 3) for value in table["ms"]]).cast(pa.decimal128(12, 3))
+    pq.write_table(pa.table({**columns, "ms": cells, "ok": pa.array([True] * ROWS)}), buffer)
+    axes = [axis.name for axis in SPACE.axes]
+    found = read_table(buffer.getvalue(), [*axes, "ms", "ok"])
+    read = reader(FAMILY, axes, {})
+    taken = check_rows(found, FAMILY, read, axes, "ms", "ms", stored=NOTHING)
+    assert taken.accepted == ROWS and not taken.refused
+    refused = check_rows(found, FAMILY, read, axes, "ok", "ms", stored=NOTHING)
+    assert refused.accepted == 0 and "must be a number, got bool True" in refused.refused[0].reason
+
+
+def test_rows_that_lost_their_leading_zeros_say_so():
+    cells = {"ops": ["012", "120", "201", "111"] * 5}
+    layout = Layout.infer(cells, {"ops": "digits"}, None, typed=False)
+    family = TableFamily(layout.space(cells), layout, None)
+    read = reader(family, ["ops"], {})
+    assert read({"ops": "012"}).as_dict() == {"ops0": 0, "ops1": 1, "ops2": 2}
+    with pytest.raises(ArchError, match="must have 3 digits, got '12': leading zeros"):
+        read({"ops": "12"})

@@ -53,7 +53,9 @@ def test_a_depth_is_found_where_lengths_differ_and_asked_for_where_nothing_says_
     cells = {"n": [2, 3, 2, 3], "ops": ["12", "211", "10", "001"]}
     layout = layout_of(cells)
     assert layout.depth == "n" and layout.space(cells).axes[3].active_when == (3,)
-    with pytest.raises(SpaceError, match=r"'ops' has 2 to 3 entries .* depth axis"):
+    with pytest.raises(
+        SpaceError, match=r"'ops' must have as many entries .* depth\s+axis\), got 2 to 3 entries"
+    ):
         layout_of({"ops": cells["ops"]})
     with pytest.raises(SpaceError, match=r"plain arch columns \['n'\], got 'ops'"):
         layout_of(cells, depth="ops")
@@ -89,7 +91,7 @@ def test_rows_that_break_the_rule_of_nearly_all_others_make_no_axis_and_no_choic
 
 
 def test_a_column_that_is_no_arch_column_is_recognised_by_its_many_values(monkeypatch):
-    with pytest.raises(SpaceError, match=r"'flops' has 300: is it an arch column"):
+    with pytest.raises(SpaceError, match=r"every row of 'flops' is different"):
         cells = {"flops": [index / 7 for index in range(1, 301)]}
         layout_of(cells).space(cells)
     monkeypatch.setattr(module, "MAX_AXES", 2)
@@ -115,3 +117,35 @@ def test_a_configuration_that_does_not_fit_is_refused(change):
     config = TableFamily(layout.space(cells), layout).config()
     with pytest.raises(SpaceError):
         TableFamily.from_config({**config, **change})
+
+
+def test_lost_leading_zeros_are_named_instead_of_a_depth():
+    ops = [f"{i // 25 % 5}{i // 5 % 5}{i % 5}{i * 7 % 5}" for i in range(120)]
+    lost = [str(int(text)) for text in ops]
+    space = layout_of({"ops": ops}).space({"ops": ops})
+    assert [len(axis.choices) for axis in space.axes] == [5, 5, 5, 5]
+    for typed, cells in ((False, lost), (True, [int(text) for text in lost])):
+        with pytest.raises(SpaceError, match="leading zeros may have been lost"):
+            layout_of({"ops": cells}, typed=typed)
+    with pytest.raises(SpaceError, match="1 to 4 digits and none starts with 0"):
+        layout_of({"ops": lost}, ops="digits", typed=False)
+    with pytest.raises(SpaceError, match="must be text to be read as digits"):
+        cells = {"ops": [int(text) for text in lost]}
+        layout_of(cells, ops="digits").space(cells)
+
+
+def test_a_column_in_which_every_row_differs_is_no_axis():
+    with pytest.raises(SpaceError, match="every row of 'id' is different"):
+        layout_of({"id": [f"net{i}" for i in range(17)]})
+    assert layout_of({"width": list(range(16))}).space({"width": list(range(16))}).size() == 16
+
+
+def test_booleans_and_digit_groups_are_no_numbers():
+    assert [module.number(cell) for cell in (True, "1_000", "1e3", " 2 ", None)] == [
+        None,
+        None,
+        1000,
+        2,
+        None,
+    ]
+    assert module.choice(True) == 1
