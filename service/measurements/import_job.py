@@ -1,92 +1,182 @@
-"""Job: take rows that were measured elsewhere, each checked; bad ones are refused by name, the rest goes on."""
+"""Job: import rows that were measured elsewhere, each checked; bad rows are refused by number, the rest is stored."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
+from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
+from predictors.tables.archs import reader
+from predictors.tables.check import Stored, check_rows
+from predictors.tables.read import read_table
+from service.artifacts import ArtifactStore
 from service.db import queries
 from service.db.tables import Job, Supernet, Target
 from service.errors import JobError
-from service.measurements.rows import population_of, store_brought, training_rows
+from service.measurements.models import ImportedRows
+from service.measurements.rows import store_imported, training_rows
+from service.measurements.schemas import ImportParams
 from service.runtime.context import WorkContext
+from service.runtime.task import Progress, Rows, StepData
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import archs_by_id
+from supernets import FAMILIES
+from supernets.families.family import Family
 
-Json = dict[str, Any]
-CHUNK = 2000  # rows a transaction, so that nobody waits long for the database
+CHUNK = 2000  # rows a transaction, so that other writers wait briefly
 MOST_KNOWN = 50_000
-TOLD = 3
+SHOWN, NAMED = 100, 3  # refused rows in the result, and in the error message
+
+
+class CheckIn(StepData):
+    """A stored file, what its columns mean, and what is stored of the target already."""
+
+    artifacts: str
+    family: str
+    config: dict[str, JsonValue]
+    params: ImportParams
+    batch: int
+    archs: dict[str, dict[str, int | float | str]]
+    population: Rows
+    values: list[float]
+
+
+class Refused(StepData):
+    """A row that is not taken."""
+
+    row: int
+    rule: str
+    got: JsonValue
+    reason: str
+
+
+class ImportSummary(StepData):
+    """How many rows were taken, known and refused; ``archs`` counts different subnets."""
+
+    rows: int
+    accepted: int
+    archs: int
+    known: int
+    refused_count: int
+    refused_by_rule: dict[str, int]
+    refused: list[Refused]
+    warnings: list[str]
+
+
+class Checked(StepData):
+    """The rows that can be stored, and a summary of all."""
+
+    rows: ImportedRows
+    summary: ImportSummary
+
+
+class StoredRows(StepData):
+    """How many rows a step stored."""
+
+    stored: int
 
 
 async def run(job: WorkContext) -> None:
-    """Check all rows, say what was refused, store the others; fails only when nothing is left."""
+    """Check all rows, report what was refused, store the others; fails only when no row is left."""
+    params = job.parameters(ImportParams)
     with job.read() as session:
-        supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
-        payload = _payload(session, job, supernet)
+        supernet = queries.get(session, job.project, Supernet, params.supernet)
+        request = _request(session, job, params, supernet)
         session.expunge_all()
 
-    def tell(session: Session, result: Json) -> Json:
+    def keep(session: Session, result: Checked) -> Checked:
         row = queries.get(session, job.project, Job, job.id)
-        row.result = _outcome(result["summary"], job.params["table"]["strict"])
+        row.result = _outcome(result.summary, params.strict).model_dump()
         return result
 
     job.window(0, 1, 2)
-    await job.say("checking the rows")
-    checked = await job.step("check", "service.measurements.import_task:check", payload, tell)
-    _require_rows(checked["summary"], job.params["table"]["strict"])
-    family, total = family_of(supernet), len(checked["values"])
-    summary = checked["summary"]
+    await job.report("checking the rows")
+    checked = await job.step("check", check, request, keep)
+    _require_rows(checked.summary, params.strict)
+    total, summary = len(checked.rows.values), checked.summary
     job.outcome = (
-        f"took {summary['accepted']} of {summary['rows']} rows, {summary['known']} were known, "
-        f"{summary['refused_count']} refused"
+        f"imported {summary.accepted} of {summary.rows} rows, {summary.known} were known, "
+        f"{summary.refused_count} refused"
     )
     for start in range(0, total, CHUNK):
         part = slice(start, start + CHUNK)
         step = f"store {start}"
 
-        def store(session: Session, _result: Json, part: slice = part, step: str = step) -> Json:
-            brought = {name: checked[name][part] for name in ("values", "counts", "spreads")}
-            population = population_of(family, checked["population"][part])
-            store_brought(session, job, supernet, step, population, brought)
-            return {"stored": len(population)}
+        def store(session: Session, part: slice = part, step: str = step) -> StoredRows:
+            rows = checked.rows
+            chunk = ImportedRows(
+                population=rows.population[part],
+                values=rows.values[part],
+                counts=rows.counts[part],
+                spreads=rows.spreads[part],
+            )
+            store_imported(session, job, supernet, step, params, chunk)
+            return StoredRows(stored=len(chunk.values))
 
         job.window(total + start, total + min(start + CHUNK, total), 2 * total)
-        await job.say(f"storing {total} rows")
+        await job.report(f"storing {total} rows")
         await job.write(step, store)
 
 
-def _payload(session: Session, job: WorkContext, supernet: Supernet) -> Json:
-    table, target = job.params["table"], queries.get(session, job.project, Target, job.params["target"])
+def _request(session: Session, job: WorkContext, params: ImportParams, supernet: Supernet) -> CheckIn:
+    target = queries.get(session, job.project, Target, params.target)
     population, values = training_rows(session, job, supernet, "latency_ms", target.id)
     axes = {axis.name for axis in family_of(supernet).space().axes}
-    by_id = len(table["archs"]) == 1 and table["archs"][0] not in axes
-    known = archs_by_id(session, job.project, supernet.id, MOST_KNOWN) if by_id else {}
-    return {
-        "artifacts": job.settings.artifacts,
-        "family": supernet.manifest["family"],
-        "config": supernet.manifest["config"],
-        "table": table,
-        "batch": target.settings.get("batch", 1),
-        "known": known,
-        "stored": {"population": population, "values": values},
-    }
+    by_id = len(params.archs) == 1 and params.archs[0] not in axes
+    return CheckIn(
+        artifacts=job.settings.artifacts,
+        family=supernet.manifest["family"],
+        config=supernet.manifest["config"],
+        params=params,
+        batch=target.settings.get("batch", 1),
+        archs=archs_by_id(session, job.project, supernet.id, MOST_KNOWN) if by_id else {},
+        population=population,
+        values=values,
+    )
 
 
-def _outcome(summary: Json, strict: bool) -> Json:
-    """What the job says of itself: with ``strict``, one refused row keeps all others out."""
-    if strict and summary["refused_count"]:
-        return {**summary, "accepted": 0, "archs": 0}
+def check(request: CheckIn, progress: Progress) -> Checked:
+    """Task of a child process: check the rows of a stored file."""
+    family: Family = FAMILIES.load(request.family).from_config(request.config)
+    space, params = family.space(), request.params
+    content = ArtifactStore(request.artifacts).read(params.file)
+    progress(0, 2, "reading the file")
+    table = read_table(content, [*params.archs, params.latency])
+    progress(1, 2, f"checking {table.rows} rows")
+    population = np.array(request.population, dtype=np.int64).reshape(len(request.values), space.d)
+    checked = check_rows(
+        table,
+        family,
+        reader(family, params.archs, request.archs),
+        params.archs,
+        params.latency,
+        params.unit,
+        stored=Stored(population, np.array(request.values, dtype=np.float64)),
+        batch=request.batch,
+        accept_jumps=params.accept_jumps,
+    )
+    rows = ImportedRows(
+        population=checked.population.tolist(),
+        values=checked.values.tolist(),
+        counts=checked.counts.tolist(),
+        spreads=checked.spreads,
+    )
+    return Checked(rows=rows, summary=ImportSummary.model_validate(checked.summary(SHOWN)))
+
+
+def _outcome(summary: ImportSummary, strict: bool) -> ImportSummary:
+    """The job's result: with ``strict``, one refused row keeps all others out."""
+    if strict and summary.refused_count:
+        return summary.model_copy(update={"accepted": 0, "archs": 0})
     return summary
 
 
-def _require_rows(summary: Json, strict: bool) -> None:
-    refused = summary["refused_count"]
-    told = "; ".join(f"row {each['row']}: {each['reason']}" for each in summary["refused"][:TOLD])
+def _require_rows(summary: ImportSummary, strict: bool) -> None:
+    refused = summary.refused_count
+    reasons = "; ".join(f"row {each.row}: {each.reason}" for each in summary.refused[:NAMED])
     if strict and refused:
         raise JobError(
-            "bad_rows", f"{refused} of {summary['rows']} rows are refused, so none is taken: {told}"
+            "bad_rows", f"{refused} of {summary.rows} rows are refused, so none is imported: {reasons}"
         )
-    if summary["accepted"] == 0 and summary["known"] == 0:
-        raise JobError("bad_rows", f"all {summary['rows']} rows are refused: {told}")
+    if summary.accepted == 0 and summary.known == 0:
+        raise JobError("bad_rows", f"all {summary.rows} rows are refused: {reasons}")

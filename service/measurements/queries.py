@@ -17,9 +17,9 @@ from service.db.tables import (
 from service.devices.staleness import still_holds
 
 
-def scope_of(target: str | None) -> str:
-    """The scope of measurements as stored: on a target, or on the split that searches use."""
-    return "split:validation" if target is None else f"target:{target}"
+def scope_of(target: str | None, split: str = "validation") -> str:
+    """The scope of measurements as stored: on a target, or on a split."""
+    return f"split:{split}" if target is None else f"target:{target}"
 
 
 def measured_rows(

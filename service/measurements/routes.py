@@ -15,7 +15,7 @@ from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.http.files import content_of, keep
 from service.http.job_views import accepted
-from service.measurements.schemas import MeasurementCreate, MeasurementView
+from service.measurements.schemas import ImportParams, MeasurementCreate, MeasurementView, MeasureParams
 from service.measurements.selection import check_archs
 from service.measurements.tables import look
 from service.runtime import job_queries
@@ -48,12 +48,14 @@ def create_measurements(
             content = content_of(session, project, app, body.table.file, "table.file")
             columns = look(content, body.table, family)
     with app.database.write() as session:
-        params = {"target": id, "metric": "latency_ms", **body.model_dump(mode="json")}
-        if body.table is not None:
+        if body.table is None:
+            params = MeasureParams(target=id, **body.model_dump())
+            job = job_queries.create_job(session, project, "measure", params)
+        else:
             sha256 = keep(session, project, app.store, content)
-            params["table"] |= {"file": sha256, "archs": columns}
-        kind = "measure" if body.table is None else "import"
-        job = job_queries.create_job(session, project, kind, params)
+            settings = body.table.model_dump(exclude={"file", "archs"})
+            rows = ImportParams(supernet=body.supernet, target=id, file=sha256, archs=columns, **settings)
+            job = job_queries.create_job(session, project, "import", rows)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)

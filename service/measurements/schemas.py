@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from service.http.files import FileBody
 from service.http.schemas import LATENCY, ArchJson, Body, Measured, Seed, Stamped
+from service.runtime.task import StepData
 from service.supernets.tables import ColumnName
 
 Unit = Literal["ms", "s", "us", "µs", "ns"]
@@ -83,6 +84,26 @@ class MeasurementCreate(Selection):
         if self.until is not None and self.count is None:
             raise ValueError("'until' ends a measurement of at most 'count' subnets, and needs it")
         return self
+
+
+class MeasureParams(MeasurementCreate):
+    """Parameters of a measuring job."""
+
+    target: str
+    metric: str = "latency_ms"
+
+
+class ImportParams(StepData):
+    """Parameters of an importing job: a stored file (its hash), and the meaning of its columns."""
+
+    supernet: str
+    target: str
+    file: str
+    archs: list[str]
+    latency: str
+    unit: Unit
+    strict: bool
+    accept_jumps: bool
 
 
 class MeasurementView(Stamped):

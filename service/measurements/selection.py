@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from service.errors import InvalidError
@@ -26,17 +24,18 @@ def check_archs(space: Space, selection: Selection) -> None:
         raise InvalidError("count", selection.count, f"at most {space.size()}, the size of the space")
 
 
-def choose(family: Family, params: dict[str, Any], *, for_latency: bool) -> Population:
-    """The population ``(n, d)`` that checked parameters mean: given archs, or a spread with both ends."""
+def choose(family: Family, selection: Selection, *, for_latency: bool) -> Population:
+    """The population ``(n, d)`` that a checked selection means: its archs, or a spread with both ends."""
     from predictors.acquire import spread_sample
     from predictors.latency.features import LayerFeatures
 
     space = family.space()
-    if params["archs"] is not None:
-        population = space.encode(space.arch(arch) for arch in params["archs"])
+    if selection.archs is not None:
+        population = space.encode(space.arch(arch) for arch in selection.archs)
         _, first = np.unique(population, axis=0, return_index=True)
         return population[np.sort(first)]
-    if params["count"] == 1:
+    assert selection.count is not None
+    if selection.count == 1:
         return space.encode([space.max()])
     features = LayerFeatures(family).standardised if for_latency else None
-    return spread_sample(family, params["count"], np.random.default_rng(params["seed"]), features=features)
+    return spread_sample(family, selection.count, np.random.default_rng(selection.seed), features=features)

@@ -1,17 +1,17 @@
 """Measuring, as every job does it: on this machine in a step, on another one by an order that devices fill.
 
-A job whose nets are measured elsewhere takes no worker's time: it rests, and is queued anew when the last
-row has come. What it did before is answered from its records then.
+A job whose subnets are measured elsewhere occupies no worker: it waits, and is queued again when the last result
+has arrived. What it did before is answered from its records then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from sqlalchemy.orm import Session
 
+from predictors.measuring.protocol import Protocol
 from service.artifacts import own_artifact
 from service.db import queries
 from service.db.tables import Supernet, Target
@@ -21,12 +21,29 @@ from service.devices.leasing import settle_order
 from service.devices.protocols import protocol_changed
 from service.devices.staleness import mark, note_drift
 from service.errors import JobError
-from service.measurements.rows import bench_of, target_of
-from service.runtime.context import Store, WaitingJobError, WorkContext
+from service.measurements.models import KnownLatencies, Measured, SubnetTiming
+from service.measurements.rows import store_timings, target_of
+from service.measuring import tasks
+from service.measuring.tasks import MeasureIn, WrittenFiles
+from service.runtime.context import WaitingJobError, WorkContext
+from service.runtime.task import Rows, StepData
+from service.supernets.bench import bench_of, population_of
+from service.supernets.checkpoints import family_of
 
-Json = dict[str, Any]
 WRITING_SHARE = 0.2  # of a remote measurement's progress
 LATENCY = ("latency_ms",)
+
+
+class Placed(StepData):
+    """An order for devices."""
+
+    order: str
+
+
+class Marked(StepData):
+    """Why a target was marked as stale."""
+
+    stale: str
 
 
 async def measure(
@@ -34,120 +51,116 @@ async def measure(
     step: str,
     supernet: Supernet,
     target: str,
-    rows: list[list[int]],
+    rows: Rows,
     seed: int,
-    store: Store,
     *,
     metrics: Sequence[str] = LATENCY,
     together: bool = False,
     until: float | None = None,
-) -> Json:
-    """Measure rows of choices on a target, and write what ``store`` makes of the result.
+    lookup: KnownLatencies | None = None,
+) -> list[SubnetTiming]:
+    """Measure rows of choices on a target and store the measurements; returns timings in the order of the rows.
 
-    The result has ``timings`` in the order of the rows, the ``calibrations`` that they are on the scale of,
-    ``precision``, and ``extras``: further metrics by row. ``together`` asks for one interleaved run also where
-    several devices share the target. On this machine a run that is not done by the time ``until`` ends without
-    timings. Both kinds of target go by the progress window that was said last.
+    ``together`` asks for one interleaved run also where several devices share the target. On this machine a run
+    that is not done by the time ``until`` ends without timings. ``lookup`` stands for measurements where the
+    target cannot measure. Progress is reported within the window that was set last.
 
     Raises:
         WaitingJobError: the rest must wait for devices.
         JobError: the target is stale.
     """
     with job.read() as session:
-        described = target_of(session, job, target)
+        described = target_of(session, job, target, lookup)
         stale = protocol_changed(session, target)
     if stale is not None:
-        await job.write(f"{step}: stale", _marked(job, target, stale))
-        raise JobError("target_stale", _stale(described["name"], stale))
+
+        def mark_stale(session: Session) -> Marked:
+            mark(queries.get(session, job.project, Target, target), stale)
+            return Marked(stale=stale)
+
+        await job.write(f"{step}: stale", mark_stale)
+        raise _stale(described.name, stale)
     settings = job.settings
-    protocol = {
-        "seed": seed,
-        "rounds_max": settings.measure_rounds,
-        "calibration_rounds": settings.measure_rounds,
-        "block_ms": settings.measure_block_ms,
-    }
-    payload = {
-        "bench": bench_of(job, supernet),
-        "population": rows,
-        "target": described,
-        "protocol": protocol,
-        "metrics": list(metrics),
-        "until": until,
-    }
-    if is_remote(described["kind"]):
-        return await _elsewhere(job, step, target, payload, store, together)
-    result = await job.step(step, "service.measuring.tasks:measure", payload, _here(job, target, store))
-    if "stale" in result:
-        raise JobError("target_stale", _stale(described["name"], result["stale"]))
-    return result
+    request = MeasureIn(
+        bench=bench_of(settings, supernet),
+        population=rows,
+        target=described,
+        protocol=Protocol(
+            seed=seed,
+            rounds_max=settings.measure_rounds,
+            calibration_rounds=settings.measure_rounds,
+            block_ms=settings.measure_block_ms,
+        ),
+        metrics=list(metrics),
+        until=until,
+    )
 
-
-def _here(job: WorkContext, target: str, store: Store) -> Store:
-    def keep(session: Session, result: Json) -> Json | None:
+    def store(session: Session, result: Measured) -> Measured:
         row = queries.get(session, job.project, Target, target)
-        if "stale" in result:
-            mark(row, result["stale"])
-            return None
-        note_drift(row, result["timings"])
+        if result.stale is not None:
+            mark(row, result.stale)
+        elif result.timings:
+            population = population_of(family_of(supernet), rows)
+            store_timings(session, job, supernet, target, step, population, result)
+        return result
+
+    def store_here(session: Session, result: Measured) -> Measured:
+        references = [{"reference": timing.reference} for timing in result.timings]
+        note_drift(queries.get(session, job.project, Target, target), references)
         return store(session, result)
 
-    return keep
+    if not is_remote(described.kind):
+        result = await job.step(step, tasks.measure, request, store_here)
+        if result.stale is not None:
+            raise _stale(described.name, result.stale)
+        return result.timings
+    order = await _order(job, step, target, request, together)
+
+    def collect(session: Session) -> Measured:
+        results = [item.result or {} for item in lease_queries.items_of(session, order)]
+        row = queries.get(session, job.project, Target, target)
+        timings = [
+            SubnetTiming.of(each["timing"], each["extras"], provenance=each["provenance"]) for each in results
+        ]
+        precision = row.settings["precision"]
+        return store(session, Measured(timings=timings, calibrations=row.calibrations, precision=precision))
+
+    return (await job.write(step, collect)).timings
 
 
-def _marked(job: WorkContext, target: str, reason: str) -> Store:
-    def keep(session: Session, _result: Json) -> None:
-        mark(queries.get(session, job.project, Target, target), reason)
-
-    return keep
-
-
-def _stale(name: str, reason: str) -> str:
-    return f"target {name!r} cannot go on, {reason}; `netwright targets refresh {name}` starts anew"
-
-
-async def _elsewhere(
-    job: WorkContext, step: str, target: str, payload: Json, store: Store, together: bool
-) -> Json:
+async def _order(job: WorkContext, step: str, target: str, request: MeasureIn, together: bool) -> str:
+    """The order of this step, once devices have measured all of it; raises ``WaitingJobError`` before that."""
     start, stop, total = job.span
     written = int(start + WRITING_SHARE * (stop - start))
 
-    def order(session: Session, result: Json) -> Json:
-        for index, (sha256, size) in enumerate(result["files"]):
+    def place(session: Session, result: WrittenFiles) -> Placed:
+        for index, file in enumerate(result.files):
             name = f"{job.id}-{index}.onnx"
-            own_artifact(session, job.project, sha256, size, "application/octet-stream", name)
+            own_artifact(session, job.project, file.sha256, file.bytes, "application/octet-stream", name)
         row = lease_queries.place_order(
             session,
             job.project,
             job.id,
             step,
-            [tuple(file) for file in result["files"]],
+            [(file.sha256, file.bytes) for file in result.files],
             target_id=target,
-            protocol=payload["protocol"],
-            metrics=payload["metrics"],
+            protocol=request.model_dump(mode="json")["protocol"],
+            metrics=request.metrics,
             together=together,
             span=[written, stop, total],
         )
-        return {"order": row.id}
+        return Placed(order=row.id)
 
     job.window(start, written, total)
-    placed = await job.step(f"{step}: nets", "service.measuring.tasks:write_nets", payload, order)
-
-    def collect(session: Session, _result: Json) -> Json | None:
-        results = [item.result or {} for item in lease_queries.items_of(session, placed["order"])]
-        row = queries.get(session, job.project, Target, target)
-        return store(
-            session,
-            {
-                "timings": [result["timing"] for result in results],
-                "extras": [{**result["extras"], "provenance": result["provenance"]} for result in results],
-                "calibrations": row.calibrations,
-                "precision": row.settings["precision"],
-            },
-        )
-
+    order = (await job.step(f"{step}: nets", tasks.write_files, request, place)).order
     with job.read() as session:
-        open_items = lease_queries.count_items(session, placed["order"], "waiting", "leased")
+        open_items = lease_queries.count_items(session, order, "waiting", "leased")
     if open_items:
-        raise WaitingJobError(partial(settle_order, placed["order"]))
+        raise WaitingJobError(partial(settle_order, order))
     job.window(stop, stop, total)
-    return await job.write(step, collect)
+    return order
+
+
+def _stale(name: str, reason: str) -> JobError:
+    message = f"target {name!r} is stale: {reason}; `netwright targets refresh {name}` calibrates it again"
+    return JobError("target_stale", message)

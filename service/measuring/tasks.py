@@ -1,99 +1,113 @@
-"""Tasks of a child process: measure nets on this machine, or write them for another one to measure."""
+"""Tasks of a child process: measure subnets on this machine, or write them for another one to measure."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from predictors.measuring.protocol import Protocol
+from service.devices.hardware import check_settings, is_measurable, require_same, timing_target
+from service.devices.staleness import runtime_changed
 from service.measurements.lookup import look_up
-from service.runtime.task import Progress, out_of_time
-from service.supernets.bench import Bench, open_bench
+from service.measurements.models import Measured, MeasuredTarget, SubnetTiming
+from service.runtime.task import Progress, Rows, StepData, out_of_time
+from service.supernets.bench import Bench, BenchSpec, StoredFile, open_bench
 from supernets.spaces.space import Population
 
-Payload = dict[str, Any]
 EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
 
 
+class MeasureIn(StepData):
+    """Subnets to measure on a target, and how; nothing new is started after the time ``until``."""
+
+    bench: BenchSpec
+    population: Rows
+    target: MeasuredTarget
+    protocol: Protocol
+    metrics: list[str]
+    until: float | None
+
+
+class WrittenFiles(StepData):
+    """Stored files, in the order of the population."""
+
+    files: list[StoredFile]
+
+
 class _OutOfTimeError(Exception):
-    """The moment after which nothing new may be begun has come."""
+    """The time after which nothing new may be started has come."""
 
 
-def measure(payload: Payload, progress: Progress) -> dict[str, Any]:
+def measure(request: MeasureIn, progress: Progress) -> Measured:
     """Time a population on a target that is this machine, all interleaved in one run.
 
-    Returns ``timings`` in its order and the target's ``calibrations``; or ``stale``, a reason why the target
-    cannot be measured any more. No timings at all when the time ``until`` has come before the run's end, which
-    is noticed after each net that is written and each round that is timed.
+    No timings at all when the time ``until`` comes before the run's end, which is noticed after each file that is
+    written and each round that is timed.
     """
     try:
-        return _measure(payload, progress)
+        return _measure(request, progress)
     except _OutOfTimeError:
-        return {"timings": [], "extras": [], "calibrations": None, "precision": None}
+        return Measured()
 
 
-def _measure(payload: Payload, progress: Progress) -> dict[str, Any]:
+def _measure(request: MeasureIn, progress: Progress) -> Measured:
     from predictors.measuring.measure import WAIT
-    from predictors.measuring.protocol import Protocol
-    from service.devices.hardware import is_measurable, require_same, timing_target
-    from service.devices.staleness import runtime_changed
 
-    if not is_measurable(payload["target"]["kind"]):
-        return look_up(payload)
-    bench = open_bench(payload["bench"])
-    wanted = payload["target"]
-    target = timing_target(wanted)
-    stale = runtime_changed(wanted["description"]["runtime"], target.describe()["runtime"])
+    bench, stored = open_bench(request.bench), request.target
+    if not is_measurable(stored.kind):
+        assert stored.lookup is not None
+        return look_up(bench, stored.id, stored.lookup, request.population)
+    target = timing_target(stored.model_dump(mode="json"))
+    stale = runtime_changed(stored.runtime, target.describe()["runtime"])
     if stale is not None:
-        return {"stale": stale}
-    require_same(target, wanted["fingerprint"])
-    population = bench.population(payload["population"])
+        return Measured(stale=stale)
+    require_same(target, stored.fingerprint)
 
-    def rounds(step: str, done: int, total: int) -> None:
-        if out_of_time(payload.get("until")):
+    def on_round(step: str, done: int, total: int) -> None:
+        if out_of_time(request.until):
             raise _OutOfTimeError
         if step == WAIT:
             progress(int(100 * EXPORT_SHARE), 100, f"waiting for another measuring run here, {done} s so far")
             return
-        first = EXPORT_SHARE if step == "calibrate" or wanted["calibrations"] else CALIBRATED_SHARE
+        first = EXPORT_SHARE if step == "calibrate" or stored.calibrations else CALIBRATED_SHARE
         last = CALIBRATED_SHARE if step == "calibrate" else 1.0
         progress(int(100 * (first + (last - first) * done / total)), 100, f"{step}: round {done} of {total}")
 
-    def written(done: int, total: int) -> None:
-        if out_of_time(payload.get("until")):
+    def on_file(done: int, total: int) -> None:
+        if out_of_time(request.until):
             raise _OutOfTimeError
         progress(int(100 * EXPORT_SHARE * done / total), 100, f"writing net {done} of {total}")
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
-        files = _write_nets(bench, population, target.settings.batch, Path(folder), written)
-        result = target.run(files, Protocol(**payload["protocol"]), payload["metrics"], rounds)
-    return {
-        "timings": [timing.as_json() for timing in result.timings],
-        "extras": result.extras,
-        "calibrations": {name: calibration.as_json() for name, calibration in result.calibrations.items()},
-        "precision": target.settings.precision,
-    }
+        population = bench.population(request.population)
+        files = _write_files(bench, population, target.settings.batch, Path(folder), on_file)
+        result = target.run(files, request.protocol, request.metrics, on_round)
+    extras = result.extras or [{} for _ in result.timings]
+    return Measured(
+        timings=[SubnetTiming.of(*pair) for pair in zip(result.timings, extras, strict=True)],
+        calibrations=dict(result.calibrations),
+        precision=target.settings.precision,
+    )
 
 
-def write_nets(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Store a population as files for another machine to measure; returns ``files`` in its order."""
-    from service.devices.hardware import check_settings
+def write_files(request: MeasureIn, progress: Progress) -> WrittenFiles:
+    """Store a population as files for another machine to measure."""
+    bench = open_bench(request.bench)
+    population = bench.population(request.population)
+    batch = check_settings(request.target.kind, request.target.settings).batch
 
-    bench = open_bench(payload["bench"])
-    population = bench.population(payload["population"])
-    batch = check_settings(payload["target"]["kind"], payload["target"]["settings"]).batch
-
-    def written(done: int, total: int) -> None:
+    def on_file(done: int, total: int) -> None:
         progress(done, total, f"writing net {done} of {total}")
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
-        files = _write_nets(bench, population, batch, Path(folder), written)
-        return {"files": [list(bench.store.put_file(files[str(index)])) for index in range(len(population))]}
+        files = _write_files(bench, population, batch, Path(folder), on_file)
+        stored = [bench.store.put_file(files[str(index)]) for index in range(len(population))]
+    return WrittenFiles(files=[StoredFile(sha256=sha256, bytes=size) for sha256, size in stored])
 
 
-def _write_nets(
-    bench: Bench, population: Population, batch: int, folder: Path, written: Callable[[int, int], None]
+def _write_files(
+    bench: Bench, population: Population, batch: int, folder: Path, on_file: Callable[[int, int], None]
 ) -> dict[str, Path]:
     """Files that are only measured: the fast exporter, and statistics that change no operator."""
     from supernets.export.onnx import export_for_measuring
@@ -109,5 +123,5 @@ def _write_nets(
         example, interface = task.example(dimensions, batch), task.interface(dimensions)
         export_for_measuring(net, example, path, interface)
         files[str(index)] = path
-        written(index + 1, len(archs))
+        on_file(index + 1, len(archs))
     return files

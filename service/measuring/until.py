@@ -7,21 +7,24 @@ looks are recorded steps: another worker, or a job that had to wait for a device
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from sqlalchemy.orm import Session
 
+from predictors.choice import default_kind
 from service.db import queries
 from service.db.tables import Job, Supernet
-from service.measurements.rows import bench_of
-from service.predictors.job import wanted_model
+from service.measurements.models import SubnetTiming
+from service.measurements.schemas import MeasureParams, Until
+from service.predictors import tasks
+from service.predictors.job import model_spec
 from service.predictors.known import known_targets
+from service.predictors.tasks import HeldOutError, LookIn
 from service.runtime.context import WorkContext
+from service.supernets.bench import bench_of
 from supernets.metrics import METRICS
 from supernets.spaces.space import Population
 
-Json = dict[str, Any]
-Part = Callable[[str, Population], Awaitable[Json]]
+MeasurePart = Callable[[str, Population], Awaitable[list[SubnetTiming]]]
 FIRST, SMALLEST, GROWTH = 10, 5, 0.25
 
 
@@ -35,56 +38,68 @@ def batches(count: int) -> list[tuple[int, int]]:
     return found
 
 
-async def measure_until(job: WorkContext, supernet: Supernet, population: Population, part: Part) -> Json:
+class UntilOutcome(HeldOutError):
+    """The last error, and whether it was below the limit."""
+
+    below: float
+    reached: bool
+    measured: int
+
+
+async def measure_until(
+    job: WorkContext,
+    params: MeasureParams,
+    until: Until,
+    supernet: Supernet,
+    population: Population,
+    measure_part: MeasurePart,
+) -> list[SubnetTiming]:
     """Measure first parts of ``population`` until the error is below the limit, at most all of it.
 
-    The error is that of cross-validation on everything measured on the target, and counts with its standard
-    error added: a look that happens to be lucky must not end it. Returns what ``part`` returns, of all batches.
+    The error is that of cross-validation on everything measured on the target, and its standard error is added
+    before it is compared, so that one lucky result does not end it. Returns the timings of all batches.
     """
-    wanted, total = job.params["until"], len(population)
-    measured: Json = {"measured": 0, "verdicts": []}
-    look: Json = {}
+    total = len(population)
+    timings: list[SubnetTiming] = []
+    error: HeldOutError | None = None
     for number, (start, stop) in enumerate(batches(total)):
         job.window(start, stop, total)
-        await job.say(f"measuring subnets {start + 1} to {stop} of at most {total}{_so_far(look, wanted)}")
-        found = await part(f"measure {number}", population[start:stop])
-        measured["measured"] += found["measured"]
-        measured["verdicts"] += found["verdicts"]
+        await job.report(f"measuring subnets {start + 1} to {stop} of at most {total}{_so_far(error, until)}")
+        timings += await measure_part(f"measure {number}", population[start:stop])
         job.window(stop, stop, total)
-        look = await job.step(f"look {number}", "service.predictors.tasks:look", _payload(job, supernet))
-        if look["mape"] is not None and look["mape"] + look["standard_error"] < wanted["below"]:
+        error = await job.step(f"look {number}", tasks.look, _request(job, params, supernet))
+        if error.is_below(until.below):
             break
-    reached = look["mape"] is not None and look["mape"] + look["standard_error"] < wanted["below"]
-    outcome = {**look, "below": wanted["below"], "reached": reached, "measured": measured["measured"]}
+    assert error is not None
+    reached = error.is_below(until.below)
+    measured = sum(timing.latency_ms is not None for timing in timings)
+    outcome = UntilOutcome(**error.model_dump(), below=until.below, reached=reached, measured=measured)
 
-    def tell(session: Session, _result: Json) -> Json:
-        queries.get(session, job.project, Job, job.id).result = outcome
+    def keep(session: Session) -> UntilOutcome:
+        queries.get(session, job.project, Job, job.id).result = outcome.model_dump()
         return outcome
 
     job.window(total, total, total)
-    await job.write("result", tell)
-    job.outcome = f"{'good enough' if reached else 'not good enough'}{_so_far(look, wanted)}"
-    return measured
+    await job.write("result", keep)
+    job.outcome = f"{'good enough' if reached else 'not good enough'}{_so_far(error, until)}"
+    return timings
 
 
-def _payload(job: WorkContext, supernet: Supernet) -> Json:
+def _request(job: WorkContext, params: MeasureParams, supernet: Supernet) -> LookIn:
     """The rows there are now, and the kind of predictor that is the default for them."""
-    from predictors.choice import default_kind
-
-    metric, target = job.params["metric"], job.params["target"]
     with job.read() as session:
-        known = known_targets(session, job.project, supernet, metric, target)
-        kind = default_kind(METRICS[metric], bool(known))
-        model = wanted_model(session, job, supernet, metric, target, kind)
-    return {"bench": bench_of(job, supernet), "model": model}
+        known = known_targets(session, job.project, supernet, params.metric, params.target)
+        kind = default_kind(METRICS[params.metric], bool(known))
+        model = model_spec(session, job, supernet, params.metric, params.target, kind)
+    return LookIn(bench=bench_of(job.settings, supernet), model=model)
 
 
-def _so_far(look: Json, wanted: Json) -> str:
-    if not look:
+def _so_far(error: HeldOutError | None, until: Until) -> str:
+    if error is None:
         return ""
-    if look["mape"] is None:
-        return f"; {look['note']}"
+    if error.mape is None:
+        return f"; {error.note}"
     return (
-        f"; {look['kind']} errs by {look['mape']:.1%} ± {look['standard_error']:.1%} on held-out rows of "
-        f"{look['rows']}, wanted below {wanted['below']:.1%}"
+        f"; {error.kind} has an error of {error.mape:.1%} ± {error.standard_error:.1%} on held-out rows of "
+        f"{error.rows}, the limit is {until.below:.1%}"
     )

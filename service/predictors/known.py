@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from sqlalchemy.orm import Session
 
 from service.db.tables import Supernet
 from service.measurements.queries import count_by_target, measured_rows, scope_of
+from service.runtime.task import Rows, StepData
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import supernets_of_space
 from supernets.metrics import METRICS
 
-Json = dict[str, Any]
 # A target is known from so many subnets on; the ones with the most rows come first.
 ENOUGH_ROWS, MOST_TARGETS, MOST_ROWS = 30, 12, 300
+
+
+class KnownTarget(StepData):
+    """Rows of another target of the same space."""
+
+    target: str
+    population: Rows
+    values: list[float]
 
 
 def known_targets(
@@ -32,7 +38,7 @@ def known_targets(
 
 def known_rows(
     session: Session, project: str, supernet: Supernet, metric: str, target: str | None
-) -> list[Json]:
+) -> list[KnownTarget]:
     """Rows of the known targets: ``target``, ``population`` and ``values``, at most ``MOST_ROWS`` each."""
     alike = supernets_of_space(session, project, supernet)
     space = family_of(supernet).space()
@@ -42,5 +48,5 @@ def known_rows(
         kept = np.sort(np.random.default_rng(0).permutation(len(found))[:MOST_ROWS])
         population = space.encode(space.arch(found[index][0]) for index in kept)
         values = [found[index][1].value for index in kept]
-        known.append({"target": id, "population": population.tolist(), "values": values})
+        known.append(KnownTarget(target=id, population=population.tolist(), values=values))
     return known

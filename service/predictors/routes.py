@@ -24,7 +24,7 @@ from service.http.files import content_of
 from service.http.job_views import accepted, state_of
 from service.ids import new_id
 from service.measurements.queries import count_measured, scope_of
-from service.predictors.job import own_model
+from service.predictors.job import FitParams, own_model
 from service.predictors.schemas import PredictorCreate, PredictorView
 from service.predictors.staleness import why_stale
 from service.problems import Action
@@ -82,7 +82,7 @@ def create_predictor(
         if base is None:
             _check_rows(session, project, body, kind)
         else:
-            own_model(session, project, {"metric": body.metric, **base})
+            own_model(session, project, body.metric, base["version"], base["bytes"])
         row = Predictor(
             id=new_id("prd"),
             project_id=project,
@@ -91,7 +91,7 @@ def create_predictor(
             metric=body.metric,
             kind=kind,
         )
-        params = {"predictor": row.id, "base": base["version"] if base is not None else None}
+        params = FitParams(predictor=row.id, base=base["version"] if base is not None else None)
         job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id))
         row.job_id = job.id
         session.add(row)

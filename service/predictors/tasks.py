@@ -1,16 +1,14 @@
-"""What child processes do with predictors: fit them, choose their kind, choose what to measure for them.
-
-Each is a pure function of its payload.
-"""
+"""Tasks of a child process: fit predictors, choose their kind, choose what to measure for them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from predictors import PREDICTORS
 from predictors.choice import AUTO, choose_kind
@@ -18,115 +16,189 @@ from predictors.errors import FitError
 from predictors.predictor import Predictor, load
 from predictors.report import cross_validate
 from service.predictors.cards import report_card
-from service.supernets.bench import Bench, open_bench
+from service.predictors.known import KnownTarget
+from service.runtime.task import Progress, Rows, StepData
+from service.supernets.bench import Bench, BenchSpec, model_scope, open_bench
 from supernets.spaces.space import Population
 
-Json = dict[str, Any]
-Progress = Callable[..., None]
-KNOWN_KIND = "latency_surface"  # what the rows of a known target are fitted with
+KNOWN_KIND = "latency_surface"  # what the rows of another target are fitted with
 LOOK_FOLDS = 10
 COMPARING_SHARE, FITTED_SHARE = 0.6, 0.7  # of a fit's progress, where kinds are compared; then comes the card
+KNOWN = TypeAdapter(list[KnownTarget])
+OnShare = Callable[[float, str], None]
 
 
-def fit(payload: Json, progress: Progress) -> Json:
-    """Fit predictors to rows; returns ``models`` with kind, version (hash), bytes, rows, and if wanted a report.
+class ModelSpec(StepData):
+    """A model to fit to rows; ``kind`` may be ``auto``, ``base`` is the hash of an imported model to start from."""
 
-    A model's ``kind`` may be ``auto``; the report then says what was compared, and why this one.
-    """
-    bench = open_bench(payload["bench"])
-    models: list[Json] = []
-    count = len(payload["models"])
-    for index, wanted in enumerate(payload["models"]):
+    metric: str
+    target: str | None
+    kind: str
+    population: Rows
+    values: list[float]
+    known: list[KnownTarget]
+    base: str | None = None
 
-        def told(share: float, message: str, index: int = index) -> None:
+
+class FitIn(StepData):
+    """Models to fit, with or without a report card."""
+
+    bench: BenchSpec
+    models: list[ModelSpec]
+    report: bool
+
+
+class FittedModel(StepData):
+    """A fitted model in the artifact store; ``version`` is its hash."""
+
+    metric: str
+    target: str | None
+    kind: str
+    version: str
+    bytes: int
+    rows: int
+    report: dict[str, Any] | None
+
+
+class FitOut(StepData):
+    """Fitted models, in the order of the specs."""
+
+    models: list[FittedModel]
+
+
+class LookIn(StepData):
+    """A model whose error is asked for."""
+
+    bench: BenchSpec
+    model: ModelSpec
+
+
+class HeldOutError(StepData):
+    """Mean relative error on held-out rows and its standard error; None where ``note`` tells why."""
+
+    kind: str
+    rows: int
+    mape: float | None = None
+    standard_error: float | None = None
+    note: str | None = None
+
+    def is_below(self, limit: float) -> bool:
+        """Whether the error plus its standard error is below a limit."""
+        return (
+            self.mape is not None
+            and self.standard_error is not None
+            and self.mape + self.standard_error < limit
+        )
+
+
+class ChooseIn(StepData):
+    """How many subnets to choose for a target, given the rows of others and what is ``measured``."""
+
+    bench: BenchSpec
+    metric: str
+    target: str
+    count: int
+    seed: int
+    known: list[KnownTarget]
+    measured: Rows
+
+
+class Chosen(StepData):
+    """Subnets in an order whose every first part is a good choice."""
+
+    population: Rows
+
+
+def fit(request: FitIn, progress: Progress) -> FitOut:
+    """Fit predictors to rows; where ``kind`` is ``auto`` the report holds what was compared, and why this one."""
+    bench, count = open_bench(request.bench), len(request.models)
+    models: list[FittedModel] = []
+    for index, spec in enumerate(request.models):
+
+        def on_share(share: float, message: str, index: int = index) -> None:
             progress(int(100 * (index + share)), 100 * count, message)
 
-        models.append(_fit_one(bench, payload["bench"], wanted, payload["report"], told))
-        progress(100 * (index + 1), 100 * count, f"fitted {wanted['metric']}")
-    return {"models": models}
+        models.append(_fit_one(bench, request, spec, on_share))
+        progress(100 * (index + 1), 100 * count, f"fitted {spec.metric}")
+    return FitOut(models=models)
 
 
-def _fit_one(
-    bench: Bench, described: Json, wanted: Json, report: bool, told: Callable[[float, str], None]
-) -> Json:
-    archs, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
-    known = wanted.get("known") or []
-    scope = bench.scope(wanted["metric"], wanted["target"])
+def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -> FittedModel:
+    archs, values = merge_rows(bench.population(spec.population), np.array(spec.values))
+    scope = model_scope(bench.manifest.as_json(), spec.metric, spec.target)
 
     def make(kind: str) -> Predictor:
-        return unfitted(described, kind, wanted["metric"], wanted["target"], known)
+        return unfitted(request.bench, kind, spec.metric, spec.target, spec.known)
 
-    kind, choice = wanted["kind"], None
+    kind, choice = spec.kind, None
     if kind == AUTO:
 
         def compared(done: int, total: int, message: str) -> None:
-            told(COMPARING_SHARE * done / total, message)
+            on_share(COMPARING_SHARE * done / total, message)
 
-        choice = choose_kind(make, scope.definition, archs, values, known=bool(known), told=compared)
+        choice = choose_kind(make, scope.definition, archs, values, known=bool(spec.known), told=compared)
         kind = choice.kind
-    told(COMPARING_SHARE, f"fitting {kind} to {len(values)} rows")
-    model = _imported(bench, wanted) if wanted.get("base") else make(kind)
+    on_share(COMPARING_SHARE, f"fitting {kind} to {len(values)} rows")
+    imported = None if spec.base is None else load(bench.store.read(spec.base), bench.family, scope).fresh()
+    model = imported if imported is not None else make(kind)
     if model.imported and len(archs) < model.fewest_rows:
         model.adopt()
     else:
         model.fit(archs, values)
     content = model.dump()
     card = None
-    if report:
+    if request.report:
         ceiling = bench.manifest.report.get("random", {}).get("noise_ceiling") if scope.data else None
-        card = report_card(
-            model,
-            ceiling,
-            bench.store,
-            lambda share, message: told(FITTED_SHARE + (1 - FITTED_SHARE) * share, message),
-        )
-        card["known"] = [each["target"] for each in known] if model.uses_known else []
+
+        def on_card(share: float, message: str) -> None:
+            on_share(FITTED_SHARE + (1 - FITTED_SHARE) * share, message)
+
+        card = report_card(model, ceiling, bench.store, on_card)
+        card["known"] = [each.target for each in spec.known] if model.uses_known else []
         card["choice"] = choice.as_json() if choice is not None else None
-    return {
-        "metric": wanted["metric"],
-        "target": wanted["target"],
-        "kind": kind,
-        "version": bench.store.put(content),
-        "bytes": len(content),
-        "rows": model.rows,
-        "report": card,
-    }
+    return FittedModel(
+        metric=spec.metric,
+        target=spec.target,
+        kind=kind,
+        version=bench.store.put(content),
+        bytes=len(content),
+        rows=model.rows,
+        report=card,
+    )
 
 
-def _imported(bench: Bench, wanted: Json) -> Predictor:
-    """What somebody else learned, before anything that was learned here."""
-    scope = bench.scope(wanted["metric"], wanted["target"])
-    return load(bench.store.read(wanted["base"]), bench.family, scope).fresh()
-
-
-def unfitted(described: Json, kind: str, metric: str, target: str | None, known: list[Json]) -> Predictor:
-    """A predictor without rows of its own; kinds that learn from known targets are handed those."""
+def unfitted(
+    bench: BenchSpec, kind: str, metric: str, target: str | None, known: Sequence[KnownTarget]
+) -> Predictor:
+    """A predictor without rows of its own; kinds that learn from other targets receive those."""
     if known and PREDICTORS.load(kind).uses_known:
-        text = json.dumps([described, known], sort_keys=True)
-        return _informed(text, kind, metric, target).fresh()
-    bench = open_bench(described)
-    predictor: Predictor = PREDICTORS.load(kind)(bench.family, bench.scope(metric, target))
+        text = KNOWN.dump_json(list(known)).decode()
+        return _informed(bench.model_dump_json(), text, kind, metric, target).fresh()
+    return _make(open_bench(bench), kind, metric, target)
+
+
+def _make(bench: Bench, kind: str, metric: str, target: str | None, **settings: Any) -> Predictor:
+    scope = model_scope(bench.manifest.as_json(), metric, target)
+    predictor: Predictor = PREDICTORS.load(kind)(bench.family, scope, **settings)
     return predictor
 
 
 @lru_cache(maxsize=4)
-def _informed(text: str, kind: str, metric: str, target: str | None) -> Predictor:
-    """One that knows other targets: learning from them takes seconds, and rounds of a search ask again."""
-    described, known = json.loads(text)
-    bench = open_bench(described)
+def _informed(bench_json: str, known_json: str, kind: str, metric: str, target: str | None) -> Predictor:
+    """One that has learned from other targets; cached, as that takes seconds and each round of a search needs it."""
+    bench = open_bench(BenchSpec.model_validate_json(bench_json))
     others = []
-    for each in known:
-        model = PREDICTORS.load(KNOWN_KIND)(bench.family, bench.scope(metric, each["target"]))
-        archs, values = merge_rows(bench.population(each["population"]), np.array(each["values"]))
+    for each in KNOWN.validate_json(known_json):
+        model = _make(bench, KNOWN_KIND, metric, each.target)
+        archs, values = merge_rows(bench.population(each.population), np.array(each.values))
         if len(archs) >= model.fewest_rows:  # supernets of one space may have measured the same archs
             model.fit(archs, values)
             others.append(model)
-    predictor: Predictor = PREDICTORS.load(kind)(bench.family, bench.scope(metric, target), known=others)
-    return predictor
+    return _make(bench, kind, metric, target, known=others)
 
 
-def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
-    """One row an arch: the median of its values."""
+def merge_rows(population: Population, values: NDArray[np.float64]) -> tuple[Population, NDArray[np.float64]]:
+    """One row for each arch: the median of its values."""
     if not len(population):
         return population, values
     unique, group = np.unique(population, axis=0, return_inverse=True)
@@ -134,37 +206,30 @@ def merge_rows(population: Population, values: Any) -> tuple[Population, Any]:
     return unique, np.array(merged, dtype=np.float64)
 
 
-def look(payload: Json, progress: Progress) -> Json:
-    """Error of a model on held-out rows: ``mape`` and its standard error, None with too few rows to tell."""
-    bench, wanted = open_bench(payload["bench"]), payload["model"]
-    archs, values = merge_rows(bench.population(wanted["population"]), np.array(wanted["values"]))
-    model = unfitted(
-        payload["bench"], wanted["kind"], wanted["metric"], wanted["target"], wanted.get("known") or []
-    )
-    found: Json = {"kind": wanted["kind"], "rows": len(archs), "mape": None, "standard_error": None}
-    progress(0, 1, f"checking {wanted['kind']} on {len(archs)} rows")
+def look(request: LookIn, progress: Progress) -> HeldOutError:
+    """Error of a model by cross-validation."""
+    bench, spec = open_bench(request.bench), request.model
+    archs, values = merge_rows(bench.population(spec.population), np.array(spec.values))
+    model = unfitted(request.bench, spec.kind, spec.metric, spec.target, spec.known)
+    progress(0, 1, f"checking {spec.kind} on {len(archs)} rows")
     try:
         errors = np.abs(cross_validate(model.fresh, archs, values, LOOK_FOLDS, model.seed).errors)
     except FitError:
-        return {**found, "note": f"{len(archs)} rows are too few to hold any out"}
+        note = f"{len(archs)} rows are too few to hold any out"
+        return HeldOutError(kind=spec.kind, rows=len(archs), note=note)
     error = float(errors.std(ddof=1) / np.sqrt(len(errors)))
-    return {**found, "mape": float(errors.mean()), "standard_error": error}
+    return HeldOutError(kind=spec.kind, rows=len(archs), mape=float(errors.mean()), standard_error=error)
 
 
-def choose(payload: Json, progress: Progress) -> Json:
-    """Which archs to measure on a new target, given what is known of others; returns a ``population``.
-
-    Its order is that of information: any first part of it is what one would measure with fewer.
-    """
+def choose(request: ChooseIn, progress: Progress) -> Chosen:
+    """Which archs to measure on a new target, most informative first, given what is known of other targets."""
     from predictors.acquire import informative_sample
     from predictors.latency.transfer import FewShotTransfer
 
-    bench = open_bench(payload["bench"])
-    known: list[Json] = payload["known"]
-    model = unfitted(payload["bench"], "transfer", payload["metric"], payload["target"], known)
+    bench = open_bench(request.bench)
+    model = unfitted(request.bench, "transfer", request.metric, request.target, request.known)
     assert isinstance(model, FewShotTransfer)
-    progress(1, 2, f"learned from {len(known)} known targets")
-    rng = np.random.default_rng(payload["seed"])
-    measured = bench.population(payload["measured"])
-    chosen = informative_sample(model, payload["count"], rng, measured=measured)
-    return {"population": chosen.tolist()}
+    progress(1, 2, f"learned from {len(request.known)} known targets")
+    rng = np.random.default_rng(request.seed)
+    chosen = informative_sample(model, request.count, rng, measured=bench.population(request.measured))
+    return Chosen(population=chosen.tolist())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, overload
 
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.db.session import Database
@@ -16,10 +17,14 @@ from service.errors import JobError, WorkerLostError
 from service.runtime import job_queries
 from service.runtime.engine import Queue
 from service.runtime.process import Child
+from service.runtime.task import In, Out, StepData, Task, output_type
 from service.settings import Settings
 
 Settle = Callable[[Session, Queue], None]
-Store = Callable[[Session, dict[str, Any]], dict[str, Any] | None]
+JsonObject = dict[str, Any]
+T = TypeVar("T")
+Params = TypeVar("Params", bound=BaseModel)
+Kept = TypeVar("Kept", bound=StepData)
 # Each line of progress is an event row: a long job tells it less often, so that rows stay few.
 PROGRESS_EVERY_S, SLOWEST_PROGRESS_S = 0.5, 10.0
 LOG_EVERY_S = 1.0
@@ -63,18 +68,22 @@ class WorkContext:
         self.id, self.project, self.params = job_id, project, params
         self._worker_id = worker_id
         self._window = (0, 0, 0)
-        self._told = 0.0
+        self._reported_at = 0.0
         self._opened = time.monotonic()
         self._reached = 0.0
         self._began: tuple[float, float] | None = None
-        self._later: asyncio.TimerHandle | None = None
-        self._metrics: dict[str, Any] | None = None
+        self._pending: asyncio.TimerHandle | None = None
+        self._metrics: Mapping[str, Any] | None = None
         self._lines: list[str] = []
         self._logged = time.monotonic()
         self.outcome: str | None = None
         """What came out, in words; set it last, so that a job that has ended does not seem to be at it still."""
         self.child = child
         child.log = self._log
+
+    def parameters(self, kind: type[Params]) -> Params:
+        """What the request for the job stored."""
+        return kind.model_validate(self.params)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -91,44 +100,66 @@ class WorkContext:
         """What was said last to :meth:`window`."""
         return self._window
 
-    async def step(
-        self, name: str, task: str, payload: dict[str, Any], store: Store | None = None
-    ) -> dict[str, Any]:
-        """Do a task in the child process, then write its rows; returns what is recorded.
+    @overload
+    async def step(self, name: str, task: Task[In, Out], request: In) -> Out: ...
 
-        ``store`` may return another result than the task's, smaller or with the ids of the rows.
+    @overload
+    async def step(
+        self, name: str, task: Task[In, Out], request: In, store: Callable[[Session, Out], Kept]
+    ) -> Kept: ...
+
+    async def step(
+        self,
+        name: str,
+        task: Task[In, Out],
+        request: In,
+        store: Callable[[Session, Out], Kept] | None = None,
+    ) -> Out | Kept:
+        """Run a task in the child process, then write its rows; returns what is recorded.
+
+        That is what ``store`` returns, for instance something smaller or with the ids of the rows, or else the
+        task's output. The annotated return types say how a record is read back.
         """
 
-        async def work() -> dict[str, Any]:
-            return await self.child.run(task, payload, self._progress)
+        async def work() -> Out:
+            return await self.child.run(task, request, self._progress)
 
-        return await self._once(name, work, store)
+        if store is None:
+            return await self._once(name, output_type(task), work, lambda _session, output: output)
+        return await self._once(name, output_type(store), work, store)
 
-    async def write(self, name: str, store: Store) -> dict[str, Any]:
+    async def write(self, name: str, store: Callable[[Session], Kept]) -> Kept:
         """A step that only writes rows."""
 
-        async def nothing() -> dict[str, Any]:
-            return {}
+        async def nothing() -> None:
+            return None
 
-        return await self._once(name, nothing, store)
+        return await self._once(name, output_type(store), nothing, lambda session, _: store(session))
 
-    async def _once(self, name: str, work: Callable[[], Any], store: Store | None) -> dict[str, Any]:
+    async def _once(
+        self,
+        name: str,
+        recorded: type[Kept],
+        work: Callable[[], Awaitable[T]],
+        store: Callable[[Session, T], Kept],
+    ) -> Kept:
         from dbos import DBOS
 
-        async def body() -> dict[str, Any]:
-            row_id, recorded = await asyncio.to_thread(self._begin, name)
-            if recorded is not None:
-                return recorded
+        async def body() -> JsonObject:
+            row_id, record = await asyncio.to_thread(self._begin, name)
+            if record is not None:
+                return record
             try:
                 result = await work()
             finally:
-                self._be_quiet()
+                self._cancel_pending_progress()
             await asyncio.to_thread(self._flush_log)
             return await asyncio.to_thread(self._finish, row_id, result, store)
 
-        return await DBOS.run_step_async({"name": name, "preemptible": True}, body)
+        record = await DBOS.run_step_async({"name": name, "preemptible": True}, body)
+        return recorded.model_validate(record)
 
-    def _begin(self, name: str) -> tuple[str, dict[str, Any] | None]:
+    def _begin(self, name: str) -> tuple[str, JsonObject | None]:
         with self.database.write() as session:
             job_queries.require_alive(session, self._worker_id)
             job = job_queries.locked_job(session, self.id)
@@ -137,45 +168,44 @@ class WorkContext:
             row = job_queries.begin_step(session, job, name, self._worker_id)
             return row.id, row.result if row.finished_at is not None else None
 
-    def _finish(self, row_id: str, result: dict[str, Any], store: Store | None) -> dict[str, Any]:
+    def _finish(self, row_id: str, result: T, store: Callable[[Session, T], StepData]) -> JsonObject:
         with self.database.write() as session:
             job_queries.require_alive(session, self._worker_id)
             job = job_queries.locked_job(session, self.id)
             if job is None:
-                raise WorkerLostError(f"job {self.id} is gone")
-            kept = store(session, result) if store is not None else None
-            recorded = result if kept is None else kept
-            job_queries.finish_step(session, job, row_id, recorded)
-            return recorded
+                raise WorkerLostError(f"job {self.id} does not exist any more")
+            record = store(session, result).model_dump(mode="json")
+            job_queries.finish_step(session, job, row_id, record)
+            return record
 
-    # --- telling ---------------------------------------------------------------------------------
+    # --- progress ---------------------------------------------------------------------------------
 
-    async def say(self, message: str) -> None:
-        """Say what the job is doing."""
+    async def report(self, message: str) -> None:
+        """Show what the job is doing."""
         start, _, total = self._window
-        await asyncio.to_thread(self._tell, start, total, message)
+        await asyncio.to_thread(self._write_progress, start, total, message)
 
     def _progress(
-        self, done: int, total: int, message: str | None, metrics: dict[str, Any] | None = None
+        self, done: int, total: int, message: str | None, metrics: Mapping[str, Any] | None = None
     ) -> None:
         """Called on the event loop for each line of progress; writes some of them, and the last one a little later.
 
         Of metrics that are not written, a value that is itself a mapping is kept until a later line has one.
         """
-        self._be_quiet()
+        self._cancel_pending_progress()
         if metrics is not None:
             kept = {
                 k: v for k, v in (self._metrics or {}).items() if isinstance(v, dict) and not metrics.get(k)
             }
             self._metrics = {**metrics, **kept}
         age = time.monotonic() - self._opened
-        left = min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S) - (time.monotonic() - self._told)
+        left = min(PROGRESS_EVERY_S + age / 100, SLOWEST_PROGRESS_S) - (time.monotonic() - self._reported_at)
         if left > 0:
             # It may be the last for long: what is being done then must be seen.
             again = partial(self._progress, done, total, message)
-            self._later = asyncio.get_running_loop().call_later(left, again)
+            self._pending = asyncio.get_running_loop().call_later(left, again)
             return
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
         start, stop, whole = self._window
         if whole == 0:
             start, stop, whole = 0, total, total
@@ -183,16 +213,18 @@ class WorkContext:
         if self._began is None:  # only now: what came before was loading, which happens once
             self._began = (time.monotonic(), reached)
         metrics, self._metrics = self._metrics, None
-        asyncio.get_running_loop().run_in_executor(None, self._tell, reached, whole, message, metrics)
+        asyncio.get_running_loop().run_in_executor(
+            None, self._write_progress, reached, whole, message, metrics
+        )
 
-    def _be_quiet(self) -> None:
+    def _cancel_pending_progress(self) -> None:
         """The step is over: what it would still have told is no news."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
 
-    def _tell(
-        self, done: float, total: int, message: str | None, metrics: dict[str, Any] | None = None
+    def _write_progress(
+        self, done: float, total: int, message: str | None, metrics: Mapping[str, Any] | None = None
     ) -> None:
         """Write progress; it never goes back, though a step may turn out longer than it said."""
         done = self._reached = max(done, self._reached)

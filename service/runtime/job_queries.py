@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.orm import Session, aliased
 
 from service.db.tables import Job, JobEvent, JobStep, Worker, now
@@ -21,9 +22,15 @@ MAX_LOG_LINES = 200
 
 
 def create_job(
-    session: Session, project: str, kind: str, params: dict[str, Any], resource: tuple[str, str] | None = None
+    session: Session,
+    project: str,
+    kind: str,
+    params: BaseModel | dict[str, Any],
+    resource: tuple[str, str] | None = None,
 ) -> Job:
     """A queued job; the caller hands it to the engine in the same transaction."""
+    if isinstance(params, BaseModel):
+        params = params.model_dump(mode="json")
     id = new_id("job")
     job = Job(id=id, project_id=project, kind=kind, state="queued", params=params, workflow_id=id)
     if resource is not None:

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.errors import JobError
+from service.errors import TABLE, JobError
+from service.runtime.task import In, Out, Task, output_type, run_task
+from supernets.child import COMMAND, ROOT, ChildFailedError, call_line, environment, read_answer
 
 LINE_LIMIT = 64 << 20
 TAIL = 4000
 LOG_WIDTH = 2000
-Progress = Callable[[int, int, str | None, dict[str, Any] | None], None]
+OnProgress = Callable[[int, int, str | None, Mapping[str, Any] | None], None]
 Log = Callable[[str], None]
 
 
+class ChildKilledError(JobError):
+    """The child ended by a signal from outside, as when the machine runs out of memory."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("child_killed", message)
+
+
 class Child:
-    """One child process: it takes one task at a time, and dies with its parent.
+    """One child process: it runs one task at a time, and ends with its parent.
 
     The child keeps what it imported and loaded from task to task, and from job to job of a worker.
     """
 
     def __init__(self, threads: int = 1) -> None:
         self.log: Log = lambda _line: None
-        self._environment = {**os.environ, **thread_settings(threads)}
+        self._environment = environment(threads)
         self._process: asyncio.subprocess.Process | None = None
         self._stderr: asyncio.Task[None] | None = None
         self._tail = ""
@@ -39,44 +45,53 @@ class Child:
         """Its process id while it lives; it leads a process group of its own."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    async def run(self, task: str, payload: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Do ``task`` (``module:function``) and return its result; cancelling kills the process."""
+    async def run(self, task: Task[In, Out], request: In, on_progress: OnProgress) -> Out:
+        """Run a task and return its output; cancelling kills the process.
+
+        Raises:
+            ChildKilledError: a signal ended the process.
+            JobError: the task failed, with its error's code, or the process ended by itself.
+        """
+        name = f"{task.__module__}:{task.__qualname__}"
         process = await self._started()
         assert process.stdin is not None and process.stdout is not None
+
+        def report(
+            done: int, total: int, message: str | None = None, metrics: Mapping[str, Any] | None = None
+        ) -> None:
+            on_progress(int(done), int(total), message, metrics)
+
         try:
-            process.stdin.write(json.dumps({"task": task, "payload": payload}).encode() + b"\n")
-            with contextlib.suppress(ConnectionError):  # a child that died says so on its output, below
+            call = {"task": name, "request": request.model_dump(mode="json")}
+            process.stdin.write(call_line(run_task, call).encode())
+            with contextlib.suppress(ConnectionError):  # a child that ended is noticed on its output, below
                 await process.stdin.drain()
             while line := await process.stdout.readline():
-                message = json.loads(line)
-                if "progress" in message:
-                    step = message["progress"]
-                    progress(step["done"], step["total"], step.get("message"), step.get("metrics"))
-                elif "error" in message:
-                    raise JobError(message["error"]["code"], message["error"]["message"])
-                else:
-                    result: dict[str, Any] = message["result"]
-                    return result
+                answer = read_answer(line, report)
+                if answer is not None:
+                    return output_type(task).model_validate(answer["result"])
+        except ChildFailedError as error:
+            raise JobError(_code(error), str(error)) from None
         except asyncio.CancelledError:
             await self.kill()
             raise
-        code = await process.wait()
+        status = await process.wait()
         await self.kill()
-        raise JobError(
-            "child_died", f"the process of {task} ended with status {code}: {self._tail.strip()[-400:]}"
-        )
+        message = f"the process of {name} ended with status {status}: {self._tail.strip()[-400:]}"
+        if status < 0:
+            raise ChildKilledError(message)
+        raise JobError("child_died", message)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
+            self._tail = ""
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "service.runtime.child",
+                *COMMAND,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=self._environment,
-                cwd=str(Path(__file__).resolve().parents[2]),
+                cwd=str(ROOT),
                 start_new_session=True,
                 limit=LINE_LIMIT,
             )
@@ -109,12 +124,14 @@ class Child:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process group, if it is still there."""
+    """Kill a process group, if it still exists."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
-def thread_settings(threads: int) -> dict[str, str]:
-    """Environment that bounds the threads of every numerical library."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {name: str(threads) for name in names}
+def _code(error: ChildFailedError) -> str:
+    """The error code of what the task raised."""
+    for kind, _, code in TABLE:
+        if error.is_a(kind):
+            return error.code or code
+    return error.code if error.is_a(JobError) and error.code is not None else "internal"

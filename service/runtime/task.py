@@ -1,10 +1,30 @@
-"""What a task of a child process receives beside its input."""
+"""Tasks: functions of one typed input that run in a child process, report progress and return a typed output.
+
+``def evaluate(request: EvaluateIn, progress: Progress) -> EvaluateOut`` is a task. Inputs and outputs are
+:class:`StepData`: they cross a process and are recorded as JSON, and are validated when they are read back.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Protocol, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+Rows = list[list[int]]
+"""A population as JSON: one row of choice indices for each subnet."""
+
+
+class StepData(BaseModel):
+    """Base of what steps take and return."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+In = TypeVar("In", bound=StepData)
+Out = TypeVar("Out", bound=StepData)
 
 
 class Progress(Protocol):
@@ -16,6 +36,25 @@ class Progress(Protocol):
         """Report ``done`` of ``total``, what is being done, and figures for the event stream."""
 
 
+Task = Callable[[In, Progress], Out]
+
+
 def out_of_time(until: float | None) -> bool:
     """Whether the Unix time after which nothing new may be started has come."""
     return until is not None and time.time() >= until
+
+
+def output_type(function: Callable[..., Out]) -> type[Out]:
+    """The annotated return type of a task or of a function that writes rows."""
+    found: type[Out] = get_type_hints(function)["return"]
+    return found
+
+
+def run_task(call: dict[str, Any], progress: Progress) -> JsonValue:
+    """In the child: validate the input of ``call["task"]`` (``module:function``), run it, and dump its output."""
+    module, _, name = call["task"].partition(":")
+    function = getattr(import_module(module), name)
+    hints = get_type_hints(function)
+    request = hints[next(iter(hints))].model_validate(call["request"])
+    output: JsonValue = function(request, progress).model_dump(mode="json")
+    return output

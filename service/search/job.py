@@ -1,125 +1,170 @@
 """Job: search under hard limits. Rounds of propose, evaluate, measure, refit; then confirm, test, store.
 
-Every step is recorded once, and what follows is computed from the records alone: a search that another
-worker takes over goes the same way. It begins with every evaluation that the database has of archs of its
-space: they cost nothing, the algorithm is told of them, and they may be on the front.
+Every step is recorded once, and what follows is computed from the records alone: a search that another worker
+continues takes the same path. It begins with every evaluation that the database has of archs of its space: they
+cost nothing, the algorithm receives them, and they may be on the front.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from service.db import queries
-from service.db.tables import Point, Search, Supernet, now
+from service.db.tables import Point, Search, Supernet, Target, now
+from service.devices.hardware import is_measurable
 from service.ids import new_id
-from service.measurements.rows import (
-    bench_of,
-    population_of,
-    store_evaluations,
-    store_timings,
-    unsupported_rows,
-)
+from service.measurements.models import KnownLatencies, Quality, SubnetTiming
+from service.measurements.rows import store_evaluations, training_rows, unsupported_rows
 from service.measuring.measure import measure
 from service.runtime.context import WorkContext
-from service.search.history import all_stalled, inherited, measure_fronts, reference_view, stop_rule
-from service.search.judge import Judgement, candidates, judge
-from service.search.learning import Learning
-from service.search.plan import plan_keys
+from service.runtime.task import Rows, StepData
+from service.search import propose
+from service.search.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
+from service.search.history import (
+    KnownEvaluations,
+    SearchHistory,
+    known_evaluations,
+    known_quality,
+    known_timings,
+)
+from service.search.judge import (
+    Judgement,
+    ReferenceEntry,
+    candidates,
+    inherited,
+    judge,
+    measure_fronts,
+    reference_entries,
+)
+from service.search.learning import Learning, Round
+from service.search.plan import SearchParams, plan_keys
 from service.search.points import describe_nearest, front_points, outcome_of, warnings_of
-from service.search.reuse import known_quality, known_timings, whole_evaluations
-from service.search.rounds import affordable, round_sizes
-from service.search.trail import Row, Trail
+from service.search.propose import KnownValues, Proposed, ProposeIn, ReferenceIn
+from service.search.schemas import Provenance, SearchSpec
+from service.subnets import tasks as subnet_tasks
+from service.subnets.tasks import Evaluated, EvaluateIn
+from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
 from service.version import VERSION
 
-Json = dict[str, Any]
-HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors say
+HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors predict
+
+
+class Prepared(StepData):
+    """When the search began, and what was known."""
+
+    at: float
+    known: KnownEvaluations
+
+
+class Begun(StepData):
+    """The size of each front before the first round."""
+
+    history: list[FrontSize]
+
+
+class KnownTimings(StepData):
+    """Stored timings of the subnets of a round; None where there is none."""
+
+    timings: list[SubnetTiming | None]
+
+
+class StoredFront(StepData):
+    """How many points were stored, and whether anything is feasible."""
+
+    points: int
+    feasible: bool
 
 
 async def run(job: WorkContext) -> None:
     """The whole search, top to bottom."""
-    hunt = _open(job)
-    await hunt.prepare()
-    if hunt.budget:
-        await hunt.learning.catch_up()
+    search = _open(job)
+    await search.prepare()
+    if search.budget:
+        await search.learning.catch_up()
     stopped = "budget"
-    for number, size in enumerate(round_sizes(hunt.budget, timed=hunt.seconds is not None)):
-        size = affordable(size, hunt.seconds, hunt.reached - hunt.began, hunt.trail.spent)
+    for number, size in enumerate(round_sizes(search.budget, timed=search.seconds is not None)):
+        size = affordable(size, search.seconds, search.reached - search.began, search.history.spent)
         if size == 0:
             stopped = "the time is spent"
             break
-        proposed = await hunt.propose(number, size)
-        if not proposed["population"]:
+        proposed = await search.propose(number, size)
+        if not proposed.population:
             stopped = "every subnet of the space is evaluated"
             break
-        await hunt.evaluate(number)
-        for target in hunt.targets:
-            await hunt.measure(number, target)
-        await hunt.refit(number)
-        if len(hunt.trail.last) < len(proposed["population"]):
+        await search.evaluate(number)
+        for target in search.targets:
+            await search.measure(number, target)
+        await search.refit(number)
+        if len(search.history.last) < len(proposed.population):
             stopped = "the time is spent"
             break
-        if proposed["hopeless"] and hunt.least_violation() > HOPEFUL:
+        if proposed.hopeless and search.least_violation() > HOPEFUL:
             stopped = "no predictor leaves a chance that the limits can be met"
             break
-        if proposed["exhausted"]:
+        if proposed.exhausted:
             stopped = "every subnet of the space is evaluated"
             break
-        if all_stalled(hunt.plans, hunt.history, stop_rule(hunt.spec)):
+        if all_stalled(search.plans, search.sizes, stop_rule(search.spec)):
             stopped = "the front has stopped growing"
             break
-    judgements = await hunt.confirm()
-    await hunt.test(judgements)
-    await hunt.store(judgements, stopped)
-    job.outcome = outcome_of(judgements, hunt.trail.spent, stopped)
+    judgements = await search.confirm()
+    await search.test(judgements)
+    await search.store(judgements, stopped)
+    job.outcome = outcome_of(judgements, search.history.spent, stopped)
 
 
-def _open(job: WorkContext) -> Hunt:
+def _open(job: WorkContext) -> SearchRun:
+    params = job.parameters(SearchParams)
     with job.read() as session:
-        search = queries.get(session, job.project, Search, job.params["search"])
+        search = queries.get(session, job.project, Search, params.search)
         supernet = queries.get(session, job.project, Supernet, search.supernet_id)
         before = None
         if search.extends_id is not None:
             before = queries.get(session, job.project, Search, search.extends_id)
         session.expunge_all()
-    return Hunt(job, search, supernet, before)
+    return SearchRun(job, params, search, supernet, before)
 
 
-class Hunt:
-    """A search on its way: what is asked, what is known, and the steps that add to it."""
+class SearchRun:
+    """A search in progress: its request, its history, and the steps that add to it."""
 
-    def __init__(self, job: WorkContext, search: Search, supernet: Supernet, before: Search | None) -> None:
-        self.job, self.supernet, self.search_id, self.before = job, supernet, search.id, before
-        self.spec, self.plans = search.spec, job.params["plans"]
-        self.targets: list[str] = self.spec["targets"]
-        self.budget: int = self.spec["budget"]["evaluations"]
-        self.seconds: float | None = self.spec["budget"]["seconds"]
-        self.quality: str = supernet.manifest["quality"]
+    def __init__(
+        self,
+        job: WorkContext,
+        params: SearchParams,
+        search: Search,
+        supernet: Supernet,
+        before: Search | None,
+    ) -> None:
+        self.job, self.params, self.supernet, self.before = job, params, supernet, before
+        self.search_id, self.plans = search.id, params.plans
+        self.spec = SearchSpec.model_validate(search.spec)
+        self.targets = self.spec.targets
+        self.budget, self.seconds = self.spec.budget.evaluations, self.spec.budget.seconds
         self.family = family_of(supernet)
         measured = {metric for plan in self.plans for metric, target in plan_keys(plan) if target is not None}
         self.extras = sorted(measured - {"latency_ms"})
         d = self.family.space().d
-        self.trail = Trail(
-            self.quality,
+        self.history = SearchHistory(
+            supernet.manifest["quality"],
             self.targets,
             lambda rows: self.family.costs(rows.reshape(len(rows), d)),
             self.extras,
         )
-        self.bench = bench_of(job, supernet)
-        self.learning = Learning(job, supernet, self.bench, job.params["predictors"])
-        self.seed: int = self.spec["seed"]
+        self.bench = bench_of(job.settings, supernet)
+        self.learning = Learning(job, supernet, self.bench, params.predictors)
         self.began = self.reached = 0.0
         self.references: list[list[float] | None] = []
-        self.history: list[Json] = []
+        self.sizes: list[FrontSize] = []
 
     def _window(self, share: float, until: float) -> None:
-        """Of the round being done, the part that the next step stands for; confirming is the last evaluation."""
-        size = len(self.trail.last)
-        start, most = self.trail.spent - size, max(self.budget - 1, 0)
+        """Of the current round, the part that the next step stands for; confirming is the last evaluation."""
+        size = len(self.history.last)
+        start, most = self.history.spent - size, max(self.budget - 1, 0)
         self.job.window(
             min(int(start + share * size), most),
             min(int(start + until * size), most),
@@ -136,108 +181,107 @@ class Hunt:
     async def prepare(self) -> None:
         """Gather what is known, and fix the reference point of the hypervolume."""
 
-        def gather(session: Session, _result: Json) -> Json:
-            before = self.before.id if self.before is not None else None
-            known = whole_evaluations(
-                session, self.job, self.supernet, self.targets, self.spec, before, self.extras
+        def gather(session: Session) -> Prepared:
+            extends = self.before.id if self.before is not None else None
+            known = known_evaluations(
+                session, self.job, self.supernet, self.targets, self.spec.restrict, extends, self.extras
             )
             row = queries.get(session, self.job.project, Search, self.search_id)
-            row.reused = len(known["population"])
-            return {"at": time.time(), "known": known}
+            row.reused = len(known.population)
+            return Prepared(at=time.time(), known=known)
 
         prepared = await self.job.write("prepare", gather)
-        self.began = self.reached = prepared["at"]
-        self.trail.begin(prepared["known"])
-        self.references = inherited(self.plans, self.before.reference if self.before is not None else [])
+        self.began = self.reached = prepared.at
+        self.history.begin(prepared.known)
+        stored = self.before.reference if self.before is not None else []
+        self.references = inherited(self.plans, [ReferenceEntry.model_validate(row) for row in stored])
         if any(reference is None for reference in self.references) and self._predictable():
-            payload = {**self._problem(), "seed": self.seed}
-            found = await self.job.step("reference", "service.search.propose:reference", payload)
-            given = zip(self.references, found["references"], strict=True)
-            self.references = [kept if kept is not None else made for kept, made in given]
+            found = await self.job.step("reference", propose.reference, self._problem(self.spec.seed))
+            pairs = zip(self.references, found.references, strict=True)
+            self.references = [kept if kept is not None else made for kept, made in pairs]
 
-        def begin(session: Session, _result: Json) -> Json:
+        def begin(session: Session) -> Begun:
+            sizes = self._front_sizes(0.0)
             row = queries.get(session, self.job.project, Search, self.search_id)
-            row.reference = reference_view(self.plans, self.references)
-            row.history = self._measured_fronts(0.0)
-            return {"history": row.history}
+            row.reference = [entry.model_dump() for entry in reference_entries(self.plans, self.references)]
+            row.history = [size.model_dump() for size in sizes]
+            return Begun(history=sizes)
 
-        self.history = (await self.job.write("begin", begin))["history"]
+        self.sizes = (await self.job.write("begin", begin)).history
 
     def _predictable(self) -> bool:
-        """Whether every metric in play has a predictor; one is missing only where nothing is to be proposed."""
-        return all(key in self.learning.knows() for plan in self.plans for key in plan_keys(plan))
+        """Whether every metric of the plans has a predictor; one is missing only where nothing is proposed."""
+        return all(key in self.learning.keys() for plan in self.plans for key in plan_keys(plan))
 
-    def _problem(self) -> Json:
-        """What proposing needs to know: plans, predictors, and all that was seen."""
-        columns = self.trail.values(confirmed=False)
-        return {
-            "bench": self.bench,
-            "plans": self.plans,
-            "predictors": self.learning.entries,
-            "evaluated": self.trail.rows + self._unsupported(),
-            "values": [
-                {
-                    "metric": metric,
-                    "target": target,
-                    "values": [float(value) if math.isfinite(value) else None for value in column],
-                }
+    def _problem(self, seed: int) -> ReferenceIn:
+        """What proposing needs: plans, predictors, and everything evaluated."""
+        columns = self.history.values(confirmed=False)
+        return ReferenceIn(
+            bench=self.bench,
+            plans=self.plans,
+            predictors=self.learning.entries,
+            evaluated=self.history.rows + self._unsupported(),
+            values=[
+                KnownValues(
+                    metric=metric,
+                    target=target,
+                    values=[float(value) if math.isfinite(value) else None for value in column],
+                )
                 for (metric, target), column in columns.items()
             ],
-        }
+            seed=seed,
+        )
 
-    def _unsupported(self) -> list[Row]:
-        """What some target's runtime cannot run is not proposed."""
+    def _unsupported(self) -> Rows:
+        """What the runtime of a target cannot run is not proposed."""
         with self.job.read() as session:
             return unsupported_rows(session, self.job, self.supernet, self.targets)
 
-    def _measured_fronts(self, seconds: float) -> list[Json]:
-        values = self.trail.values(confirmed=False)
-        return measure_fronts(self.plans, values, self.references, self.trail.spent, seconds)
+    def _front_sizes(self, seconds: float) -> list[FrontSize]:
+        values = self.history.values(confirmed=False)
+        return measure_fronts(self.plans, values, self.references, self.history.spent, seconds)
 
     # --- a round -----------------------------------------------------------------------------------
 
     def _until(self) -> float | None:
-        """When nothing new may be begun."""
+        """When nothing new may be started."""
         return None if self.seconds is None else self.began + self.seconds
 
-    async def propose(self, number: int, size: int) -> Json:
-        """Choose what to evaluate, and keep what the predictors say of it before it is seen."""
+    async def propose(self, number: int, size: int) -> Proposed:
+        """Choose what to evaluate, and keep what the predictors predict of it before it is evaluated."""
         self._window(1.0, 1.0)
-        await self.job.say(f"round {number + 1}: choosing {size} subnets")
-        payload = {
-            **self._problem(),
-            "counts": [
-                size // len(self.plans) + (i < size % len(self.plans)) for i in range(len(self.plans))
-            ],
-            "seed": self.seed + 1000 * number,
-            "algorithm": self.spec["algorithm"],
-        }
-        result = await self.job.step(f"propose {number}", "service.search.propose:propose", payload)
-        self.trail.add(result["population"], result["predicted"])
-        return result
+        await self.job.report(f"round {number + 1}: choosing {size} subnets")
+        plans = len(self.plans)
+        request = ProposeIn(
+            **dict(self._problem(self.spec.seed + 1000 * number)),
+            counts=[size // plans + (index < size % plans) for index in range(plans)],
+            algorithm=self.spec.algorithm,
+        )
+        proposed = await self.job.step(f"propose {number}", propose.propose, request)
+        self.history.add(proposed.population, proposed.predicted)
+        return proposed
 
     async def evaluate(self, number: int) -> None:
         """Quality of the round's subnets on validation; what is stored already is not computed again."""
         step = f"evaluate {number}"
         self._window(0.1, 0.4)
-        found = await self._evaluated(
-            step, self.trail.last, "validation", f"round {number + 1}", self._until()
-        )
-        self.trail.keep(len(found))
-        self.trail.set_quality(found)
+        rows = self.history.last
+        found = await self._evaluated(step, rows, "validation", f"round {number + 1}", self._until())
+        self.history.keep(len(found))
+        self.history.set_quality(found)
 
     async def _evaluated(
-        self, step: str, rows: list[Row], split: str, doing: str, until: float | None = None
-    ) -> list[Json]:
-        """Quality of rows on a split, in their order, of fewer where the time ran out."""
+        self, step: str, rows: Rows, split: str, doing: str, until: float | None = None
+    ) -> list[Quality]:
+        """Quality of rows on a split, in their order; of fewer where the time ran out."""
         population = population_of(self.family, rows)
         with self.job.read() as session:
             known = known_quality(session, self.job, self.supernet, split)
         archs = self.family.space().decode(population)
         unknown = [index for index, arch in enumerate(archs) if arch.id not in known]
 
-        def store(session: Session, result: Json) -> Json:
-            fresh = result["evaluations"]
+        def store(session: Session, result: Evaluated) -> Evaluated:
+            fresh = result.evaluations
             done = population[unknown[: len(fresh)]]
             store_evaluations(session, self.job, self.supernet, step, done, fresh)
             by_index = dict(zip(unknown, fresh, strict=False))
@@ -247,107 +291,112 @@ class Hunt:
                 if evaluation is None:
                     break  # out of time from here on
                 found.append(evaluation)
-            return {"evaluations": found}
+            return Evaluated(evaluations=found)
 
-        await self.job.say(f"{doing}: evaluating {len(unknown)} subnets on {split}")
-        payload = {
-            "bench": self.bench,
-            "population": population[unknown].tolist(),
-            "split": split,
-            "until": until,
-        }
-        result = await self.job.step(step, "service.subnets.tasks:evaluate", payload, store)
-        return list(result["evaluations"])
+        await self.job.report(f"{doing}: evaluating {len(unknown)} subnets on {split}")
+        request = EvaluateIn(
+            bench=self.bench, population=population[unknown].tolist(), split=split, until=until
+        )
+        return (await self.job.step(step, subnet_tasks.evaluate, request, store)).evaluations
 
     async def measure(self, number: int, target: str) -> None:
         """Latency of the round's subnets on a target; what was measured there before is not measured again."""
-        rows = self.trail.last
+        rows = self.history.last
         step = f"measure {number} {target}"
 
-        def look(session: Session, _result: Json) -> Json:
+        def look(session: Session) -> KnownTimings:
             known = known_timings(session, self.job, self.supernet, target, self.extras)
             archs = self.family.space().decode(population_of(self.family, rows))
-            return {"timings": [known.get(arch.id) for arch in archs]}
+            return KnownTimings(timings=[known.get(arch.id) for arch in archs])
 
-        # Recorded, as a job that waits for devices comes back to a database that knows more.
-        known = (await self.job.write(f"known {number} {target}", look))["timings"]
-        unknown = [index for index, timing in enumerate(known) if timing is None]
+        # Recorded: when a job that waited for devices continues, the database has more rows.
+        timings = list((await self.job.write(f"known {number} {target}", look)).timings)
+        unknown = [index for index, timing in enumerate(timings) if timing is None]
         self._window(0.4, 0.9)
-        await self.job.say(f"round {number + 1}: measuring {len(unknown)} subnets")
+        await self.job.report(f"round {number + 1}: measuring {len(unknown)} subnets")
         fresh = await self._timed(step, target, [rows[index] for index in unknown])
         for index, timing in zip(unknown, fresh, strict=False):
-            known[index] = timing
-        # Out of time: what was not measured on every target is no evaluation.
-        count = next((index for index, timing in enumerate(known) if timing is None), len(known))
-        self.trail.keep(count)
-        self.trail.set_timings(target, rows[:count], known[:count], confirmed=False)
+            timings[index] = timing
+        # Where the time ran out, what was not measured on every target is no evaluation.
+        count = next((index for index, timing in enumerate(timings) if timing is None), len(timings))
+        self.history.keep(count)
+        whole = [timing for timing in timings[:count] if timing is not None]
+        self.history.set_timings(target, rows[:count], whole, confirmed=False)
 
-    async def _timed(self, step: str, target: str, rows: list[Row], *, together: bool = False) -> list[Json]:
-        """Time rows on a target; none came back where the time ran out."""
+    async def _timed(
+        self, step: str, target: str, rows: Rows, *, together: bool = False
+    ) -> list[SubnetTiming]:
+        """Measure rows on a target; no timings where the time ran out."""
         if not rows:
             return []
-        population = population_of(self.family, rows)
-
-        def store(session: Session, result: Json) -> Json:
-            if result["timings"]:
-                store_timings(session, self.job, self.supernet, target, step, population, result)
-            pairs = zip(result["timings"], result["extras"], strict=True)
-            return {"timings": [self._with_extras(timing, extra) for timing, extra in pairs]}
-
-        result = await measure(
+        return await measure(
             self.job,
             step,
             self.supernet,
             target,
             rows,
-            self.seed,
-            store,
+            self.spec.seed,
             metrics=["latency_ms", *self.extras],
             together=together,
             until=None if together else self._until(),
+            lookup=self._lookup(target),
         )
-        return list(result["timings"])
 
-    def _with_extras(self, timing: Json, extra: Json) -> Json:
-        return {**timing, "extras": {name: extra[name] for name in self.extras if name in extra}}
+    def _lookup(self, target: str) -> KnownLatencies | None:
+        """On a target that cannot measure: its rows, and the predictor that the search began with."""
+        with self.job.read() as session:
+            row = queries.get(session, self.job.project, Target, target)
+            if is_measurable(row.kind):
+                return None
+            population, values = training_rows(session, self.job, self.supernet, "latency_ms", target)
+            precision = row.settings["precision"]
+        versions = [entry.version for entry in self.params.predictors if entry.target == target]
+        return KnownLatencies(
+            population=population,
+            values=values,
+            predictor=versions[0] if versions else None,
+            confidence=self.spec.confidence,
+            precision=precision,
+        )
 
     async def refit(self, number: int) -> None:
-        """Fit every predictor to all rows there are now; the next round uses these."""
+        """Refit every predictor to all rows there are now; the next round uses these."""
 
-        def note(session: Session) -> Json:
+        def end_round(session: Session) -> Round:
             at = time.time()
-            history = self._measured_fronts(at - self.began)
+            sizes = self._front_sizes(at - self.began)
             row = queries.get(session, self.job.project, Search, self.search_id)
-            row.evaluations, row.history = self.trail.spent, [*self.history, *history]
-            return {"at": at, "history": history}
+            row.evaluations = self.history.spent
+            row.history = [size.model_dump() for size in (*self.sizes, *sizes)]
+            return Round(at=at, history=sizes)
 
         self._window(0.9, 1.0)
-        await self.job.say(f"round {number + 1}: refitting predictors")
-        result = await self.learning.refit(f"fit {number}", note)
-        self.reached = result["at"]
-        self.history = [*self.history, *result["history"]]
+        await self.job.report(f"round {number + 1}: refitting predictors")
+        ended = await self.learning.refit(f"fit {number}", end_round)
+        self.reached = ended.at
+        self.sizes = [*self.sizes, *ended.history]
 
     def least_violation(self) -> float:
-        """How near the limits anything truly measured came, 0 when it met them."""
-        values = self.trail.values(confirmed=False)
+        """The smallest violation of the limits by anything truly measured, 0 when it met them."""
+        values = self.history.values(confirmed=False)
         return min(judge(plan, values).least_violation for plan in self.plans)
 
     # --- the end -----------------------------------------------------------------------------------
 
     async def confirm(self) -> list[Judgement]:
-        """Measure the candidates anew, all in one run that had no part in choosing them, and judge by that."""
+        """Measure the candidates again, all in one run that had no part in choosing them, and judge by that."""
         for attempt in range(2):
-            rows = candidates(self.plans, self.trail, wide=attempt > 0)
+            rows = candidates(self.plans, self.history, wide=attempt > 0)
             if attempt > 0 and not rows:
                 break
             self._closing()
-            await self.job.say(f"confirming {len(rows)} subnets")
+            await self.job.report(f"confirming {len(rows)} subnets")
             for target in self.targets:
                 timings = await self._timed(f"confirm {attempt} {target}", target, rows, together=True)
-                self.trail.set_timings(target, rows, timings, confirmed=True)
+                self.history.set_timings(target, rows, timings, confirmed=True)
             if not self.targets:
-                self.trail.confirm_without_target(rows)
-            judgements = [judge(plan, self.trail.values(confirmed=True)) for plan in self.plans]
+                self.history.confirm_without_target(rows)
+            judgements = [judge(plan, self.history.values(confirmed=True)) for plan in self.plans]
             if all(judgement.front for judgement in judgements):
                 break
         return judgements
@@ -356,53 +405,53 @@ class Hunt:
         """Quality on the test split, of what is returned and of nothing else."""
         chosen = sorted({index for judgement in judgements for index in judgement.returned})
         self._closing()
-        found = await self._evaluated("test", [self.trail.rows[i] for i in chosen], "test", "testing")
-        self.trail.set_test(chosen, found)
+        found = await self._evaluated("test", [self.history.rows[i] for i in chosen], "test", "testing")
+        self.history.set_test(chosen, found)
 
     async def store(self, judgements: list[Judgement], stopped: str) -> None:
-        """Write the front, whether it is feasible, and where it all comes from."""
+        """Write the front, whether it is feasible, and its provenance."""
 
-        def store(session: Session, _result: Json) -> Json:
-            bodies = front_points(session, self.job, self.supernet, self.search_id, judgements, self.trail)
+        def store(session: Session) -> StoredFront:
+            job, supernet, history = self.job, self.supernet, self.history
+            fronts = front_points(session, job, supernet, self.search_id, judgements, history)
             rows = [
                 {
                     "id": new_id("pnt"),
-                    "project_id": self.job.project,
+                    "project_id": job.project,
                     "search_id": self.search_id,
-                    "supernet_id": self.supernet.id,
-                    "subnet_id": body["subnet"],
-                    "scope": judgement.plan["scope"],
+                    "supernet_id": supernet.id,
+                    "subnet_id": point.subnet,
+                    "scope": judgement.plan.scope,
                     "rank": rank,
-                    "body": body,
+                    "body": point.model_dump(mode="json"),
                 }
-                for judgement, points in zip(judgements, bodies, strict=True)
-                for rank, body in enumerate(points)
+                for judgement, points in zip(judgements, fronts, strict=True)
+                for rank, point in enumerate(points)
             ]
             queries.insert_new(session, Point, rows)
-            search = queries.get(session, self.job.project, Search, self.search_id)
+            search = queries.get(session, job.project, Search, self.search_id)
+            nearest = describe_nearest(session, job, supernet, self.search_id, judgements, history)
+            search.nearest = None if nearest is None else nearest.model_dump(mode="json")
             search.feasible = any(judgement.front for judgement in judgements)
-            search.nearest = describe_nearest(
-                session, self.job, self.supernet, self.search_id, judgements, self.trail
-            )
-            search.warnings = warnings_of(judgements, self.trail, stopped)
-            search.provenance = self._provenance(stopped)
-            search.evaluations = self.trail.spent
+            search.warnings = warnings_of(judgements, history, stopped)
+            search.provenance = self._provenance(stopped).model_dump(mode="json")
+            search.evaluations = history.spent
             search.finished_at = now()
-            return {"points": len(rows), "feasible": search.feasible}
+            return StoredFront(points=len(rows), feasible=search.feasible)
 
         await self.job.write("store", store)
 
-    def _provenance(self, stopped: str) -> Json:
-        return {
-            "version": VERSION,
-            "weights_sha256": self.supernet.weights_sha256,
-            "data": self.supernet.manifest["data"],
-            "algorithm": self.spec["algorithm"],
-            "seed": self.seed,
-            "stopped": stopped,
-            "extends": self.before.id if self.before is not None else None,
-            "reused": self.trail.reused,
-            "rounds": self.trail.round_sizes,
-            "predictors_before": self.job.params["predictors"],
-            "predictors_after": self.learning.entries,
-        }
+    def _provenance(self, stopped: str) -> Provenance:
+        return Provenance(
+            version=VERSION,
+            weights_sha256=self.supernet.weights_sha256,
+            data=self.supernet.manifest["data"],
+            algorithm=self.spec.algorithm,
+            seed=self.spec.seed,
+            stopped=stopped,
+            extends=self.before.id if self.before is not None else None,
+            reused=self.history.reused,
+            rounds=self.history.round_sizes,
+            predictors_before=self.params.predictors,
+            predictors_after=self.learning.entries,
+        )

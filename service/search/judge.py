@@ -1,4 +1,4 @@
-"""Judging by true values: which archs deserve a confirmation, and which of those are the front."""
+"""Judging by true values: which archs are confirmed, which are the front, and how good the front is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.constraints import Constraint
+from search.front import hypervolume
 from search.measured import Miss, measured_front
 from search.pick import spread
-from service.search.plan import Plan, plan_constraints, plan_objectives
-from service.search.trail import Key, Row, Trail
+from service.runtime.task import StepData
+from service.search.budget import FrontSize
+from service.search.history import Row, SearchHistory, Values
+from service.search.plan import Key, Plan, plan_objectives
 
 # Measured against limits this much wider and narrower, so that a candidate on either side of a limit is
 # confirmed although the first measurement put it on the other, and something remains if those on it fail.
@@ -23,7 +26,7 @@ NEAREST = 3
 
 @dataclass(frozen=True)
 class Judgement:
-    """One front: indices into the trail, best first objective first; ``nearest`` where there is none."""
+    """One front: indices into the history, best first objective first; ``nearest`` where there is none."""
 
     plan: Plan
     front: list[int]
@@ -34,13 +37,13 @@ class Judgement:
 
     @property
     def returned(self) -> list[int]:
-        """What the search gives back."""
+        """What the search returns."""
         return self.front or ([self.nearest] if self.nearest is not None else [])
 
 
 def judge(plan: Plan, values: Mapping[Key, NDArray[np.float64]]) -> Judgement:
     """The front of a plan by values alone."""
-    found = measured_front(values, plan_objectives(plan), plan_constraints(plan))
+    found = measured_front(values, plan_objectives(plan), plan.constraints)
     finite = found.violations[np.isfinite(found.violations)]
     return Judgement(
         plan,
@@ -52,25 +55,24 @@ def judge(plan: Plan, values: Mapping[Key, NDArray[np.float64]]) -> Judgement:
     )
 
 
-def candidates(plans: Sequence[Plan], trail: Trail, *, wide: bool) -> list[Row]:
+def candidates(plans: Sequence[Plan], history: SearchHistory, *, wide: bool) -> list[Row]:
     """Rows to confirm: the measured fronts under slightly shifted limits, or else the nearest few.
 
-    Without what was confirmed already.
-    ``wide`` asks for more, when nothing of the first choice stood up: what else was measured within the
-    limits and was not confirmed yet.
+    What is confirmed already is left out. ``wide`` chooses more, where nothing of the first choice was feasible:
+    what else was measured within the limits and is not confirmed yet.
     """
     chosen: set[int] = set()
     for plan in plans:
-        chosen |= _candidates(plan, trail, wide)
-    return [trail.rows[index] for index in sorted(chosen - trail.confirmed)]
+        chosen |= _candidates(plan, history, wide)
+    return [history.rows[index] for index in sorted(chosen - history.confirmed)]
 
 
-def _candidates(plan: Plan, trail: Trail, wide: bool) -> set[int]:
-    values = trail.values(confirmed=False)
+def _candidates(plan: Plan, history: SearchHistory, wide: bool) -> set[int]:
+    values = history.values(confirmed=False)
     if wide:
-        rest = np.array([index not in trail.confirmed for index in range(len(trail.rows))])
+        rest = np.array([index not in history.confirmed for index in range(len(history.rows))])
         values = {key: np.where(rest, column, np.nan) for key, column in values.items()}
-    objectives, limits = plan_objectives(plan), plan_constraints(plan)
+    objectives, limits = plan_objectives(plan), plan.constraints
     chosen: set[int] = set()
     for factor in SLACK:
         found = measured_front(values, objectives, [shifted(limit, factor) for limit in limits])
@@ -94,3 +96,65 @@ def shifted(limit: Constraint, factor: float) -> Constraint:
     if limit.metric == "accuracy":
         low, high = limit.min, limit.max  # known exactly on validation: nothing to allow for
     return Constraint(limit.metric, limit.target, low, high)
+
+
+def measure_fronts(
+    plans: Sequence[Plan],
+    values: Mapping[Key, Values],
+    references: Sequence[Sequence[float] | None],
+    evaluations: int,
+    seconds: float,
+) -> list[FrontSize]:
+    """One entry for each plan: its hypervolume by true values, feasible archs only."""
+    return [
+        FrontSize(
+            scope=plan.scope,
+            evaluations=evaluations,
+            seconds=round(seconds, 3),
+            hypervolume=_volume(plan, values, reference),
+        )
+        for plan, reference in zip(plans, references, strict=True)
+        if reference is not None
+    ]
+
+
+def _volume(plan: Plan, values: Mapping[Key, Values], reference: Sequence[float]) -> float:
+    objectives = plan_objectives(plan)
+    found = measured_front(values, objectives, plan.constraints)
+    if not len(found.front):
+        return 0.0
+    scores = np.stack([objective.score(values) for objective in objectives], axis=1)[found.front]
+    return hypervolume(scores, np.array(reference, dtype=np.float64))
+
+
+class ReferenceEntry(StepData):
+    """One coordinate of the reference point of a front, in the metric's own unit."""
+
+    scope: str
+    metric: str
+    value: float
+
+
+def reference_entries(
+    plans: Sequence[Plan], references: Sequence[Sequence[float] | None]
+) -> list[ReferenceEntry]:
+    """The reference points as they are stored."""
+    rows = []
+    for plan, reference in zip(plans, references, strict=True):
+        for objective, score in zip(plan_objectives(plan), reference or [], strict=False):
+            value = objective.definition.sign * score
+            rows.append(ReferenceEntry(scope=plan.scope, metric=objective.metric, value=value))
+    return rows
+
+
+def inherited(plans: Sequence[Plan], stored: Sequence[ReferenceEntry]) -> list[list[float] | None]:
+    """References of a search that is extended, for those plans of which it has every objective."""
+    known = {(row.scope, row.metric): row.value for row in stored}
+    found: list[list[float] | None] = []
+    for plan in plans:
+        objectives = plan_objectives(plan)
+        values = [known.get((plan.scope, objective.metric)) for objective in objectives]
+        complete = all(value is not None for value in values)
+        signed = [o.definition.sign * (v or 0.0) for o, v in zip(objectives, values, strict=True)]
+        found.append(signed if complete else None)
+    return found

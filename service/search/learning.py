@@ -1,95 +1,132 @@
-"""The predictors that a search asks, and how they learn from what becomes known on the way."""
+"""The predictors of a search, and how they are refitted to what it evaluates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
 from service.db import queries
 from service.db.tables import Predictor, Supernet
-from service.predictors.job import TASK as FIT_TASK
-from service.predictors.job import own_model, wanted_model
+from service.predictors import tasks
+from service.predictors.job import model_spec, own_models
 from service.predictors.staleness import worth_a_fit
+from service.predictors.tasks import FitIn, FitOut, ModelSpec
 from service.runtime.context import WorkContext
+from service.runtime.task import StepData
+from service.search.budget import FrontSize
+from service.search.plan import Key
+from service.search.schemas import PredictorEntry
+from service.supernets.bench import BenchSpec
 
-Json = dict[str, Any]
-WANTED = ("metric", "target", "kind", "version")
-RECORDED = ("metric", "target", "version", "rows")
+
+class Behind(StepData):
+    """Predictors for which there are many new rows."""
+
+    behind: list[Key]
+
+
+class ModelVersion(StepData):
+    """A refitted model."""
+
+    metric: str
+    target: str | None
+    version: str
+    rows: int
+
+
+class Round(StepData):
+    """The end of a round: when it was, in seconds, and the size of each front."""
+
+    at: float
+    history: list[FrontSize]
+
+
+class Refitted(StepData):
+    """Refitted models, and the round that ended with them."""
+
+    models: list[ModelVersion]
+    round: Round | None
 
 
 class Learning:
-    """``entries`` name the models to ask now, by ``metric``, ``target``, ``kind`` and ``version``."""
+    """``entries`` name the models that predict now."""
 
-    def __init__(self, job: WorkContext, supernet: Supernet, bench: Json, entries: Sequence[Json]) -> None:
+    def __init__(
+        self, job: WorkContext, supernet: Supernet, bench: BenchSpec, entries: Sequence[PredictorEntry]
+    ) -> None:
         self._job, self._supernet, self._bench = job, supernet, bench
         self.entries = list(entries)
 
-    def knows(self) -> set[tuple[str, str | None]]:
-        """Metrics and targets that there is a model of."""
-        return {(entry["metric"], entry["target"]) for entry in self.entries}
+    def keys(self) -> set[Key]:
+        """Metrics and targets with a model."""
+        return {entry.key for entry in self.entries}
 
     async def catch_up(self) -> None:
-        """Fit models that know much less than the database does, before the first round asks them."""
+        """Before the first round, refit models for which the database has many new rows."""
 
-        def look(session: Session, _result: Json) -> Json:
-            behind = []
-            for entry in self.entries:
-                row = queries.get(session, self._job.project, Predictor, entry["id"])
-                if worth_a_fit(session, row):
-                    behind.append([entry["metric"], entry["target"]])
-            return {"behind": behind}
+        def look(session: Session) -> Behind:
+            rows = {
+                entry.key: queries.get(session, self._job.project, Predictor, entry.id)
+                for entry in self.entries
+            }
+            return Behind(behind=[key for key, row in rows.items() if worth_a_fit(session, row)])
 
-        # Recorded: a job that is taken over comes back to a database that knows more.
-        behind = (await self._job.write("behind", look))["behind"]
+        # Recorded: when another worker continues the job, the database has more rows.
+        behind = (await self._job.write("behind", look)).behind
         if behind:
-            await self._job.say("fitting predictors to all that is known")
-            payload = self._payload([tuple(key) for key in behind])
-            self._use(await self._job.step("fit known", FIT_TASK, payload, self._kept))
 
-    async def refit(self, step: str, more: Callable[[Session], Json]) -> Json:
-        """Fit every model to all rows there are now; what ``more`` writes and returns is recorded with it."""
+            def keep(session: Session, result: FitOut) -> Refitted:
+                return self._kept(session, result, None)
 
-        def store(session: Session, result: Json) -> Json:
-            return {**more(session), **self._kept(session, result)}
+            await self._job.report("fitting predictors to all stored rows")
+            self._use(await self._job.step("fit known", tasks.fit, self._request(behind), keep))
 
-        result = await self._job.step(step, FIT_TASK, self._payload(), store)
-        self._use(result)
-        return result
+    async def refit(self, step: str, end_round: Callable[[Session], Round]) -> Round:
+        """Refit every model to all rows there are now; what ``end_round`` writes and returns is recorded with it."""
 
-    def _payload(self, keys: Sequence[tuple[str, str | None]] | None = None) -> Json:
-        """Models to fit to all rows there are now, all or those of some metrics and targets.
+        def store(session: Session, result: FitOut) -> Refitted:
+            return self._kept(session, result, end_round(session))
 
-        One that knows more than the rows here say, with too few of these, stays as it is.
+        refitted = await self._job.step(step, tasks.fit, self._request(), store)
+        self._use(refitted)
+        assert refitted.round is not None
+        return refitted.round
+
+    def _request(self, keys: Sequence[Key] | None = None) -> FitIn:
+        """Models to refit to all rows there are now: all, or those of some metrics and targets.
+
+        A model stays as it is where its kind needs more rows than there are.
         """
-        entries = [e for e in self.entries if keys is None or (e["metric"], e["target"]) in keys]
         with self._job.read() as session:
-            every = [
-                wanted_model(session, self._job, self._supernet, *(entry[name] for name in WANTED))
-                for entry in entries
+            specs = [
+                model_spec(session, self._job, self._supernet, e.metric, e.target, e.kind, e.version)
+                for e in self.entries
+                if keys is None or e.key in keys
             ]
-        models = [model for model in every if _enough(model)]
-        return {"bench": self._bench, "models": models, "report": False}
+        models = [spec for spec in specs if _enough(spec)]
+        return FitIn(bench=self._bench, models=models, report=False)
 
-    def _kept(self, session: Session, result: Json) -> Json:
-        """What is recorded of fitted models."""
-        for model in result["models"]:
-            own_model(session, self._job.project, model)
-        return {"models": [{name: model[name] for name in RECORDED} for model in result["models"]]}
+    def _kept(self, session: Session, result: FitOut, round: Round | None) -> Refitted:
+        own_models(session, self._job.project, result.models)
+        models = [
+            ModelVersion(metric=model.metric, target=model.target, version=model.version, rows=model.rows)
+            for model in result.models
+        ]
+        return Refitted(models=models, round=round)
 
-    def _use(self, fitted: Json) -> None:
-        """Ask these models from now on."""
-        versions = {(model["metric"], model["target"]): model["version"] for model in fitted["models"]}
+    def _use(self, refitted: Refitted) -> None:
+        """Predict with these models from now on."""
+        versions = {(model.metric, model.target): model.version for model in refitted.models}
         self.entries = [
-            {**entry, "version": versions.get((entry["metric"], entry["target"]), entry["version"])}
+            entry.model_copy(update={"version": versions.get(entry.key, entry.version)})
             for entry in self.entries
         ]
 
 
-def _enough(wanted: Json) -> bool:
+def _enough(spec: ModelSpec) -> bool:
     """Whether a model can be fitted to its rows."""
-    kind = PREDICTORS.load(wanted["kind"])
-    rows = len({tuple(row) for row in wanted["population"]})
+    kind = PREDICTORS.load(spec.kind)
+    rows = len({tuple(row) for row in spec.population})
     return bool(kind.imported or rows >= kind.fewest_rows)

@@ -15,9 +15,11 @@ from search.problem import Objective, Problem
 from service.db import queries
 from service.db.tables import Predictor, Supernet, Target
 from service.errors import InvalidError, PredictorsMissingError
+from service.http.schemas import Choice
 from service.predictors.queries import newest_predictor
 from service.problems import Action
-from service.search.schemas import ConstraintBody, ProfileCreate, SearchSpec
+from service.runtime.task import StepData
+from service.search.schemas import ConstraintBody, PredictorEntry, ProfileCreate, SearchSpec
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError
@@ -25,8 +27,33 @@ from supernets.families.family import Family
 from supernets.metrics import METRICS
 from supernets.spaces.space import Space
 
-Plan = dict[str, Any]
 Key = tuple[str, str | None]
+
+
+class PlannedObjective(StepData):
+    """An objective; of several targets the worst counts, and a metric without a target has None."""
+
+    metric: str
+    targets: list[str] | None
+
+
+class Plan(StepData):
+    """The problem of one front; ``scope`` is ``shared`` or the id of the target whose front it is."""
+
+    scope: str
+    objectives: list[PlannedObjective]
+    constraints: list[Constraint]
+    restrict: dict[str, list[Choice]]
+    confidence: float
+
+
+class SearchParams(StepData):
+    """Parameters of a search job; ``doubts`` are warnings about its predictors at the start."""
+
+    search: str
+    plans: list[Plan]
+    predictors: list[PredictorEntry]
+    doubts: list[str]
 
 
 def require_measured(
@@ -229,45 +256,45 @@ def _plan(
     def mine(target: str | None) -> bool:
         return scope == "shared" or target is None or target == scope
 
-    return {
-        "scope": scope,
-        "objectives": [
-            [metric, None if targets is None else [target for target in targets if mine(target)]]
+    return Plan(
+        scope=scope,
+        objectives=[
+            PlannedObjective(
+                metric=metric,
+                targets=None if targets is None else [target for target in targets if mine(target)],
+            )
             for metric, targets in objectives
         ],
-        "constraints": [limit.as_json() for limit in limits if mine(limit.target)],
-        "restrict": body.restrict,
-        "confidence": body.confidence,
-    }
+        constraints=[limit for limit in limits if mine(limit.target)],
+        restrict=body.restrict,
+        confidence=body.confidence,
+    )
 
 
 def plan_objectives(plan: Plan) -> list[Objective]:
     """Objectives of a plan."""
-    return [
-        Objective(metric, None if targets is None else (targets[0] if len(targets) == 1 else tuple(targets)))
-        for metric, targets in plan["objectives"]
-    ]
-
-
-def plan_constraints(plan: Plan) -> list[Constraint]:
-    """Limits of a plan."""
-    return [Constraint(**limit) for limit in plan["constraints"]]
+    found = []
+    for planned in plan.objectives:
+        targets = planned.targets
+        several = None if targets is None else targets[0] if len(targets) == 1 else tuple(targets)
+        found.append(Objective(planned.metric, several))
+    return found
 
 
 def plan_keys(plan: Plan) -> list[Key]:
     """Metrics of a plan that are predicted."""
-    return keys_of([(metric, targets) for metric, targets in plan["objectives"]], plan_constraints(plan))
+    return keys_of([(planned.metric, planned.targets) for planned in plan.objectives], plan.constraints)
 
 
 def make_problem(plan: Plan, family: Family, models: Mapping[Key, Model]) -> Problem:
     """The problem of a plan on fitted models."""
     return Problem(
-        family.space().restrict(plan["restrict"]),
+        family.space().restrict(plan.restrict),
         plan_objectives(plan),
         surrogates={key: models[key] for key in plan_keys(plan)},
         costs=family.costs,
-        constraints=plan_constraints(plan),
-        confidence=plan["confidence"],
+        constraints=plan.constraints,
+        confidence=plan.confidence,
     )
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.orm import Session
 
+from search.constraints import Constraint
 from search.measured import Miss
 from service.db.tables import Supernet
 from service.measurements.lookup import PREDICTED
-from service.measurements.rows import population_of, subnet_ids
+from service.measurements.models import Quality, SubnetTiming
+from service.measurements.rows import subnet_ids
 from service.runtime.context import WorkContext
+from service.search.history import SearchHistory
 from service.search.judge import Judgement
-from service.search.schemas import FrontPoint, MeasuredValue, PredictedValue, QualityValue, Violation
-from service.search.trail import Trail
+from service.search.schemas import FrontPoint, MeasuredValue, QualityValue, Violation
+from service.supernets.bench import population_of
 from service.supernets.checkpoints import family_of
+from supernets.spaces.space import Choice
 
-Json = dict[str, Any]
 NOISY = ("noisy", "contended", "refused")
 
 
@@ -27,11 +29,13 @@ def front_points(
     supernet: Supernet,
     search: str,
     judgements: Sequence[Judgement],
-    trail: Trail,
-) -> list[list[Json]]:
-    """Bodies of the feasible fronts, one list a judgement."""
-    found = _describe(session, job, supernet, trail, [index for each in judgements for index in each.front])
-    return [[_point(search, each, index, found[index], trail) for index in each.front] for each in judgements]
+    history: SearchHistory,
+) -> list[list[FrontPoint]]:
+    """The points of the feasible fronts, one list for each judgement."""
+    found = _describe(session, job, supernet, history, [index for each in judgements for index in each.front])
+    return [
+        [_point(search, each, index, found[index], history) for index in each.front] for each in judgements
+    ]
 
 
 def describe_nearest(
@@ -40,8 +44,8 @@ def describe_nearest(
     supernet: Supernet,
     search: str,
     judgements: Sequence[Judgement],
-    trail: Trail,
-) -> Json | None:
+    history: SearchHistory,
+) -> FrontPoint | None:
     """Where nothing is feasible, the nearest point and by how much it misses each limit."""
     if any(judgement.front for judgement in judgements):
         return None
@@ -50,28 +54,28 @@ def describe_nearest(
         return None
     best = min(reached, key=lambda judgement: judgement.least_violation)
     assert best.nearest is not None
-    found = _describe(session, job, supernet, trail, [best.nearest])
-    return _point(search, best, best.nearest, found[best.nearest], trail)
+    found = _describe(session, job, supernet, history, [best.nearest])
+    return _point(search, best, best.nearest, found[best.nearest], history)
 
 
-def warnings_of(judgements: Sequence[Judgement], trail: Trail, stopped: str) -> list[str]:
+def warnings_of(judgements: Sequence[Judgement], history: SearchHistory, stopped: str) -> list[str]:
     """What a user should know before trusting the front."""
     warnings = [] if stopped == "budget" else [f"ended early: {stopped}"]
-    for target, confirmed in trail.confirmations.items():
+    for target, confirmed in history.confirmations.items():
         for verdict in NOISY:
-            count = sum(timing["verdict"] == verdict for timing in confirmed.values())
+            count = sum(timing.verdict == verdict for timing in confirmed.values())
             if count:
                 warnings.append(f"{count} of {len(confirmed)} confirmations on {target} are {verdict}")
     warnings += _left_empty(judgements)
-    warnings += _predicted_only(judgements, trail)
+    warnings += _predicted_only(judgements, history)
     for judgement in judgements:
-        for limit in judgement.plan["constraints"]:
-            warnings += _below_on_test(limit, judgement, trail)
+        for limit in judgement.plan.constraints:
+            warnings += _below_on_test(limit, judgement, history)
     return warnings
 
 
 def outcome_of(judgements: Sequence[Judgement], evaluations: int, stopped: str) -> str:
-    """What came out of a search, in words."""
+    """The result of a search in words."""
     points = sum(len(judgement.front) for judgement in judgements)
     found = f"{points} point{'s' * (points != 1)}" if points else "no subnet met the limits"
     early = "" if stopped == "budget" else f"; ended early: {stopped}"
@@ -91,16 +95,16 @@ def _left_empty(judgements: Sequence[Judgement]) -> list[str]:
                 if miss.excess > 0
             ]
             nearest = f"; the nearest misses {' and '.join(misses)}" if misses else ""
-            warnings.append(f"nothing met the limits on target {judgement.plan['scope']}{nearest}")
+            warnings.append(f"nothing met the limits on target {judgement.plan.scope}{nearest}")
     return warnings
 
 
-def _predicted_only(judgements: Sequence[Judgement], trail: Trail) -> list[str]:
-    """Points whose latency nobody measured, because the target is a table that has no row for them."""
+def _predicted_only(judgements: Sequence[Judgement], history: SearchHistory) -> list[str]:
+    """Points whose latency was not measured, because the target is a table that has no row for them."""
     returned = sorted({index for judgement in judgements for index in judgement.returned})
     warnings = []
-    for target, timings in trail.confirmations.items():
-        count = sum(timings.get(index, {}).get("verdict") == PREDICTED for index in returned)
+    for target, timings in history.confirmations.items():
+        count = sum(index in timings and timings[index].verdict == PREDICTED for index in returned)
         if count:
             warnings.append(
                 f"{count} of {len(returned)} points are predicted only on {target}: it is a table without rows for "
@@ -109,98 +113,88 @@ def _predicted_only(judgements: Sequence[Judgement], trail: Trail) -> list[str]:
     return warnings
 
 
-def _below_on_test(limit: Json, judgement: Judgement, trail: Trail) -> list[str]:
-    """A lower limit on quality is judged on validation; test may disagree, and then it must be said."""
-    low = limit.get("min")
+def _below_on_test(limit: Constraint, judgement: Judgement, history: SearchHistory) -> list[str]:
+    """A lower limit on quality is judged on validation; the test split may disagree."""
+    low = limit.min
     tested = [
-        trail.test[i]
+        history.test[i]
         for i in judgement.front
-        if i in trail.test and trail.test[i]["metric"] == limit["metric"]
+        if i in history.test and history.test[i].metric == limit.metric
     ]
-    below = [found for found in tested if low is not None and found["value"] < low]
+    below = [found for found in tested if low is not None and found.value < low]
     if not below:
         return []
-    return [f"{len(below)} of {len(tested)} points have {limit['metric']} below {low} on the test split"]
+    return [f"{len(below)} of {len(tested)} points have {limit.metric} below {low} on the test split"]
 
 
-Described = tuple[str, Json, Json]
+Described = tuple[str, dict[str, Choice], dict[str, float]]
 
 
 def _describe(
-    session: Session, job: WorkContext, supernet: Supernet, trail: Trail, indices: Sequence[int]
+    session: Session, job: WorkContext, supernet: Supernet, history: SearchHistory, indices: Sequence[int]
 ) -> dict[int, Described]:
-    """Subnet id, arch and closed-form costs of entries of the trail."""
-    family, wanted = family_of(supernet), sorted(set(indices))
-    population = population_of(family, [trail.rows[index] for index in wanted])
+    """Subnet id, arch and closed-form costs of entries of the history."""
+    family, chosen = family_of(supernet), sorted(set(indices))
+    population = population_of(family, [history.rows[index] for index in chosen])
     ids = subnet_ids(session, job, supernet, population)
     archs, costs = family.space().decode(population), family.costs(population)
     return {
         index: (ids[k], archs[k].as_dict(), {name: float(costs[name][k]) for name in family.known_costs})
-        for k, index in enumerate(wanted)
+        for k, index in enumerate(chosen)
     }
 
 
-def _point(search: str, judgement: Judgement, index: int, described: Described, trail: Trail) -> Json:
+def _point(
+    search: str, judgement: Judgement, index: int, described: Described, history: SearchHistory
+) -> FrontPoint:
     subnet, arch, costs = described
-    scope = judgement.plan["scope"]
-    target = None if scope == "shared" else scope
-    confirmed = {t: timings[index] for t, timings in trail.confirmations.items() if index in timings}
-    point = FrontPoint(
+    scope = judgement.plan.scope
+    confirmed = {t: timings[index] for t, timings in history.confirmations.items() if index in timings}
+    misses = () if judgement.front else judgement.misses
+    return FrontPoint(
         subnet=subnet,
         search=search,
-        target=target,
+        target=None if scope == "shared" else scope,
         arch=arch,
         feasible=bool(judgement.front),
-        violations=[]
-        if judgement.front
-        else [_violation(miss) for miss in judgement.misses if miss.excess > 0],
-        predicted=[PredictedValue.model_validate(each) for each in trail.predicted[index]],
-        measured=[
-            value
-            for t, timing in confirmed.items()
-            if timing["latency_ms"] is not None and timing["verdict"] != PREDICTED
-            for value in (_measured(t, timing), *_extras(t, timing))
-        ],
-        quality=_quality(trail.test.get(index)),
-        validation=_quality(trail.validation[index]),
+        violations=[_violation(miss) for miss in misses if miss.excess > 0],
+        predicted=history.predicted[index],
+        measured=[value for target, timing in confirmed.items() for value in _measured(target, timing)],
+        quality=_quality(history.test.get(index)),
+        validation=_quality(history.validation[index]),
         costs=costs,
     )
-    return point.model_dump(mode="json")
 
 
-def _measured(target: str, timing: Json) -> MeasuredValue:
-    reference = {f"reference_{name}": value for name, value in timing["reference"].items()}
-    return MeasuredValue(
+def _measured(target: str, timing: SubnetTiming) -> list[MeasuredValue]:
+    """The confirmed latency on a target, and what else was measured with it."""
+    if timing.latency_ms is None or timing.verdict == PREDICTED:
+        return []
+    reference = {f"reference_{name}": value for name, value in timing.reference.items()}
+    latency = MeasuredValue(
         metric="latency_ms",
         target=target,
-        value=timing["latency_ms"],
-        spread=timing["standard_error_ms"],
-        n=timing["rounds"],
-        statistic=timing["statistic"],
-        protocol_version=None if timing["protocol_version"] is None else str(timing["protocol_version"]),
-        verdict=timing["verdict"],
-        raw={**timing["raw_ms"], "n": timing["raw_n"], **reference},
+        value=timing.latency_ms,
+        spread=timing.standard_error_ms,
+        n=timing.rounds,
+        statistic=timing.statistic,
+        protocol_version=timing.protocol_version,
+        verdict=timing.verdict,
+        raw={**timing.raw_ms, "n": timing.raw_n, **reference},
     )
-
-
-def _extras(target: str, timing: Json) -> list[MeasuredValue]:
-    """What else was measured of a net beside its latency."""
-    return [
+    extras = [
         MeasuredValue(
-            metric=metric, target=target, protocol_version=None, verdict=None, raw={}, **_stated(found)
+            metric=metric, target=target, protocol_version=None, verdict=None, raw={}, **extra.model_dump()
         )
-        for metric, found in timing.get("extras", {}).items()
+        for metric, extra in timing.extras.items()
     ]
+    return [latency, *extras]
 
 
-def _stated(found: Json) -> Json:
-    return {name: found[name] for name in ("value", "spread", "n", "statistic")}
-
-
-def _quality(found: Json | None) -> QualityValue | None:
+def _quality(found: Quality | None) -> QualityValue | None:
     if found is None:
         return None
-    return QualityValue(**{name: found[name] for name in QualityValue.model_fields})
+    return QualityValue(**found.model_dump(include=set(QualityValue.model_fields)))
 
 
 def _violation(miss: Miss) -> Violation:

@@ -1,12 +1,8 @@
-"""Task of a child process: which archs a search evaluates next, and the reference point of its hypervolume.
-
-Payloads and results are JSON. A population is a list of rows of choice indices.
-"""
+"""Tasks of a child process: which archs a search evaluates next, and the reference point of its hypervolume."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +16,67 @@ from search.optimise import reference_point
 from search.problem import Objective, Problem
 from search.run import propose as propose_predicted
 from search.seen import start_set
-from service.search.plan import Key, load_models, make_problem
-from service.supernets.bench import Bench, open_bench
+from service.runtime.task import Progress, Rows, StepData
+from service.search.plan import Key, Plan, load_models, make_problem
+from service.search.schemas import PredictedValue, PredictorEntry
+from service.supernets.bench import Bench, BenchSpec, open_bench
 from supernets.spaces.space import Population
 
-Payload = dict[str, Any]
-Progress = Callable[..., None]
 Values = NDArray[np.float64]
-FEW = 3  # archs that are tried for real where no predictor leaves any hope
+FEW = 3  # archs that are evaluated although no predictor expects them to meet the limits
 PROBES = 64
 MOST_UNUSABLE = 0.5
 
 
-class Fitted:
-    """An objective as a surrogate search wants it: minimised, by predictors that the job has fitted already.
+class KnownValues(StepData):
+    """True values of a metric of the first evaluated archs; None where one is unknown."""
 
-    They know every row there is, also of archs that were measured and not evaluated, or the other way round.
-    Of several targets the one with the worst mean speaks.
+    metric: str
+    target: str | None
+    values: list[float | None]
+
+
+class ReferenceIn(StepData):
+    """The plans of a search, its predictors, and everything evaluated so far."""
+
+    bench: BenchSpec
+    plans: list[Plan]
+    predictors: list[PredictorEntry]
+    evaluated: Rows
+    values: list[KnownValues]
+    seed: int
+
+
+class ProposeIn(ReferenceIn):
+    """How many archs each plan may propose, and by which algorithm."""
+
+    counts: list[int]
+    algorithm: str
+
+
+class Proposed(StepData):
+    """Archs to evaluate and what is predicted of each.
+
+    ``hopeless``: by no prediction can any plan meet its limits; ``exhausted``: no plan had more archs to propose.
+    """
+
+    population: Rows
+    predicted: list[list[PredictedValue]]
+    hopeless: bool
+    exhausted: bool
+
+
+class References(StepData):
+    """One reference point for each plan, minimised; None where nothing is known or predicted."""
+
+    references: list[list[float] | None]
+
+
+class Fitted:
+    """An objective as a surrogate search needs it: minimised, by predictors that the job has fitted already.
+
+    They were fitted to every row, also of archs that were measured and not evaluated, or the other way round.
+    Of several targets the one with the worst mean counts.
     """
 
     def __init__(self, objective: Objective, models: Mapping[Key, Predictor]) -> None:
@@ -48,40 +88,37 @@ class Fitted:
 
     def predict(self, archs: Population) -> tuple[Values, Values]:
         """Mean ``(n,)``, minimised, and standard deviation ``(n,)``."""
-        said = [model.predict(archs) for model in self._models]
-        means = np.stack([self._sign * mean for mean, _ in said])
+        predictions = [model.predict(archs) for model in self._models]
+        means = np.stack([self._sign * mean for mean, _ in predictions])
         worst = means.argmax(axis=0)
         columns = np.arange(means.shape[1])
-        return means[worst, columns], np.stack([std for _, std in said])[worst, columns]
+        return means[worst, columns], np.stack([std for _, std in predictions])[worst, columns]
 
     def quantile(self, archs: Population, p: float) -> Values:
         """The value ``(n,)`` that the minimised score stays below with probability ``p``, of the worst target."""
         at = p if self._sign > 0 else 1 - p
-        said = [self._sign * model.quantile(archs, at) for model in self._models]
-        return np.asarray(np.max(said, axis=0))
+        quantiles = [self._sign * model.quantile(archs, at) for model in self._models]
+        return np.asarray(np.max(quantiles, axis=0))
 
 
-def propose(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Archs to evaluate next, with what the predictors say of them, and whether the limits look hopeless.
-
-    Each plan proposes its share; what a plan without hope leaves goes to one that has some.
-    """
-    bench, models = _open(payload)
-    evaluated = bench.population(payload["evaluated"])
-    truth = _truth(payload["values"])
-    rows: list[list[int]] = []
+def propose(request: ProposeIn, progress: Progress) -> Proposed:
+    """Archs to evaluate next: each plan proposes its share; what a plan without hope leaves goes to one with hope."""
+    bench, models = _open(request)
+    evaluated = bench.population(request.evaluated)
+    truth = _truth(request.values)
+    rows: Rows = []
     hopeful: list[int] = []
     exhausted = True
 
     def take(index: int, count: int, seed: int) -> int:
-        """How many a plan could have proposed; its choice is put into ``rows``."""
-        problem = make_problem(payload["plans"][index], bench.family, models)
+        """How many a plan could have proposed; its choice is added to ``rows``."""
+        problem = make_problem(request.plans[index], bench.family, models)
         _require_finite(problem, seed)
         known = np.concatenate([evaluated, bench.population(rows)])
-        if ALGORITHMS.load(payload["algorithm"]).costly:
-            chosen = propose_from_truth(payload["algorithm"], problem, models, known, truth, count, seed)
+        if ALGORITHMS.load(request.algorithm).costly:
+            chosen = propose_from_truth(request.algorithm, problem, models, known, truth, count, seed)
         else:
-            chosen = propose_predicted(problem, known, count, seed, algorithm=payload["algorithm"])
+            chosen = propose_predicted(problem, known, count, seed, algorithm=request.algorithm)
         found = len(chosen)
         if found and bool((_least_excess(problem, models, chosen) > 0).all()):
             chosen = chosen[:FEW]
@@ -90,19 +127,15 @@ def propose(payload: Payload, progress: Progress) -> dict[str, Any]:
         rows.extend(chosen.tolist())
         return found
 
-    for index, count in enumerate(payload["counts"]):
+    for index, count in enumerate(request.counts):
         if count:
-            exhausted = take(index, count, payload["seed"] + index) < count and exhausted
-            progress(index + 1, len(payload["plans"]), "choosing what to evaluate")
-    hopeless, left = not hopeful, sum(payload["counts"]) - len(rows)
+            exhausted = take(index, count, request.seed + index) < count and exhausted
+            progress(index + 1, len(request.plans), "choosing what to evaluate")
+    hopeless, left = not hopeful, sum(request.counts) - len(rows)
     if left and hopeful and not exhausted:
-        take(hopeful[0], left, payload["seed"] + len(payload["plans"]))
-    return {
-        "population": rows,
-        "hopeless": hopeless,
-        "exhausted": exhausted,
-        "predicted": _predictions(bench.population(rows), models, payload["predictors"]),
-    }
+        take(hopeful[0], left, request.seed + len(request.plans))
+    predicted = _predictions(bench.population(rows), models, request.predictors)
+    return Proposed(population=rows, predicted=predicted, hopeless=hopeless, exhausted=exhausted)
 
 
 def propose_from_truth(
@@ -114,19 +147,19 @@ def propose_from_truth(
     n: int,
     seed: int,
 ) -> Population:
-    """``n`` archs by an algorithm that is told true values and has the job's predictors as its models.
+    """``n`` archs by an algorithm that receives true values and has the job's predictors as its models.
 
     ``truth`` holds values ``(t,)`` of the first ``t`` rows of ``known``; the others are only not proposed
     again. Half come with the limits checked at the problem's confidence, half at expected values.
     """
-    told = len(next(iter(truth.values()), np.zeros(0)))
-    archs = known[:told]
+    count = len(next(iter(truth.values()), np.zeros(0)))
+    archs = known[:count]
     scores = np.stack([objective.score(truth) for objective in problem.objectives], axis=1)
-    violation = violations(problem.constraints, truth, told)
+    violation = violations(problem.constraints, truth, count)
     usable = np.isfinite(scores).all(axis=1) & np.isfinite(violation) & problem.space.member(archs)
     parts = [known[:0]]
     for margin, share in ((True, (n + 1) // 2), (False, n // 2)) if problem.constraints else ((True, n),):
-        algorithm = _told(name, problem, models, seed + margin, margin)
+        algorithm = _algorithm(name, problem, models, seed + margin, margin)
         algorithm.tell(archs[usable], scores[usable], violation[usable])
         algorithm.seen.add(np.concatenate([known, *parts]))
         if share:
@@ -134,7 +167,9 @@ def propose_from_truth(
     return np.concatenate(parts)
 
 
-def _told(name: str, problem: Problem, models: Mapping[Key, Predictor], seed: int, margin: bool) -> Algorithm:
+def _algorithm(
+    name: str, problem: Problem, models: Mapping[Key, Predictor], seed: int, margin: bool
+) -> Algorithm:
     """The algorithm with its models: predictors where there are any, closed forms exactly."""
     columns = {
         column: objective
@@ -161,43 +196,44 @@ def _told(name: str, problem: Problem, models: Mapping[Key, Predictor], seed: in
     return algorithm
 
 
-def reference(payload: Payload, progress: Progress) -> dict[str, Any]:  # noqa: ARG001
-    """One reference point a plan, minimised, from what is predicted of archs of all sizes and what is known.
+def reference(request: ReferenceIn, progress: Progress) -> References:
+    """Reference points from what is predicted of archs of all sizes and what is known.
 
     The limits play no part, so that searches under other limits can be compared.
     """
-    bench, models = _open(payload)
-    truth = _truth(payload["values"])
+    bench, models = _open(request)
+    truth = _truth(request.values)
     references = []
-    for plan in payload["plans"]:
-        problem = make_problem({**plan, "constraints": []}, bench.family, models)
-        probes = start_set(problem.space, np.random.default_rng(payload["seed"]), PROBES)
+    for index, plan in enumerate(request.plans):
+        problem = make_problem(plan.model_copy(update={"constraints": []}), bench.family, models)
+        probes = start_set(problem.space, np.random.default_rng(request.seed), PROBES)
         scores = problem.score(np.unique(probes, axis=0))[0]
         known = np.stack([objective.score(truth) for objective in problem.objectives], axis=1)
         scores = np.concatenate([scores, known])
         scores = scores[np.isfinite(scores).all(axis=1)]
         references.append(reference_point(scores).tolist() if len(scores) else None)
-    return {"references": references}
+        progress(index + 1, len(request.plans), "fixing the reference point")
+    return References(references=references)
 
 
-def _open(payload: Payload) -> tuple[Bench, dict[Key, Predictor]]:
-    bench = open_bench(payload["bench"])
-    versions = {(m["metric"], m["target"]): m["version"] for m in payload["predictors"]}
+def _open(request: ReferenceIn) -> tuple[Bench, dict[Key, Predictor]]:
+    bench = open_bench(request.bench)
+    versions = {entry.key: entry.version for entry in request.predictors}
     return bench, load_models(versions, bench.store.read, bench.family, bench.manifest.as_json())
 
 
-def _truth(values: Sequence[Mapping[str, Any]]) -> dict[Key, Values]:
-    """True values by metric and target; JSON has null where nothing is known."""
+def _truth(values: Sequence[KnownValues]) -> dict[Key, Values]:
+    """True values by metric and target."""
     return {
-        (entry["metric"], entry["target"]): np.array(
-            [np.nan if value is None else value for value in entry["values"]], dtype=np.float64
+        (entry.metric, entry.target): np.array(
+            [np.nan if value is None else value for value in entry.values], dtype=np.float64
         )
         for entry in values
     }
 
 
 def _require_finite(problem: Problem, seed: int) -> None:
-    """Refuse predictors that have no answer for many archs, naming them."""
+    """Refuse predictors with many predictions that are not finite, naming them."""
     probes = np.unique(start_set(problem.space, np.random.default_rng(seed), PROBES), axis=0)
     for key, values in problem.predict(probes).items():
         unusable = int((~np.isfinite(values)).sum())
@@ -210,7 +246,7 @@ def _require_finite(problem: Problem, seed: int) -> None:
 
 
 def _least_excess(problem: Problem, models: Mapping[Key, Predictor], population: Population) -> Values:
-    """Violation ``(n,)`` if every prediction errs in our favour as far as its interval allows."""
+    """Violation ``(n,)`` where every prediction is off in favour of the limit by as much as its interval allows."""
     exact = problem.costs(population) if problem.costs is not None else {}
     total = np.zeros(len(population))
     for limit in problem.constraints:
@@ -224,18 +260,25 @@ def _least_excess(problem: Problem, models: Mapping[Key, Predictor], population:
 
 
 def _predictions(
-    population: Population, models: Mapping[Key, Predictor], predictors: Sequence[dict[str, Any]]
-) -> list[list[dict[str, Any]]]:
-    """For each arch what each predictor says: mean, and the 5 % and 95 % quantiles."""
+    population: Population, models: Mapping[Key, Predictor], predictors: Sequence[PredictorEntry]
+) -> list[list[PredictedValue]]:
+    """For each arch what each predictor predicts: mean, and the 5 % and 95 % quantiles."""
     columns = []
     for entry in predictors:
-        model = models[entry["metric"], entry["target"]]
+        model = models[entry.key]
         mean, _ = model.predict(population)
         low, high = model.quantile(population, 0.05), model.quantile(population, 0.95)
-        head = {name: entry[name] for name in ("metric", "target", "version")} | {"predictor": entry["id"]}
         columns.append(
             [
-                head | {"mean": float(m), "low": float(lo), "high": float(hi)}
+                PredictedValue(
+                    metric=entry.metric,
+                    target=entry.target,
+                    mean=float(m),
+                    low=float(lo),
+                    high=float(hi),
+                    predictor=entry.id,
+                    version=entry.version,
+                )
                 for m, lo, hi in zip(mean, low, high, strict=True)
             ]
         )

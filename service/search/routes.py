@@ -23,15 +23,17 @@ from service.problems import Action
 from service.runtime import job_queries
 from service.runtime.job_queries import of_state
 from service.search.evaluations import evaluations_of
-from service.search.plan import Key, Plan, limited_space, load_models, make_plans, profile_parts
+from service.search.plan import Key, Plan, SearchParams, limited_space, load_models, make_plans, profile_parts
 from service.search.profiling import look
 from service.search.queries import count_points, labelled
 from service.search.schemas import (
     EvaluationsView,
     FrontPoint,
     HistoryPoint,
+    PredictorEntry,
     ProfileCreate,
     ProfileView,
+    Provenance,
     ReferencePoint,
     SearchCreate,
     SearchExtend,
@@ -90,12 +92,8 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
     with app.database.read() as session:
         plans, found = _checked(app, session, project, body)
-        params = {
-            "plans": plans,
-            "predictors": _starting(found),
-            "doubts": _doubts(session, body, found.values()),
-        }
-    return _started(app, project, body, params, None, response)
+        doubts = _doubts(session, body, found.values())
+    return _started(app, project, body, plans, _starting(found), doubts, None, response)
 
 
 @router.post("/searches/{id}:extend", status_code=202)
@@ -111,12 +109,12 @@ def extend_search(
         _require_ended(session, row)
         spec = _extended(row, body)
         plans, found = _checked(app, session, project, spec)
-        known = {(each["metric"], each["target"]): each for each in row.provenance["predictors_after"]}
-        # Predictors as the search left them know more than the stored ones.
-        predictors = [known.get((each["metric"], each["target"]), each) for each in _starting(found)]
-        stored = [model for key, model in found.items() if key not in known]
-        params = {"plans": plans, "predictors": predictors, "doubts": _doubts(session, spec, stored)}
-    return _started(app, project, spec, params, id, response)
+        last = {entry.key: entry for entry in Provenance.model_validate(row.provenance).predictors_after}
+        # The search left its predictors fitted to more rows than the stored ones.
+        predictors = [last.get(entry.key, entry) for entry in _starting(found)]
+        stored = [model for key, model in found.items() if key not in last]
+        doubts = _doubts(session, spec, stored)
+    return _started(app, project, spec, plans, predictors, doubts, id, response)
 
 
 def _require_ended(session: Session, row: Search) -> None:
@@ -152,9 +150,7 @@ def _checked(
     supernet = queries.get(session, project, Supernet, body.supernet)
     space = limited_space(family_of(supernet), body.restrict)
     for plan in plans:
-        make_algorithm(
-            body.algorithm, space, len(plan["objectives"]), 0, constrained=bool(plan["constraints"])
-        )
+        make_algorithm(body.algorithm, space, len(plan.objectives), 0, constrained=bool(plan.constraints))
     require_data("supernet", supernet.manifest["data"]["name"], app.settings)
     return plans, found
 
@@ -163,9 +159,11 @@ def _doubts(session: Session, body: SearchSpec, used: Iterable[Predictor]) -> li
     return doubts(session, used, fitted_first=body.budget.evaluations > 0)
 
 
-def _starting(found: Mapping[Key, Predictor]) -> list[dict[str, Any]]:
+def _starting(found: Mapping[Key, Predictor]) -> list[PredictorEntry]:
     return [
-        {"metric": metric, "target": target, "id": model.id, "kind": model.kind, "version": model.version}
+        PredictorEntry(
+            metric=metric, target=target, id=model.id, kind=model.kind, version=model.version or ""
+        )
         for (metric, target), model in found.items()
     ]
 
@@ -174,7 +172,9 @@ def _started(
     app: Services,
     project: str,
     body: SearchSpec,
-    params: dict[str, Any],
+    plans: list[Plan],
+    predictors: list[PredictorEntry],
+    doubts: list[str],
     extends: str | None,
     response: Response,
 ) -> common.Accepted:
@@ -187,9 +187,8 @@ def _started(
             spec=body.model_dump(mode="json"),
             extends_id=extends,
         )
-        job = job_queries.create_job(
-            session, project, "search", {"search": row.id, **params}, ("search", row.id)
-        )
+        params = SearchParams(search=row.id, plans=plans, predictors=predictors, doubts=doubts)
+        job = job_queries.create_job(session, project, "search", params, ("search", row.id))
         row.job_id = job.id
         session.add(row)
         app.queue.enqueue(session, job)

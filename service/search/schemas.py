@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from service.http.schemas import ArchJson, Body, Choice, Labels, Seed, Stamped
 from service.problems import Action, View
@@ -281,6 +281,39 @@ class HistoryPoint(View):
     evaluations: int
     seconds: float
     hypervolume: float
+
+
+class PredictorEntry(View):
+    """A stored predictor, and the version of its model that is used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    target: str | None
+    id: str
+    kind: str
+    version: str
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """Metric and target."""
+        return self.metric, self.target
+
+
+class Provenance(View):
+    """What a front came from."""
+
+    version: str = Field(description="Version of Netwright")
+    weights_sha256: str
+    data: dict[str, Any]
+    algorithm: str
+    seed: int
+    stopped: str = Field(description="budget, or why the search ended early")
+    extends: str | None
+    reused: int
+    rounds: list[int]
+    predictors_before: list[PredictorEntry]
+    predictors_after: list[PredictorEntry]
 
 
 class SearchView(Stamped):

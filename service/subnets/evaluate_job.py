@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy.orm import Session
 
 from service.db import queries
 from service.db.tables import Supernet
-from service.measurements.rows import bench_of, store_evaluations
+from service.measurements.rows import store_evaluations
 from service.measurements.selection import choose
 from service.runtime.context import WorkContext
+from service.runtime.task import StepData
+from service.subnets import tasks
+from service.subnets.schemas import EvaluateParams
+from service.subnets.tasks import Evaluated, EvaluateIn
+from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
+from supernets.spaces.space import Population
 
 CHUNK = 50
 
 
+class StoredEvaluations(StepData):
+    """How many evaluations a step stored."""
+
+    evaluated: int
+
+
 async def run(job: WorkContext) -> None:
-    """In steps of fifty, so that a killed worker loses little."""
+    """In steps of fifty, so that a killed worker repeats little."""
+    params = job.parameters(EvaluateParams)
     with job.read() as session:
-        supernet = queries.get(session, job.project, Supernet, job.params["supernet"])
+        supernet = queries.get(session, job.project, Supernet, params.supernet)
         session.expunge_all()
-    population = choose(family_of(supernet), job.params, for_latency=False)
-    bench, total = bench_of(job, supernet), len(population)
+    population = choose(family_of(supernet), params, for_latency=False)
+    bench, total = bench_of(job.settings, supernet), len(population)
     for start in range(0, total, CHUNK):
         part = population[start : start + CHUNK]
         step = f"evaluate {start}"
 
         def store(
-            session: Session, result: dict[str, Any], part: Any = part, step: str = step
-        ) -> dict[str, Any]:
-            store_evaluations(session, job, supernet, step, part, result["evaluations"])
-            return {"evaluated": len(part)}
+            session: Session, result: Evaluated, part: Population = part, step: str = step
+        ) -> StoredEvaluations:
+            store_evaluations(session, job, supernet, step, part, result.evaluations)
+            return StoredEvaluations(evaluated=len(part))
 
         job.window(start, start + len(part), total)
-        await job.say(f"evaluating {total} subnets on {job.params['split']}")
-        payload = {"bench": bench, "population": part.tolist(), "split": job.params["split"]}
-        await job.step(step, "service.subnets.tasks:evaluate", payload, store)
-    job.outcome = f"evaluated {total} subnets on {job.params['split']}"
+        await job.report(f"evaluating {total} subnets on {params.split}")
+        request = EvaluateIn(bench=bench, population=part.tolist(), split=params.split)
+        await job.step(step, tasks.evaluate, request, store)
+    job.outcome = f"evaluated {total} subnets on {params.split}"

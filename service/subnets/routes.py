@@ -22,7 +22,14 @@ from service.problems import Action
 from service.runtime import job_queries
 from service.subnets.artifact_routes import send
 from service.subnets.queries import exports_of, finished_export
-from service.subnets.schemas import EvaluationCreate, ExportCreate, ExportView, SubnetView
+from service.subnets.schemas import (
+    EvaluateParams,
+    EvaluationCreate,
+    ExportCreate,
+    ExportParams,
+    ExportView,
+    SubnetView,
+)
 from service.supernets.checkpoints import family_of, require_network
 from service.supernets.datasets import require_data
 from supernets import EXPORTERS
@@ -78,7 +85,9 @@ def create_export(
             location = {"Location": f"/v1/exports/{done.id}"}
             return JSONResponse(export_view(session, done).model_dump(mode="json"), 200, headers=location)
         row = Export(id=new_id("exp"), project_id=project, subnet_id=id, **like)
-        job = job_queries.create_job(session, project, "export", {"export": row.id}, ("export", row.id))
+        job = job_queries.create_job(
+            session, project, "export", ExportParams(export=row.id), ("export", row.id)
+        )
         row.job_id = job.id
         session.add(row)
         app.queue.enqueue(session, job)
@@ -136,7 +145,7 @@ def create_evaluations(
         check_archs(family_of(supernet).space(), body)
         require_data("supernet", supernet.manifest["data"]["name"], app.settings)
     with app.database.write() as session:
-        params = {"supernet": id, **body.model_dump(mode="json")}
+        params = EvaluateParams(supernet=id, **body.model_dump())
         job = job_queries.create_job(session, project, "evaluate", params)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from service.http.schemas import ArchJson, Body, Stamped
 from service.measurements.schemas import MeasurementView, Selection
+from service.runtime.task import StepData
 
 
 class ExportCreate(Body):
@@ -50,7 +51,19 @@ class SubnetView(Stamped):
     exports: list[ExportView]
 
 
+class ExportParams(StepData):
+    """Parameters of an exporting job."""
+
+    export: str
+
+
 class EvaluationCreate(Selection):
     """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
 
     split: Literal["validation"] = "validation"
+
+
+class EvaluateParams(EvaluationCreate):
+    """Parameters of an evaluating job."""
+
+    supernet: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,29 +11,50 @@ import numpy as np
 
 from predictors.scope import Scope
 from service.artifacts import ArtifactStore
+from service.db.tables import Supernet
+from service.runtime.task import Rows, StepData
+from service.settings import Settings
 from service.supernets.checkpoints import materialise
 from supernets.families.family import Family
 from supernets.manifest import Manifest
 from supernets.spaces.space import Population
 
 if TYPE_CHECKING:
-    from supernets.checkpoints import Supernet
+    from supernets.checkpoints import Supernet as LoadedSupernet
     from supernets.data import DataSet
+
+
+class StoredFile(StepData):
+    """A file of the artifact store."""
+
+    sha256: str
+    bytes: int
+
+
+class BenchSpec(StepData):
+    """Where a child process finds a supernet: artifact store, local cache, data folder, and the stored files."""
+
+    artifacts: str
+    cache: str
+    data: str | None
+    threads: int
+    files: dict[str, StoredFile]
 
 
 class Bench:
     """A supernet with everything its tasks need."""
 
-    def __init__(self, description: Mapping[str, Any]) -> None:
-        self._data_dir = Path(description["data"]) if description["data"] else None
-        self._threads: int = description["threads"]
-        self.store = ArtifactStore(description["artifacts"])
-        self.directory = materialise(self.store, description["files"], Path(description["cache"]))
+    def __init__(self, spec: BenchSpec) -> None:
+        self._data_dir = Path(spec.data) if spec.data else None
+        self._threads = spec.threads
+        self.store = ArtifactStore(spec.artifacts)
+        files = {name: file.model_dump() for name, file in spec.files.items()}
+        self.directory = materialise(self.store, files, Path(spec.cache))
         self.manifest = Manifest.read(self.directory)
         self.family: Family = self.manifest.make_family()
 
     @cached_property
-    def supernet(self) -> Supernet:
+    def supernet(self) -> LoadedSupernet:
         """The network with its weights."""
         import torch
 
@@ -54,19 +74,35 @@ class Bench:
         """What a predictor of this metric belongs to."""
         return model_scope(self.manifest.as_json(), metric, target)
 
-    def population(self, rows: list[list[int]]) -> Population:
-        """Rows that came as JSON, as a population ``(n, d)``."""
-        return np.array(rows, dtype=np.int64).reshape(len(rows), self.family.space().d)
+    def population(self, rows: Rows) -> Population:
+        """Rows of choices as a population ``(n, d)``."""
+        return population_of(self.family, rows)
 
 
-def open_bench(description: Mapping[str, Any]) -> Bench:
-    """The bench that a task's payload describes; the last one is kept."""
-    return _open(json.dumps(description, sort_keys=True))
+def open_bench(spec: BenchSpec) -> Bench:
+    """The bench of a task's input; the last one is kept."""
+    return _open(spec.model_dump_json())
 
 
 @lru_cache(maxsize=1)
 def _open(text: str) -> Bench:
-    return Bench(json.loads(text))
+    return Bench(BenchSpec.model_validate_json(text))
+
+
+def bench_of(settings: Settings, supernet: Supernet) -> BenchSpec:
+    """What a child process needs to work on a stored supernet."""
+    return BenchSpec(
+        artifacts=settings.artifacts,
+        cache=str(settings.home.resolve() / "cache"),
+        data=str(settings.data.resolve()) if settings.data is not None else None,
+        threads=settings.threads,
+        files=supernet.files,
+    )
+
+
+def population_of(family: Family, rows: Rows) -> Population:
+    """Rows of choices as a population ``(n, d)``."""
+    return np.array(rows, dtype=np.int64).reshape(len(rows), family.space().d)
 
 
 def model_scope(manifest: Mapping[str, Any], metric: str, target: str | None) -> Scope:

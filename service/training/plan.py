@@ -17,6 +17,7 @@ from service.settings import Settings
 from service.supernets import checkpoints
 from service.supernets.datasets import allowed_data, require_data
 from service.training.schemas import TrainingSpec
+from service.training.tasks import NamedFamily, TrainParams
 from supernets import FAMILIES, TASKS
 from supernets.errors import CheckpointError, DataError, RecipeError, SpaceError, UnknownNameError
 from supernets.families.family import Family
@@ -46,18 +47,18 @@ class TrainingPlan:
     source: str | None
     teacher: str | None
 
-    def params(self, name: str) -> dict[str, Any]:
-        """Those of the job."""
-        return {
-            "name": name,
-            "seed": self.seed,
-            "family": {"family": self.family.name, "config": self.family.config()},
-            "fit": list(self.fit),
-            "recipe": self.recipe.as_json(),
-            "data": self.data,
-            "source": self.source,
-            "teacher": self.teacher,
-        }
+    def params(self, name: str) -> TrainParams:
+        """Parameters of the job."""
+        return TrainParams(
+            name=name,
+            seed=self.seed,
+            family=NamedFamily(family=self.family.name, config=self.family.config()),
+            fit=list(self.fit),
+            recipe=self.recipe.as_json(),
+            data=self.data,
+            source=self.source,
+            teacher=self.teacher,
+        )
 
 
 def plan_training(session: Session, project: str, settings: Settings, body: TrainingSpec) -> TrainingPlan:

@@ -6,23 +6,66 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.runtime.task import Progress
+from pydantic import JsonValue
+
+from service.runtime.task import Progress, StepData
+from service.supernets.bench import StoredFile
 
 if TYPE_CHECKING:
     from service.artifacts import ArtifactStore
     from supernets.data import DataSet
     from supernets.families.family import Family
 
-Payload = dict[str, Any]
 CHECKPOINT_SECONDS = 30.0
 """The most training time that a cancelled or killed training repeats."""
 
 
-def train(payload: Payload, progress: Progress) -> dict[str, Any]:
-    """Train to the end, resuming what the run's folder holds, and store the supernet's files.
+class NamedFamily(StepData):
+    """A family and its settings."""
 
-    ``source`` and ``teacher`` are the stored files of supernets, or none.
+    family: str
+    config: dict[str, JsonValue]
+
+
+class TrainParams(StepData):
+    """Parameters of a training job; ``fit`` are settings of the family that are taken from the data.
+
+    ``source`` and ``teacher`` are ids of supernets.
     """
+
+    name: str
+    seed: int
+    family: NamedFamily
+    fit: list[str]
+    recipe: dict[str, JsonValue]
+    data: str
+    source: str | None
+    teacher: str | None
+
+
+class TrainIn(StepData):
+    """A training on this machine; ``source`` and ``teacher`` are the stored files of supernets."""
+
+    params: TrainParams
+    source: dict[str, StoredFile] | None
+    teacher: dict[str, StoredFile] | None
+    artifacts: str
+    cache: str
+    data_dir: str | None
+    run_dir: str
+    threads: int
+    device: str
+
+
+class Trained(StepData):
+    """The stored files of a trained supernet, and its manifest."""
+
+    files: dict[str, StoredFile]
+    manifest: dict[str, Any]
+
+
+def train(request: TrainIn, progress: Progress) -> Trained:
+    """Train to the end, resuming what the run's folder holds, and store the supernet's files."""
     import torch
 
     from service.artifacts import ArtifactStore
@@ -35,15 +78,19 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
     from supernets.training.loop import train as run_training
     from supernets.training.teacher import read_teacher
 
-    torch.set_num_threads(payload["threads"])
-    recipe = Recipe.parse(payload["recipe"])
-    data = load_data(payload["data"], Path(payload["data_dir"]) if payload["data_dir"] else None)
-    family, device = _fitted(payload, data), choose(payload["device"])
-    store = ArtifactStore(payload["artifacts"])
-    source, teacher = _supernet(payload, store, "source"), _supernet(payload, store, "teacher")
-    run = Path(payload["run_dir"])
+    params = request.params
+    torch.set_num_threads(request.threads)
+    recipe = Recipe.parse(params.recipe)
+    data = load_data(params.data, Path(request.data_dir) if request.data_dir else None)
+    family, device = _fitted(params, data), choose(request.device)
+    store = ArtifactStore(request.artifacts)
+    source, teacher = (
+        _directory(request.source, store, request.cache),
+        _directory(request.teacher, store, request.cache),
+    )
+    run = Path(request.run_dir)
 
-    def told(at: Any) -> None:
+    def on_step(at: Any) -> None:
         progress(at.step, at.steps, at.words(), asdict(at))
 
     training = run_training(
@@ -51,9 +98,9 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
         family,
         data,
         run,
-        seed=payload["seed"],
+        seed=params.seed,
         device=device,
-        progress=told,
+        progress=on_step,
         source=read_source(source) if source is not None else None,
         teacher=read_teacher(teacher, device) if teacher is not None else None,
         checkpoint_seconds=CHECKPOINT_SECONDS,
@@ -61,29 +108,30 @@ def train(payload: Payload, progress: Progress) -> dict[str, Any]:
     )
     manifest = finish(
         training,
-        payload["name"],
+        params.name,
         run,
         run / "supernet",
         lambda done, total: progress(recipe.steps, recipe.steps, f"report card {done} of {total}"),
     )
     files = put_directory(store, run / "supernet")
-    return {"files": files, "manifest": manifest.as_json()}
+    return Trained(files=files, manifest=manifest.as_json())
 
 
-def _fitted(payload: Payload, data: DataSet) -> Family:
-    """The family; what was left to the data is theirs."""
+def _fitted(params: TrainParams, data: DataSet) -> Family:
+    """The family, with the settings that are taken from the data."""
     from supernets import FAMILIES
 
-    theirs = {"num_classes": len(data.classes), "image_channels": data.channels}
-    fit = {key: theirs[key] for key in payload.get("fit", ())}
-    wanted = payload["family"]
-    family: Family = FAMILIES.load(wanted["family"]).from_config({**wanted["config"], **fit})
+    of_data = {"num_classes": len(data.classes), "image_channels": data.channels}
+    fit = {key: of_data[key] for key in params.fit}
+    family: Family = FAMILIES.load(params.family.family).from_config({**params.family.config, **fit})
     return family
 
 
-def _supernet(payload: Payload, store: ArtifactStore, role: str) -> Path | None:
-    """A directory with the supernet that has this role, if one has."""
+def _directory(files: dict[str, StoredFile] | None, store: ArtifactStore, cache: str) -> Path | None:
+    """A directory with the files of a supernet, where there are any."""
     from service.supernets.checkpoints import METRICS_FILE, materialise
 
-    files = payload[role]
-    return None if files is None else materialise(store, files, Path(payload["cache"]), METRICS_FILE)
+    if files is None:
+        return None
+    stored = {name: file.model_dump() for name, file in files.items()}
+    return materialise(store, stored, Path(cache), METRICS_FILE)

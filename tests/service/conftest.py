@@ -84,13 +84,14 @@ def target(client):
 def measured(database, supernet, target):
     """Rows as a measuring and an evaluating job would have left them, made from the closed forms."""
     from service.db.tables import Supernet
+    from service.measurements.schemas import Selection
     from service.measurements.selection import choose
     from service.supernets.checkpoints import family_of
 
     with database.write() as session:
         row = queries.get(session, DEFAULT_PROJECT, Supernet, supernet["id"])
         family = family_of(row)
-        population = choose(family, {"archs": None, "count": 60, "seed": 0}, for_latency=False)
+        population = choose(family, Selection(count=60), for_latency=False)
         costs = family.costs(population)
         job = job_queries.create_job(session, DEFAULT_PROJECT, "measure", {})
         job_queries.set_state(session, job, "succeeded")

@@ -1,13 +1,12 @@
-"""A search job in the test's own process: proposing and fitting are real, nets and images are made up.
+"""Jobs in the test's own process: steps run at once and are recorded as a worker records them.
 
-Quality and latency follow from the MACs, so a whole search takes a second. Steps are recorded as a worker
-records them, and answered from the record when the job is run again.
+In an :class:`InlineSearch` proposing and fitting are real, subnets and images are made up: quality and latency
+follow from the MACs, so that a whole search takes a second.
 """
 
 import asyncio
 import time
 from contextlib import contextmanager
-from importlib import import_module
 
 import numpy as np
 
@@ -15,111 +14,123 @@ from predictors.measuring.protocol import PROTOCOL_VERSION
 from service.db import queries
 from service.db.tables import Job, Search, Supernet
 from service.ids import DEFAULT_PROJECT
+from service.measurements.models import Measured, Quality, SubnetTiming
 from service.runtime import job_queries
+from service.runtime.task import output_type
 from service.search import job as search_job
+from service.subnets.tasks import Evaluated
 from service.supernets.checkpoints import family_of
 
 
-class InlineJob:
-    """What a job sees as its run."""
+class InlineContext:
+    """What a job receives as its context; a step with a record is answered from it."""
 
-    def __init__(self, database, settings, job):
+    def __init__(self, database, settings, id, params):
         self.database, self.settings, self.project = database, settings, DEFAULT_PROJECT
-        self.id, self.params = job.id, job.params
+        self.id, self.params = id, params
         self.span, self.outcome = (0, 0, 0), None
-        self.records, self.asked, self.windows = {}, [], []
-        self.slow, self.latency = {}, lambda macs, target: 0.01 + 1.1e-7 * macs
-        with self.read() as session:
-            spec = queries.get(session, self.project, Search, self.params["search"])
-            self._family = family_of(queries.get(session, self.project, Supernet, spec.supernet_id))
+        self.records, self.asked, self.windows, self.messages = {}, [], [], []
 
     @contextmanager
     def read(self):
         with self.database.read() as session:
             yield session
 
+    def parameters(self, kind):
+        return kind.model_validate(self.params)
+
     def window(self, start, stop, total):
         assert 0 <= start <= stop <= total
         self.windows.append((start, stop, total))
 
-    async def say(self, message):
+    async def report(self, message):
         assert message
+        self.messages.append(message)
 
-    async def step(self, name, task, payload, store=None):
+    def work(self, task):
+        """What does a task here: the task itself, unless a test replaces it."""
+        return task
+
+    async def step(self, name, task, request, store=None):
         if name not in self.records:
-            work = {"measure": self._measure, "evaluate": self._evaluate}.get(task.partition(":")[2])
-            module, _, function = task.partition(":")
-            work = work or getattr(import_module(module), function)
-            self.asked.append((name, len(payload.get("population", []))))
-            result = work(payload, lambda *_: None)
-            self._record(name, result, store)
-        return self.records[name]
+            self.asked.append((name, len(getattr(request, "population", []))))
+            output = self.work(task)(request, lambda *_: None)
+            output = output_type(task).model_validate(output.model_dump(mode="json"))
+            self._record(name, store or (lambda _session, output: output), output)
+        return output_type(store or task).model_validate(self.records[name])
 
     async def write(self, name, store):
         if name not in self.records:
-            self._record(name, {}, store)
-        return self.records[name]
+            self._record(name, store)
+        return output_type(store).model_validate(self.records[name])
 
-    def _record(self, name, result, store):
+    def _record(self, name, store, *output):
         with self.database.write() as session:
-            kept = store(session, result) if store is not None else None
-        self.records[name] = result if kept is None else kept
+            self.records[name] = store(session, *output).model_dump(mode="json")
 
-    def _macs(self, payload):
+
+class InlineSearch(InlineContext):
+    """A search with made-up evaluations."""
+
+    def __init__(self, database, settings, id, params):
+        super().__init__(database, settings, id, params)
+        self.slow, self.latency = {}, lambda macs, target: 0.01 + 1.1e-7 * macs
+        with self.read() as session:
+            spec = queries.get(session, self.project, Search, self.params["search"])
+            self._family = family_of(queries.get(session, self.project, Supernet, spec.supernet_id))
+
+    def work(self, task):
+        return {"measure": self._measure, "evaluate": self._evaluate}.get(task.__name__, task)
+
+    def _macs(self, request):
         d = self._family.space().d
-        rows = np.array(payload["population"], dtype=np.int64).reshape(-1, d)
+        rows = np.array(request.population, dtype=np.int64).reshape(-1, d)
         return self._family.costs(rows)["macs"]
 
-    def _evaluate(self, payload, _progress):
+    def _evaluate(self, request, _progress):
         found = []
-        for macs in self._macs(payload):
-            if payload["until"] is not None and time.time() >= payload["until"]:
+        for macs in self._macs(request):
+            if request.until is not None and time.time() >= request.until:
                 break
             time.sleep(self.slow.get("evaluate", 0))
-            value = float(np.clip(0.8 + 0.015 * np.log(macs / 1e3), 0, 1))
             found.append(
-                {
-                    "metric": "accuracy",
-                    "value": value,
-                    "standard_error": 0.01,
-                    "n": 360,
-                    "split": payload["split"],
-                    "split_sha256": None,
-                    "stats_sha256": None,
-                    "precision": "fp32",
-                }
+                Quality(
+                    metric="accuracy",
+                    value=float(np.clip(0.8 + 0.015 * np.log(macs / 1e3), 0, 1)),
+                    standard_error=0.01,
+                    n=360,
+                    split=request.split,
+                    split_sha256=None,
+                    stats_sha256=None,
+                    precision="fp32",
+                )
             )
-        return {"evaluations": found}
+        return Evaluated(evaluations=found)
 
-    def _measure(self, payload, _progress):
-        if payload["until"] is not None and time.time() >= payload["until"]:
-            return {"timings": [], "extras": [], "calibrations": None, "precision": None}
-        batch = payload["target"]["settings"]["batch"]
+    def _measure(self, request, _progress):
+        if request.until is not None and time.time() >= request.until:
+            return Measured()
+        batch = request.target.settings["batch"]
         rng = np.random.default_rng(len(self.asked))  # every run errs a little otherwise
-        timings = [
-            {
-                "latency_ms": float(self.latency(macs, batch) * (1 + 0.003 * rng.standard_normal())),
-                "standard_error_ms": 1e-4,
-                "rounds": 20,
-                "statistic": "made",
-                "protocol_version": PROTOCOL_VERSION,
-                "verdict": "good",
-                "raw_ms": {"p50": 0.1, "p90": 0.2},
-                "raw_n": 100,
-                "reference": {},
-                "sha256": "",
-                "reference_error": None,
-            }
-            for macs in self._macs(payload)
-        ]
         memory = {"spread": 0.01, "n": 3, "statistic": "made"}
-        extras = [
-            {"peak_memory_mb": {**memory, "value": 1.0 + macs / 1e5}}
-            if "peak_memory_mb" in payload["metrics"]
-            else {}
-            for macs in self._macs(payload)
+        timings = [
+            SubnetTiming(
+                latency_ms=float(self.latency(macs, batch) * (1 + 0.003 * rng.standard_normal())),
+                standard_error_ms=1e-4,
+                rounds=20,
+                statistic="made",
+                protocol_version=PROTOCOL_VERSION,
+                verdict="good",
+                raw_ms={"p50": 0.1, "p90": 0.2},
+                raw_n=100,
+                sha256="",
+                extras={"peak_memory_mb": {**memory, "value": 1.0 + macs / 1e5}}
+                if "peak_memory_mb" in request.metrics
+                else {},
+            )
+            for macs in self._macs(request)
         ]
-        return {"timings": timings, "extras": extras, "calibrations": {}, "precision": "fp32"}
+        return Measured(timings=timings, calibrations={}, precision="fp32")
 
 
 def run_inline(database, settings, job_id, prepare=lambda run: None, run=None):
@@ -127,7 +138,7 @@ def run_inline(database, settings, job_id, prepare=lambda run: None, run=None):
     with database.read() as session:
         job = session.get_one(Job, job_id)
         session.expunge_all()
-    run = run or InlineJob(database, settings, job)
+    run = run or InlineSearch(database, settings, job.id, job.params)
     prepare(run)
     asyncio.run(search_job.run(run))
     with database.write() as session:

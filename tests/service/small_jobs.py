@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from service.errors import InvalidError
+from service.runtime.task import Progress, StepData
 from service.settings import Settings
 from supernets.registry import Registry
 
@@ -20,44 +21,57 @@ JOBS = Registry(
 HELD_S = 300
 
 
+class CountIn(StepData):
+    number: int
+    folder: str | None
+
+
+class Counted(StepData):
+    number: int
+
+
+class Nothing(StepData):
+    pass
+
+
 async def count(run):
     """``steps`` steps; step ``n > 0`` waits in ``folder`` for a file called ``n``, if there is a folder."""
     steps = run.params["steps"]
     for number in range(steps):
         run.window(number, number + 1, steps)
-        task = {"number": number, "folder": run.params.get("folder")}
-        result = await run.step(f"count {number}", "tests.service.small_jobs:count_task", task)
-        assert result["number"] == number
+        request = CountIn(number=number, folder=run.params.get("folder"))
+        result = await run.step(f"count {number}", count_task, request)
+        assert result.number == number
 
 
-def count_task(payload, progress):
-    sys.stdout.write(f"counting {payload['number']}\n")
+def count_task(payload: CountIn, progress: Progress) -> Counted:
+    sys.stdout.write(f"counting {payload.number}\n")
     sys.stdout.flush()
-    if payload["folder"] is not None:
-        folder = Path(payload["folder"])
+    if payload.folder is not None:
+        folder = Path(payload.folder)
         with (folder / "log").open("a") as file:
-            file.write(f"{payload['number']} {os.getpid()}\n")
+            file.write(f"{payload.number} {os.getpid()}\n")
         deadline = time.monotonic() + HELD_S
-        while payload["number"] and not (folder / str(payload["number"])).exists():
+        while payload.number and not (folder / str(payload.number)).exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
     progress(1, 1, "counted")
-    return {"number": payload["number"]}
+    return Counted(number=payload.number)
 
 
 async def fail(run):
-    await run.step("fail", "tests.service.small_jobs:fail_task", {})
+    await run.step("fail", fail_task, Nothing())
 
 
-def fail_task(payload, progress):
+def fail_task(payload: Nothing, progress: Progress) -> Nothing:
     raise InvalidError("size", -1, ">= 0")
 
 
 async def crash(run):
-    await run.step("crash", "tests.service.small_jobs:crash_task", {})
+    await run.step("crash", crash_task, Nothing())
 
 
-def crash_task(payload, progress):
+def crash_task(payload: Nothing, progress: Progress) -> Nothing:
     os._exit(3)
 
 

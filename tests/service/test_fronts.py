@@ -11,40 +11,58 @@ from search.constraints import Constraint
 from service.db import queries
 from service.db.tables import Point, Search
 from service.ids import DEFAULT_PROJECT, new_id
+from service.measurements.models import Quality, SubnetTiming
+from service.search.budget import round_sizes
 from service.search.fronts import as_csv, best_of, pick, thin, true_value, within
+from service.search.history import SearchHistory
 from service.search.judge import MOST_CONFIRMED, candidates, judge, shifted
-from service.search.rounds import round_sizes
+from service.search.plan import Plan, PlannedObjective
 from service.search.schemas import FrontPoint
-from service.search.trail import Trail
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
-PLAN = {
-    "scope": "shared",
-    "objectives": [["accuracy", None], ["latency_ms", ["tgt_a"]]],
-    "constraints": [{"metric": "latency_ms", "target": "tgt_a", "max": 10.0}],
-    "restrict": {},
-    "confidence": 0.95,
-}
+PLAN = Plan(
+    scope="shared",
+    objectives=[
+        PlannedObjective(metric="accuracy", targets=None),
+        PlannedObjective(metric="latency_ms", targets=["tgt_a"]),
+    ],
+    constraints=[Constraint("latency_ms", "tgt_a", max=10.0)],
+    restrict={},
+    confidence=0.95,
+)
 
 
-def trail_of(values):
-    """A trail with (accuracy, latency) of each arch, seen in one round."""
-    trail = Trail("accuracy", ["tgt_a"], lambda population: {"macs": np.ones(len(population))})
+def history_of(values):
+    """A history with (accuracy, latency) of each arch, seen in one round."""
+    history = SearchHistory("accuracy", ["tgt_a"], lambda population: {"macs": np.ones(len(population))})
     rows = [[index] for index in range(len(values))]
-    trail.add(rows, [[] for _ in rows])
-    trail.set_quality([{"metric": "accuracy", "value": accuracy} for accuracy, _ in values])
-    trail.set_timings("tgt_a", rows, [timing(latency) for _, latency in values], confirmed=False)
-    return trail
+    history.add(rows, [[] for _ in rows])
+    history.set_quality([evaluated(accuracy) for accuracy, _ in values])
+    history.set_timings("tgt_a", rows, [timing(latency) for _, latency in values], confirmed=False)
+    return history
+
+
+def evaluated(value):
+    hashes = {"split_sha256": None, "stats_sha256": None}
+    return Quality(
+        metric="accuracy",
+        value=value,
+        standard_error=0.01,
+        n=1,
+        split="validation",
+        precision="fp32",
+        **hashes,
+    )
 
 
 def timing(latency, verdict="good"):
-    return {"latency_ms": latency, "verdict": verdict}
+    return SubnetTiming(latency_ms=latency, verdict=verdict, statistic="made")
 
 
-def confirm(trail, latencies):
-    rows = [trail.rows[index] for index in latencies]
-    trail.set_timings("tgt_a", rows, [timing(value) for value in latencies.values()], confirmed=True)
+def confirm(history, latencies):
+    rows = [history.rows[index] for index in latencies]
+    history.set_timings("tgt_a", rows, [timing(value) for value in latencies.values()], confirmed=True)
 
 
 @pytest.mark.parametrize("budget", [1, 7, 8, 9, 24, 64, 100, 10_000])
@@ -54,48 +72,48 @@ def test_rounds_spend_exactly_the_budget(budget):
 
 
 def test_only_the_confirmation_decides_what_is_feasible():
-    trail = trail_of([(0.9, 9.9), (0.8, 5.0), (0.95, 10.2)])
-    rows = candidates([PLAN], trail, wide=False)
+    history = history_of([(0.9, 9.9), (0.8, 5.0), (0.95, 10.2)])
+    rows = candidates([PLAN], history, wide=False)
     assert rows == [[0], [1], [2]]  # also the one just over the limit: its first measurement may be wrong
-    confirm(trail, {0: 10.1, 1: 5.0, 2: 9.9})
-    found = judge(PLAN, trail.values(confirmed=True))
+    confirm(history, {0: 10.1, 1: 5.0, 2: 9.9})
+    found = judge(PLAN, history.values(confirmed=True))
     assert found.front == [2, 1] and found.nearest is None
 
 
 def test_what_was_not_confirmed_is_never_returned():
-    trail = trail_of([(0.9, 9.0), (0.8, 5.0)])
-    confirm(trail, {1: 5.0})
-    assert judge(PLAN, trail.values(confirmed=True)).front == [1]
+    history = history_of([(0.9, 9.0), (0.8, 5.0)])
+    confirm(history, {1: 5.0})
+    assert judge(PLAN, history.values(confirmed=True)).front == [1]
 
 
 def test_a_refused_confirmation_is_not_feasible():
-    trail = trail_of([(0.9, 9.0), (0.8, 5.0)])
-    trail.set_timings("tgt_a", [[0], [1]], [timing(None, "refused"), timing(5.0)], confirmed=True)
-    found = judge(PLAN, trail.values(confirmed=True))
+    history = history_of([(0.9, 9.0), (0.8, 5.0)])
+    history.set_timings("tgt_a", [[0], [1]], [timing(None, "refused"), timing(5.0)], confirmed=True)
+    found = judge(PLAN, history.values(confirmed=True))
     assert found.front == [1] and found.unusable == 1
 
 
 def test_nothing_feasible_gives_the_nearest_and_by_how_much():
-    trail = trail_of([(0.9, 30.0), (0.8, 12.0), (0.99, 50.0)])
-    assert candidates([PLAN], trail, wide=False) == [[0], [1], [2]]
-    confirm(trail, {0: 30.0, 1: 12.0, 2: 50.0})
-    found = judge(PLAN, trail.values(confirmed=True))
+    history = history_of([(0.9, 30.0), (0.8, 12.0), (0.99, 50.0)])
+    assert candidates([PLAN], history, wide=False) == [[0], [1], [2]]
+    confirm(history, {0: 30.0, 1: 12.0, 2: 50.0})
+    found = judge(PLAN, history.values(confirmed=True))
     assert found.front == [] and found.nearest == 1
     assert found.misses[0].value == 12.0 and found.misses[0].excess == pytest.approx(0.2)
 
 
 def test_a_second_choice_is_what_was_not_confirmed_yet():
-    trail = trail_of([(0.9, 9.9), (0.8, 5.0), (0.85, 9.0), (0.7, 8.0)])
-    confirm(trail, {0: 11.0, 1: 11.0, 2: 11.0})
-    assert candidates([PLAN], trail, wide=True) == [[3]]
-    confirm(trail, {3: 8.0})
-    assert candidates([PLAN], trail, wide=True) == []
-    assert judge(PLAN, trail.values(confirmed=True)).front == [3]
+    history = history_of([(0.9, 9.9), (0.8, 5.0), (0.85, 9.0), (0.7, 8.0)])
+    confirm(history, {0: 11.0, 1: 11.0, 2: 11.0})
+    assert candidates([PLAN], history, wide=True) == [[3]]
+    confirm(history, {3: 8.0})
+    assert candidates([PLAN], history, wide=True) == []
+    assert judge(PLAN, history.values(confirmed=True)).front == [3]
 
 
 def test_a_long_front_is_thinned_before_it_is_confirmed():
-    trail = trail_of([(0.5 + 0.005 * index, 0.1 * (index + 1)) for index in range(90)])
-    rows = candidates([PLAN], trail, wide=False)
+    history = history_of([(0.5 + 0.005 * index, 0.1 * (index + 1)) for index in range(90)])
+    rows = candidates([PLAN], history, wide=False)
     assert len(rows) == MOST_CONFIRMED
     assert [0] in rows and [89] in rows
 

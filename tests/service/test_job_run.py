@@ -15,7 +15,7 @@ def telling(monkeypatch, script):
     async def main():
         run = WorkContext(None, None, "wrk_1", "job_1", "prj_1", {}, SimpleNamespace())
         run.window(0, 100, 100)
-        monkeypatch.setattr(run, "_tell", lambda *line: told.append(line))
+        monkeypatch.setattr(run, "_write_progress", lambda *line: told.append(line))
         await script(run)
 
     asyncio.run(main())
@@ -38,7 +38,7 @@ def test_a_step_that_is_over_tells_no_more(monkeypatch):
     async def script(run):
         run._progress(1, 2, "at it")
         run._progress(2, 2, "nearly there")
-        run._be_quiet()
+        run._cancel_pending_progress()
         await asyncio.sleep(0.5)
 
     assert [line[2] for line in telling(monkeypatch, script)] == ["at it"]

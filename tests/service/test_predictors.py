@@ -13,18 +13,23 @@ from service.artifacts import ArtifactStore
 from service.db import queries
 from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Unsupported, now
 from service.ids import DEFAULT_PROJECT, new_id
+from service.measurements.models import Measured, SubnetTiming
 from service.measurements.queries import count_by_target, measured_rows, scope_of
-from service.measurements.rows import bench_of, population_of, store_timings
+from service.measurements.rows import store_timings
+from service.measurements.schemas import MeasureParams, Selection
 from service.measurements.selection import choose
 from service.measuring.choose import chosen
 from service.measuring.until import batches, measure_until
 from service.predictors import job as fit
 from service.predictors import tasks as models
 from service.predictors.known import ENOUGH_ROWS, known_rows, known_targets
+from service.predictors.tasks import FitIn
 from service.runtime import job_queries
+from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import ensure_subnets
 from tests.service import test_resources
+from tests.service.inline_job import InlineContext
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
@@ -83,9 +88,9 @@ def fleet(database, measured, supernet, target):
 def fitted_by_task(database, job, supernet, metric, target, kind):
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet)
-        wanted = fit.wanted_model(session, job, row, metric, target, kind)
-        payload = {"bench": bench_of(job, row), "models": [wanted], "report": True}
-    return models.fit(payload, lambda *_: None)["models"][0]
+        wanted = fit.model_spec(session, job, row, metric, target, kind)
+        request = FitIn(bench=bench_of(job.settings, row), models=[wanted], report=True)
+    return models.fit(request, lambda *_: None).models[0].model_dump()
 
 
 def test_targets_of_the_same_space_with_enough_rows_are_known(database, supernet, fleet):
@@ -96,8 +101,8 @@ def test_targets_of_the_same_space_with_enough_rows_are_known(database, supernet
         assert new not in known_targets(session, P, row, "latency_ms", others[0])
         assert known_targets(session, P, row, "accuracy", None) == []
         found = known_rows(session, P, row, "latency_ms", new)
-        assert [each["target"] for each in found] and all(len(e["values"]) >= ENOUGH_ROWS for e in found)
-        population = population_of(family_of(row), found[0]["population"])
+        assert [each.target for each in found] and all(len(e.values) >= ENOUGH_ROWS for e in found)
+        population = population_of(family_of(row), found[0].population)
         assert family_of(row).space().member(population).all()
         # Another project sees none of it.
         assert known_targets(session, "other", row, "latency_ms", new) == []
@@ -191,36 +196,10 @@ def test_a_metric_that_nobody_measured_says_how_to_measure_it_and_where_that_can
     )
 
 
-class MadeJob(SimpleNamespace):
-    """A job whose steps are done at once, in this process, and kept."""
-
-    def read(self):
-        return self.database.read()
-
-    async def say(self, message):
-        self.said.append(message)
-
-    async def step(self, name, task, payload, store=None):
-        if name not in self.steps:
-            self.steps[name] = getattr(models, task.partition(":")[2])(payload, lambda *_: None)
-        return self.steps[name]
-
-    async def write(self, name, store):
-        if name not in self.steps:
-            with self.database.write() as session:
-                self.steps[name] = store(session, {})
-        return self.steps[name]
-
-    def window(self, start, stop, total):
-        assert 0 <= start <= stop <= total
-
-
 @pytest.fixture
 def made_job(settings, database):
     def make(**params):
-        return MadeJob(
-            settings=settings, database=database, project=P, id="job_made", steps={}, said=[], params=params
-        )
+        return InlineContext(database, settings, "job_made", params)
 
     return make
 
@@ -229,20 +208,28 @@ def population_chosen(database, job, supernet):
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet)
         session.expunge_all()
-    return family_of(row), asyncio.run(chosen(job, row))
+    return family_of(row), asyncio.run(chosen(job, job.parameters(MeasureParams), row))
 
 
 def test_archs_are_chosen_for_information_where_other_targets_are_known(
     database, made_job, supernet, target, fleet
 ):
     new, _ = fleet
-    params = {"archs": None, "count": 6, "seed": 3, "metric": "latency_ms", "target": new, "choose": None}
+    params = {
+        "archs": None,
+        "count": 6,
+        "seed": 3,
+        "metric": "latency_ms",
+        "target": new,
+        "choose": None,
+        "supernet": "x",
+    }
     job = made_job(**params)
     family, population = population_chosen(database, job, supernet["id"])
-    assert population.shape == (6, family.space().d) and "4 known targets" in job.said[0]
+    assert population.shape == (6, family.space().d) and "4 other targets" in job.messages[0]
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
-        measured = fit.wanted_model(session, job, row, "latency_ms", new, "trees")["population"]
+        measured = fit.model_spec(session, job, row, "latency_ms", new, "trees").population
     assert len(measured) == 10 and not {tuple(r) for r in measured} & {tuple(r) for r in population.tolist()}
     # Once recorded it stays, whatever else becomes known meanwhile.
     np.testing.assert_array_equal(population_chosen(database, job, supernet["id"])[1], population)
@@ -253,7 +240,15 @@ def test_archs_are_chosen_for_information_where_other_targets_are_known(
 
 def test_what_the_runtime_cannot_run_is_not_chosen_again(database, made_job, supernet, target, fleet):
     new, _ = fleet
-    params = {"archs": None, "count": 5, "seed": 3, "metric": "latency_ms", "target": new, "choose": None}
+    params = {
+        "archs": None,
+        "count": 5,
+        "seed": 3,
+        "metric": "latency_ms",
+        "target": new,
+        "choose": None,
+        "supernet": "x",
+    }
     family, population = population_chosen(database, made_job(**params), supernet["id"])
     [arch] = family.space().decode(population[:1])
     with database.write() as session:
@@ -273,14 +268,29 @@ def test_a_space_that_is_almost_all_measured_is_measured_again(
     monkeypatch.setattr(
         "service.measuring.choose._settled", lambda *_: range(10**9)
     )  # more than the space has
-    params = {"archs": None, "count": 3, "seed": 0, "metric": "latency_ms", "target": new, "choose": None}
+    params = {
+        "archs": None,
+        "count": 3,
+        "seed": 0,
+        "metric": "latency_ms",
+        "target": new,
+        "choose": None,
+        "supernet": "x",
+    }
     job = made_job(**params)
     family, population = population_chosen(database, job, supernet["id"])
-    assert len(population) == 3 and job.said == []
+    assert len(population) == 3 and job.messages == []
 
 
 def test_a_first_target_is_measured_over_the_whole_space(database, made_job, supernet, target):
-    params = {"archs": None, "count": 5, "seed": 0, "metric": "latency_ms", "target": target["id"]}
+    params = {
+        "archs": None,
+        "count": 5,
+        "seed": 0,
+        "metric": "latency_ms",
+        "target": target["id"],
+        "supernet": "x",
+    }
     job = made_job(**params, choose=None)
     family, population = population_chosen(database, job, supernet["id"])
     space = family.space()
@@ -334,8 +344,8 @@ def test_a_predictor_is_stale_when_its_target_was_refreshed_and_old_rows_no_long
     assert "there are 0" in assert_problem(client.post("/v1/predictors", json=body), 422).detail
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
-        wanted = fit.wanted_model(session, job, row, "latency_ms", target["id"], "bayesian_linear")
-        assert wanted["values"] == []
+        wanted = fit.model_spec(session, job, row, "latency_ms", target["id"], "bayesian_linear")
+        assert wanted.values == []
         assert count_by_target(session, P, [supernet["id"]], "latency_ms") == {}
 
 
@@ -397,14 +407,14 @@ def test_an_imported_network_is_fitted_to_what_is_evaluated_here(
     with database.read() as session:
         base = session.get_one(Job, answer.json()["job"]["id"]).params["base"]
         row = queries.get(session, P, Supernet, supernet["id"])
-        wanted = fit.wanted_model(session, job, row, "accuracy", None, "imported_mlp", base)
-        payload = {"bench": bench_of(job, row), "models": [wanted], "report": True}
-    first = models.fit(payload, lambda *_: None)["models"][0]
-    assert first["rows"] == first["report"]["n"] == 60 and first["report"]["calibrated"]
+        wanted = fit.model_spec(session, job, row, "accuracy", None, "imported_mlp", base)
+        request = FitIn(bench=bench_of(job.settings, row), models=[wanted], report=True)
+    first = models.fit(request, lambda *_: None).models[0]
+    assert first.rows == first.report["n"] == 60 and first.report["calibrated"]
     # A search fits the fitted one again: the network in it is still the imported one.
-    again = {**wanted, "base": first["version"]}
-    refitted = models.fit({**payload, "models": [again]}, lambda *_: None)["models"][0]
-    assert refitted["version"] == first["version"]
+    again = wanted.model_copy(update={"base": first.version})
+    refitted = models.fit(request.model_copy(update={"models": [again]}), lambda *_: None).models[0]
+    assert refitted.version == first.version
 
 
 def test_without_evaluated_subnets_its_card_says_that_it_is_not_calibrated(
@@ -417,9 +427,9 @@ def test_without_evaluated_subnets_its_card_says_that_it_is_not_calibrated(
     with database.read() as session:
         base = session.get_one(Job, answer.json()["job"]["id"]).params["base"]
         row = queries.get(session, P, Supernet, supernet["id"])
-        wanted = fit.wanted_model(session, job, row, "accuracy", None, "imported_mlp", base)
-        payload = {"bench": bench_of(job, row), "models": [wanted], "report": True}
-    model = models.fit(payload, lambda *_: None)["models"][0]
+        wanted = fit.model_spec(session, job, row, "accuracy", None, "imported_mlp", base)
+        request = FitIn(bench=bench_of(job.settings, row), models=[wanted], report=True)
+    model = models.fit(request, lambda *_: None).models[0].model_dump()
     assert model["rows"] == model["report"]["n"] == 0 and model["report"]["calibrated"] is False
     assert "uncalibrated" in model["report"]["note"]
 
@@ -468,15 +478,17 @@ def measured_until(database, made_job, supernet, target, population, below, nois
     job = made_job(
         metric="latency_ms",
         target=target,
+        supernet=supernet,
         seed=0,
         until={"metric": "mape", "below": below},
         count=len(population),
     )
-    rng, steps = np.random.default_rng(0), []
+    params = job.parameters(MeasureParams)
+    rng, steps, done = np.random.default_rng(0), [], {}
 
     async def part(step, rows):
-        if step in job.steps:
-            return job.steps[step]
+        if step in done:
+            return done[step]
         steps.append((step, len(rows)))
         values = 0.01 + 1e-7 * family.costs(rows)["macs"]
         values = values * (1 + noise * rng.standard_normal(len(rows)))
@@ -484,32 +496,24 @@ def measured_until(database, made_job, supernet, target, population, below, nois
             made = session.query(Job).first() or job_queries.create_job(session, P, "measure", {})
             job.id = made.id
             timings = [
-                {
-                    "latency_ms": float(value),
-                    "standard_error_ms": 0.001,
-                    "rounds": 20,
-                    "statistic": "made",
-                    "protocol_version": 1,
-                    "verdict": "good",
-                    "raw_ms": {},
-                    "raw_n": 1,
-                    "reference": {},
-                    "sha256": "",
-                    "error": None,
-                }
+                SubnetTiming(
+                    latency_ms=float(value),
+                    standard_error_ms=0.001,
+                    rounds=20,
+                    statistic="made",
+                    protocol_version="1",
+                    verdict="good",
+                    raw_n=1,
+                    sha256="",
+                )
                 for value in values
             ]
-            result = {
-                "timings": timings,
-                "extras": [{} for _ in timings],
-                "precision": "fp32",
-                "calibrations": {},
-            }
+            result = Measured(timings=timings, precision="fp32", calibrations={})
             store_timings(session, job, row, target, step, rows, result)
-        return job.steps.setdefault(step, {"measured": len(rows), "verdicts": ["good"] * len(rows)})
+        return done.setdefault(step, timings)
 
     def run():
-        return asyncio.run(measure_until(job, row, population, part))
+        return asyncio.run(measure_until(job, params, params.until, row, population, part))
 
     return job, run, steps
 
@@ -518,7 +522,7 @@ def measured_until(database, made_job, supernet, target, population, below, nois
 def until(database, made_job, supernet, target):
     with database.read() as session:
         family = family_of(queries.get(session, P, Supernet, supernet["id"]))
-    population = choose(family, {"archs": None, "count": 40, "seed": 0}, for_latency=True)
+    population = choose(family, Selection(count=40), for_latency=True)
 
     def start(below, noise):
         return measured_until(database, made_job, supernet["id"], target["id"], population, below, noise)
@@ -529,10 +533,10 @@ def until(database, made_job, supernet, target):
 def test_measuring_stops_when_a_predictor_is_good_enough(until, database):
     job, run, steps = until(0.1, 0.01)
     result = run()
-    outcome = job.steps["result"]
+    outcome = job.records["result"]
     assert outcome["reached"] and outcome["mape"] + outcome["standard_error"] < 0.1
-    assert outcome["measured"] == result["measured"] == sum(size for _, size in steps) < 40
-    assert steps[0] == ("measure 0", 10) and "errs by" in job.outcome and "good enough" in job.outcome
+    assert outcome["measured"] == len(result) == sum(size for _, size in steps) < 40
+    assert steps[0] == ("measure 0", 10) and "has an error of" in job.outcome and "good enough" in job.outcome
     with database.read() as session:
         assert session.get_one(Job, job.id).result["reached"] is True
     # Taken over by another worker, it measures nothing twice.
@@ -542,8 +546,8 @@ def test_measuring_stops_when_a_predictor_is_good_enough(until, database):
 
 def test_measuring_ends_at_the_count_where_noise_forbids_to_be_good_enough(until):
     job, run, steps = until(0.001, 0.2)
-    assert run()["measured"] == 40 == sum(size for _, size in steps)
-    assert job.steps["result"]["reached"] is False and job.outcome.startswith("not good enough")
+    assert len(run()) == 40 == sum(size for _, size in steps)
+    assert job.records["result"]["reached"] is False and job.outcome.startswith("not good enough")
 
 
 def test_a_limit_goes_with_a_count_and_is_a_share(client, supernet, target):

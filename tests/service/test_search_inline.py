@@ -9,7 +9,7 @@ from search.errors import SurrogateError
 from service.db.tables import Measurement, Predictor, Supernet
 from service.ids import new_id
 from service.search import job as search_job
-from service.search.rounds import PROBE, affordable, round_sizes
+from service.search.budget import PROBE, affordable, round_sizes
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Arch

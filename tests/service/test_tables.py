@@ -13,6 +13,7 @@ from service.db.tables import Job, Measurement, Supernet
 from service.errors import JobError
 from service.ids import DEFAULT_PROJECT
 from service.measurements import import_job as bring
+from tests.service.inline_job import InlineContext
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
@@ -38,9 +39,10 @@ def family(database, supernet):
 @pytest.fixture
 def rows(family):
     """A table of digits subnets with a latency of known form."""
+    from service.measurements.schemas import Selection
     from service.measurements.selection import choose
 
-    population = choose(family, {"archs": None, "count": ROWS, "seed": 0}, for_latency=False)
+    population = choose(family, Selection(count=ROWS), for_latency=False)
     space = family.space()
     table = pd.DataFrame(
         [arch.as_dict() for arch in space.decode(population)], columns=[axis.name for axis in space.axes]
@@ -57,43 +59,6 @@ def brought(client):
     return answer.json()
 
 
-class Run:
-    """A job's run without a worker: steps happen here and now, and are recorded like a worker's."""
-
-    def __init__(self, database, settings, job):
-        self.database, self.settings, self.id, self.project, self.params = (
-            database,
-            settings,
-            job.id,
-            P,
-            job.params,
-        )
-        self.steps = []
-
-    def read(self):
-        return self.database.read()
-
-    def window(self, *_):
-        pass
-
-    async def say(self, _message):
-        pass
-
-    async def step(self, name, task, payload, store=None):
-        module, _, function = task.partition(":")
-        result = getattr(__import__(module, fromlist=[function]), function)(payload, lambda *_: None)
-        return self._record(name, result, store)
-
-    async def write(self, name, store):
-        return self._record(name, {}, store)
-
-    def _record(self, name, result, store):
-        self.steps.append(name)
-        with self.database.write() as session:
-            kept = store(session, result) if store else None
-        return result if kept is None else kept
-
-
 def take(client, database, settings, target, supernet, table, **options):
     """Post rows, run the job; returns what it says of itself."""
     body = {"supernet": supernet["id"], "table": {"latency": "ms", **options}}
@@ -103,7 +68,7 @@ def take(client, database, settings, target, supernet, table, **options):
     with database.read() as session:
         job = queries.get(session, P, Job, answer.json()["job"]["id"])
         session.expunge_all()
-    asyncio.run(bring.run(Run(database, settings, job)))
+    asyncio.run(bring.run(InlineContext(database, settings, job.id, job.params)))
     return client.get(f"/v1/jobs/{job.id}").json()
 
 
@@ -288,7 +253,7 @@ def fit(database, settings, job_id):
     with database.read() as session:
         job = queries.get(session, P, Job, job_id)
         session.expunge_all()
-    asyncio.run(job_kind.run(Run(database, settings, job)))
+    asyncio.run(job_kind.run(InlineContext(database, settings, job.id, job.params)))
     with database.read() as session:
         return queries.get(session, P, Predictor, job.params["predictor"]).report
 
@@ -356,7 +321,7 @@ def test_a_search_on_a_table_takes_its_rows_and_says_what_is_predicted_only(
     with database.read() as session:
         job = queries.get(session, P, Job, answer.json()["job"]["id"])
         session.expunge_all()
-    asyncio.run(job_kind.run(Run(database, settings, job)))
+    asyncio.run(job_kind.run(InlineContext(database, settings, job.id, job.params)))
     assert len(measurements(database, brought)) == before, "what was looked up is no new measurement"
     found = client.get(f"/v1/searches/{answer.json()['id']}").json()
     points = client.get(f"/v1/searches/{found['id']}/front").json()["points"]

@@ -12,7 +12,7 @@ from service.db import queries
 from service.db.tables import Job, Supernet
 from service.ids import DEFAULT_PROJECT
 from service.settings import ZOO_DIR
-from service.training.tasks import train
+from service.training.tasks import TrainIn, TrainParams, train
 from supernets.errors import CheckpointError, DataError
 from supernets.recipes.recipe import Recipe
 from tests.service.test_errors import assert_problem
@@ -281,9 +281,9 @@ def test_the_service_starts_without_torch():
 # --- what only the job can tell --------------------------------------------------------------------
 
 
-def payload(settings, tmp_path, **changes):
+def request(settings, tmp_path, source=None, teacher=None, **changes):
     """That of the job's one step, for a recipe that never runs."""
-    values = {
+    params = {
         "name": "x",
         "seed": 0,
         "family": {"family": "mobilenet_v3", "config": small_family().config()},
@@ -292,14 +292,18 @@ def payload(settings, tmp_path, **changes):
         "data": "digits",
         "source": None,
         "teacher": None,
-        "artifacts": settings.artifacts,
-        "cache": str(tmp_path / "cache"),
-        "data_dir": None,
-        "run_dir": str(tmp_path / "run"),
-        "threads": 1,
-        "device": "cpu",
     }
-    return {**values, **changes}
+    return TrainIn(
+        params=TrainParams.model_validate(params | changes),
+        source=source,
+        teacher=teacher,
+        artifacts=settings.artifacts,
+        cache=str(tmp_path / "cache"),
+        data_dir=None,
+        run_dir=str(tmp_path / "run"),
+        threads=1,
+        device="cpu",
+    )
 
 
 def test_what_the_images_say_fails_the_job_in_clear_words(settings, database, supernet, tmp_path):
@@ -309,12 +313,12 @@ def test_what_the_images_say_fails_the_job_in_clear_words(settings, database, su
     pets = {"data": f"folder:{tmp_path / 'pets'}"}
     zoo = {"family": "mobilenet_v3", "config": supernet_config(database, supernet)}
     with pytest.raises(DataError, match="must have 3 classes and 3 image channels"):
-        train(payload(settings, tmp_path, family=zoo, source=files, **pets), print)
+        train(request(settings, tmp_path, family=zoo, source=files, **pets), print)
     with pytest.raises(CheckpointError, match="'digits' has 10"):
         fitted = {"fit": ["num_classes", "image_channels"], "recipe": TAUGHT, "teacher": files}
-        train(payload(settings, tmp_path, **fitted, **pets), print)
+        train(request(settings, tmp_path, **fitted, **pets), print)
     with pytest.raises(CheckpointError, match="stem_width is 2 there, 4 here"):
-        train(payload(settings, tmp_path, source=files), print)
+        train(request(settings, tmp_path, source=files), print)
 
 
 def supernet_config(database, supernet):
