@@ -19,12 +19,14 @@ from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+from supernets.official import file_sha256, load_official_net, official_manifest
 from supernets.spaces.space import Space
 from supernets.tasks.task import Task
 
 __all__ = [
     "Manifest",
     "Supernet",
+    "load_official",
     "load_supernet",
     "read_tensors",
     "save_supernet",
@@ -92,6 +94,21 @@ def load_supernet(directory: Path) -> Supernet:
         net = ShardedNet(family, [family.build() for _ in regions], regions)
     net.load_weights(read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256))
     return Supernet(manifest, family, net.eval())
+
+
+def load_official(kind: str, path: Path) -> Supernet:
+    """The supernet of a file that once-for-all released; ``kind`` is a key of :data:`supernets.official.OFFICIAL`.
+
+    Subnets that are extracted without recalibration keep the statistics of the file.
+
+    Raises:
+        UnknownNameError: no released supernet has this name.
+        CheckpointError: the file is truncated, holds anything but tensors, or belongs to another kind.
+    """
+    net = load_official_net(kind, path)
+    weights_sha256 = hashlib.sha256(pack(net)).hexdigest()
+    manifest = official_manifest(kind, weights_sha256, file_sha256(Path(path)))
+    return Supernet(manifest, manifest.make_family(), net)
 
 
 def pack(net: ElasticModel) -> bytes:

@@ -81,12 +81,17 @@ class Exporter(ABC):
         interface: Interface,
         metadata: Mapping[str, str],
         opset: int,
+        ir_version: int | None = None,
     ) -> Exported:
         """What :meth:`export` calls once its arguments are known to be good."""
 
     @abstractmethod
     def load(self, path: Path) -> Run:
         """A function that runs the file on one thread; raises ``ExportError`` if it cannot be loaded."""
+
+    @abstractmethod
+    def read(self, path: Path) -> dict[str, Any]:
+        """The metadata that the file at ``path`` holds: field to value, empty where there are none."""
 
     def export(
         self,
@@ -97,6 +102,7 @@ class Exporter(ABC):
         *,
         metadata: Mapping[str, str] | None = None,
         opset: int = 18,
+        ir_version: int | None = None,
     ) -> Exported:
         """Write ``net`` to ``path``.
 
@@ -107,6 +113,7 @@ class Exporter(ABC):
             interface: the task's, for the dimensions of this network.
             metadata: from :func:`supernets.export.metadata.file_metadata`.
             opset: version of the format's operators, where it has one.
+            ir_version: version of the file format, where it has one; the lowest that the opset allows if absent.
 
         Raises:
             ExportError: the network, the example or the metadata is refused, or the tool fails.
@@ -115,7 +122,7 @@ class Exporter(ABC):
         check_example(example, interface)
         chosen = dict(metadata or {})
         check_metadata(chosen)
-        return self.write(net, example, path, interface, chosen, opset)
+        return self.write(net, example, path, interface, chosen, opset, ir_version)
 
 
 def check_net(net: nn.Module, example: Inputs) -> None:

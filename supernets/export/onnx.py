@@ -1,8 +1,7 @@
-"""ONNX by torch's own exporters: the reference one, and the old fast one for files that are only measured."""
+"""ONNX: written from the layers where there are rules for all of them, by torch's exporter otherwise."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import warnings
@@ -16,29 +15,35 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from supernets.checkpoints import write_bytes
 from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
 from supernets.export.exporter import Exported, Exporter, Run, check_net
+from supernets.export.graph import UntranslatedError, direct_model
+from supernets.export.metadata import read_metadata
+from supernets.export.model_file import opset_of, write_model
 from supernets.export.runtime import session
 from supernets.tasks.task import Interface
 
-OPSETS = range(17, 24)
-LOWEST_OPSET = 18
-"""The reference exporter has no implementations below this; asked for 17 it tries, fails noisily and keeps 18."""
+OPSETS = range(17, 22)
+LOWEST_TORCH_OPSET = 18
+"""torch's exporter has no implementations below this."""
 NOISY = ("torch.onnx", "torch.export", "onnxscript")
 
 
 class OnnxExporter(Exporter):
-    """The reference exporter: ``torch.onnx.export(dynamo=True)``, one self-contained file, dynamic batch.
+    """One self-contained ONNX file. See :mod:`supernets.export.graph` for the layers that are written directly.
 
-    Takes seconds, most of them independent of the network's size. Not safe to call from several threads of
-    one process at a time, because it silences the warnings of the libraries it calls.
+    ``direct=False`` always uses torch's exporter (``torch.onnx.export(dynamo=True)``), the reference: it takes
+    seconds, and it is not safe to call from several threads at a time, because it silences the warnings of the
+    libraries it calls.
     """
 
     name = "onnx"
     suffix = ".onnx"
     media_type = "application/octet-stream"
+
+    def __init__(self, *, direct: bool = True) -> None:
+        self._direct = direct
 
     def write(
         self,
@@ -48,26 +53,49 @@ class OnnxExporter(Exporter):
         interface: Interface,
         metadata: Mapping[str, str],
         opset: int,
+        ir_version: int | None = None,
     ) -> Exported:
-        """See :meth:`Exporter.export`; ``opset`` 17 becomes 18, and the answer says so."""
+        """See :meth:`Exporter.export`; the file has the lowest IR version of its opset, or ``ir_version``."""
         if opset not in OPSETS:
             raise ExportError(f"opset must lie in {OPSETS[0]}..{OPSETS[-1]}, but got {opset}")
-        model = _translate(net, example, interface, max(opset, LOWEST_OPSET))
-        _clean(model)
-        for key, text in sorted(metadata.items()):
-            model.metadata_props.add(key=key, value=text)
-        content = model.SerializeToString(deterministic=True)
-        write_bytes(path, content)
+        model, exporter, version = self._model(net, example, interface, opset)
+        written = opset_of(model)
+        if written != opset:
+            raise ExportError(f"the file must have opset {opset}, but {exporter} wrote {written}")
+        sha256, size = write_model(model, path, metadata, ir_version)
         return Exported(
             path=path,
-            sha256=hashlib.sha256(content).hexdigest(),
-            size_bytes=len(content),
+            sha256=sha256,
+            size_bytes=size,
             format=self.name,
-            exporter="torch.onnx.export(dynamo=True)",
-            exporter_version=torch.__version__,
-            opset=next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
+            exporter=exporter,
+            exporter_version=version,
+            opset=written,
             opset_requested=opset,
             precision="fp32",
+        )
+
+    def _model(
+        self, net: nn.Module, example: Inputs, interface: Interface, opset: int
+    ) -> tuple[Any, str, str]:
+        """The model, the tool that made it, and the version of that."""
+        import onnx
+
+        reason = "torch's exporter was asked for"
+        if self._direct:
+            try:
+                return direct_model(net, interface, opset), "netwright (onnx)", onnx.__version__
+            except UntranslatedError as error:
+                reason = str(error)
+        if opset < LOWEST_TORCH_OPSET:
+            raise ExportError(
+                f"opset must be at least {LOWEST_TORCH_OPSET} for a network that torch's exporter translates, got "
+                f"{opset} ({reason})"
+            )
+        return (
+            _translate(net, example, interface, opset),
+            "torch.onnx.export(dynamo=True)",
+            torch.__version__,
         )
 
     def load(self, path: Path) -> Run:
@@ -81,20 +109,32 @@ class OnnxExporter(Exporter):
 
         return run
 
+    def read(self, path: Path) -> dict[str, Any]:
+        """See :meth:`Exporter.read`."""
+        return read_metadata(path)
+
 
 def export_for_measuring(
     net: nn.Module, example: Inputs, path: Path, interface: Interface, *, opset: int = 18
 ) -> None:
-    """Write ``net`` with the old exporter: ten times faster, and the batch is fixed to that of ``example``.
+    """Write ``net`` for the batch of ``example``, to be measured and not handed out: no metadata, no proof.
 
-    The runtime runs the same operators in the same order as for a file of :class:`OnnxExporter` (a ``Flatten``
-    may be a ``Reshape``, which moves no bytes either), so its latency stands for both. Never hand such a file
-    out: it carries no metadata and no proof.
+    It is what :class:`OnnxExporter` writes but for the fixed batch, so its latency stands for both. What has no
+    rules is written by torch's old exporter, ten times faster than its new one: the runtime runs the same
+    operators in the same order (a ``Flatten`` may be a ``Reshape``, which moves no bytes either).
 
     Raises:
         ExportError: the network or the example is refused, or the exporter fails.
     """
     check_net(net, example)
+    fixed = interface.with_batch(len(example[0]))
+    try:
+        write_model(direct_model(net, fixed, opset), path, {}, None)
+    except UntranslatedError:
+        _export_by_tracing(net, example, path, interface, opset)
+
+
+def _export_by_tracing(net: nn.Module, example: Inputs, path: Path, interface: Interface, opset: int) -> None:
     part = path.with_name(path.name + ".part")
     try:
         with _quiet():
@@ -140,22 +180,6 @@ def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int
     if program is None:
         raise ExportError(f"{type(net).__name__} could not be exported: the exporter returned nothing")
     return program.model_proto
-
-
-def _clean(model: Any) -> None:
-    """Drop what the exporter notes about its own work: stack traces with file names of this machine."""
-    graph = model.graph
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.initializer,
-        *graph.input,
-        *graph.output,
-        *graph.value_info,
-    ):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
 
 
 @contextmanager

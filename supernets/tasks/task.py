@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -47,6 +47,14 @@ class Interface:
 
     inputs: tuple[NamedTensor, ...]
     output: NamedTensor
+
+    def with_batch(self, size: int) -> Interface:
+        """The same with ``size`` examples, no more and no fewer."""
+
+        def fixed(named: NamedTensor) -> NamedTensor:
+            return replace(named, shape=tuple(size if axis == BATCH else axis for axis in named.shape))
+
+        return Interface(tuple(fixed(each) for each in self.inputs), fixed(self.output))
 
     @property
     def dynamic(self) -> tuple[dict[int, str], ...]:

@@ -1,0 +1,235 @@
+"""The supernets that once-for-all released (Cai et al., 2020): which there are, and their files.
+
+A file is a dictionary of tensors, or has one under ``state_dict``. Older files name the parameters differently
+(``.mobile_inverted_conv.`` for ``.conv.``, one ``.conv`` or ``.bn`` for two); both spellings are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from supernets import FAMILIES, imagenet
+from supernets.elastic.active import ElasticModel
+from supernets.errors import CheckpointError, UnknownNameError
+from supernets.families.family import Family
+from supernets.manifest import Manifest
+from supernets.records import DataRecord, TrainingRecord
+from supernets.tasks.image_classification import ImageClassification
+
+SHOWN = 5
+REPEATED = re.compile(r"\b(conv|bn|linear)(\.\1)+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialKind:
+    """One released supernet.
+
+    Attributes:
+        family: its name in ``FAMILIES``, whose defaults are meant, with ``config`` changed.
+        config: settings of the family that differ from its defaults.
+        name: under which it is registered unless another name is given.
+    """
+
+    family: str
+    config: Mapping[str, Any]
+    name: str
+
+    def make_family(self) -> Family:
+        """The family, without weights."""
+        family: Family = FAMILIES.load(self.family).from_config(self.config)
+        return family
+
+
+OFFICIAL: dict[str, OfficialKind] = {
+    "ofa_mbv3_d234_e346_k357_w1.0": OfficialKind("mobilenet_v3", {}, "ofa-mbv3-w1.0"),
+    "ofa_mbv3_d234_e346_k357_w1.2": OfficialKind("mobilenet_v3", {"base_width": 1.2}, "ofa-mbv3-w1.2"),
+    "ofa_proxyless_d234_e346_k357_w1.3": OfficialKind("proxyless", {}, "ofa-proxyless-w1.3"),
+    "ofa_resnet50_d=0+1+2_e=0.2+0.25+0.35_w=0.65+0.8+1.0": OfficialKind("resnet50", {}, "ofa-resnet50"),
+}
+LICENCE = "MIT"
+SOURCE = "once-for-all (Cai et al., 2020), https://github.com/mit-han-lab/once-for-all"
+DATA_NAME = "imagenet"
+PUBLISHED_FILE = Path(__file__).parent / "official_nets.json"
+
+
+def published(name: str) -> list[dict[str, Any]]:
+    """Networks that the authors cut out of a released supernet, fine-tuned and published.
+
+    Each has ``net`` (its id), ``top1`` (accuracy on ImageNet in per cent), ``params_M``, ``macs_M`` and ``image_size``.
+    """
+    rows: list[dict[str, Any]] = json.loads(PUBLISHED_FILE.read_text())
+    return [
+        {key: value for key, value in row.items() if key != "kind"} for row in rows if row["kind"] == name
+    ]
+
+
+def official_manifest(name: str, weights_sha256: str, source_sha256: str) -> Manifest:
+    """The manifest of a released supernet: ImageNet's preprocessing and classes, and the published accuracies.
+
+    ``data`` has no splits: the images that subnets are evaluated on are the user's.
+    """
+    kind = OFFICIAL[name]
+    family = kind.make_family()
+    return Manifest(
+        name=kind.name,
+        family=family.name,
+        config=family.config(),
+        task=ImageClassification.name,
+        quality=ImageClassification.quality,
+        weights_sha256=weights_sha256,
+        space_sha256=family.space().sha256,
+        data=DataRecord(name=DATA_NAME),
+        preprocessing=imagenet.preprocessing(),
+        classes=list(imagenet.class_names()),
+        recipe={"name": name, "source": SOURCE, "source_sha256": source_sha256},
+        training=TrainingRecord(),
+        report={"published": published(name)},
+        licence=LICENCE,
+    )
+
+
+def official_kind(name: str) -> OfficialKind:
+    """The released supernet of this name; raises ``UnknownNameError`` with the choices."""
+    if name not in OFFICIAL:
+        raise UnknownNameError("official checkpoint", name, tuple(OFFICIAL))
+    return OFFICIAL[name]
+
+
+def load_official_net(name: str, path: Path) -> ElasticModel:
+    """The elastic network of a released file, in evaluation mode on the CPU.
+
+    Raises:
+        UnknownNameError: no released supernet has this name.
+        CheckpointError: the file is missing, truncated, holds anything but tensors, or belongs to another kind.
+    """
+    kind = official_kind(name)
+    path = Path(path)
+    entries = read_entries(path)
+    try:
+        state = matched(entries, shapes_of(name))
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path.name!r} ({_described(path)}) is no {name}: {error}{_hint(name, entries)}"
+        ) from None
+    with torch.device("meta"):
+        net = kind.make_family().build()
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"weights must be finite, {key!r} of {path.name!r} is not")
+    net.load_state_dict(state, assign=True)
+    return net.eval()
+
+
+def read_entries(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a file that torch saved; code in it is refused before anything is loaded."""
+    if not path.is_file():
+        raise CheckpointError(f"there must be a file to load, but {str(path)!r} is none")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path.name!r} is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # about pickle protocols; what is loaded is checked below
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        if "truncated" in reason or "ran out" in reason.lower():
+            raise CheckpointError(_incomplete(path)) from error
+        raise CheckpointError(
+            f"{path.name!r} ({_described(path)}) must hold tensors alone; other objects could run code, "
+            f"so it was not loaded"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(_incomplete(path)) from error
+    entries = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not isinstance(entries, dict) or not entries:
+        raise CheckpointError(
+            f"{path.name!r} must hold a dictionary of tensors, got {type(entries).__name__}"
+        )
+    foreign = [str(key) for key, value in entries.items() if not isinstance(value, Tensor)]
+    if foreign:
+        raise CheckpointError(
+            f"{path.name!r} must hold tensors alone, {foreign[:SHOWN]} of its {len(entries)} entries are none"
+        )
+    return {str(key): value for key, value in entries.items()}
+
+
+@lru_cache(maxsize=len(OFFICIAL))
+def shapes_of(name: str) -> dict[str, tuple[int, ...]]:
+    """Parameter name to shape of a released supernet, in our own spelling, which is the authors' newer one."""
+    with torch.device("meta"):
+        net = official_kind(name).make_family().build()
+    return {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()}
+
+
+def spelling_free(key: str) -> str:
+    """A parameter's name without what the two spellings differ in."""
+    return REPEATED.sub(r"\1", key.replace(".mobile_inverted_conv.", ".conv."))
+
+
+def matched(entries: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors under our names, float32; raises ``CheckpointError`` that names what does not fit."""
+    own = {spelling_free(key): key for key in shapes}
+    state: dict[str, Tensor] = {}
+    extra, misshapen = [], []
+    for key, tensor in entries.items():
+        target = own.get(spelling_free(key))
+        if target is None or target in state:
+            extra.append(key)
+        elif tuple(tensor.shape) != shapes[target]:
+            misshapen.append(f"{key} {tuple(tensor.shape)} instead of {shapes[target]}")
+            state[target] = tensor
+        else:
+            state[target] = tensor.float() if tensor.is_floating_point() else tensor
+    missing = sorted(set(shapes) - set(state))
+    problems = {"missing": missing, "extra": sorted(extra), "of another shape": misshapen}
+    if any(problems.values()):
+        raise CheckpointError(
+            "; ".join(f"{len(keys)} {what}: {_listed(keys)}" for what, keys in problems.items() if keys)
+        )
+    return state
+
+
+def _listed(keys: list[str]) -> str:
+    return ", ".join(keys)
+
+
+def _hint(name: str, entries: Mapping[str, Tensor]) -> str:
+    """Which released supernet the entries fit, if another one."""
+    for other in OFFICIAL:
+        if other == name:
+            continue
+        try:
+            matched(entries, shapes_of(other))
+        except CheckpointError:
+            continue
+        return f". It looks like {other}"
+    return ""
+
+
+def _incomplete(path: Path) -> str:
+    return f"{path.name!r} ({_described(path)}) cannot be read: the download is incomplete, or it is no torch file"
+
+
+def _described(path: Path) -> str:
+    return f"{path.stat().st_size:,} bytes, SHA-256 {file_sha256(path)}"
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
