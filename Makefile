@@ -12,13 +12,15 @@ TEST_JOBS ?= 2
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test check format docs clean
+.PHONY: help demo test check format docs client-types wheel clean
 help:
 	@echo "make demo    install, then the whole job on this machine: constraints -> front -> verified ONNX subnet"
 	@echo "make test    install the development tools, then run every test"
 	@echo "make check   ruff, mypy, import linter"
 	@echo "make format  let ruff fix and format"
 	@echo "make docs    write the reference pages that come from code"
+	@echo "make client-types  write the client's types from the service's OpenAPI document"
+	@echo "make wheel   build dist/netwright-*.whl, to install on a laptop or a device"
 	@echo "make clean   remove the environment, caches and what the demo wrote"
 
 demo: $(VENV)/.server
@@ -40,8 +42,16 @@ format: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
+client-types: $(VENV)/.dev
+	$(BIN)/python docs/client_types.py
+
+wheel: | $(BIN)/python
+	rm -rf build/wheel dist/netwright-*.whl
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
+	@ls dist/netwright-*.whl
+
 clean:
-	rm -rf $(VENV) demo-out netwright-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist demo-out netwright-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment is made once; a stamp says for which pyproject.toml its packages were installed.
 $(BIN)/python:

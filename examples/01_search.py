@@ -11,7 +11,6 @@ import argparse
 from pathlib import Path
 
 import netwright
-from netwright.commands.front import print_front
 
 
 def search(
@@ -23,9 +22,11 @@ def search(
     )
     found.wait(progress=True)
     if not found.feasible:
-        raise SystemExit(f"nothing meets latency_ms <= {limit_ms}; nearest: {found['nearest']['violations']}")
+        misses = found.nearest.violations if found.nearest else []
+        raise SystemExit(f"no subnet meets latency_ms <= {limit_ms}; the nearest misses by {misses}")
     front = found.front()
-    print_front(front)
+    for point in front:
+        print(point.id, point.summary())
     front.pick(max_latency_ms=limit_ms).download_onnx(out, progress=True)
     return out
 

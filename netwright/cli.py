@@ -8,10 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from netwright.client import DEFAULT_URL
 from netwright.commands import (
     agent,
-    export,
     front,
     jobs,
     keys,
@@ -26,7 +24,7 @@ from netwright.errors import NetwrightError
 
 
 class Commands(TyperGroup):
-    """Shows what the server refused as a readable message and an exit status, never as a traceback."""
+    """Prints an error of the client or the server as a message with an exit status, never as a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -35,7 +33,7 @@ class Commands(TyperGroup):
         except NetwrightError as error:
             raise typer.Exit(report(error)) from error
         except KeyboardInterrupt as stop:
-            for note in getattr(stop, "__notes__", ()):  # what was waited for goes on
+            for note in getattr(stop, "__notes__", ()):  # the job continues
                 typer.echo(note, err=True)
             raise
 
@@ -46,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fit one neural network to many devices: supernets, targets, predictors, searches, fronts, ONNX files.\n\n"
     "Exit status: 0 done, 1 refused, 2 wrong usage, 3 no subnet meets the limits, 4 the job failed, "
-    "5 no answer in time.",
+    "5 no answer in time, 130 interrupted.",
 )
 for name, group in {
     "supernets": supernets.app,
@@ -58,14 +56,14 @@ for name, group in {
     "keys": keys.app,
 }.items():
     app.add_typer(group, name=name)
-app.command()(export.export)
+app.command()(front.export)
 app.command()(agent.agent)
 for command in (server.serve, server.worker, server.migrate, server.train, server.card, server.demo):
     app.command()(command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"netwright {version('netwright')}")
         raise typer.Exit
 
@@ -73,13 +71,16 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     context: typer.Context,
-    url: Annotated[str, typer.Option(envvar="NETWRIGHT_URL", help="Address of the server.")] = DEFAULT_URL,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="NETWRIGHT_URL", help="Address of the server; by default http://127.0.0.1:8000."),
+    ] = None,
     key: Annotated[
-        str | None, typer.Option(envvar="NETWRIGHT_KEY", help="Key, where the server wants one.")
+        str | None, typer.Option(envvar="NETWRIGHT_KEY", help="Key, where the server needs one.")
     ] = None,
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Remember which server to talk to."""
+    """The server that the commands talk to."""
     context.obj = Where(url, key)

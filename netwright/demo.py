@@ -1,30 +1,29 @@
-"""``netwright demo``: the whole job on this machine, through the public API, from nothing to a verified file."""
+"""``netwright demo``: the whole path on this machine, through the public API, from nothing to a verified file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from netwright.client import Client
-from netwright.commands.output import number, stdout
-from netwright.commands.points import print_front
+from netwright.client.fronts import Point
+from netwright.client.jobs import Job
+from netwright.client.metrics import LATENCY
+from netwright.client.predictors import Predictor
+from netwright.client.subnets import Export
+from netwright.client.supernets import Supernet
+from netwright.client.targets import Measurement, Target
+from netwright.commands.front_cards import front_card
+from netwright.commands.output import number, show, stdout
 from netwright.errors import ConflictError, NetwrightError
 from netwright.plot import plot_front
 from netwright.processes import running_server
 from netwright.progress import bar
-from netwright.resources.exports import Export
-from netwright.resources.fronts import Point
-from netwright.resources.jobs import Job
-from netwright.resources.measurements import Measurement
-from netwright.resources.predictors import Predictor
-from netwright.resources.supernets import Supernet
-from netwright.resources.targets import Target
 from netwright.verdict import Checked, final_line
 
 MEASURED, EVALUATED, EVALUATIONS = 30, 100, 24
@@ -42,7 +41,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the service gave: the pick of a front under ``limit_ms``, and its file."""
+    """The point of a front that was picked under ``limit_ms``, and its file."""
 
     supernet: Supernet
     target: Target
@@ -53,7 +52,7 @@ class Answer:
 
 
 def run_demo(supernet: str, out: Path, port: int, console: Console | None = None) -> int:
-    """Run the demo, write what came out into ``out``, and return the exit status."""
+    """Run the demo, write its results into ``out``, and return the exit status."""
     console = console or stdout(record=True)
     out.mkdir(parents=True, exist_ok=True)
     say = _steps(console, 7)
@@ -64,7 +63,7 @@ def run_demo(supernet: str, out: Path, port: int, console: Console | None = None
     say("check the file that came back: ONNX Runtime, real test images, a fresh measurement")
     from netwright import server_commands
 
-    checked = server_commands.check_file(answer.file, answer.supernet, answer.target)
+    checked = server_commands.check_file(answer.file, answer.supernet.to_dict(), answer.target.to_dict())
     line, status = final_line(answer.limit_ms, answer.pick, answer.export, checked)
     _write_report(out, answer, checked, line, status)
     console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -79,20 +78,21 @@ def _steps(console: Console, total: int) -> Say:
 
 
 def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Answer:
-    """Everything that goes through the API."""
+    """All that is done through the API."""
     _cancel_leftovers(client)
     supernet, target = _supernet(client, name), _target(client)
-    say(f"measure {MEASURED} of the {supernet['space_size']:.3g} subnets of {name!r} on this CPU")
+    say(f"measure {MEASURED} of the {supernet.space_size:.3g} subnets of {name!r} on this CPU")
     measured = _measure(client, target, supernet)
-    low, high = min(row["value"] for row in measured), max(row["value"] for row in measured)
+    low, high = min(row.value for row in measured), max(row.value for row in measured)
     limit = round_to(low + SHARE_OF_RANGE * (high - low), 3)
     console.print(
-        f"    latency {number(low)} to {number(high)} ms; we will ask for {number(limit)} ms", highlight=False
+        f"    latency {number(low)} to {number(high)} ms; the limit will be {number(limit)} ms",
+        highlight=False,
     )
     say(f"evaluate {EVALUATED} subnets on validation images")
     _wait(supernet.evaluate(count=EVALUATED), "evaluating")
     say("fit a latency and an accuracy predictor")
-    for metric, of in (("latency_ms", target.id), (supernet["quality"], None)):
+    for metric, of in ((LATENCY, target.id), (supernet.quality, None)):
         predictor = client.predictors.fit(supernet.id, metric=metric, target=of)
         _wait(predictor.job, f"fitting {metric}")
         predictor.refresh()
@@ -101,31 +101,31 @@ def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Ans
     search = client.searches.create(
         supernet.id,
         target=target.id,
-        constraints={"latency_ms": limit},
-        objectives=[supernet["quality"], "latency_ms"],
+        constraints={LATENCY: limit},
+        objectives=[supernet.quality, LATENCY],
         budget=EVALUATIONS,
         labels={"made-by": "demo"},
     )
     _wait(search.job, "searching")
     search.refresh()
     front = search.front()
-    print_front(front, console)
-    for warning in search["warnings"]:
+    show(None, front_card(front, {target.id: target.name}), False, console)
+    for warning in search.warnings:
         console.print(f"    warning: {warning}", highlight=False, markup=False)
     pick = front.pick(max_latency_ms=limit)
-    picture = plot_front(front, out / "front.png", limit_ms=limit, pick=pick, quality=supernet["quality"])
+    picture = plot_front(front, out / "front.png", limit_ms=limit, pick=pick, quality=supernet.quality)
     say(f"download the most accurate one as ONNX; a picture of the front is in {picture}")
     export = client.exports.create(pick.id)
-    if not export["sha256"]:
+    if not export.sha256:
         _wait(export.job, "exporting")
         export.refresh()
     file = export.download(out / "subnet.onnx")
-    console.print(f"    {file}, {export['bytes']:,} bytes, SHA-256 verified", highlight=False)
+    console.print(f"    {file}, {export.bytes or 0:,} bytes, SHA-256 verified", highlight=False)
     return Answer(supernet, client.targets.get(target.id), limit, pick, export, file)
 
 
 def _cancel_leftovers(client: Client) -> None:
-    """Jobs of a demo that was killed would take this one's time."""
+    """The jobs of a demo that was killed would take time from this one."""
     for state in ("queued", "running"):
         for job in list(client.jobs.list(state=state)):
             with contextlib.suppress(ConflictError):  # it ended meanwhile
@@ -141,7 +141,7 @@ def _supernet(client: Client, zoo: str) -> Supernet:
 
 
 def _target(client: Client) -> Target:
-    """This machine's CPU; under a further name where it was another CPU or runtime before."""
+    """This machine's CPU; under a further name where the first names another CPU or runtime."""
     for name in _names("cpu"):
         with contextlib.suppress(ConflictError):
             return client.targets.add("cpu", name=name)
@@ -152,21 +152,20 @@ def _names(first: str) -> list[str]:
     return [first, *(f"{first}-{k}" for k in range(2, NAMES + 1))]
 
 
-def _measure(client: Client, target: Target, supernet: Supernet) -> list[Measurement]:
+def _measure(client: Client, target: Target, supernet: Supernet) -> Sequence[Measurement]:
     job = _wait(target.measure(supernet.id, count=MEASURED), "measuring")
-    rows = client.measurements.list(supernet=supernet.id, target=target.id, metric="latency_ms", job=job.id)
-    return list(rows)
+    return client.measurements.list(supernet=supernet.id, target=target.id, metric=LATENCY, job=job.id)
 
 
 def _wait(job: Job, title: str) -> Job:
-    with bar(title) as show:
-        return job.wait(JOB_TIMEOUT_S, lambda now: show(now.data))
+    with bar(title) as draw:
+        return job.wait(JOB_TIMEOUT_S, lambda now: draw(now.progress_shown()))
 
 
 def report_card(predictor: Predictor) -> str:
     """A predictor's report card in one line."""
-    card = predictor["report"] or {}
-    parts = [f"{predictor['metric']} ({predictor['kind']}, {predictor['rows']} rows)"]
+    card = predictor.report or {}
+    parts = [f"{predictor.metric} ({predictor.kind}, {predictor.rows} rows)"]
     for figure, label, form in FIGURES:
         if isinstance(card.get(figure), int | float):
             parts.append(f"{label} {form.format(card[figure])}")
@@ -179,14 +178,14 @@ def round_to(value: float, digits: int) -> float:
 
 
 def _write_report(out: Path, answer: Answer, checked: Checked, line: str, status: int) -> None:
-    record: dict[str, Any] = {
+    record = {
         "line": line,
         "status": status,
         "limit_ms": answer.limit_ms,
-        "checked": checked.as_json(),
-        "pick": answer.pick.data,
-        "export": answer.export.data,
+        "checked": asdict(checked),
+        "pick": answer.pick.to_dict(),
+        "export": answer.export.to_dict(),
         "supernet": answer.supernet.id,
-        "target": answer.target.data,
+        "target": answer.target.to_dict(),
     }
     (out / "result.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -1,15 +1,15 @@
-"""What can go wrong on the user's side of the API; every message says the rule, what was got, and the choices.
+"""What can go wrong on the user's side of the API; every message states the rule, what was got, and the choices.
 
 ::
 
     NetwrightError
-    ├── UnreachableError       nobody answers at the server's address, or the connection broke
-    ├── WaitTimeoutError       a job did not finish within the time the caller gave it
+    ├── UnreachableError       no answer at the server's address, or the connection broke
+    ├── WaitTimeoutError       a job did not finish within the given time
     ├── JobFailedError         a job ended as failed or cancelled; carries its error and log
-    ├── NoSuchPointError       a front has no point that meets what was asked of it
+    ├── NoSuchPointError       a front has no point that meets the limits
     ├── IntegrityError         a downloaded file is not the one the server announced
     └── ApiError               the server refused (problem+json)
-        ├── InvalidRequestError    400, 413, 415, 422: what was sent breaks a rule
+        ├── InvalidRequestError    400, 413, 415, 422: the request breaks a rule
         ├── NotAllowedError        401, 403: the key is missing or may not do this
         ├── NotFoundError          404
         ├── ConflictError          409: not now, or not in this state
@@ -20,8 +20,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+KEY_HINT = "the server needs a key: --key, NETWRIGHT_KEY, or in Python Client(key=...)"
+
+GOT_LENGTH = 100
+"""Longer values, such as a whole request, are not repeated in a message."""
 
 
 class NetwrightError(Exception):
@@ -29,11 +34,11 @@ class NetwrightError(Exception):
 
 
 class UnreachableError(NetwrightError):
-    """Nobody answers at the server's address, or the connection broke."""
+    """No answer at the server's address, or the connection broke."""
 
 
 class WaitTimeoutError(NetwrightError):
-    """A job did not finish within the time the caller gave it; the job itself goes on."""
+    """A job did not finish within the given time; the job itself continues."""
 
 
 class JobFailedError(NetwrightError):
@@ -48,11 +53,11 @@ class JobFailedError(NetwrightError):
 
 
 class NoSuchPointError(NetwrightError):
-    """A front has no point that meets what was asked of it."""
+    """A front has no point that meets the limits."""
 
 
 class IntegrityError(NetwrightError):
-    """A downloaded file does not have the hash that the server announced; nothing was kept."""
+    """A downloaded file does not have the hash that the server announced; it was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,45 +65,65 @@ class FieldError:
     """One field that breaks a rule: what was got, and what is allowed."""
 
     field: str
-    message: str = ""
-    got: Any = None
-    allowed: Any = None
+    got: object = None
+    allowed: object = None
 
     def __str__(self) -> str:
-        parts = [f"{self.field or 'request'}: {self.message}" if self.message else self.field or "request"]
-        if self.got is not None:
-            parts.append(f"got {self.got!r}")
-        if self.allowed not in (None, "", []):
-            allowed = self.allowed
-            choices = ", ".join(map(str, allowed)) if isinstance(allowed, list) else str(allowed)
-            parts.append(f"allowed: {choices}")
-        return "; ".join(parts)
+        allowed = ", ".join(map(str, self.allowed)) if isinstance(self.allowed, list) else str(self.allowed)
+        return ", ".join(filter(None, [f"{self.field}: {allowed}", self._got()]))
+
+    def missing_from(self, sentence: str) -> str:
+        """What a sentence about this field lacks: nothing, what was got, or all of it."""
+        if self.field not in sentence:
+            return str(self)
+        got = str(self.got), json.dumps(self.got, default=str)
+        return "" if any(text in sentence for text in got) else self._got()
+
+    def _got(self) -> str:
+        return "" if self.got is None or len(repr(self.got)) > GOT_LENGTH else f"got {self.got!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A request that would help."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {json.dumps(self.body) if self.body else ''}".strip()
 
 
 class ApiError(NetwrightError):
     """The server refused.
 
-    ``status`` is the HTTP status, ``code`` a short stable name, ``detail`` the sentence for people,
-    ``fields`` the fields that break a rule, and ``actions`` the requests that would help.
+    ``status`` is the HTTP status, ``code`` a short stable name, ``detail`` the sentence for people, ``fields`` the
+    fields that break a rule, and ``actions`` the requests that would help.
     """
 
     def __init__(
         self,
         status: int,
         code: str,
-        title: str,
         detail: str,
         fields: Sequence[FieldError] = (),
-        actions: Sequence[str] = (),
+        actions: Sequence[Action] = (),
     ) -> None:
-        self.status, self.code, self.title, self.detail = status, code, title, detail
+        self.status, self.code, self.detail = status, code, detail
         self.fields, self.actions = tuple(fields), tuple(actions)
-        head = detail or title or f"HTTP {status}"
-        super().__init__("\n  ".join([f"{head} [{status} {code}]", *map(str, self.fields)]))
+        super().__init__(f"{self._sentence()} [{status} {code}]")
+
+    def _sentence(self) -> str:
+        """Each rule once: the server's sentence, and of the fields what it does not contain."""
+        if self.fields and all(f"{each.field}: {each.allowed}" in self.detail for each in self.fields):
+            return "; ".join(map(str, self.fields))
+        more = filter(None, (each.missing_from(self.detail) for each in self.fields))
+        return "; ".join([self.detail or f"HTTP {self.status}", *more])
 
 
 class InvalidRequestError(ApiError):
-    """What was sent breaks a rule."""
+    """The request breaks a rule."""
 
 
 class NotAllowedError(ApiError):
@@ -117,36 +142,25 @@ class ServerError(ApiError):
     """The server's own fault."""
 
 
-def from_problem(status: int, problem: Mapping[str, Any]) -> ApiError:
+BY_STATUS = {401: NotAllowedError, 403: NotAllowedError, 404: NotFoundError, 409: ConflictError}
+
+
+def from_problem(status: int, problem: Mapping[str, object]) -> ApiError:
     """The exception for an answer with this HTTP status and problem+json body (RFC 9457)."""
+    kind = BY_STATUS.get(status, ServerError if status >= 500 else InvalidRequestError)
     fields = [
-        FieldError(
-            field=str(row.get("field", "")),
-            message=str(row.get("message", "")),
-            got=row.get("got"),
-            allowed=row.get("allowed"),
-        )
-        for row in problem.get("errors") or ()
-        if isinstance(row, Mapping)
+        FieldError(str(row.get("field", "request")), row.get("got"), row.get("allowed"))
+        for row in _rows(problem.get("errors"))
     ]
-    return _class_for(status)(
-        status,
-        str(problem.get("code", "")),
-        str(problem.get("title", "")),
-        str(problem.get("detail") or ""),
-        fields,
-        [request_of(row) for row in problem.get("actions") or () if isinstance(row, Mapping)],
-    )
+    actions = [
+        Action(str(row.get("method", "")), str(row.get("path", "")), row.get("body") or {})
+        for row in _rows(problem.get("actions"))
+    ]
+    detail = str(problem.get("detail") or problem.get("title") or "")
+    if status == 401:
+        detail = f"{detail}; {KEY_HINT}" if detail else KEY_HINT
+    return kind(status, str(problem.get("code", "")), detail, fields, actions)
 
 
-def request_of(action: Mapping[str, Any]) -> str:
-    """``{method, path, body}`` on one line."""
-    body = json.dumps(action["body"]) if action.get("body") else ""
-    return f"{action.get('method', '')} {action.get('path', '')} {body}".strip()
-
-
-def _class_for(status: int) -> type[ApiError]:
-    by_status = {401: NotAllowedError, 403: NotAllowedError, 404: NotFoundError, 409: ConflictError}
-    if status in by_status:
-        return by_status[status]
-    return ServerError if status >= 500 else InvalidRequestError
+def _rows(value: object) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []

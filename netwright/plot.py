@@ -1,13 +1,18 @@
-"""Pictures of a front and of how it grew; they need matplotlib, which comes with the server's packages."""
+"""Pictures of a front and of how it grew; they need matplotlib (``pip install 'netwright[plot]'``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from netwright.client.fronts import Front, Point
+from netwright.client.metrics import LATENCY
+from netwright.client.searches import Search
 from netwright.errors import NetwrightError
-from netwright.resources.fronts import Front, Point
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_front(
@@ -21,27 +26,29 @@ def plot_front(
     """Save measured latency against quality on test as a PNG; bars are standard errors, a star is the pick."""
     figure = _figure((7, 4.5))
     axes = figure.add_subplot()
-    points = sorted(front, key=lambda point: point.value("latency_ms") or 0.0)
+    points = sorted(front, key=lambda point: point.value(LATENCY) or 0.0)
     x, dx, y, dy = _coordinates(points)
     axes.errorbar(
         x, y, xerr=dx, yerr=dy, fmt="o", ms=5, lw=1, capsize=2, color="#1f5fa8", label="front, on test images"
     )
-    # Chosen by validation, which only rises along the front; test is an honest second look and may not.
-    chosen = [point["validation"]["value"] for point in points if point["validation"] and point["quality"]]
+    # Chosen by validation, which only rises along the front; the test value was not used for choosing and may fall.
+    chosen = [point.validation.value for point in points if point.validation and point.quality]
     if len(chosen) == len(x):
-        style: dict[str, Any] = {
-            "drawstyle": "steps-post",
-            "marker": "o",
-            "mfc": "none",
-            "ms": 4,
-            "lw": 1,
-            "alpha": 0.5,
-        }
-        axes.plot(x, chosen, color="#1f5fa8", label="on validation, which chose", **style)
+        axes.plot(
+            *(x, chosen),
+            color="#1f5fa8",
+            label="on validation, which chose",
+            drawstyle="steps-post",
+            marker="o",
+            mfc="none",
+            ms=4,
+            lw=1,
+            alpha=0.5,
+        )
     if limit_ms is not None:
-        axes.axvline(limit_ms, ls="--", lw=1.2, color="#b3261e", label=f"asked: <= {limit_ms:g} ms")
+        axes.axvline(limit_ms, ls="--", lw=1.2, color="#b3261e", label=f"limit: <= {limit_ms:g} ms")
     if pick is not None:
-        star_x, star_y = _coordinates([pick])[0], _coordinates([pick])[2]
+        star_x, _, star_y, _ = _coordinates([pick])
         axes.plot(star_x, star_y, "*", ms=16, mec="black", color="#f2b705", label="downloaded", zorder=5)
     axes.set_xlabel("latency [ms], reference-corrected")
     axes.set_ylabel(quality)
@@ -51,47 +58,45 @@ def plot_front(
     return path
 
 
-def _coordinates(points: list[Point]) -> tuple[list[float], list[float], list[float], list[float]]:
+def _coordinates(points: Sequence[Point]) -> tuple[list[float], list[float], list[float], list[float]]:
     x, dx, y, dy = [], [], [], []
     for point in points:
-        measured = next((row for row in point["measured"] if row["metric"] == "latency_ms"), None)
-        quality = point["quality"]
-        if measured is None or quality is None:
+        measured = next((row for row in point.measured if row.metric == LATENCY), None)
+        if measured is None or point.quality is None:
             continue
-        x.append(measured["value"])
-        dx.append(measured["spread"] or 0.0)
-        y.append(quality["value"])
-        dy.append(quality["standard_error"])
+        x.append(measured.value)
+        dx.append(measured.spread or 0.0)
+        y.append(point.quality.value)
+        dy.append(point.quality.standard_error)
     return x, dx, y, dy
 
 
-def plot_history(search: Mapping[str, Any], path: Path) -> Path:
+def plot_history(search: Search, path: Path) -> Path:
     """Save how the hypervolume of a search grew, against evaluations and against seconds, as a PNG."""
-    if not search["history"]:
-        raise NetwrightError(f"search {search['id']} has no history yet: it tells one after every round")
+    if not search.history:
+        raise NetwrightError(f"search {search.id} has no history yet: there is an entry after every round")
     figure = _figure((9, 3.6))
     left, right = figure.subplots(1, 2, sharey=True)
-    for target in dict.fromkeys(row["target"] for row in search["history"]):
-        rows = [row for row in search["history"] if row["target"] == target]
-        volumes = [row["hypervolume"] for row in rows]
-        for axes, what in ((left, "evaluations"), (right, "seconds")):
-            axes.plot(
-                [row[what] for row in rows], volumes, "o-", ms=4, lw=1.2, label=target or "shared front"
-            )
-            axes.set_xlabel(what)
-            axes.grid(alpha=0.25)
+    for target in dict.fromkeys(row.target for row in search.history):
+        rows = [row for row in search.history if row.target == target]
+        volumes, label = [row.hypervolume for row in rows], target or "shared front"
+        left.plot([row.evaluations for row in rows], volumes, "o-", ms=4, lw=1.2, label=label)
+        right.plot([row.seconds for row in rows], volumes, "o-", ms=4, lw=1.2, label=label)
+    for axes, what in ((left, "evaluations"), (right, "seconds")):
+        axes.set_xlabel(what)
+        axes.grid(alpha=0.25)
     left.set_ylabel("hypervolume")
     left.legend(fontsize="small", frameon=False)
     figure.savefig(path, dpi=130)
     return path
 
 
-def _figure(inches: tuple[float, float]) -> Any:
+def _figure(inches: tuple[float, float]) -> Figure:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise NetwrightError("a plot needs matplotlib: pip install 'netwright[server]'") from error
+        raise NetwrightError("a plot needs matplotlib: pip install 'netwright[plot]'") from error
     figure = Figure(figsize=inches, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

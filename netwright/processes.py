@@ -165,7 +165,7 @@ def _await_ready(url: str, children: Mapping[str, subprocess.Popen[bytes]], home
                     log = _tail(home / f"{name}.log")
                     raise NetwrightError(f"`netwright {name}` ended with status {child.returncode}:\n{log}")
             with contextlib.suppress(UnreachableError, ServerError):
-                if client.ready()["workers"] > 0:
+                if client.ready().workers > 0:
                     return
             time.sleep(0.2)
     logs = "\n".join(_tail(home / f"{name}.log") for name in children)

@@ -12,7 +12,7 @@ import typer
 
 from netwright.errors import NetwrightError
 from netwright.processes import first_signal_asks
-from netwright.progress import Show, bar, duration, steps
+from netwright.progress import Show, Shown, bar, duration, steps
 from netwright.server_commands import readable
 
 if TYPE_CHECKING:
@@ -160,17 +160,14 @@ def _told(show: Show, last: int) -> Callable[[Any], None]:
 
     def tell(progress: Any) -> None:
         quality.update(progress.quality)
-        told = {"done": progress.step, "total": last, "eta_s": progress.eta_s}
         words = replace(progress, quality=quality).words()
-        show({"progress": told, "message": f"epoch {progress.epoch:.1f} | {words}"})
+        show(Shown(f"epoch {progress.epoch:.1f} | {words}", progress.step, last, progress.eta_s))
 
     return tell
 
 
 def _counted(show: Show) -> Callable[[int, int], None]:
-    return lambda done, total: show(
-        {"progress": {"done": done, "total": total}, "message": "evaluating subnets"}
-    )
+    return lambda done, total: show(Shown("evaluating subnets", done, total))
 
 
 def _family(path: Path, data: DataSet) -> Family:

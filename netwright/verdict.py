@@ -1,14 +1,13 @@
-"""The last word of the demo: was the promise kept? One line and an exit status from what was checked."""
+"""The result of the demo: one line and an exit status, from a check of the downloaded file."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from netwright.client.fronts import Point
+from netwright.client.subnets import Export
 from netwright.commands.output import number
-from netwright.resources.exports import Export
-from netwright.resources.fronts import Point
 
 OVER_LIMIT = 1.10
 DIFFERING_IMAGES = 1  # float rounding may flip one image between torch and ONNX Runtime
@@ -17,9 +16,9 @@ TRUSTED = "good"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What running and measuring the downloaded file itself gave.
+    """Accuracy and latency of the downloaded file itself.
 
-    ``latency_ms`` is reference-corrected, None where it could not be told; ``raw_p50_ms`` is beside it.
+    ``latency_ms`` is reference-corrected, None where it could not be measured; ``raw_p50_ms`` is not corrected.
     """
 
     accuracy: float
@@ -35,13 +34,9 @@ class Checked:
         """Of the accuracy, binomial."""
         return math.sqrt(max(self.accuracy * (1 - self.accuracy), 0.0) / self.images)
 
-    def as_json(self) -> dict[str, Any]:
-        """Every field."""
-        return asdict(self)
-
 
 def final_line(limit_ms: float, pick: Point, export: Export, checked: Checked) -> tuple[str, int]:
-    """One line for people, and the exit status: 0 kept (or not verifiable for noise), 1 not kept."""
+    """One line for people, and the exit status: 0 met (or not verifiable for noise), 1 not met."""
     problems = [
         *_latency_problems(limit_ms, checked),
         *_accuracy_problems(pick, checked),
@@ -52,9 +47,9 @@ def final_line(limit_ms: float, pick: Point, export: Export, checked: Checked) -
     )
     measured = "-" if checked.latency_ms is None else number(checked.latency_ms)
     raw = "-" if checked.raw_p50_ms is None else number(checked.raw_p50_ms)
-    parity = (export["parity"] or {}).get("max_error")
+    parity = (export.parity or {}).get("max_error")
     line = (
-        f"asked latency_ms <= {number(limit_ms)}, measured {measured} "
+        f"limit latency_ms <= {number(limit_ms)}, measured {measured} "
         f"(reference-corrected; raw p50 {raw}, n={checked.rounds}), "
         f"accuracy {checked.accuracy:.3f} ± {checked.standard_error:.3f} on {checked.images} test images, "
         f"parity {'-' if parity is None else f'{parity:.0e}'}"
@@ -75,19 +70,17 @@ def _latency_problems(limit_ms: float, checked: Checked) -> list[str]:
 
 
 def _accuracy_problems(pick: Point, checked: Checked) -> list[str]:
-    promised = pick["quality"]
-    if not promised or promised["n"] != checked.images:
+    promised = pick.quality
+    if promised is None or promised.n != checked.images:
         return ["FAILED: the front has no accuracy on these test images"]
-    differing = round(abs(promised["value"] - checked.accuracy) * checked.images)
+    differing = round(abs(promised.value - checked.accuracy) * checked.images)
     if differing <= DIFFERING_IMAGES:
         return []
-    return [
-        f"FAILED: the front promised accuracy {promised['value']:.4f}, the file has {checked.accuracy:.4f}"
-    ]
+    return [f"FAILED: the front promised accuracy {promised.value:.4f}, the file has {checked.accuracy:.4f}"]
 
 
 def _parity_problems(export: Export) -> list[str]:
-    parity = export["parity"] or {}
+    parity = export.parity or {}
     error, tolerance = parity.get("max_error"), parity.get("tolerance")
     if error is not None and tolerance is not None and error <= tolerance:
         return []

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from netwright.connection import Connection
+from netwright.client.connection import Connection
 from netwright.errors import ApiError, NetwrightError, ServerError, UnreachableError
 
 END_S = 5.0  # a server that hangs does not hold the agent

@@ -22,12 +22,11 @@ from netwright.errors import (
     ServerError,
     UnreachableError,
 )
-from netwright.progress import WAIT, duration, steps
+from netwright.progress import WAIT, Show, Shown, duration, steps
 
 T = TypeVar("T")
 JSON = dict[str, Any]
 Say = Callable[[str], None]
-Show = Callable[[Mapping[str, Any]], None]
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 LEASES = "/v1/measurement-leases"
 
@@ -58,18 +57,18 @@ class Agent:
         """Work until told to stop, or as the plan says; returns how many nets were measured."""
         plan = self._plan
         target = self._steadily(lambda: self._client.targets.get(plan.target))
-        if target["measured_by"] != "agent":
+        if target.measured_by != "agent":
             raise NetwrightError(
-                f"an agent measures for targets of kind agent, {plan.target!r} is of kind {target['kind']}; "
+                f"an agent measures for targets of kind agent, {plan.target!r} is of kind {target.kind}; "
                 "`netwright targets add agent --name …` makes one"
             )
-        device = Device(target["kind"], target["settings"])
+        device = Device(target.kind, target.settings)
         folder = open_folder(plan.work, target.id, plan.name, host())
         try:
             found = device.describe()
             where, runtime = found["device"], found["runtime"]
             self._say(
-                f"agent {folder.name} of target {target['name']} on {where['cpu']} ({where['cores']} cores), "
+                f"agent {folder.name} of target {target.name} on {where['cpu']} ({where['cores']} cores), "
                 f"{runtime['name']} {runtime['version']}"
             )
             return self._work(target.id, device, folder, found)
@@ -138,8 +137,7 @@ class Agent:
                 tell(step, done, total)
                 return
             left = (time.monotonic() - began) / done * (total - done) if done else None
-            told = {"done": done, "total": total, "eta_s": left}
-            self._show({"progress": told, "message": f"{step} {len(files)} nets, round"})
+            self._show(Shown(f"{step} {len(files)} nets, round", done, total, left))
 
         rows, calibrations = device.measure(lease, files, references, progress)
         return {"rows": rows, "calibrations": None if lease["calibrations"] else calibrations}

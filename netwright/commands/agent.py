@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from netwright.commands.output import Where
 from netwright.errors import NetwrightError
-from netwright.progress import Show, bar
+from netwright.progress import Show, Shown, bar
 
 WORK = Path("~/.cache/netwright/agent")
 INTERRUPTED = 130
@@ -24,33 +24,38 @@ def agent(
     context: typer.Context,
     target: Annotated[str, typer.Option(help="Id or name of a target of kind agent.")],
     server: Annotated[
-        str | None, typer.Option(help="Address of the server; that of --url or NETWRIGHT_URL if not given.")
+        str | None, typer.Option(help="Address of the server; by default that of --url or NETWRIGHT_URL.")
     ] = None,
     key: Annotated[
-        str | None, typer.Option(help="A key with the scope agent; that of NETWRIGHT_KEY if not given.")
+        str | None, typer.Option(help="A key with the scope agent; by default that of NETWRIGHT_KEY.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of this agent; this machine's if not given.")] = None,
-    batch: Annotated[int, typer.Option(min=1, max=64, help="Most nets measured in one run.")] = 16,
-    poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two questions for work.")] = 5.0,
+    name: Annotated[
+        str | None, typer.Option(help="Name of this agent; by default that of this machine.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=64, help="Networks measured in one run, at most.")] = 16,
+    poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two requests for work.")] = 5.0,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that the server may be away before the agent gives up.")
+        float,
+        typer.Option(min=0, help="Seconds without an answer from the server after which the agent ends."),
     ] = 86_400.0,
-    work: Annotated[Path, typer.Option(help="Folder for nets, and for rows not told of yet.")] = WORK,
+    work: Annotated[
+        Path, typer.Option(help="Folder for networks, and for rows that were not sent yet.")
+    ] = WORK,
     once: Annotated[bool, typer.Option("--once", help="End after one batch, or when there is none.")] = False,
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="End when there is nothing to do.")
     ] = False,
 ) -> None:
-    """Measure nets for a server on this machine, until Ctrl-C.
+    """Measure networks for a server on this machine, until Ctrl-C.
 
-    Needs the extra "agent" of this package (ONNX Runtime) and nothing of the server's.
+    Needs the extra "agent" of this package (ONNX Runtime), not the server's packages.
     """
     if once and until_idle:
         raise typer.BadParameter("give one of --once and --until-idle", param_hint="--once")
     from netwright.agent.loop import Agent, Plan
     from netwright.processes import terminating_signals
 
-    known: Where = context.find_object(Where) or Where("", None)
+    known = context.find_object(Where) or Where(None, None)
     plan = Plan(
         target=target,
         work=work.expanduser(),
@@ -87,5 +92,5 @@ def _calm(console: Console) -> Iterator[Show]:
         yield show
 
 
-def _silent(_: Mapping[str, Any]) -> None:
+def _silent(_: Shown) -> None:
     pass

@@ -1,51 +1,44 @@
-"""``netwright front …``."""
+"""``netwright front …`` and ``netwright export``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from netwright.client import Client
-from netwright.commands.output import Json, client_of, print_json
-from netwright.commands.points import print_front, target_names
-from netwright.constraints import parse_limit
-from netwright.errors import NetwrightError
-from netwright.resources.fronts import Front
+from netwright.client.fronts import Front
+from netwright.client.jobs import DEFAULT_TIMEOUT_S
+from netwright.commands.front_cards import front_card
+from netwright.commands.options import Limits, SomeTarget, SupernetOption, front_limits
+from netwright.commands.output import Json, Line, Timeout, cell, client_of, show
 
 app = typer.Typer(
     no_args_is_help=True, help="Non-dominated subnets: of one search, or the best of everything stored."
 )
+SearchId = Annotated[str, typer.Argument(metavar="SEARCH", help="Id of a search.")]
 Archs = Annotated[bool, typer.Option("--arch", help="Show the arch of every point too.")]
 Csv = Annotated[Path | None, typer.Option(help="Save all points as CSV here.")]
 Parquet = Annotated[Path | None, typer.Option(help="Save all points as parquet here.")]
-Limits = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--limit",
-        "-l",
-        help="Only points within: latency_ms=18, 'macs<=5e6', 'accuracy>=0.9'; may be repeated.",
-    ),
+Pick = Annotated[
+    str | None,
+    typer.Option("--pick", help="Only the choice of knee, best, buckets or spread, with reasons."),
 ]
 How = Annotated[
-    str | None,
-    typer.Option("--pick", help="knee, best, buckets or spread: only that choice, with reasons."),
+    str, typer.Option("--how", help="best, knee, buckets (the best of each part of a budget) or spread.")
 ]
-Many = Annotated[int | None, typer.Option("--k", min=1, help="How many points to pick.")]
+Count = Annotated[int | None, typer.Option("--k", min=1, help="How many points to pick.")]
 By = Annotated[str | None, typer.Option(help="Metric whose range the buckets divide.")]
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_(
     context: typer.Context,
-    search: Annotated[str, typer.Argument(help="Id of a search.")],
-    target: Annotated[
-        str | None, typer.Option(help="Of a front for each target: only this one's; id or name.")
-    ] = None,
-    pick: How = None,
-    k: Many = None,
+    search: SearchId,
+    target: SomeTarget = None,
+    pick: Pick = None,
+    k: Count = None,
     csv: Csv = None,
     parquet: Parquet = None,
     arch: Archs = False,
@@ -53,69 +46,52 @@ def show(
 ) -> None:
     """The front of a search: for each point what was predicted and what was measured."""
     client = client_of(context)
-    _show(client, client.fronts.of_search(search, pick=pick, k=k, target=target), csv, parquet, arch, as_json)
+    front = client.fronts.of_search(search, pick=pick, k=k, target=target)
+    _show(client, front, csv, parquet, arch, as_json)
 
 
 @app.command("pick")
 def pick_(
     context: typer.Context,
-    search: Annotated[str, typer.Argument(help="Id of a search.")],
-    how: Annotated[
-        str, typer.Option(help="best, knee, buckets (the best of each part of a budget) or spread.")
-    ] = "best",
-    k: Annotated[int | None, typer.Option(min=1, help="How many points.")] = None,
+    search: SearchId,
+    how: How = "best",
+    k: Count = None,
     by: By = None,
-    target: Annotated[
-        str | None, typer.Option(help="Whose latency is meant: id or name of a target.")
-    ] = None,
+    target: SomeTarget = None,
     limit: Limits = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
-    """Choose points of a front by their true values, and say why. Exit status 3: none meets the limits."""
+    """Choose points of a front by their true values, with reasons. Exit status 3: none meets the limits."""
     client = client_of(context)
-    named = client.targets.get(target).id if target else None
-    found = client.fronts.of_search(search).picks(how, k, by=by, target=named, **_limits(limit))
+    limits = front_limits(client, limit)
+    found = client.fronts.of_search(search).picks(how, k, by=by, target=target, **limits)
     _show(client, found, None, None, arch, as_json)
 
 
 @app.command()
 def best(
     context: typer.Context,
-    supernet: Annotated[str, typer.Option(help="Id or name of a supernet.")],
-    target: Annotated[
-        str | None, typer.Option(help="Id or name of a target; the worst of all if not given.")
-    ] = None,
+    supernet: SupernetOption,
+    target: SomeTarget = None,
     limit: Limits = None,
-    max_latency_ms: Annotated[float | None, typer.Option(help="Short for --limit latency_ms=…")] = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Short for --limit accuracy=…")] = None,
-    pick: How = None,
-    k: Many = None,
+    pick: Pick = None,
+    k: Count = None,
     by: By = None,
     csv: Csv = None,
     parquet: Parquet = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
-    """The best of everything stored, over all searches. Exit status 3: nothing to pick within the limits."""
+    """The best of everything stored, over all searches. Exit status 3: no subnet to pick meets the limits.
+
+    Without a target the worst one that a subnet was measured on counts.
+    """
     client = client_of(context)
-    short = {"max_latency_ms": max_latency_ms, "min_accuracy": min_accuracy}
-    limits: dict[str, Any] = {**_limits(limit), **{k: v for k, v in short.items() if v is not None}}
-    found = client.fronts.best(supernet, target, **limits)
+    found = client.fronts.best(supernet, target, **front_limits(client, limit))
     if pick is not None:
         found = found.picks(pick, k, by=by)
     _show(client, found, csv, parquet, arch, as_json)
-
-
-def _limits(texts: Sequence[str] | None) -> dict[str, float]:
-    """Limits as the routes of fronts call them."""
-    limits: dict[str, float] = {}
-    for text in texts or []:
-        row = parse_limit(text)
-        if "target" in row:
-            raise NetwrightError(f"name the target of a front by --target, got the limit {text!r}")
-        limits |= {f"{side}_{row['metric']}": row[side] for side in ("min", "max") if side in row}
-    return limits
 
 
 def _show(
@@ -124,4 +100,31 @@ def _show(
     for path, format in ((csv, "csv"), (parquet, "parquet")):
         if path is not None:
             front.save(path, format=format)
-    print_json(front.data) if as_json else print_front(front, archs=archs, names=target_names(client))
+    show(front.to_dict(), front_card(front, client.targets.names(), archs=archs), as_json)
+
+
+def export(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(help="Id of a subnet, or of a search (its best point is exported).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the file.")] = Path("subnet.onnx"),
+    limit: Limits = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Save a subnet as a verified ONNX file; the server exports it first where that was not done yet.
+
+    Limits are of a search: its best point within them. Exit status 3: no point meets them.
+    """
+    client = client_of(context)
+    if what.startswith("sea_"):
+        what = client.fronts.of_search(what).pick(**front_limits(client, limit)).id
+    record = client.subnets.get(what).download_onnx(out, timeout=timeout, progress=not as_json)
+    parity = record.parity or {}
+    lines = [
+        Line(f"{out}: {record.bytes or 0:,} bytes, sha256 {record.sha256}"),
+        Line(
+            f"equal to the supernet's own output within {cell(parity.get('max_error'))} on {parity.get('n')} real "
+            "examples"
+        ),
+    ]
+    show({**record.to_dict(), "path": str(out)}, lines, as_json)

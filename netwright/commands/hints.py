@@ -1,11 +1,13 @@
-"""Requests that a server says would help, as the commands that make them."""
+"""Requests that a server recommends, as the commands that make them."""
 
 from __future__ import annotations
 
-import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from netwright.errors import Action
 
 Body = Mapping[str, Any]
 Words = Callable[[re.Match[str], Body], list[str]]
@@ -19,41 +21,28 @@ def _more_rows(target: str, body: Body) -> list[str]:
     if "table" in body:
         named = ["--name", target, "--table", "FILE", "--latency", "COLUMN"]
         return ["targets", "import", *_options(body, "supernet"), *named]
-    others = [name for name in body.get("metrics") or () if name != "latency_ms"]
-    extra = [word for name in others for word in ("--metric", name)]
+    extra = [word for name in body.get("metrics") or () for word in ("--metric", name)]
     return ["targets", "measure", target, *_options(body, "supernet", "count"), *extra]
 
 
 COMMANDS: dict[str, Words] = {
     r"/v1/predictors": lambda _, body: ["predictors", "fit", *_options(body, "supernet", "metric", "target")],
     r"/v1/supernets/([^/]+)/evaluations": lambda at, body: [
-        "supernets",
-        "evaluate",
-        at[1],
+        *("supernets", "evaluate", at[1]),
         *_options(body, "count"),
     ],
     r"/v1/targets/([^/]+)/measurements": lambda at, body: _more_rows(at[1], body),
+    r"/v1/targets/([^/:]+):refresh": lambda at, _: ["targets", "refresh", at[1]],
     r"/v1/jobs/([^/:]+):resume": lambda at, _: ["jobs", "resume", at[1]],
     r"/v1/subnets/([^/]+)/exports": lambda at, _: ["export", at[1]],
 }
 
 
-def as_command(action: str) -> str:
-    """``POST /v1/jobs/job_1:resume`` as ``netwright jobs resume job_1``; what has no command stays as it is."""
-    method, _, rest = action.partition(" ")
-    path, _, text = rest.partition(" ")
-    if method != "POST":
-        return action
-    for pattern, words in COMMANDS.items():
-        found = re.fullmatch(pattern, path)
-        if found is not None:
-            return " ".join(["netwright", *words(found, _body(text))])
-    return action
-
-
-def _body(text: str) -> Body:
-    try:
-        body = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+def as_command(action: Action) -> str:
+    """``POST /v1/jobs/job_1:resume`` as ``netwright jobs resume job_1``; other requests as they are."""
+    if action.method == "POST":
+        for pattern, words in COMMANDS.items():
+            found = re.fullmatch(pattern, action.path)
+            if found is not None:
+                return shlex.join(["netwright", *words(found, action.body)])
+    return str(action)

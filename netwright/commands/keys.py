@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from netwright.commands.output import Json, print_json, print_table
+from netwright.commands.output import Columns, Json, Line, show, table_of
 from netwright.commands.server import need_server
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ def create(
     from netwright import server_commands
 
     key = server_commands.create_key(name, scope)
-    print_json(key) if as_json else typer.echo(key["key"])
+    show(key, [Line(key["key"])], as_json)
 
 
 @app.command("list")
@@ -41,18 +41,20 @@ def list_(as_json: Json = False) -> None:
     from netwright import server_commands
 
     rows = server_commands.list_keys()
-    if as_json:
-        print_json(rows)
-        return
-    columns = ("name", "scopes", "created_at", "revoked_at")
-    print_table(columns, [(r["name"], " ".join(r["scopes"]), r["created_at"], r["revoked_at"]) for r in rows])
+    columns: Columns = {
+        "name": "name",
+        "scopes": ("scopes", " ".join),
+        "created_at": "created",
+        "revoked_at": "revoked",
+    }
+    show(rows, [table_of(rows, columns)], as_json)
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(help="Name of a key.")]) -> None:
-    """Refuse a key from now on. The service stays closed, also when no other key is left."""
+def revoke(name: Annotated[str, typer.Argument(help="Name of a key.")], as_json: Json = False) -> None:
+    """Refuse a key from now on. The service still needs a key, even when no other key is left."""
     need_server()
     from netwright import server_commands
 
     server_commands.revoke_key(name)
-    typer.echo(f"{name} is revoked")
+    show({"name": name, "revoked": True}, [Line(f"{name} is revoked")], as_json)

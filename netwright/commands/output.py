@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for scripts, errors in readable form on stderr."""
+"""Output of the commands: sections for people, JSON for scripts, errors on stderr with an exit status."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from netwright.client import Client
+from netwright.client.models import Object
 from netwright.commands.hints import as_command
 from netwright.errors import (
     ApiError,
@@ -34,7 +36,7 @@ PIPE_WIDTH = 160
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables for people.")]
 Timeout = Annotated[
-    float, typer.Option(min=1, help="Give up waiting after this many seconds; the job goes on.")
+    float, typer.Option(min=1, help="Stop waiting after this many seconds; the job continues.")
 ]
 
 
@@ -42,7 +44,7 @@ Timeout = Annotated[
 class Where:
     """The server that the commands talk to."""
 
-    url: str
+    url: str | None
     key: str | None
 
     def client(self) -> Client:
@@ -51,60 +53,119 @@ class Where:
 
 
 def client_of(context: typer.Context) -> Client:
-    """The client for the options given before the command; closed when the command ends."""
-    where: Where = context.find_object(Where) or Where("", None)
+    """The client for the options before the command; closed when the command ends."""
+    where = context.find_object(Where) or Where(None, None)
     client = where.client()
     context.call_on_close(client.close)
     return client
 
 
+# --- sections --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """One thing, a line a field; fields that are None are left out."""
+
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A line a row; long cells are folded, never cut."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence, on stderr where it is a ``warning``."""
+
+    text: str
+    warning: bool = field(default=False, kw_only=True)
+
+
+Section = Fields | Table | Line
+Format = Callable[[Any], object]
+Columns = Mapping[str, str | tuple[str, Format]]
+
+
+def table_of(rows: Iterable[Object], columns: Columns, title: str | None = None) -> Table:
+    """A table of JSON objects: for each field its heading, and how its value is written."""
+    heads = [column if isinstance(column, str) else column[0] for column in columns.values()]
+    formats = {name: column[1] for name, column in columns.items() if not isinstance(column, str)}
+    cells = [[formats.get(name, _same)(row.get(name)) for name in columns] for row in rows]
+    return Table(heads, cells, title)
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def show(answer: object, sections: Iterable[Section], as_json: bool, console: Console | None = None) -> None:
+    """One JSON document on stdout, or sections for people."""
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    for section in sections:
+        _print(section, console or stdout())
+
+
+def show_all(items: Sequence[Any], sections: Iterable[Section], as_json: bool) -> None:
+    """The JSON of all resources of a list, or sections for people."""
+    show([item.to_dict() for item in items] if as_json else [], sections, as_json)
+
+
 def stdout(*, record: bool = False) -> Console:
-    """Where tables go: as wide as the terminal, and wide enough for a line a row where there is none."""
+    """Standard output: as wide as the terminal, or wide enough for a line a row where there is none."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=PIPE_WIDTH if piped else None, record=record)
 
 
-def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(value, indent=2, default=dict))
-
-
-def print_table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    title: str | None = None,
-    console: Console | None = None,
-) -> None:
-    """A table on stdout; long cells are folded, never cut."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "subnet"))
-    count = 0
-    for row in rows:
+def _print(section: Section, console: Console) -> None:
+    if isinstance(section, Line):
+        if section.warning:
+            typer.echo(f"warning: {section.text}", err=True)
+        else:
+            console.print(escape(section.text), soft_wrap=True, highlight=False)
+        return
+    if isinstance(section, Fields):
+        table = RichTable(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in section.values.items():
+            if value is not None:
+                table.add_row(name, escape(cell(value)))
+        console.print(table)
+        return
+    if section.title:
+        console.print(escape(section.title), soft_wrap=True, highlight=False)
+    if not section.rows:
+        console.print("none")
+        return
+    table = RichTable(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for column in section.columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "subnet", "search"))
+    for row in section.rows:
         table.add_row(*[escape(cell(value)) for value in row])
-        count += 1
-    (console or stdout()).print(table if count else f"nothing yet{f': {title}' if title else ''}")
+    console.print(table)
 
 
-def print_fields(data: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
-    """One thing, a line a field; nested values as compact JSON."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name in names or list(data):
-        if name in data:
-            table.add_row(name, escape(cell(data[name])))
-    stdout().print(table)
+# --- values ----------------------------------------------------------------------------------------
 
 
-def cell(value: Any) -> str:
-    """A value as people read it: four significant digits, `-` for nothing."""
-    if value is None:
+def cell(value: object) -> str:
+    """A value for people: four significant digits, `-` for nothing."""
+    if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
+    if isinstance(value, datetime):
+        return moment(value)
     if isinstance(value, str | int):
         return str(value)
     return json.dumps(value, default=dict)
@@ -112,14 +173,23 @@ def cell(value: Any) -> str:
 
 def number(value: float) -> str:
     """Four significant digits, thousands grouped: ``0.06421``, ``17,840``."""
+    if not math.isfinite(value):
+        return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
-def moment(text: str) -> str:
-    """An ISO time to the second: ``2026-11-23 21:14:47``."""
-    return text[:19].replace("T", " ")
+def moment(at: datetime) -> str:
+    """A time to the second: ``2026-11-23 21:14:47``."""
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def percent(value: float | None) -> str | None:
+    """``0.0213`` as ``2.1 %``, ``0.0004`` as ``0.04 %``."""
+    if value is None:
+        return None
+    return f"{100 * value:.1f} %" if abs(value) >= 0.01 else f"{100 * value:.2f} %"
 
 
 def with_error(value: float, error: float | None) -> str:
@@ -138,12 +208,15 @@ def words(arch: Mapping[str, Any]) -> str:
     return " | ".join(f"{kind} {' '.join(choices)}" for kind, choices in groups.items())
 
 
+# --- errors ----------------------------------------------------------------------------------------
+
+
 def report(error: NetwrightError) -> int:
-    """Say on stderr what went wrong; returns the exit status that stands for it."""
+    """Print on stderr what went wrong; returns the exit status for it."""
     console = Console(stderr=True)
     console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
     if isinstance(error, JobFailedError):
-        # A refusal says it all; the log is for what nobody foresaw.
+        # The message of a refusal is complete; the log explains what was unforeseen.
         for line in error.log[-LOG_LINES:] if error.code in UNFORESEEN else ():
             console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
         return EXIT_JOB_FAILED

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from netwright.commands.output import Json, Timeout, client_of, print_fields, print_json, print_table
-from netwright.commands.supernet_card import print_supernet
-from netwright.commands.training import train
-from netwright.resources.jobs import DEFAULT_TIMEOUT_S
+from netwright.client.jobs import DEFAULT_TIMEOUT_S
+from netwright.client.models import Object
+from netwright.client.requests import TrainingOptions
+from netwright.commands.cards import estimate_card, job_card, supernet_card, supernets_table
+from netwright.commands.options import Seed, SupernetArgument
+from netwright.commands.output import Json, Line, Table, Timeout, client_of, show, show_all
+from netwright.errors import NetwrightError
 
 app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, train, show, evaluate.")
-app.command()(train)
-Supernet = Annotated[str, typer.Argument(help="Id or name of a supernet.")]
+DEFAULT_FAMILY = "mobilenet_v3"
+OF_DATA = ("num_classes", "image_channels")
+"""Settings in a family's file that the server takes from the data, as ``netwright train`` does."""
 
 
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """All supernets."""
-    rows = list(client_of(context).supernets.list())
-    if as_json:
-        print_json([row.data for row in rows])
-        return
-    columns = ("id", "name", "family", "quality", "subnets", "data", "source")
-    print_table(
-        columns,
-        [
-            (
-                r.id,
-                r["name"],
-                r["family"],
-                r["quality"],
-                float(r["space_size"]),
-                r["data"].get("name"),
-                r["source"],
-            )
-            for r in rows
-        ],
-    )
+    supernets = client_of(context).supernets.list()
+    show_all(supernets, [supernets_table(supernets)], as_json)
 
 
 @app.command()
@@ -53,40 +41,114 @@ def add(
 ) -> None:
     """Register a supernet: one of the zoo, or a directory on the server."""
     supernet = client_of(context).supernets.add(zoo, path=path, name=name)
-    print_json(supernet.data) if as_json else print_supernet(supernet.data)
+    show(supernet.to_dict(), supernet_card(supernet), as_json)
 
 
-@app.command()
-def show(context: typer.Context, supernet: Supernet, as_json: Json = False) -> None:
+@app.command("show")
+def show_(context: typer.Context, supernet: SupernetArgument, as_json: Json = False) -> None:
     """One supernet, with its report card."""
     found = client_of(context).supernets.get(supernet)
-    print_json(found.data) if as_json else print_supernet(found.data)
+    show(found.to_dict(), supernet_card(found), as_json)
 
 
 @app.command()
-def space(context: typer.Context, supernet: Supernet, as_json: Json = False) -> None:
+def space(context: typer.Context, supernet: SupernetArgument, as_json: Json = False) -> None:
     """The axes and choices of a supernet."""
     found = client_of(context).supernets.get(supernet).space()
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (axis["name"], axis["kind"], " ".join(map(str, axis["choices"])), axis["parent"])
-        for axis in found["axes"]
-    ]
-    print_table(("axis", "kind", "choices", "parent"), rows, f"{float(found['size']):.4g} subnets")
+    rows = [(axis.name, axis.kind, " ".join(map(str, axis.choices)), axis.parent) for axis in found.axes]
+    table = Table(("axis", "kind", "choices", "parent"), rows, f"{found.size:.4g} subnets")
+    show(found.to_dict(), [table], as_json)
 
 
 @app.command()
 def evaluate(
     context: typer.Context,
-    supernet: Supernet,
+    supernet: SupernetArgument,
     count: Annotated[int, typer.Option(min=1, help="How many subnets, spread over the space.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    seed: Seed = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
     """Evaluate the quality of subnets on the validation split, and wait."""
+    job = client_of(context).supernets.get(supernet).evaluate(count=count, seed=seed)
+    job.wait(timeout, not as_json)
+    show(job.to_dict(), job_card(job), as_json)
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the new supernet.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="digits, fashion_mnist, cifar10, hub:NAME; folder:PATH, parquet:PATH or stream:PATH inside the "
+            "server's NETWRIGHT_IMPORT_DIR; or that of --from."
+        ),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="A local .toml file that sizes the family, or a supernet of the zoo; or that of --from."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe, a supernet of the zoo, or a local .toml file; by default sandwich."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of every random draw: 0, or with --from that of the last stage + 1."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Train this supernet further: its id or name.")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Learn from the largest network of this supernet: its id or name.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cost, train nothing.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the job.")] = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Train a supernet on the server, and wait with a progress bar."""
     client = client_of(context)
-    job = client.supernets.get(supernet).evaluate(count=count, seed=seed).wait(timeout, not as_json)
-    print_json(job.data) if as_json else print_fields(job.data, ("id", "state", "message"))
+    options: TrainingOptions = {
+        "data": data,
+        "family": _family(family),
+        "steps": steps,
+        "seed": seed,
+        "source": source,
+        "teacher": teacher,
+    }
+    if recipe is not None:
+        options["recipe"] = _file(recipe, "--recipe") or recipe
+    if dry_run:
+        estimate = client.trainings.estimate(name, **options)
+        show(estimate.to_dict(), estimate_card(estimate), as_json)
+        return
+    job = client.trainings.create(name, **options)
+    if detach:
+        show(job.to_dict(), [Line(f"{job.id} is {job.state}; netwright jobs watch {job.id}")], as_json)
+        return
+    job.wait(timeout, not as_json)
+    supernet = client.supernets.get(job.resource.id if job.resource else name)
+    show({"job": job.to_dict(), "supernet": supernet.to_dict()}, supernet_card(supernet), as_json)
+
+
+def _family(text: str | None) -> str | Object | None:
+    values = _file(text, "--family")
+    if values is None:
+        return text
+    return {"family": DEFAULT_FAMILY, **{key: v for key, v in values.items() if key not in OF_DATA}}
+
+
+def _file(text: str | None, option: str) -> Object | None:
+    """The values of a TOML file; None where something else is named."""
+    if text is None or not text.endswith(".toml"):
+        return None
+    try:
+        return tomllib.loads(Path(text).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise NetwrightError(f"{option} must be a name or a TOML file, got {text}: {error}") from error

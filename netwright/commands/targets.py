@@ -2,59 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from netwright.commands.bring import import_table
-from netwright.commands.output import Json, Timeout, client_of, print_json, print_table, words
-from netwright.commands.points import target_names
-from netwright.commands.predictors import print_predictors
-from netwright.commands.target_card import print_target, settings_of
-from netwright.resources.jobs import DEFAULT_TIMEOUT_S
-from netwright.resources.measurements import Measurement
-from netwright.resources.resource import Resource
+from netwright.client.jobs import DEFAULT_TIMEOUT_S
+from netwright.client.metrics import LATENCY
+from netwright.commands.cards import (
+    import_card,
+    measurements_table,
+    predictors_table,
+    target_card,
+    targets_table,
+)
+from netwright.commands.options import (
+    OnServer,
+    Seed,
+    SomeSupernet,
+    SupernetOption,
+    TargetArgument,
+    pairs,
+    value_of,
+)
+from netwright.commands.output import Fields, Json, Line, Timeout, client_of, show, show_all
+from netwright.errors import NetwrightError
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Hardware targets: list, add, show, refresh, measure, import, measurements, predictors.",
 )
-app.command("import")(import_table)
 COUNT, COUNT_UNTIL = 30, 200
-Target = Annotated[str, typer.Argument(help="Id or name of a target.")]
 
 
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """All targets."""
-    rows = list(client_of(context).targets.list())
-    if as_json:
-        print_json([row.data for row in rows])
-        return
-    print_table(
-        ("id", "name", "kind", "settings", "metrics", "agents", "stale"),
-        [
-            (
-                r.id,
-                r["name"],
-                r["kind"],
-                settings_of(r),
-                " ".join(r["metrics"]),
-                _connected(r),
-                "yes" if r["stale"] else None,
-            )
-            for r in rows
-        ],
-    )
-
-
-def _connected(target: Resource) -> str | None:
-    """How many agents are there, of a target that has agents."""
-    if target["kind"] != "agent":
-        return None
-    return f"{sum(agent['connected'] for agent in target['agents'])} connected"
+    targets = client_of(context).targets.list()
+    show_all(targets, [targets_table(targets)], as_json)
 
 
 @app.command()
@@ -68,49 +54,38 @@ def add(
     ] = "cpu",
     name: Annotated[str | None, typer.Option(help="Your own name for it.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting, e.g. threads=1; may be repeated.")
+        list[str] | None, typer.Option("--set", help="A setting such as threads=1; may be repeated.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Register a target."""
-    target = client_of(context).targets.add(
-        kind, name=name, settings=dict(_setting(text) for text in set_ or [])
-    )
-    print_json(target.data) if as_json else print_target(target.data)
+    settings = {key: value_of(text) for key, text in pairs(set_, "--set", "threads=1").items()}
+    target = client_of(context).targets.add(kind, name=name, settings=settings)
+    show(target.to_dict(), target_card(target), as_json)
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise typer.BadParameter(f"a setting must look like threads=1, got {text!r}", param_hint="--set")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
-@app.command()
-def show(context: typer.Context, target: Target, as_json: Json = False) -> None:
-    """One target: device, runtime, settings, agents, and whether what was measured still holds."""
+@app.command("show")
+def show_(context: typer.Context, target: TargetArgument, as_json: Json = False) -> None:
+    """One target: device, runtime, settings, agents, and whether its measurements are current."""
     found = client_of(context).targets.get(target)
-    print_json(found.data) if as_json else print_target(found.data)
+    show(found.to_dict(), target_card(found), as_json)
 
 
 @app.command()
-def refresh(context: typer.Context, target: Target, as_json: Json = False) -> None:
-    """Start anew with the runtime that is there now; what was measured before is stale from then on."""
-    found = client_of(context).targets.get(target).refresh()
-    print_json(found.data) if as_json else print_target(found.data)
+def refresh(context: typer.Context, target: TargetArgument, as_json: Json = False) -> None:
+    """Adopt the runtime that is installed now; earlier measurements become stale."""
+    found = client_of(context).targets.get(target).reset()
+    show(found.to_dict(), target_card(found), as_json)
 
 
 @app.command()
 def measure(
     context: typer.Context,
-    target: Target,
-    supernet: Annotated[str, typer.Option(help="Id or name of the supernet whose subnets are measured.")],
+    target: TargetArgument,
+    supernet: SupernetOption,
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="How many subnets, at most: 30, or 200 with --until, if not given."),
+        typer.Option(min=1, help="How many subnets, at most; by default 30, or 200 with --until."),
     ] = None,
     until: Annotated[
         str | None,
@@ -121,14 +96,15 @@ def measure(
     choose: Annotated[
         str | None,
         typer.Option(
-            help="information (what tells most, given other targets; the default where some are known) or spread."
+            help="information (what reduces the uncertainty most, the default where other targets of the space are "
+            "measured) or spread."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 0,
+    seed: Seed = 0,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Beside latency_ms: peak_memory_mb, energy_mj, where the target can; may be repeated."
+            help="Another metric to measure along with the latency, of those that the target lists; may be repeated."
         ),
     ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
@@ -136,16 +112,18 @@ def measure(
 ) -> None:
     """Measure subnets on a target, and wait."""
     client = client_of(context)
-    metrics = list(dict.fromkeys(["latency_ms", *(metric or [])]))
-    found = client.targets.get(target)
     below = None if until is None else _below(until)
-    count = count or (COUNT if below is None else COUNT_UNTIL)
-    job = found.measure(supernet, count=count, seed=seed, choose=choose, until=below, metrics=metrics)
+    job = client.targets.get(target).measure(
+        supernet,
+        until=below,
+        count=count or (COUNT if below is None else COUNT_UNTIL),
+        seed=seed,
+        choose=choose,
+        metrics=list(dict.fromkeys([LATENCY, *(metric or [])])),
+    )
     job.wait(timeout, not as_json)
-    rows = list(client.measurements.list(job=job.id))
-    print_json([row.data for row in rows]) if as_json else print_measurements(rows)
-    if below is not None and not as_json:
-        typer.echo(job.data.get("message") or "")
+    rows = client.measurements.list(job=job.id)
+    show_all(rows, [measurements_table(rows), *([Line(job.message or "")] if until else [])], as_json)
 
 
 def _below(text: str) -> float:
@@ -164,42 +142,150 @@ def _below(text: str) -> float:
 
 @app.command()
 def measurements(
-    context: typer.Context,
-    target: Target,
-    supernet: Annotated[str | None, typer.Option(help="Id or name of a supernet.")] = None,
-    as_json: Json = False,
+    context: typer.Context, target: TargetArgument, supernet: SomeSupernet = None, as_json: Json = False
 ) -> None:
-    """Everything measured on a target."""
+    """All measurements of a target."""
     client = client_of(context)
-    of = client.supernets.get(supernet).id if supernet else None
-    rows = list(client.measurements.list(target=client.targets.get(target).id, supernet=of))
-    print_json([row.data for row in rows]) if as_json else print_measurements(rows)
-
-
-def print_measurements(rows: list[Measurement]) -> None:
-    """Value and spread first; raw p50 and p90 always stand beside the value."""
-    table = []
-    for row in rows:
-        raw = row["details"].get("raw", {})
-        table.append(
-            (
-                row["subnet"],
-                f"{row['metric']} [{row['unit']}]",
-                row["value"],
-                row["spread"],
-                raw.get("p50"),
-                raw.get("p90"),
-                row["n"],
-                row["verdict"],
-                words(row["arch"]),
-            )
-        )
-    print_table(("subnet", "metric", "value", "±", "raw p50", "raw p90", "n", "verdict", "arch"), table)
+    rows = client.measurements.list(target=target, supernet=supernet)
+    show_all(rows, [measurements_table(rows)], as_json)
 
 
 @app.command()
-def predictors(context: typer.Context, target: Target, as_json: Json = False) -> None:
+def predictors(context: typer.Context, target: TargetArgument, as_json: Json = False) -> None:
     """The predictors of a target, with their report cards."""
     client = client_of(context)
-    rows = list(client.predictors.list(target=client.targets.get(target).id))
-    print_json([row.data for row in rows]) if as_json else print_predictors(rows, target_names(client))
+    rows = client.predictors.list(target=target)
+    show_all(rows, predictors_table(rows, client.targets.names()), as_json)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    table: Annotated[str | None, typer.Option(help="Parquet or CSV file with one row a measurement.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Column of the table with the latency.")] = None,
+    operators: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of --table: once-for-all's YAML with the latency of each operator, in ms."
+        ),
+    ] = None,
+    supernet: Annotated[
+        str | None,
+        typer.Option(help="Id or name of the supernet, or space of a table, whose archs the rows are."),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="For archs without a supernet here: name of the space that the --arch columns span."
+        ),
+    ] = None,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column that identifies the arch of a row; may be repeated, or several joined by commas. Of a "
+            "supernet: its axes (by default every axis that the table has), or the only one, with arch ids or JSON. "
+            "With --space: any columns; COL:digits or COL:words is one axis a digit or word, COL:value is one axis."
+        ),
+    ] = None,
+    depth_axis: Annotated[
+        str | None,
+        typer.Option(help="With --space: the --arch column that says how many digits or words count."),
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(help="With --space: column with parameters; COL:M if in millions (K, M, G).")
+    ] = None,
+    macs: Annotated[
+        str | None, typer.Option(help="With --space: column with multiply-accumulates; COL:M if in millions.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Unit of the latency: ms, s, us or ns.")] = "ms",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the target; by default that of the column.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="What was measured, in your words.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="With which runtime, in your words.")] = None,
+    precision: Annotated[str, typer.Option(help="At which precision.")] = "fp32",
+    batch: Annotated[int, typer.Option(min=1, help="At which batch size.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Import nothing if any row is refused.")] = False,
+    accept_jumps: Annotated[
+        bool,
+        typer.Option(
+            "--accept-jumps",
+            help="Accept rows about 1000x from the rest, as networks that compile to nothing.",
+        ),
+    ] = False,
+    on_server: OnServer = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Make a target from measurements that were taken elsewhere, and wait."""
+    _check_import(table, latency, operators, supernet, space)
+    client = client_of(context)
+    columns = [column for text in arch or [] for column in text.split(",") if column]
+    called = name or re.sub(r"\.ya?ml$", "", (latency or operators or "").rsplit("/", 1)[-1])
+    settings = {"device": device or called, "runtime": runtime, "precision": precision, "batch": batch}
+    if space is not None:
+        found = client.supernets.add_table(
+            *(space, table or "", columns),
+            depth_axis=depth_axis,
+            params=params,
+            macs=macs,
+            on_server=on_server,
+        )
+        columns = []
+    else:
+        found = client.supernets.get(supernet or "")
+    target = client.targets.add(
+        "table", name=_target_name(called), settings={k: v for k, v in settings.items() if v is not None}
+    )
+    if operators is not None:
+        predictor = client.predictors.import_file(found.id, operators, target=target.id, on_server=on_server)
+        predictor.wait(timeout, not as_json)
+        show(predictor.to_dict(), predictors_table([predictor], {target.id: target.name}), as_json)
+        return
+    job = target.import_table(
+        *(found.id, table or "", latency or ""),
+        on_server=on_server,
+        unit=unit,
+        archs=columns,
+        strict=strict,
+        accept_jumps=accept_jumps,
+    )
+    try:
+        job.wait(timeout, not as_json)
+    except NetwrightError:
+        if job.finished and not as_json:
+            show(None, import_card(job.result or {}), as_json)
+        raise
+    result = job.result or {}
+    errors = [
+        Line(
+            f"{each}: closed form within {error['median']:.2%}, at worst {error['worst']:.2%}, of rows left out"
+        )
+        for each, error in found.report.get("cost_errors", {}).items()
+    ]
+    summary = Fields({"target": target.id, "name": target.name, "supernet": found.name})
+    answer = {"target": target.id, "supernet": found.id, "job": job.id, **result}
+    show(answer, [summary, *import_card(result), *errors], as_json)
+
+
+def _check_import(
+    table: str | None, latency: str | None, operators: str | None, supernet: str | None, space: str | None
+) -> None:
+    rules: Sequence[tuple[bool, str, str]] = (
+        ((table is None) != (operators is None), "give exactly one of --table and --operators", "--table"),
+        (
+            (table is None) == (latency is None),
+            "give --latency with --table, and not with --operators",
+            "--latency",
+        ),
+        ((supernet is None) != (space is None), "give exactly one of --supernet and --space", "--supernet"),
+        (operators is None or supernet is not None, "operators are those of a --supernet", "--operators"),
+    )
+    for holds, rule, option in rules:
+        if not holds:
+            raise typer.BadParameter(rule, param_hint=option)
+
+
+def _target_name(column: str) -> str:
+    """A column's name with the characters that a target's name may have."""
+    return re.sub(r"^[^A-Za-z0-9]+", "", re.sub(r"[^A-Za-z0-9._ -]", "-", column))[:80] or "table"

@@ -1,28 +1,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-import httpx
 import pytest
 
 from netwright import Client
 from netwright.commands import output
-from tests.netwright.fake_server import FakeServer
+from tests.netwright.house import House, build, copy
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A home folder with one of everything, and the ids of these."""
+    home = tmp_path_factory.mktemp("furnished") / "home"
+    return home, build(home)
 
 
 @pytest.fixture
-def server() -> FakeServer:
-    return FakeServer()
+def ids(furnished: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    return furnished[1]
 
 
 @pytest.fixture
-def client(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr("netwright.resources.jobs.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("netwright.resources.jobs.LONGEST_PAUSE_S", 0.001)
+def house(
+    furnished: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[House]:
+    """The real application on a copy of that folder; commands talk to it."""
+    monkeypatch.setattr("netwright.client.jobs.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("netwright.client.jobs.LONGEST_PAUSE_S", 0.001)
+    house = copy(furnished[0], tmp_path / "home")
+    monkeypatch.setattr(output.Where, "client", lambda _: house.client())
+    yield house
+    house.stop()
 
-    def made() -> Client:
-        return Client("http://fake", transport=httpx.MockTransport(server))
 
-    monkeypatch.setattr(output.Where, "client", lambda _: made())  # a command closes its own
-    with made() as client:
+@pytest.fixture
+def client(house: House) -> Iterator[Client]:
+    with house.client() as client:
         yield client

@@ -1,8 +1,12 @@
+"""Every command against the real application: JSON for scripts, tables for people, exit statuses."""
+
 from __future__ import annotations
 
 import base64
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,201 +14,243 @@ from typer.testing import CliRunner, Result
 
 from netwright import Client
 from netwright.cli import app
-from tests.netwright.fake_server import ONNX, FakeServer, job, problem
+from service.db.tables import Job, Search
+from tests.netwright.house import ONNX, House
 
-READING = [
+Ids = dict[str, str]
+COMMANDS = [
     "supernets list",
     "supernets show digits",
     "supernets space digits",
     "supernets add digits",
     "supernets evaluate digits --count 5",
     "supernets train mine --data digits --family digits --steps 40",
-    "supernets train mine --from digits --teacher digits --recipe random --detach",
+    "supernets train mine --from digits --recipe random --detach",
     "supernets train mine --from digits --dry-run",
     "targets list",
     "targets show cpu",
     "targets add cpu --set threads=2 --name mine",
+    "targets refresh cpu",
     "targets measure cpu --supernet digits --count 5",
     "targets measure cpu --supernet digits --until mape<3%",
-    "targets import --table mine.parquet --latency lat_ms --arch resolution,kernel --supernet digits --on-server",
-    "targets import --table t.csv --latency ms --space cells --arch ops:digits --macs m:M --on-server",
-    "targets import --operators note10.yaml --supernet digits --on-server",
-    "predictors import --file note10.yaml --supernet digits --target cpu --on-server",
+    "targets import --table {table} --latency ms --arch arch --supernet digits",
     "targets measurements cpu",
     "targets predictors cpu",
     "predictors list --supernet digits --target cpu --metric latency_ms",
-    "predictors show prd_1",
-    "predictors import --supernet digits --file acc.npz --metric accuracy --on-server",
+    "predictors show {predictor}",
     "predictors fit --supernet digits --metric latency_ms --target cpu",
     "search list",
-    "search show sea_1",
+    "search show {search}",
     "search profile --supernet digits --target cpu -l latency_ms=20",
-    "search run --supernet digits --target cpu -l latency_ms=20 -l accuracy>=0.9 --restrict resolution=24,32",
+    "search run --supernet digits --target cpu -l latency_ms=0.03 -l accuracy>=0.8 --evaluations 4",
     "search run --supernet digits --target cpu --no-wait",
-    "search extend sea_1 --evaluations 50 --latency-ms 18 --no-wait",
-    "front show sea_1",
-    "front show sea_1 --pick knee",
-    "front pick sea_1 --how buckets --k 2 --by latency_ms -l accuracy>=0.9",
-    "front best --supernet digits --target cpu --max-latency-ms 3",
+    "search extend {search} --evaluations 4 -l latency_ms=0.02",
+    "front show {search}",
+    "front show {search} --pick knee",
+    "front pick {search} --how buckets --k 2 --by latency_ms -l accuracy>=0.8",
+    "front best --supernet digits --target cpu -l latency_ms=3",
+    "export {subnet} -o {out}",
     "jobs list",
-    "jobs show job_1",
-    "jobs watch job_1",
-    "jobs cancel job_1",
-    "jobs resume job_1",
+    "jobs show {job}",
+    "jobs watch {job}",
 ]
 
 
-def run(line: str) -> Result:
-    return CliRunner().invoke(app, line.split(), env={"COLUMNS": "200"})
+def write_table(path: Path, arch: str, latency: str) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("arch", latency), (arch, 0.5)])
 
 
-@pytest.mark.usefixtures("client")
-@pytest.mark.parametrize("line", READING)
-def test_json_output_is_one_json_document(line: str) -> None:
-    result = run(f"{line} --json")
+def run(line: str, **names: object) -> Result:
+    words = [word.format(**names) for word in line.split()]
+    return CliRunner().invoke(app, words, env={"COLUMNS": "240"})
+
+
+@pytest.fixture
+def names(ids: Ids, tmp_path: Path) -> dict[str, object]:
+    write_table(tmp_path / "mine.csv", ids["smallest"], "ms")
+    return {**ids, "table": tmp_path / "mine.csv", "out": tmp_path / "m.onnx"}
+
+
+@pytest.mark.usefixtures("house")
+@pytest.mark.parametrize("line", COMMANDS)
+def test_output_is_tables_for_people_and_one_json_document_for_scripts(
+    line: str, names: dict[str, object]
+) -> None:
+    result = run(line, **names)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() and not result.stdout.lstrip().startswith(("{", "["))
+    line = line.replace("mine", "other")
+    result = run(f"{line} --json" if "import" not in line else f"{line} --name b --json", **names)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)
 
 
-@pytest.mark.usefixtures("client")
-@pytest.mark.parametrize("line", READING)
-def test_output_for_people_is_no_json(line: str) -> None:
-    result = run(line)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.strip()
-    with pytest.raises(ValueError, match=r".*"):
-        json.loads(result.stdout)
+def test_every_command_that_answers_has_json() -> None:
+    """Commands that run until they are stopped, or that print a page of progress, have no JSON."""
+    from typer.main import get_command
+
+    without = {"serve", "worker", "agent", "train", "card", "demo"}
+
+    def leaves(command: Any, path: str) -> list[str]:
+        if hasattr(command, "commands"):
+            return [leaf for name, sub in command.commands.items() for leaf in leaves(sub, f"{path} {name}")]
+        options = {option for parameter in command.params for option in parameter.opts}
+        return [] if "--json" in options else [path.strip()]
+
+    assert set(leaves(get_command(app), "")) <= without | {"migrate"}
 
 
-@pytest.mark.usefixtures("client")
-def test_a_front_as_a_table_has_a_line_a_point_fastest_first() -> None:
-    lines = run("front show sea_1").stdout.splitlines()
+def test_no_command_has_an_option_for_one_metric() -> None:
+    from typer.main import get_command
+
+    def options(command: Any) -> set[str]:
+        if hasattr(command, "commands"):
+            return set().union(*(options(sub) for sub in command.commands.values()))
+        return {option for parameter in command.params for option in parameter.opts}
+
+    assert not {o for o in options(get_command(app)) if o.startswith(("--max-", "--min-")) or "-ms" in o}
+
+
+@pytest.mark.usefixtures("house")
+def test_a_front_is_a_line_a_point_fastest_first(client: Client, ids: Ids) -> None:
+    points = sorted(client.searches.get(ids["search"]).front(), key=lambda p: p.value("latency_ms") or 0)
+    lines = run("front show {search}", **ids).stdout.splitlines()
     rows = [line for line in lines if "sub_" in line]
     assert [next(word for word in row.split() if word.startswith("sub_")) for row in rows] == [
-        "sub_small",
-        "sub_middle",
-        "sub_large",
+        point.id for point in points
     ]
-    assert "0.0600 ± 0.0010" in rows[1]
-    assert "0.9600 ± 0.0090" in rows[1]
-    assert "good" in rows[1]
+    assert "±" in rows[0] and "good" in rows[0]
+    assert f"{len(points)} points" in lines[0]
 
 
-@pytest.mark.usefixtures("client")
-def test_a_pick_says_why() -> None:
-    result = run("front pick sea_1 -l latency_ms=0.07 --target cpu")
-    assert (
-        "highest accuracy (0.96) of 2 points with latency_ms <= 0.07; the next better (0.98)" in result.stdout
+def test_a_pick_gives_its_reason(house: House, ids: Ids) -> None:
+    result = run("front pick {search} -l latency_ms=0.02 --target cpu", **ids)
+    assert "highest accuracy" in result.stdout and "latency_ms <= 0.02" in result.stdout
+    assert result.stdout.startswith("1 of ") or "1 point" in result.stdout
+    assert run("front pick {search} -l latency_ms=1e-9", **ids).exit_code == 3
+    assert run("front best --supernet digits -l latency_ms@cpu=3").exit_code == 1
+
+
+def test_a_search_prints_its_id_before_it_waits(house: House) -> None:
+    result = run("search run --supernet digits --target cpu -l latency_ms=0.03 --evaluations 4")
+    assert result.exit_code == 0, result.output
+    id = result.stderr.splitlines()[0].removeprefix("search ")
+    assert id.startswith("sea_") and f"search {id}" in result.stdout
+    listed = run("search list").stdout
+    assert id in listed and "digits" in listed and "latency_ms <= 0.03" in listed
+    assert id in run("jobs list").stdout, "a job names what it makes"
+    assert "digits" in run(f"search show {id}").stdout
+
+
+def test_options_of_a_search_are_sent(house: House) -> None:
+    house.worker = False
+    line = "search run --supernet digits --target cpu -l latency_ms=20 --evaluations 9 --seconds 5 --no-wait"
+    more = (
+        "--restrict resolution=24,32 --stall-evaluations 4 --stall-gain 0.01 --label team=vision --label n=2"
     )
-    assert run("front pick sea_1 -l latency_ms=1e-9").exit_code == 3
-
-
-def test_what_a_search_was_asked(client: Client, server: FakeServer) -> None:
-    line = "search run --supernet digits --target cpu -l latency_ms=20 --evaluations 9 --seconds 5"
-    run(f"{line} --restrict resolution=24,32 --restrict kind=a")
-    sent = server.sent("/v1/searches")
-    assert sent["constraints"] == [{"metric": "latency_ms", "max": 20.0}]
-    assert sent["restrict"] == {"resolution": [24, 32], "kind": ["a"]}
+    assert run(f"{line} {more} --front shared -l macs<=5e6").exit_code == 0
+    sent = house.sent("/v1/searches")
+    assert sent["constraints"] == [{"metric": "latency_ms", "max": 20.0}, {"metric": "macs", "max": 5e6}]
+    assert sent["restrict"] == {"resolution": [24, 32]} and sent["front"] == "shared"
     assert sent["budget"] == {"evaluations": 9, "seconds": 5.0}
+    assert sent["stall"] == {"evaluations": 4, "gain": 0.01}
+    assert sent["labels"] == {"team": "vision", "n": "2"}
+    listed = run("search list --supernet digits --state queued --label team=vision --label n=2").stdout
+    assert "sea_" in listed
+    assert "sea_" not in run("search list --label team=other").stdout
 
 
-def test_what_an_extension_was_asked(client: Client, server: FakeServer) -> None:
-    run("search extend sea_1 --evaluations 50 --latency-ms 18 -l accuracy>=0.9 --no-wait")
-    assert server.sent("/v1/searches/sea_1:extend") == {
+def test_options_of_an_extension_are_sent(house: House, ids: Ids) -> None:
+    house.worker = False
+    run("search extend {search} --evaluations 50 -l latency_ms=18 -l accuracy>=0.9 --no-wait", **ids)
+    assert house.sent(f"/v1/searches/{ids['search']}:extend") == {
         "evaluations": 50,
-        "constraints": [
-            {"metric": "accuracy", "min": 0.9},
-            {"metric": "latency_ms", "max": 18.0},
-        ],
+        "constraints": [{"metric": "latency_ms", "max": 18.0}, {"metric": "accuracy", "min": 0.9}],
     }
-    run("search extend sea_1 --no-limits --objective macs --seconds 9 --no-wait")
-    sent = server.sent("/v1/searches/sea_1:extend")
-    assert sent == {"evaluations": 0, "constraints": [], "objectives": ["macs"], "seconds": 9.0}
+    run("search extend {search} --no-limits --objective macs --objective accuracy --no-wait", **ids)
+    sent = house.sent(f"/v1/searches/{ids['search']}:extend")
+    assert sent == {"evaluations": 0, "constraints": [], "objectives": ["macs", "accuracy"]}
 
 
-def test_a_search_shows_how_its_front_grew(client: Client, server: FakeServer, tmp_path: Path) -> None:
-    shown = run(f"search show sea_1 --plot {tmp_path / 'history.png'}").stdout
+def test_a_search_shows_how_its_front_grew(house: House, ids: Ids, tmp_path: Path) -> None:
+    result = run("search show {search} --plot {plot}", **ids, plot=tmp_path / "history.png")
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
-    early = {**server.routes["GET", "/v1/searches/sea_1"], "history": []}
-    server.routes["GET", "/v1/searches/sea_2"] = early
-    assert "no history yet" in run(f"search show sea_2 --plot {tmp_path / 'none.png'}").stderr
-    assert "24/24 + 60 reused" in shown
-    assert "hypervolume of the front, up to accuracy 0.8, latency_ms 0.1" in shown
-    assert "0.0042" in shown
+    assert "8/8 + 60 reused" in result.stdout
+    assert "hypervolume of the front, up to accuracy" in result.stdout
+    house.worker = False
+    run("search run --supernet digits --target cpu --no-wait")
+    with house.client() as client:
+        early = client.searches.list()[0].id
+    assert "no history yet" in run(f"search show {early} --plot {tmp_path / 'none.png'}").stderr
 
 
-def test_settings_of_a_target_are_typed(client: Client, server: FakeServer) -> None:
-    run("targets add cpu --set threads=2 --set precision=fp32")
-    assert server.sent("/v1/targets")["settings"] == {"threads": 2, "precision": "fp32"}
+def test_settings_of_a_target_are_typed(house: House) -> None:
+    run("targets add cpu --set threads=2 --set precision=fp32 --name two")
+    assert house.sent("/v1/targets")["settings"] == {"threads": 2, "precision": "fp32"}
 
 
-@pytest.mark.usefixtures("client")
-@pytest.mark.parametrize("what", ["sub_middle", "sea_1 --max-latency-ms 0.07"])
-def test_export_saves_the_file(what: str, tmp_path: Path) -> None:
-    result = run(f"export {what} -o {tmp_path / 'm.onnx'}")
+@pytest.mark.parametrize("what", ["{subnet}", "{search} -l latency_ms=0.02"])
+def test_export_saves_the_file(house: House, ids: Ids, what: str, tmp_path: Path) -> None:
+    result = run(f"export {what} -o {tmp_path / 'm.onnx'}", **ids)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "m.onnx").read_bytes() == ONNX
-    assert "64 real images" in result.stdout
+    assert "64 real examples" in result.stdout
 
 
-@pytest.mark.usefixtures("client")
-def test_front_saves_a_csv(tmp_path: Path) -> None:
-    assert run(f"front show sea_1 --csv {tmp_path / 'front.csv'}").exit_code == 0
+def test_a_front_is_saved(house: House, ids: Ids, tmp_path: Path) -> None:
+    line = "front show {search} --csv {folder}/front.csv --parquet {folder}/front.parquet"
+    assert run(line, **ids, folder=tmp_path).exit_code == 0
     assert (tmp_path / "front.csv").read_text().startswith("subnet,")
+    assert (tmp_path / "front.parquet").exists()
 
 
 # --- what goes wrong -------------------------------------------------------------------------------
 
 
-def test_a_refusal_is_readable_and_has_status_1(client: Client, server: FakeServer) -> None:
-    errors = [{"field": "budget.evaluations", "got": 0, "allowed": ">= 1"}]
-    actions = [{"method": "POST", "path": "/v1/predictors", "body": {"metric": "accuracy"}}]
-    server.routes["POST", "/v1/searches"] = problem(
-        422, "invalid_request", "not so", errors=errors, actions=actions
-    )
+def test_a_refusal_is_printed_once_and_has_status_1(house: House) -> None:
     result = run("search run --supernet digits --target cpu --evaluations 0")
     assert result.exit_code == 1
-    assert "error: not so [422 invalid_request]" in result.stderr
-    assert "budget.evaluations; got 0; allowed: >= 1" in result.stderr
-    assert "netwright predictors fit --metric accuracy" in result.stderr
+    assert result.stderr.count("budget.evaluations") == 1 and "got 0" in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_a_search_without_an_answer_has_status_3(client: Client, server: FakeServer) -> None:
-    miss = {"metric": "latency_ms", "target": "tgt_1", "max": 1e-9, "min": None, "value": 0.04, "excess": 4e7}
-    found = {
-        **server.routes["GET", "/v1/searches/sea_1"],
-        "feasible": False,
-        "nearest": {"subnet": "sub_small", "violations": [miss]},
-    }
-    server.routes["GET", "/v1/searches/sea_1"] = found
-    empty = {"search": "sea_1", "objectives": [], "pick": None, "total": 0, "points": []}
-    server.routes["GET", "/v1/searches/sea_1/front"] = empty
-    result = run("search run --supernet digits --target cpu -l latency_ms=1e-9")
+def test_what_would_help_is_a_command(house: House) -> None:
+    run("targets add cpu --name second")
+    result = run("search run --supernet digits --target second -l latency_ms=3")
+    assert result.exit_code == 1 and "this would help:" in result.stderr
+    assert "netwright predictors fit --supernet" in result.stderr or "netwright targets" in result.stderr
+
+
+def test_a_search_without_an_answer_has_status_3(house: House) -> None:
+    line = "search run --supernet digits --target cpu -l latency_ms=1e-9 --evaluations 4"
+    result = run(line)
     assert result.exit_code == 3
-    assert (
-        "cannot be met. The nearest subnet is sub_small: latency_ms on cpu 0.04 where <= 1e-09 was asked, 4e+07 times"
-        in result.stdout
-    )
-    assert run("search run --supernet digits --target cpu -l latency_ms=1e-9 --json").exit_code == 3
-    assert run("export sea_1").exit_code == 3
+    assert "cannot be met. The nearest subnet is sub_" in result.stdout
+    assert "latency_ms on cpu" in result.stdout and "times as much" in result.stdout
+    assert run(f"{line} --json").exit_code == 3
+    with house.client() as client:
+        assert run(f"export {client.searches.list()[0].id}").exit_code == 3
 
 
-def test_a_failed_job_has_status_4_and_shows_its_log(client: Client, server: FakeServer) -> None:
-    server.routes["GET", "/v1/jobs/job_1"] = job(
-        "failed", error={"code": "child_died", "message": "it broke"}, log=["the last line"]
-    )
-    result = run("jobs watch job_1")
+def test_a_failed_job_has_status_4_and_shows_its_log_where_it_was_unforeseen(house: House) -> None:
+    from service.runtime import job_queries
+
+    job = house.job("running")
+    with house.database.write() as session:
+        job_queries.add_log(session, job, ["the last line"])
+    house.change(Job, job, state="failed", error_code="child_died", error_message="it broke")
+    result = run(f"jobs watch {job}")
     assert result.exit_code == 4
-    assert "it broke" in result.stderr
-    assert "the last line" in result.stderr
+    assert "it broke" in result.stderr and "the last line" in result.stderr
+    house.change(Job, job, error_code="data_missing")
+    assert "the last line" not in run(f"jobs watch {job}").stderr
 
 
-def test_a_wait_that_is_too_short_has_status_5(client: Client, server: FakeServer) -> None:
-    server.routes["GET", "/v1/jobs/job_1"] = job("running", 1)
-    result = run("jobs watch job_1 --timeout 1")
+def test_a_wait_that_is_too_short_has_status_5(house: House) -> None:
+    result = run(f"jobs watch {house.job('running')} --timeout 1")
     assert result.exit_code == 5
-    assert "is running after 1 s" in result.stderr
+    assert "is running after 1 s" in result.stderr and "netwright jobs watch" in result.stderr
 
 
 def test_no_server_has_status_5() -> None:
@@ -213,29 +259,53 @@ def test_no_server_has_status_5() -> None:
     assert "netwright serve" in result.stderr
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("house")
 @pytest.mark.parametrize(
     "line",
     [
         "targets add --set threads",
         "search run --supernet digits --restrict resolution",
+        "search run --supernet digits --label vision",
         "search run",
         "supernets evaluate digits --count 0",
         "no-such-command",
+        "targets import --supernet digits",
+        "targets import --table t.csv --supernet digits",
+        "targets import --table t.csv --latency ms",
+        "targets import --table t.csv --latency ms --supernet digits --space mine",
+        "targets import --table t.csv --operators o.yaml --latency ms --supernet digits",
+        "targets import --operators o.yaml --space mine",
+        "targets measure cpu --supernet digits --until mape<0",
+        "targets measure cpu --supernet digits --until mape<300%",
+        "targets measure cpu --supernet digits --until rmse<3%",
+        "targets measure cpu --supernet digits --until mape<1.2.3",
     ],
 )
 def test_wrong_usage_has_status_2(line: str) -> None:
     assert run(line).exit_code == 2
 
 
-@pytest.mark.usefixtures("client")
-def test_a_limit_that_cannot_be_read_is_explained() -> None:
-    result = run("search run --supernet digits -l fast")
+@pytest.mark.usefixtures("house")
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("search run --supernet digits -l fast", "must look like latency_ms=20"),
+        ("search run --supernet digits -l latncy_ms=3", "did you mean 'latency_ms'"),
+        ("front best --supernet digits -l latncy_ms=3", "did you mean 'latency_ms'"),
+        ("supernets show digit", "did you mean 'digits'"),
+        ("targets show cpi", "did you mean 'cpu'"),
+        ("search run --supernet digits -l latency_ms@cpi=3", "did you mean 'cpu'"),
+        ("jobs show job_none", "there is no job 'job_none'"),
+        ("front show sea_none", "there is no search 'sea_none'"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_explained(line: str, words: str) -> None:
+    result = run(line)
     assert result.exit_code == 1
-    assert "must look like latency_ms=20" in result.stderr
+    assert words in result.stderr and result.stderr.count(words) == 1
 
 
-def test_server_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_commands_name_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     for line in (
         "serve",
@@ -251,12 +321,13 @@ def test_server_commands_say_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_server_comes_from_options_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, str | None]] = []
+    seen: list[tuple[str | None, str | None]] = []
 
     class Recorded(Client):
-        def __init__(self, url: str, key: str | None) -> None:
+        def __init__(self, url: str | None, key: str | None) -> None:
             seen.append((url, key))
-            super().__init__(url, key, transport=httpx.MockTransport(FakeServer()))
+            answer = httpx.Response(200, json={"items": [], "next_page_token": None})
+            super().__init__(url, key, transport=httpx.MockTransport(lambda _: answer))
 
     monkeypatch.setattr("netwright.commands.output.Client", Recorded)
     run("--url http://one --key k jobs list")
@@ -264,92 +335,96 @@ def test_the_server_comes_from_options_or_the_environment(monkeypatch: pytest.Mo
     assert seen == [("http://one", "k"), ("http://two", "k2")]
 
 
-def test_importing_a_table_sends_the_file_and_names_what_was_refused(
-    client: Client, server: FakeServer, tmp_path: Path
+def test_importing_a_table_sends_the_file_and_lists_what_was_refused(
+    house: House, ids: Ids, tmp_path: Path
 ) -> None:
     table = tmp_path / "mine.csv"
-    table.write_text("resolution,lat ms\n24,0.5\n")
+    write_table(table, ids["smallest"], "lat ms")
     words = ["targets", "import", "--table", str(table), "--latency", "lat ms", "--unit", "us"]
-    words += ["--arch", "resolution", "--supernet", "digits", "--device", "Pixel 3", "--strict"]
+    words += ["--arch", "arch", "--supernet", "digits", "--device", "Pixel 3", "--strict"]
     result = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     assert "unit jump" in result.output and "is the unit right?" in result.output
-    assert server.sent("/v1/targets")["name"] == "lat ms"
-    assert server.sent("/v1/targets")["settings"]["device"] == "Pixel 3"
-    body = server.sent("/v1/targets/tgt_1/measurements")
-    assert (
-        body["supernet"] == "sup_1"
-        and base64.b64decode(body["table"]["file"]["content"]) == table.read_bytes()
-    )
-    told = {name: body["table"][name] for name in ("latency", "unit", "archs", "strict", "accept_jumps")}
-    assert told == {
-        "latency": "lat ms", "unit": "us", "archs": ["resolution"], "strict": True, "accept_jumps": False
+    made = house.sent("/v1/targets")
+    assert made["name"] == "lat ms" and made["settings"]["device"] == "Pixel 3"
+    with house.client() as client:
+        body = house.sent(f"/v1/targets/{client.targets.get('lat ms').id}/measurements")["table"]
+    assert base64.b64decode(body.pop("file")["content"]) == table.read_bytes()
+    assert body == {
+        "latency": "lat ms", "unit": "us", "archs": ["arch"], "strict": True, "accept_jumps": False
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("house")
 def test_a_file_that_is_absent_or_too_large_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = f"targets import --latency ms --supernet digits --table {tmp_path}/"
     assert "must be readable" in run(f"{line}absent.csv").output
-    monkeypatch.setattr("netwright.resources.files.MOST_BYTES", 3)
+    monkeypatch.setattr("netwright.client.files.MAX_BYTES", 3)
     (tmp_path / "large.csv").write_text("a,ms\n")
-    result = run(f"{line}large.csv")
+    result = run(f"{line}large.csv --name other")
     assert result.exit_code == 1 and "NETWRIGHT_IMPORT_DIR" in result.output
 
 
-@pytest.mark.usefixtures("client")
-def test_a_report_card_says_why_where_and_how_many(tmp_path: Path) -> None:
-    plot = tmp_path / "card.png"
-    result = run(f"predictors show prd_1 --plot {plot}")
+def test_a_report_card_has_reason_errors_and_rows(house: House, ids: Ids, tmp_path: Path) -> None:
+    result = run("predictors show {predictor} --plot {plot}", **ids, plot=tmp_path / "card.png")
     assert result.exit_code == 0, result.output
     for words in (
         "2.1 %",
-        "bayesian_linear: mean CV interval score 0.041 beside 0.052 of trees",
+        "bayesian_linear: mean CV interval score 0.041, trees 0.052",
         "needs 40 rows, there are 30",
-        "furthest off",
+        "largest errors",
         "10.0 %",
         "the error still falls: more rows would help",
     ):
         assert words in result.stdout, words
-    assert plot.read_bytes() == ONNX  # what the server keeps under that hash here
+    assert (tmp_path / "card.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.usefixtures("client")
-@pytest.mark.parametrize(
-    "options",
-    [
-        "--supernet digits",
-        "--table t.csv --supernet digits",
-        "--table t.csv --latency ms",
-        "--table t.csv --latency ms --supernet digits --space mine",
-        "--table t.csv --operators o.yaml --latency ms --supernet digits",
-        "--operators o.yaml --space mine",
-    ],
-)
-def test_an_import_says_which_options_belong_together(options: str) -> None:
-    result = run(f"targets import {options}")
-    assert result.exit_code == 2
-    assert (
-        "exactly one of" in result.stderr
-        or "--latency" in result.stderr
-        or "of a --supernet" in result.stderr
-    )
-
-
-@pytest.mark.usefixtures("client")
-def test_measuring_until_a_predictor_is_good_enough(server: FakeServer) -> None:
-    assert run("targets measure cpu --supernet digits --until mape<2.5%").exit_code == 0
-    body = server.sent("/v1/targets/tgt_1/measurements")
-    assert (body["until"], body["count"]) == ({"metric": "mape", "below": 0.025}, 200)
-    for text in ("mape<0", "mape<300%", "rmse<3%", "mape<1.2.3"):
-        result = run(f"targets measure cpu --supernet digits --until {text}")
-        assert result.exit_code == 2 and "mape<3%" in result.output
-
-
-@pytest.mark.usefixtures("client")
-def test_predictors_stand_one_below_the_other_on_a_narrow_terminal() -> None:
+def test_predictors_are_listed_in_lines_on_a_narrow_terminal(house: House, ids: Ids) -> None:
     lines = CliRunner().invoke(app, ["predictors", "list"], env={"COLUMNS": "80"}).stdout.splitlines()
-    assert len(lines) == 2 and lines[0] == "prd_1  latency_ms: bayesian_linear, 30 rows"
-    assert lines[1].startswith("  Spearman 0.99, mean error 2.1 %, median 2.0 %")
+    assert f"{ids['predictor']}  latency_ms on cpu: bayesian_linear, 60 rows" in lines
+    assert "  Spearman 0.99, mean error 2.1 %, median 2.0 %, bias 0.10 %, covers 90.0 %" in lines
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"), [("supernets train mine --from digits", "train"), ("jobs watch {job}", "measure")]
+)
+def test_ctrl_c_says_how_to_continue(
+    house: House, ids: Ids, line: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    house.worker = False
+    job = house.job("running")
+    monkeypatch.setattr("netwright.client.jobs.Job.events", stop)
+    monkeypatch.setattr("netwright.client.jobs.time.sleep", stop)
+    result = run(line, job=job)
+    assert result.exit_code == 130
+    assert "netwright jobs watch job_" in result.stderr and "netwright jobs cancel job_" in result.stderr
+
+
+def test_several_targets_are_told_apart(house: House, ids: Ids) -> None:
+    """A front for each target, and a shared one, from stored points."""
+    from service.db.tables import Point, Target
+
+    with house.database.write() as session:
+        first = session.get_one(Target, ids["target"])
+        copied = {c.name: getattr(first, c.name) for c in Target.__table__.columns}
+        session.add(
+            Target(**{**copied, "id": "tgt_second", "name": "pi", "settings": {**first.settings, "batch": 8}})
+        )
+        rows = session.query(Point).filter_by(search_id=ids["search"]).all()
+        for row in rows:
+            slow = [
+                {**each, "target": "tgt_second", "value": 3 * each["value"]} for each in row.body["measured"]
+            ]
+            row.body = {**row.body, "measured": [*row.body["measured"], *slow]}
+        search = session.get_one(Search, ids["search"])
+        search.spec = {**search.spec, "targets": [ids["target"], "tgt_second"]}
+    shared = run("front show {search}", **ids).stdout
+    for head in ("latency_ms on cpu", "latency_ms on pi", "verdict on pi"):
+        assert head in shared
+    assert "cpu, pi" in run("search list").stdout

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from netwright.constraints import as_constraints, parse_limit
+from netwright.client.constraints import as_constraints, parse_limit
 from netwright.errors import NetwrightError
+
+LOWER = ("latency_ms", "macs", "params", "activation_mb")
+DIRECTIONS: Any = {**dict.fromkeys(LOWER, "max"), "accuracy": "min", "bleu": "min", "max_depth": "max"}
 
 
 @pytest.mark.parametrize(
@@ -21,14 +24,18 @@ from netwright.errors import NetwrightError
                 {"metric": "latency_ms", "max": 30},
             ],
         ),
-        ({"min_bleu": 30}, [{"metric": "bleu", "min": 30}]),
-        ([{"metric": "x", "max": 1, "target": "t"}], [{"metric": "x", "max": 1, "target": "t"}]),
+        ({"bleu": 30}, [{"metric": "bleu", "min": 30}]),
+        ({"max_depth": 30, "min_max_depth": 2}, [{"metric": "max_depth", "max": 30, "min": 2}]),
+        (
+            [{"metric": "latency_ms", "max": 1, "target": "t"}],
+            [{"metric": "latency_ms", "max": 1, "target": "t"}],
+        ),
         ({}, []),
         ((), []),
     ],
 )
 def test_shorthand(shorthand: Any, rows: list[dict[str, Any]]) -> None:
-    assert as_constraints(shorthand) == rows
+    assert as_constraints(shorthand, DIRECTIONS) == rows
 
 
 @pytest.mark.parametrize(
@@ -36,25 +43,28 @@ def test_shorthand(shorthand: Any, rows: list[dict[str, Any]]) -> None:
     [
         ("latency_ms=20", {"metric": "latency_ms", "max": 20.0}),
         ("latency_ms <= 2e-2", {"metric": "latency_ms", "max": 0.02}),
+        ("latency_ms>=2", {"metric": "latency_ms", "min": 2.0}),
         ("accuracy>=0.9", {"metric": "accuracy", "min": 0.9}),
         ("accuracy=0.9", {"metric": "accuracy", "min": 0.9}),
-        ("bleu>=30", {"metric": "bleu", "min": 30.0}),
         ("latency_ms@pi=20", {"metric": "latency_ms", "target": "pi", "max": 20.0}),
         ("latency_ms@tgt_1 >= 2", {"metric": "latency_ms", "target": "tgt_1", "min": 2.0}),
     ],
 )
 def test_typed_limits(text: str, row: dict[str, Any]) -> None:
-    assert parse_limit(text) == row
+    assert parse_limit(text, DIRECTIONS) == row
 
 
 @pytest.mark.parametrize(
-    "text", ["", "latency_ms", "latency_ms=fast", "latency_ms<=", "latency_ms>3", "latency_ms@=3"]
+    "text", ["", "latency_ms", "latency_ms=fast", "latency_ms<=", "latency_ms>3", "latency_ms@=3", "=3"]
 )
 def test_a_limit_that_cannot_be_read_shows_how(text: str) -> None:
     with pytest.raises(NetwrightError, match="must look like latency_ms=20"):
-        parse_limit(text)
+        parse_limit(text, DIRECTIONS)
 
 
-def test_an_unknown_direction_is_not_guessed() -> None:
-    with pytest.raises(NetwrightError, match=r"max_bleu or min_bleu.*accuracy, activation_mb"):
-        as_constraints({"bleu": 30}, quality="bleu")
+@pytest.mark.parametrize("text", ["latncy_ms=3", "latncy_ms<=3", "max_latncy_ms=3", "Latency_MS@pi=3"])
+def test_an_unknown_metric_suggests_the_nearest(text: str) -> None:
+    with pytest.raises(NetwrightError, match=r"did you mean 'latency_ms'\?\); metrics: accuracy"):
+        parse_limit(text, DIRECTIONS)
+    with pytest.raises(NetwrightError, match="no metric .zzz.; metrics: "):
+        as_constraints([{"metric": "zzz", "max": 1}], DIRECTIONS)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from netwright.progress import WAIT, Lines, bar, steps
+from netwright.progress import WAIT, Lines, Shown, bar, steps
 
 LONG = (
     "epoch 1.2 | loss max 2.292 random1 2.303 random2 2.303 min 2.303 | accuracy smallest 0.2 | 31.5 passes/s"
@@ -17,7 +17,7 @@ LONG = (
 def drawn(width: int, message: str) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     with bar("training mine", console) as show:
-        show({"progress": {"done": 5, "total": 20, "eta_s": 75}, "message": message})
+        show(Shown(message, 5, 20, 75))
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
@@ -77,4 +77,17 @@ def test_a_bar_in_a_log_says_what_it_waits_for_before_it_ends() -> None:
         tell(WAIT, 1, 3600)
         tell(WAIT, 2, 3600)
         words = "report card · another measuring run is on this machine; waiting 1 s for it"
-        assert printed(log) == ["report card · writing", words]
+        assert printed(log) == ["report card · writing · 1/4", words]
+
+
+def test_a_log_has_count_and_time_left() -> None:
+    log, time = log_console(), [0.0]
+    lines = Lines(log, lambda: time[0])
+    for step, eta_s in ((1, 130.0), (2, 65.0), (3, 1.0)):
+        lines("training mine · epoch 0.1", Shown("epoch 0.1", step, 40, eta_s))
+        time[0] += 61.0
+    assert printed(log) == [
+        "training mine · epoch 0.1 · 1/40, 2 min 10 s left",
+        "training mine · epoch 0.1 · 2/40, 1 min 05 s left",
+        "training mine · epoch 0.1 · 3/40, 1 s left",
+    ]

@@ -1,30 +1,35 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from netwright.client.models import QualityValue
 from netwright.progress import duration
-from netwright.resources.resource import Resource
 from netwright.verdict import Checked, final_line
 
 GOOD = Checked(accuracy=348 / 360, images=360, latency_ms=0.064, raw_p50_ms=0.11, rounds=24, verdict="good")
 
 
 def ends(checked: Checked = GOOD, *, promised: float = 348 / 360, parity: Any = None) -> tuple[str, int]:
-    pick = Resource({"quality": {"value": promised, "n": 360}})
-    export = Resource({"parity": parity or {"max_error": 3e-7, "tolerance": 1e-4}})
+    quality = QualityValue(
+        metric="accuracy", value=promised, standard_error=0.01, n=360, split="test", precision="fp32"
+    )
+    pick = SimpleNamespace(quality=quality)
+    export = SimpleNamespace(parity=parity or {"max_error": 3e-7, "tolerance": 1e-4})
     return final_line(0.066, pick, export, checked)  # type: ignore[arg-type]
 
 
 def changed(**values: Any) -> Checked:
-    return Checked(**{**GOOD.as_json(), **values})
+    return Checked(**{**asdict(GOOD), **values})
 
 
 def test_the_line_of_a_kept_promise() -> None:
     line, status = ends()
     assert line == (
-        "asked latency_ms <= 0.066, measured 0.064 (reference-corrected; raw p50 0.11, n=24), "
+        "limit latency_ms <= 0.066, measured 0.064 (reference-corrected; raw p50 0.11, n=24), "
         "accuracy 0.967 ± 0.009 on 360 test images, parity 3e-07"
     )
     assert status == 0

@@ -7,21 +7,19 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.db import queries
 from service.db.migrate import upgrade
 from service.db.session import Database
-from service.db.tables import Job, Measurement
-from service.ids import DEFAULT_PROJECT, new_id
+from service.db.tables import Job
+from service.ids import new_id
 from service.run import migrate
 from service.runtime import job_queries
 from service.settings import Settings
-from service.supernets.queries import ensure_subnets
+from tests.service.rows import insert_measured
 
 ROOT = Path(__file__).resolve().parents[2]
 POSTGRES = os.environ.get("NETWRIGHT_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -83,62 +81,7 @@ def target(client):
 @pytest.fixture
 def measured(database, supernet, target):
     """Rows as a measuring and an evaluating job would have left them, made from the closed forms."""
-    from service.db.tables import Supernet
-    from service.measurements.schemas import Selection
-    from service.measurements.selection import choose
-    from service.supernets.checkpoints import family_of
-
-    with database.write() as session:
-        row = queries.get(session, DEFAULT_PROJECT, Supernet, supernet["id"])
-        family = family_of(row)
-        population = choose(family, Selection(count=60), for_latency=False)
-        costs = family.costs(population)
-        job = job_queries.create_job(session, DEFAULT_PROJECT, "measure", {})
-        job_queries.set_state(session, job, "succeeded")
-        archs = family.space().decode(population)
-        ids = ensure_subnets(
-            session,
-            DEFAULT_PROJECT,
-            supernet["id"],
-            [
-                (arch.id, arch.as_dict(), {k: float(v[i]) for k, v in costs.items()})
-                for i, arch in enumerate(archs)
-            ],
-        )
-        rng = np.random.default_rng(0)
-        rows = []
-        for i, arch in enumerate(archs):
-            macs = float(costs["macs"][i])
-            latency = (0.01 + 1.1e-7 * macs) * (1 + 0.01 * rng.standard_normal())
-            accuracy = float(np.clip(0.8 + 0.015 * np.log(macs / 1e3) + 0.005 * rng.standard_normal(), 0, 1))
-            for metric, value, scope, target_id, split in (
-                ("latency_ms", latency, f"target:{target['id']}", target["id"], None),
-                ("accuracy", accuracy, "split:validation", None, "validation"),
-            ):
-                rows.append(
-                    {
-                        "id": new_id("mea"),
-                        "project_id": DEFAULT_PROJECT,
-                        "job_id": job.id,
-                        "step": "made",
-                        "supernet_id": supernet["id"],
-                        "subnet_id": ids[arch.id],
-                        "target_id": target_id,
-                        "metric": metric,
-                        "scope": scope,
-                        "split": split,
-                        "value": value,
-                        "spread": value / 100,
-                        "n": 20,
-                        "statistic": "made",
-                        "precision": "fp32",
-                        "protocol_version": None,
-                        "verdict": None,
-                        "details": {},
-                    }
-                )
-        queries.insert_new(session, Measurement, rows)
-    return ids
+    return insert_measured(database, supernet["id"], target["id"])
 
 
 class Workers:

@@ -9,9 +9,9 @@ import pytest
 from service.db import queries
 from service.db.tables import Export, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
-from service.measurements.queries import measured_rows
 from service.runtime import job_queries
 from service.settings import ZOO_DIR
+from tests.service.rows import insert_fitted
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
@@ -225,39 +225,7 @@ def test_fitting_is_queued(client, measured, supernet):
 @pytest.fixture
 def fitted(client, database, measured, supernet, target):
     """Two fitted predictors, made as the fitting job makes them."""
-    from predictors import PREDICTORS
-    from service.artifacts import ArtifactStore
-    from service.measurements.queries import scope_of
-    from service.supernets.bench import model_scope
-    from service.supernets.checkpoints import family_of
-
-    store: ArtifactStore = client.app.state.services.store
-    ids = {}
-    with database.write() as session:
-        row = queries.get(session, P, Supernet, supernet["id"])
-        family, space = family_of(row), family_of(row).space()
-        for metric, of, kind in (
-            ("accuracy", None, "gaussian_process"),
-            ("latency_ms", target["id"], "bayesian_linear"),
-        ):
-            found = measured_rows(session, P, row.id, metric, scope_of(of))
-            population = space.encode(space.arch(arch) for arch, _ in found)
-            model = PREDICTORS.load(kind)(family, model_scope(row.manifest, metric, of))
-            model.fit(population, np.array([entry.value for _, entry in found]))
-            predictor = Predictor(
-                id=new_id("prd"),
-                project_id=P,
-                supernet_id=row.id,
-                target_id=of,
-                metric=metric,
-                kind=kind,
-                version=store.put(model.dump()),
-                rows=len(found),
-                report={"n": len(found)},
-            )
-            session.add(predictor)
-            ids[metric] = predictor.id
-    return ids
+    return insert_fitted(database, client.app.state.services.store, supernet["id"], target["id"])
 
 
 @pytest.fixture

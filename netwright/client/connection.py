@@ -6,22 +6,22 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import httpx
 
+from netwright.client.models import Object
 from netwright.errors import IntegrityError, NetwrightError, UnreachableError, from_problem
 
 MAX_PAGES = 10_000
-JSON = dict[str, Any]
+Query = Mapping[str, object]
 
 
 class Connection:
-    """Speaks HTTP for every resource of the client.
+    """HTTP for every resource of the client.
 
-    Promises: an answer that is not a success raises (:mod:`netwright.errors`); no call waits longer than
-    ``timeout`` seconds for the server's next byte; a file that is downloaded appears complete and with
-    the announced hash, or not at all.
+    An answer that is not a success raises (:mod:`netwright.errors`); no call waits longer than ``timeout`` seconds for
+    the server's next byte; a downloaded file appears complete and with the announced hash, or not at all.
     """
 
     def __init__(
@@ -32,31 +32,34 @@ class Connection:
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise NetwrightError(f"the server's address must begin with http:// or https://, got {url!r}")
+        self.url = _checked(url)
         headers = {"Accept": "application/json", "User-Agent": "netwright-python"}
         if key:
+            if not (key.isascii() and key.isprintable()):
+                raise NetwrightError("a key must be printable ASCII without line breaks")
             headers["Authorization"] = f"Bearer {key}"
-        self.url = url.rstrip("/")
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, transport=transport)
 
     def __repr__(self) -> str:
         return f"Connection({self.url!r})"
 
     def close(self) -> None:
-        """Give the sockets back."""
+        """Close the connections."""
         self._http.close()
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> JSON:
+    def get(self, path: str, query: Query | None = None) -> Object:
         """Read ``path``; parameters that are None are left out."""
-        return self._json(self._send("GET", path, params=_given(query)))
+        return self._json(self._send("GET", path, query=query))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> JSON:
+    def post(self, path: str, body: Query | None = None) -> Object:
         """Post ``body``; fields that are None are left out, so that the server's defaults hold."""
-        content = {} if body is None else {"json": _given(body)}
-        return self._json(self._send("POST", path, **content))
+        return self._json(self._send("POST", path, body=body))
 
-    def pages(self, path: str, query: Mapping[str, Any] | None = None) -> Iterator[JSON]:
+    def delete(self, path: str) -> None:
+        """Delete what is at ``path``."""
+        self._json(self._send("DELETE", path))
+
+    def pages(self, path: str, query: Query | None = None) -> Iterator[Object]:
         """All items of a list, page after page."""
         token: str | None = None
         for _ in range(MAX_PAGES):
@@ -71,9 +74,9 @@ class Connection:
         path: str,
         destination: Path,
         sha256: str | None = None,
-        query: Mapping[str, Any] | None = None,
+        query: Query | None = None,
     ) -> str:
-        """Save ``path`` at ``destination`` and return its SHA-256, which must equal ``sha256`` where given."""
+        """Save ``path`` at ``destination`` and return its SHA-256, which must equal ``sha256`` if that is set."""
         destination.parent.mkdir(parents=True, exist_ok=True)
         temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
         try:
@@ -81,17 +84,15 @@ class Connection:
                 got = self._stream_into(path, _given(query), file)
             if sha256 and got != sha256:
                 raise IntegrityError(
-                    f"{self.url}{path} must have SHA-256 {sha256}, got {got}; nothing was kept"
+                    f"{self.url}{path} must have SHA-256 {sha256}, got {got}; the file was not kept"
                 )
             temporary.replace(destination)
         finally:
             temporary.unlink(missing_ok=True)
         return got
 
-    def lines(
-        self, path: str, query: Mapping[str, Any] | None = None, silence: float = 60.0
-    ) -> Iterator[str]:
-        """The lines of an answer as they come, until it ends; ``silence`` is how long none may, in seconds."""
+    def lines(self, path: str, query: Query | None = None, silence: float = 60.0) -> Iterator[str]:
+        """The lines of an answer as they arrive, until it ends; ``silence`` is the longest pause, in seconds."""
         headers = {"Accept": "text/event-stream"}
         try:
             with self._http.stream(
@@ -104,7 +105,7 @@ class Connection:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
-    def _stream_into(self, path: str, query: Mapping[str, Any], file: IO[bytes]) -> str:
+    def _stream_into(self, path: str, query: Object, file: IO[bytes]) -> str:
         digest = hashlib.sha256()
         try:
             with self._http.stream("GET", path, params=query, headers={"Accept": "*/*"}) as response:
@@ -118,9 +119,12 @@ class Connection:
             raise self._unreachable(error) from error
         return digest.hexdigest()
 
-    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, *, query: Query | None = None, body: Query | None = None
+    ) -> httpx.Response:
+        content = None if body is None else _given(body)
         try:
-            return self._http.request(method, path, **arguments)
+            return self._http.request(method, path, params=_given(query), json=content)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         except (TypeError, ValueError) as error:
@@ -132,7 +136,7 @@ class Connection:
             f"no answer from {self.url} ({reason}); is `netwright serve` running there, and is the URL right?"
         )
 
-    def _json(self, response: httpx.Response) -> JSON:
+    def _json(self, response: httpx.Response) -> Object:
         try:
             body = response.json() if response.content else {}
         except ValueError:
@@ -148,5 +152,16 @@ class Connection:
         )
 
 
-def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
+def _checked(url: str) -> str:
+    """The address of a server, without a slash at its end."""
+    try:
+        parsed = httpx.URL(url.rstrip("/"))
+    except (httpx.InvalidURL, ValueError):
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host or "%" in parsed.host:
+        raise NetwrightError(f"the server's address must look like http://host:8000, got {url!r}")
+    return url.rstrip("/")
+
+
+def _given(values: Query | None) -> Object:
     return {name: value for name, value in (values or {}).items() if value is not None}

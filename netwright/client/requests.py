@@ -1,0 +1,510 @@
+"""What the service can be asked; written by `make client-types` from the service's OpenAPI document; do not edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+Object = Mapping[str, Any]
+"""A JSON object whose fields depend on the kind of thing it describes."""
+
+
+class ArchColumn(TypedDict):
+    """A column that says something about the arch."""
+
+    column: str
+    read: NotRequired[str | None]
+    """As one axis, one axis a digit, or one axis a word; found from the cells if not given"""
+
+
+class Budget(TypedDict):
+    """What a search may spend: real evaluations (quality and every target), and wall time."""
+
+    evaluations: int
+    seconds: NotRequired[float | None]
+
+
+class CalibrationRow(TypedDict):
+    """The latency of a reference net on the target."""
+
+    name: str
+    sha256: str
+    latency_ms: float
+    rounds: int
+
+
+class ConstraintBody(TypedDict):
+    """A limit on a metric; ``target`` is needed only when the search has several."""
+
+    metric: str
+    target: NotRequired[str | None]
+    max: NotRequired[float | None]
+    min: NotRequired[float | None]
+
+
+class CostColumn(TypedDict):
+    """A column with a closed-form count."""
+
+    column: str
+    unit: NotRequired[str | None]
+    """What the column counts in"""
+
+
+class DeviceDescription(TypedDict):
+    """What an agent found: the device, and what runs nets on it."""
+
+    device: Object
+    """cpu, cores, memory_gb, architecture, system, max_mhz"""
+    runtime: Object
+    """name, version, providers"""
+    metrics: NotRequired[Sequence[str] | None]
+    """What can be measured there"""
+
+
+class EvaluationCreate(TypedDict):
+    """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
+
+    count: NotRequired[int | None]
+    """How many, spread over the space"""
+    archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
+    """Exactly these"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+    split: NotRequired[str | None]
+
+
+class ExportCreate(TypedDict):
+    """Write a subnet to a file and prove it equal to the supernet's own answer."""
+
+    format: NotRequired[str | None]
+    """Name in the exporter registry"""
+    precision: NotRequired[str | None]
+    opset: NotRequired[int | None]
+    batch: NotRequired[str | None]
+
+
+class FileBody(TypedDict):
+    """A file: exactly one of ``path``, ``content`` and ``sha256``."""
+
+    path: NotRequired[str | None]
+    """File relative to NETWRIGHT_IMPORT_DIR on the server"""
+    content: NotRequired[str | None]
+    """The file itself in base64; the whole request is limited"""
+    sha256: NotRequired[str | None]
+    """A file that was brought before, by its hash"""
+
+
+class LeaseCreate(TypedDict):
+    """An agent asks for nets to measure."""
+
+    target: str
+    """Id or name of a target of kind agent"""
+    agent: str
+    """Name of the process that asks, unique on its target"""
+    description: DeviceDescription
+    max_items: NotRequired[int | None]
+    """Most nets of the batch"""
+
+
+class LeaseRenew(TypedDict):
+    """A sign of life while measuring."""
+
+    step: NotRequired[str | None]
+    """wait: another run is on the agent's machine; done is in seconds then"""
+    done: NotRequired[int | None]
+    total: NotRequired[int | None]
+
+
+class MeasurementCreate(TypedDict):
+    """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
+
+    count: NotRequired[int | None]
+    """How many, spread over the space"""
+    archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
+    """Exactly these"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+    supernet: str
+    metrics: NotRequired[Sequence[str] | None]
+    """latency_ms is always measured; the target says which others can be"""
+    choose: NotRequired[str | None]
+    """How 'count' subnets are chosen: by what they tell about this target given the known ones (the
+    default where other targets of the space are known), or spread over the space
+    """
+    until: NotRequired[Until | None]
+    """Stop, before 'count' is reached, when a predictor of latency_ms is this good"""
+    table: NotRequired[TableRows | None]
+    """Rows as a file, for a target of kind table; instead of 'count' and 'archs'"""
+
+
+PredictorCreate = TypedDict(
+    "PredictorCreate",
+    {
+        "supernet": "str",
+        "target": "NotRequired[str | None]",
+        "metric": "str",
+        "kind": "NotRequired[str | None]",
+        "import": "NotRequired[FileBody | None]",
+    },
+)
+
+
+class ProfileCreate(TypedDict):
+    """What a search would be asked for, to look before spending anything."""
+
+    supernet: str
+    targets: NotRequired[Sequence[str] | None]
+    constraints: NotRequired[Sequence[ConstraintBody] | None]
+    restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
+    """Axis or kind of axis to its choices"""
+    confidence: NotRequired[float | None]
+    predictors: NotRequired[Sequence[str] | None]
+    """Defaults to the newest that fit"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+
+
+class ResultsCreate(TypedDict):
+    """What an agent measured. Rows are judged one by one: what is wrong with one leaves the others."""
+
+    rows: Sequence[Object]
+    calibrations: NotRequired[Mapping[str, CalibrationRow] | None]
+
+
+class SearchCreate(TypedDict):
+    """A problem, an algorithm and a budget."""
+
+    supernet: str
+    targets: NotRequired[Sequence[str] | None]
+    front: NotRequired[str | None]
+    objectives: NotRequired[Sequence[str] | None]
+    constraints: NotRequired[Sequence[ConstraintBody] | None]
+    restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
+    confidence: NotRequired[float | None]
+    """One-sided probability that a limit is met"""
+    budget: Budget
+    stall: NotRequired[StopRule | None]
+    predictors: NotRequired[Sequence[str] | None]
+    """Defaults to the newest that fit"""
+    algorithm: NotRequired[str | None]
+    """Name of an algorithm"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+    labels: NotRequired[Mapping[str, str] | None]
+    """Your own words about it"""
+
+
+class SearchExtend(TypedDict):
+    """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
+
+    evaluations: NotRequired[int | None]
+    """Evaluations to add; 0 only judges anew"""
+    seconds: NotRequired[float | None]
+    constraints: NotRequired[Sequence[ConstraintBody] | None]
+    objectives: NotRequired[Sequence[str] | None]
+    confidence: NotRequired[float | None]
+    stall: NotRequired[StopRule | None]
+    algorithm: NotRequired[str | None]
+    seed: NotRequired[int | None]
+    """Defaults to another than before"""
+    labels: NotRequired[Mapping[str, str] | None]
+
+
+class StopRule(TypedDict):
+    """End when the hypervolume of the front grew by less than ``gain`` of itself over so many
+    evaluations. Never before twice as many. ``gain`` 0 never ends a search.
+    """
+
+    evaluations: NotRequired[int | None]
+    """Defaults to a quarter of the budget, at least 32"""
+    gain: NotRequired[float | None]
+
+
+class SupernetCreate(TypedDict):
+    """Where to take a supernet from: exactly one of ``zoo``, ``path`` and ``table``."""
+
+    zoo: NotRequired[str | None]
+    """Name of a supernet that ships with the service"""
+    path: NotRequired[str | None]
+    """Supernet directory, relative to NETWRIGHT_IMPORT_DIR"""
+    table: NotRequired[TableSpace | None]
+    """The space of a table of measured archs: it has no networks, and can be predicted"""
+    name: NotRequired[str | None]
+    """Defaults to the name in the manifest; needed for a table"""
+
+
+class TableRows(TypedDict):
+    """Rows of a parquet or CSV file as measurements."""
+
+    file: FileBody
+    latency: str
+    """Column with the latency"""
+    unit: NotRequired[str | None]
+    """Unit of that column"""
+    archs: NotRequired[Sequence[str] | None]
+    """Columns that say which arch: axes of the supernet, or one with arch ids or JSON; none: every axis
+    that the table has
+    """
+    strict: NotRequired[bool | None]
+    """Take nothing if any row is refused"""
+    accept_jumps: NotRequired[bool | None]
+    """Take rows that lie about 1000x from the rest, which otherwise count as another unit"""
+
+
+class TableSpace(TypedDict):
+    """A space that has no supernet here: the archs of a table, and every combination of their choices."""
+
+    file: FileBody
+    archs: Sequence[ArchColumn]
+    """Columns that make an arch"""
+    depth_axis: NotRequired[str | None]
+    """The arch column that says how many positions of the split columns count"""
+    params: NotRequired[CostColumn | None]
+    macs: NotRequired[CostColumn | None]
+
+
+class TargetCreate(TypedDict):
+    """Device, runtime and settings under which latency is defined."""
+
+    kind: NotRequired[str | None]
+    """Kind of target: cpu is the worker's machine, agent another one where `netwright agent` runs, table
+    a device that you measured
+    """
+    name: NotRequired[str | None]
+    """Defaults to the kind and the settings"""
+    settings: NotRequired[Object | None]
+    """Settings of this kind, e.g. {'threads': 1, 'precision': 'fp32', 'batch': 1}"""
+
+
+class TrainingCreate(TypedDict):
+    """Train a supernet with a recipe on a data set; the job registers it when it is done."""
+
+    data: NotRequired[str | None]
+    """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
+    hub:NAME. That of the source if not given
+    """
+    family: NotRequired[str | Object | None]
+    """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
+    source if not given. Classes and channels that it does not set are those of the data
+    """
+    recipe: NotRequired[str | Object | None]
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw; 0 if not given, or with a source that of its last stage + 1"""
+    source: NotRequired[str | None]
+    """Id or name of a supernet: its weights are where this training begins, as a new stage"""
+    teacher: NotRequired[str | None]
+    """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
+    name: str
+    """1 to 80 characters"""
+
+
+class TrainingEstimate(TypedDict):
+    """What a training would take."""
+
+    data: NotRequired[str | None]
+    """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
+    hub:NAME. That of the source if not given
+    """
+    family: NotRequired[str | Object | None]
+    """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
+    source if not given. Classes and channels that it does not set are those of the data
+    """
+    recipe: NotRequired[str | Object | None]
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw; 0 if not given, or with a source that of its last stage + 1"""
+    source: NotRequired[str | None]
+    """Id or name of a supernet: its weights are where this training begins, as a new stage"""
+    teacher: NotRequired[str | None]
+    """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
+    name: NotRequired[str | None]
+    """If given, refused where it is taken"""
+
+
+class Until(TypedDict):
+    """When enough is measured."""
+
+    metric: NotRequired[str | None]
+    """Mean relative error on held-out rows"""
+    below: float
+    """0.03 is 3 %; the standard error is added before comparing"""
+
+
+class TrainingOptions(TypedDict):
+    """Train a supernet with a recipe on a data set; the job registers it when it is done."""
+
+    data: NotRequired[str | None]
+    """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
+    hub:NAME. That of the source if not given
+    """
+    family: NotRequired[str | Object | None]
+    """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
+    source if not given. Classes and channels that it does not set are those of the data
+    """
+    recipe: NotRequired[str | Object | None]
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw; 0 if not given, or with a source that of its last stage + 1"""
+    source: NotRequired[str | None]
+    """Id or name of a supernet: its weights are where this training begins, as a new stage"""
+    teacher: NotRequired[str | None]
+    """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
+
+
+class EvaluateOptions(TypedDict):
+    """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
+
+    count: NotRequired[int | None]
+    """How many, spread over the space"""
+    archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
+    """Exactly these"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+    split: NotRequired[str | None]
+
+
+class MeasureOptions(TypedDict):
+    """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
+
+    count: NotRequired[int | None]
+    """How many, spread over the space"""
+    archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
+    """Exactly these"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+    metrics: NotRequired[Sequence[str] | None]
+    """latency_ms is always measured; the target says which others can be"""
+    choose: NotRequired[str | None]
+    """How 'count' subnets are chosen: by what they tell about this target given the known ones (the
+    default where other targets of the space are known), or spread over the space
+    """
+
+
+class TableOptions(TypedDict):
+    """Rows of a parquet or CSV file as measurements."""
+
+    unit: NotRequired[str | None]
+    """Unit of that column"""
+    archs: NotRequired[Sequence[str] | None]
+    """Columns that say which arch: axes of the supernet, or one with arch ids or JSON; none: every axis
+    that the table has
+    """
+    strict: NotRequired[bool | None]
+    """Take nothing if any row is refused"""
+    accept_jumps: NotRequired[bool | None]
+    """Take rows that lie about 1000x from the rest, which otherwise count as another unit"""
+
+
+class SearchOptions(TypedDict):
+    """A problem, an algorithm and a budget."""
+
+    front: NotRequired[str | None]
+    objectives: NotRequired[Sequence[str] | None]
+    restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
+    confidence: NotRequired[float | None]
+    """One-sided probability that a limit is met"""
+    stall: NotRequired[StopRule | None]
+    predictors: NotRequired[Sequence[str] | None]
+    """Defaults to the newest that fit"""
+    algorithm: NotRequired[str | None]
+    """Name of an algorithm"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+    labels: NotRequired[Mapping[str, str] | None]
+    """Your own words about it"""
+
+
+class ExtendOptions(TypedDict):
+    """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
+
+    evaluations: NotRequired[int | None]
+    """Evaluations to add; 0 only judges anew"""
+    seconds: NotRequired[float | None]
+    objectives: NotRequired[Sequence[str] | None]
+    confidence: NotRequired[float | None]
+    stall: NotRequired[StopRule | None]
+    algorithm: NotRequired[str | None]
+    seed: NotRequired[int | None]
+    """Defaults to another than before"""
+    labels: NotRequired[Mapping[str, str] | None]
+
+
+class ProfileOptions(TypedDict):
+    """What a search would be asked for, to look before spending anything."""
+
+    restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
+    """Axis or kind of axis to its choices"""
+    confidence: NotRequired[float | None]
+    predictors: NotRequired[Sequence[str] | None]
+    """Defaults to the newest that fit"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+
+
+class ExportOptions(TypedDict):
+    """Write a subnet to a file and prove it equal to the supernet's own answer."""
+
+    format: NotRequired[str | None]
+    """Name in the exporter registry"""
+    precision: NotRequired[str | None]
+    opset: NotRequired[int | None]
+    batch: NotRequired[str | None]
+
+
+class SupernetsQuery(TypedDict):
+    """Parameters of list_supernets."""
+
+    name: NotRequired[str | None]
+
+
+class TargetsQuery(TypedDict):
+    """Parameters of list_targets."""
+
+    name: NotRequired[str | None]
+    kind: NotRequired[str | None]
+
+
+class MetricsQuery(TypedDict):
+    """Parameters of list_metrics."""
+
+
+class MeasurementsQuery(TypedDict):
+    """Parameters of list_measurements."""
+
+    supernet: NotRequired[str | None]
+    target: NotRequired[str | None]
+    metric: NotRequired[str | None]
+    split: NotRequired[str | None]
+    subnet: NotRequired[str | None]
+    job: NotRequired[str | None]
+
+
+class PredictorsQuery(TypedDict):
+    """Parameters of list_predictors."""
+
+    supernet: NotRequired[str | None]
+    target: NotRequired[str | None]
+    metric: NotRequired[str | None]
+
+
+class SearchesQuery(TypedDict):
+    """Parameters of list_searches."""
+
+    supernet: NotRequired[str | None]
+    state: NotRequired[str | None]
+    label: NotRequired[Sequence[str] | None]
+    """NAME=VALUE; repeated: all of them"""
+
+
+class JobsQuery(TypedDict):
+    """Parameters of list_jobs."""
+
+    kind: NotRequired[str | None]
+    state: NotRequired[str | None]

@@ -1,0 +1,121 @@
+"""Searches: constraints in, a front out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
+
+from netwright.client import models, requests
+from netwright.client.constraints import Constraints, as_constraints
+from netwright.client.fronts import Front
+from netwright.client.jobs import Pending
+from netwright.client.resource import Collection, Listing, Resource, checked
+
+DEFAULT_EVALUATIONS = 24
+
+
+class Profile(Resource, models.ProfileView):
+    """The range of every metric over a space, and whether constraints can be met."""
+
+    shown: ClassVar[tuple[str, ...]] = ("satisfiable", "share", "sampled", "unmet", "missing")
+
+
+class Search(Pending, models.SearchView):
+    """A search: ``state`` is that of its job; ``feasible`` says whether its constraints could be met."""
+
+    path: ClassVar[str] = "/v1/searches"
+    shown: ClassVar[tuple[str, ...]] = ("id", "state", "feasible", "points", "supernet", "created_at")
+
+    def extend(
+        self, *, constraints: Constraints | None = None, **options: Unpack[requests.ExtendOptions]
+    ) -> Search:
+        """A new search that continues from this one; nothing is evaluated or measured again.
+
+        ``evaluations`` are added to those spent; with 0, the existing results are judged by other ``constraints`` (they
+        replace the old ones) or ``objectives``.
+        """
+        limits = None if constraints is None else self._client.searches.limits(constraints)
+        body = {"evaluations": 0, "constraints": limits, **checked(options, requests.ExtendOptions)}
+        made = self._client.connection.post(f"{self.path}/{self.id}:extend", body)
+        return self._client.searches.get(made["id"])
+
+    def front(
+        self,
+        *,
+        pick: str | None = None,
+        k: int | None = None,
+        max_points: int | None = None,
+        target: str | None = None,
+    ) -> Front:
+        """The front found so far; see :meth:`Fronts.of_search`."""
+        return self._client.fronts.of_search(self.id, pick=pick, k=k, max_points=max_points, target=target)
+
+
+class Searches(Collection[Search]):
+    """``client.searches``; supernets and targets by id or name.
+
+    ``constraints`` is ``{"latency_ms": 20}`` (a limit in the metric's good direction), ``{"max_macs": 5e6,
+    "min_accuracy": 0.9}``, ``{"latency_ms@pi": 20}`` (on one target), or the API's list of
+    ``{metric, target, max, min}``.
+    """
+
+    kind, noun = Search, "search"
+
+    def create(
+        self,
+        supernet: str,
+        *,
+        target: str | None = None,
+        targets: Sequence[str] = (),
+        constraints: Constraints = (),
+        budget: int | requests.Budget = DEFAULT_EVALUATIONS,
+        **options: Unpack[requests.SearchOptions],
+    ) -> Search:
+        """Start a search; ``budget`` is a number of evaluations or ``{evaluations, seconds}``."""
+        body = {
+            **self._problem(supernet, target, targets, constraints),
+            "budget": {"evaluations": budget} if isinstance(budget, int) else dict(budget),
+            **checked(options, requests.SearchOptions),
+        }
+        return self.get(self._connection.post(Search.path, body)["id"])
+
+    def profile(
+        self,
+        supernet: str,
+        *,
+        target: str | None = None,
+        targets: Sequence[str] = (),
+        constraints: Constraints = (),
+        **options: Unpack[requests.ProfileOptions],
+    ) -> Profile:
+        """The range of every metric and whether the constraints can be met; answers at once."""
+        problem = self._problem(supernet, target, targets, constraints)
+        body = {**problem, **checked(options, requests.ProfileOptions)}
+        return Profile.of(self._client, self._connection.post("/v1/searches:profile", body))
+
+    def list(
+        self, *, labels: Mapping[str, str] | None = None, **filters: Unpack[requests.SearchesQuery]
+    ) -> Listing[Search]:
+        """All searches that match, newest first; ``labels`` must all be equal."""
+        query = self._client.with_ids(checked(filters, requests.SearchesQuery))
+        wanted = [*(filters.get("label") or ()), *(f"{k}={v}" for k, v in (labels or {}).items())]
+        return self._listed({**query, "label": wanted or None})
+
+    def limits(self, constraints: Constraints) -> Sequence[requests.ConstraintBody]:
+        """Constraints in the API's form, with targets by their ids."""
+        rows = as_constraints(constraints, self._client.metrics.directions) if constraints else []
+        for row in rows:
+            target = row.get("target")
+            if target:
+                row["target"] = self._client.targets.id_of(target)
+        return rows
+
+    def _problem(
+        self, supernet: str, target: str | None, targets: Sequence[str], constraints: Constraints
+    ) -> dict[str, Any]:
+        names = [*([target] if target else []), *targets]
+        return {
+            "supernet": self._client.supernets.id_of(supernet),
+            "targets": [self._client.targets.id_of(name) for name in names],
+            "constraints": self.limits(constraints),
+        }

@@ -1,0 +1,70 @@
+"""Subnets and their exported files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Unpack
+
+from netwright.client import models
+from netwright.client.jobs import DEFAULT_TIMEOUT_S, OnProgress, Pending
+from netwright.client.requests import ExportOptions
+from netwright.client.resource import Collection, Resource, checked
+from netwright.errors import NetwrightError
+
+
+class Export(Pending, models.ExportView):
+    """A subnet as a file, verified to give the supernet's own output (``parity``)."""
+
+    path: ClassVar[str] = "/v1/exports"
+    shown: ClassVar[tuple[str, ...]] = ("id", "subnet", "format", "precision", "state", "bytes")
+
+    def download(self, path: str | Path) -> Path:
+        """Save the file at ``path``; its SHA-256 is checked."""
+        if self.sha256 is None:
+            raise NetwrightError(f"export {self.id} is {self.state}; wait for it before the download")
+        self._client.connection.download(f"/v1/artifacts/{self.sha256}", Path(path), self.sha256)
+        return Path(path)
+
+
+class Exports(Collection[Export]):
+    """``client.exports``."""
+
+    kind, noun = Export, "export"
+
+    def create(self, subnet: str, **options: Unpack[ExportOptions]) -> Export:
+        """Start an export, or return the existing one."""
+        body = checked(options, ExportOptions)
+        return self.get(self._connection.post(f"/v1/subnets/{subnet}/exports", body)["id"])
+
+
+class Downloadable(Resource):
+    """A subnet, or a point of a front, whose network can be downloaded."""
+
+    def download_onnx(
+        self,
+        path: str | Path,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        progress: OnProgress | bool | None = None,
+        **options: Unpack[ExportOptions],
+    ) -> Export:
+        """Export the subnet unless that was done before, wait, and save the verified ONNX file at ``path``.
+
+        Returns the export's record (``parity``, ``sha256``, ``metadata``).
+        """
+        export = self._client.exports.create(self.id, **options).wait(timeout, progress)
+        export.download(path)
+        return export
+
+
+class Subnet(Downloadable, models.SubnetView):
+    """An arch of a supernet: costs, measurements, exports."""
+
+    path: ClassVar[str] = "/v1/subnets"
+    shown: ClassVar[tuple[str, ...]] = ("id", "supernet", "costs", "arch")
+
+
+class Subnets(Collection[Subnet]):
+    """``client.subnets``."""
+
+    kind, noun = Subnet, "subnet"

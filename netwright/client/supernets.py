@@ -1,0 +1,142 @@
+"""Trained supernets, and training them on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
+from netwright.client import models
+from netwright.client.files import file_body
+from netwright.client.jobs import Job
+from netwright.client.requests import (
+    ArchColumn,
+    CostColumn,
+    EvaluateOptions,
+    SupernetsQuery,
+    TableSpace,
+    TrainingOptions,
+)
+from netwright.client.resource import Listing, NamedCollection, Resource, checked
+
+if TYPE_CHECKING:
+    from netwright.client import Client
+
+READINGS, COUNTS = ("value", "digits", "words"), ("K", "M", "G")
+
+
+class Space(Resource, models.SpaceView):
+    """The axes and choices of a supernet, its number of subnets, the smallest and the largest one."""
+
+    shown: ClassVar[tuple[str, ...]] = ("size", "axes")
+
+
+class Estimate(Resource, models.EstimateView):
+    """The cost of a training."""
+
+    shown: ClassVar[tuple[str, ...]] = ("data", "recipe", "steps", "subnets", "billed", "memory_mb")
+
+
+class Supernet(Resource, models.SupernetView):
+    """A registered supernet."""
+
+    path: ClassVar[str] = "/v1/supernets"
+    shown: ClassVar[tuple[str, ...]] = ("name", "id", "family", "quality", "space_size", "source")
+
+    def space(self) -> Space:
+        """Its axes and choices, number of subnets, smallest and largest subnet."""
+        return Space.of(self._client, self._client.connection.get(f"{self.path}/{self.id}/space"))
+
+    def evaluate(self, **options: Unpack[EvaluateOptions]) -> Job:
+        """Start to evaluate the quality of ``count`` subnets spread over the space, or of exactly ``archs``."""
+        body = checked(options, EvaluateOptions)
+        return self._client.jobs.started(
+            self._client.connection.post(f"{self.path}/{self.id}/evaluations", body)
+        )
+
+
+class Supernets(NamedCollection[Supernet]):
+    """``client.supernets``."""
+
+    kind, noun, prefix = Supernet, "supernet", "sup_"
+    hint = "`netwright supernets add NAME` registers one of the zoo"
+
+    def add(self, zoo: str | None = None, *, path: str | None = None, name: str | None = None) -> Supernet:
+        """Register a supernet of the ``zoo``, or a directory ``path`` inside the server's import folder."""
+        return self._create({"zoo": zoo, "path": path, "name": name})
+
+    def add_table(
+        self,
+        name: str,
+        file: Path | str,
+        archs: Sequence[str],
+        *,
+        depth_axis: str | None = None,
+        params: str | None = None,
+        macs: str | None = None,
+        on_server: bool = False,
+    ) -> Supernet:
+        """Register the space of a table of measured archs; it has no networks, and can be predicted.
+
+        ``archs`` are columns, ``COL`` or ``COL:digits`` (one axis a digit), ``COL:words`` (one axis a word between
+        separators) or ``COL:value``. ``depth_axis`` is the column that says how many positions count. ``params`` and
+        ``macs`` are columns with counts, ``COL`` or in thousands, millions or billions ``COL:K``, ``COL:M``,
+        ``COL:G``. ``file`` as in ``targets.import_table``.
+        """
+        table: TableSpace = {
+            "file": file_body(file, on_server=on_server),
+            "archs": [_arch_column(text) for text in archs],
+            "depth_axis": depth_axis,
+            "params": _cost_column(params),
+            "macs": _cost_column(macs),
+        }
+        present = {key: value for key, value in table.items() if value is not None}
+        return self._create({"name": name, "table": present})
+
+    def _create(self, body: dict[str, object]) -> Supernet:
+        return Supernet.of(self._client, self._connection.post(Supernet.path, body))
+
+    def list(self, **filters: Unpack[SupernetsQuery]) -> Listing[Supernet]:
+        """All supernets, newest first."""
+        return self._listed(checked(filters, SupernetsQuery))
+
+
+class Trainings:
+    """``client.trainings``.
+
+    ``data`` is a data set of the server; ``family`` the name of a zoo supernet whose sizes are used, or
+    ``{"family": name, …}``; ``recipe`` a name or its values. ``source`` is a supernet, by id or name, that is trained
+    further as a new stage: data, family and seed may be left to it. ``teacher`` is a supernet whose largest network
+    teaches, where the recipe uses a teacher.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(self, name: str, **options: Unpack[TrainingOptions]) -> Job:
+        """Start a training; when the job has succeeded its ``resource`` names the new supernet."""
+        body = {"name": name, **checked(options, TrainingOptions)}
+        return self._client.jobs.started(self._client.connection.post("/v1/trainings", body))
+
+    def estimate(self, name: str | None = None, **options: Unpack[TrainingOptions]) -> Estimate:
+        """The cost of :meth:`create` with the same arguments; starts nothing, and refuses what it would refuse."""
+        body = {"name": name, **checked(options, TrainingOptions)}
+        return Estimate.of(self._client, self._client.connection.post("/v1/trainings:estimate", body))
+
+
+def _arch_column(text: str) -> ArchColumn:
+    column, read_as = _suffixed(text, READINGS)
+    return {"column": column, "read": read_as}
+
+
+def _cost_column(text: str | None) -> CostColumn | None:
+    if text is None:
+        return None
+    column, unit = _suffixed(text, COUNTS)
+    return {"column": column, "unit": unit or "1"}
+
+
+def _suffixed(text: str, suffixes: Sequence[str]) -> tuple[str, str | None]:
+    """``COL:digits`` as column and suffix; any other colon is part of the name."""
+    column, colon, suffix = text.rpartition(":")
+    return (column, suffix) if colon and suffix in suffixes else (text, None)

@@ -1,0 +1,79 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from netwright.client import Client
+from netwright.client.constraints import parse_limit
+from netwright.client.requests import ConstraintBody
+from netwright.errors import NetwrightError
+
+SupernetOption = Annotated[str, typer.Option("--supernet", help="Id or name of a supernet.")]
+SupernetArgument = Annotated[str, typer.Argument(metavar="SUPERNET", help="Id or name of a supernet.")]
+SomeSupernet = Annotated[str | None, typer.Option("--supernet", help="Id or name of a supernet.")]
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="Id or name of a target.")]
+SomeTarget = Annotated[str | None, typer.Option("--target", help="Id or name of a target.")]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", help="Id or name of a target; may be repeated.")
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        "-l",
+        help="latency_ms=20, 'macs<=5e6', 'accuracy>=0.9', of one target 'latency_ms@NAME=20'; may be repeated.",
+    ),
+]
+Label = Annotated[
+    list[str] | None, typer.Option("--label", help="A label such as team=vision; may be repeated.")
+]
+State = Annotated[
+    str | None, typer.Option(help="queued, running, succeeded, failed, cancelling or cancelled.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+OnServer = Annotated[
+    bool, typer.Option("--on-server", help="The file lies in the server's NETWRIGHT_IMPORT_DIR.")
+]
+
+
+def pairs(texts: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
+    """``team=vision`` and the like by name; anything else is wrong usage."""
+    found = {}
+    for text in texts or []:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise typer.BadParameter(f"it must look like {example}, got {text!r}", param_hint=option)
+        found[name] = value
+    return found
+
+
+def value_of(text: str) -> float | str:
+    """A number or another JSON value, or the text itself."""
+    try:
+        value: float | str = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+def constraints(client: Client, texts: Sequence[str] | None) -> list[ConstraintBody]:
+    """Limits of a search."""
+    return [parse_limit(text, client.metrics.directions) for text in texts or []]
+
+
+def front_limits(client: Client, texts: Sequence[str] | None) -> dict[str, Any]:
+    """Limits as parameters of a front: ``max_latency_ms``, ``min_accuracy``."""
+    limits: dict[str, Any] = {}
+    for text in texts or []:
+        row = parse_limit(text, client.metrics.directions)
+        if row.get("target"):
+            raise NetwrightError(f"the target of a front is set by --target, got the limit {text!r}")
+        for side, value in (("min", row.get("min")), ("max", row.get("max"))):
+            if value is not None:
+                limits[f"{side}_{row['metric']}"] = value
+    return limits

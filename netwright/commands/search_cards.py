@@ -1,0 +1,147 @@
+"""What is shown of searches and profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from netwright.client.models import ConstraintBody, ProfileView, Unmet, Violation
+from netwright.client.searches import Search
+from netwright.commands.front_cards import front_card, with_names
+from netwright.commands.hints import as_command
+from netwright.commands.output import Fields, Line, Section, Table, cell, number
+from netwright.errors import Action
+
+Names = Mapping[str, str]
+COLUMNS = ("id", "supernet", "state", "feasible", "points", "evaluations", "limits", "targets", "created")
+TIMES = 10.0  # a limit missed by more is reported as a factor, not in percent
+
+
+def searches_table(searches: Sequence[Search], targets: Names, supernets: Names) -> Table:
+    """A line a search."""
+    return Table(COLUMNS, [_summary(search, targets, supernets) for search in searches])
+
+
+def _summary(search: Search, targets: Names, supernets: Names) -> list[object]:
+    spent = f"{search.evaluations.done}/{search.evaluations.budget}"
+    if search.evaluations.reused:
+        spent += f" + {search.evaluations.reused} reused"
+    limits = [f"{_on(row, targets)} {side}" for row in search.constraints for side in _sides(row)]
+    return [
+        search.id,
+        supernets.get(search.supernet, search.supernet),
+        search.state,
+        search.feasible,
+        search.points,
+        spent,
+        ", ".join(limits),
+        ", ".join(targets.get(target, target) for target in search.targets),
+        search.created_at,
+    ]
+
+
+def search_card(search: Search, targets: Names, supernets: Names) -> Iterator[Section]:
+    """Everything about it but its front."""
+    yield Fields(dict(zip(COLUMNS, _summary(search, targets, supernets), strict=True)))
+    yield Fields(
+        {
+            "objectives": " ".join(search.objectives),
+            "front": search.front_kind,
+            "restrict": search.restrict or None,
+            "confidence": search.confidence,
+            "algorithm": search.algorithm,
+            "seed": search.seed,
+            "labels": search.labels or None,
+            "extends": search.extends,
+            "job": search.job_id,
+            "ended because of": search.provenance.get("stopped"),
+        }
+    )
+    yield from _history(search, targets)
+    for warning in search.warnings:
+        yield Line(with_names(warning, targets), warning=True)
+    if search.nearest:
+        yield Line(_nearest(search, targets))
+
+
+def result_card(search: Search, targets: Names) -> Iterator[Section]:
+    """The front of a search that has ended, or the nearest subnet."""
+    yield Line(f"search {search.id}")
+    for warning in search.warnings:
+        yield Line(with_names(warning, targets), warning=True)
+    if search.feasible is False:
+        yield Line(f"The limits cannot be met. {_nearest(search, targets)}")
+    else:
+        yield from front_card(search.front(), targets)
+
+
+def _history(search: Search, targets: Names) -> Iterator[Section]:
+    """How the hypervolume grew; its unit is the product of the objectives' units."""
+    for target in dict.fromkeys(row.target for row in search.history):
+        reference = ", ".join(
+            f"{row.metric} {cell(row.value)}" for row in search.reference_point if row.target == target
+        )
+        of = f" on {targets.get(target, target)}" if target else ""
+        rows = [
+            (row.evaluations, row.seconds, row.hypervolume) for row in search.history if row.target == target
+        ]
+        title = f"hypervolume of the front{of}, up to {reference}"
+        yield Table(("evaluations", "seconds", "hypervolume"), rows, title)
+
+
+def _nearest(search: Search, targets: Names) -> str:
+    """The subnet that misses the limits least, and by how much."""
+    if search.nearest is None:
+        return "No measured subnet comes near them."
+    misses = [
+        f"{_on(miss, targets)} {cell(miss.value)}, the limit is {' and '.join(_sides(miss))} ({_by(miss)})"
+        for miss in search.nearest.violations
+    ]
+    return f"The nearest subnet is {search.nearest.subnet}: {'; '.join(misses)}"
+
+
+def profile_card(profile: ProfileView, targets: Names) -> Iterator[Section]:
+    """The range of every metric, and whether the limits can be met."""
+    columns = ("metric", "target", "unit", "smallest", "centroid", "largest", "best", "worst", "source")
+    rows = [
+        (
+            *(row.metric, targets.get(row.target or "", row.target), row.unit, row.smallest, row.centroid),
+            *(row.largest, row.best, row.worst, row.source),
+        )
+        for row in profile.metrics
+    ]
+    yield Table(columns, rows)
+    yield Line(_satisfiable(profile))
+    for unmet in profile.unmet:
+        sides = " and ".join(_sides(unmet))
+        yield Line(f"cannot be met: {_on(unmet, targets)} {sides}; the nearest subnet has {cell(unmet.best)}")
+    for action in profile.missing:
+        yield Line(f"missing: {as_command(Action(action.method, action.path, action.body or {}))}")
+
+
+def _satisfiable(profile: ProfileView) -> str:
+    sampled = profile.sampled
+    if profile.satisfiable is None:
+        return "satisfiable: not known, predictors are missing"
+    if profile.satisfiable and profile.share == 0:
+        return f"satisfiable: yes, but by none of {sampled} sampled subnets; a search found one that is"
+    share = "-" if profile.share is None else f"{number(round(100 * profile.share, 2))} %"
+    return f"satisfiable: {cell(profile.satisfiable)}, by {share} of {sampled} sampled subnets"
+
+
+def _sides(limit: ConstraintBody | Unmet | Violation) -> list[str]:
+    """``>= 0.9``, ``<= 20``, or both."""
+    return [
+        f"{sign} {cell(value)}" for sign, value in ((">=", limit.min), ("<=", limit.max)) if value is not None
+    ]
+
+
+def _by(miss: Violation) -> str:
+    """By how much a limit is missed."""
+    if miss.excess >= TIMES:
+        return f"{1 + miss.excess:.3g} times as much"
+    return f"{number(round(100 * miss.excess, 1))} % {'over' if miss.max is not None else 'short'}"
+
+
+def _on(row: ConstraintBody | Unmet | Violation, targets: Names) -> str:
+    """The metric of a limit, and its target where it has one."""
+    return f"{row.metric} on {targets.get(row.target, row.target)}" if row.target else row.metric
