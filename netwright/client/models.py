@@ -95,6 +95,40 @@ class EstimateView:
 
 
 @dataclass(kw_only=True)
+class EvaluatedSubnet:
+    """A subnet behind a front; ``own`` if this search evaluated it, else it was known before."""
+
+    subnet: str
+    own: bool
+    feasible: bool
+    front: bool
+    """On the front as it stands, by these values"""
+    values: list[EvaluatedValue]
+
+
+@dataclass(kw_only=True)
+class EvaluatedValue:
+    """A true value: quality on validation, a measurement, or a closed form."""
+
+    metric: str
+    target: str | None
+    value: float
+
+
+@dataclass(kw_only=True)
+class EvaluationsView:
+    """The evaluated subnets of a search, while it runs and afterwards; what is on the front comes first."""
+
+    search: str
+    objectives: list[str]
+    target: str | None
+    """Whose front it is, where each target has one"""
+    total: int
+    """Evaluated subnets before thinning"""
+    points: list[EvaluatedSubnet]
+
+
+@dataclass(kw_only=True)
 class ExportView:
     """An exported file."""
 
@@ -208,6 +242,48 @@ class JobView:
     finished_at: datetime | None
     log: list[str] = field_(default_factory=list)
     """Last lines; empty in lists"""
+
+
+@dataclass(kw_only=True)
+class LatencyParts:
+    """Latency as a sum over kernels, fitted to ``rows`` subnets measured on the target as a whole."""
+
+    fixed_ms: float
+    """What every subnet takes, whatever its layers"""
+    layers_ms: float
+    rows: int
+
+
+@dataclass(kw_only=True)
+class LayerView:
+    """A layer of a subnet, for one input. Positions are height times width, or tokens."""
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int
+    in_positions: int
+    out_positions: int
+    kernel: int
+    stride: int
+    params: float
+    macs: float
+    activation_mb: float
+    """Alive while it runs, fp32"""
+    latency_ms: float | None
+    """Its part of the latency on the target; 0 where it runs inside the layer before it"""
+
+
+@dataclass(kw_only=True)
+class LayersView:
+    """What a subnet is made of, and what the newest predictors say of it."""
+
+    subnet: str
+    target: str | None
+    layers: list[LayerView]
+    latency: LatencyParts | None
+    """null without a target, or with too few subnets measured on it"""
+    predicted: list[PredictedValue]
 
 
 @dataclass(kw_only=True)
@@ -600,13 +676,17 @@ class TargetView:
     metrics: list[str]
     """Metrics that are known or can be measured of it"""
     measurable: bool
-    """false: all its rows were brought, nothing can be measured on it"""
+    """false: all its rows are imported, nothing can be measured on it"""
+    measured_by: Literal["worker", "agent", "nobody"]
+    """Who measures: a worker of the service, an agent on the device, or nobody (rows are imported)"""
     calibrations: Object | None = field_(default=None)
     """Reference nets and their latency here: the scale of every measurement; null before any"""
     stale: str | None = field_(default=None)
     """Why what was measured here no longer holds: POST …:refresh starts anew"""
     valid_from: datetime | None = field_(default=None)
     """What was measured before is stale"""
+    drifts: list[float] = field_(default_factory=list)
+    """Latency of the reference net in the last runs over that of the calibration, oldest first"""
     agents: list[AgentView] = field_(default_factory=list)
     """Processes that measure for it"""
     unsupported: int = field_(default=0)

@@ -503,6 +503,19 @@ class SearchesQuery(TypedDict):
     """NAME=VALUE; repeated: all of them"""
 
 
+class EvaluatedQuery(TypedDict):
+    """Parameters of list_evaluated."""
+
+    target: NotRequired[str | None]
+    max_points: NotRequired[int | None]
+
+
+class LayersQuery(TypedDict):
+    """Parameters of list_layers."""
+
+    target: NotRequired[str | None]
+
+
 class JobsQuery(TypedDict):
     """Parameters of list_jobs."""
 

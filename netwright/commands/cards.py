@@ -130,7 +130,7 @@ def estimate_card(told: EstimateView) -> Iterator[Section]:
 
 def target_card(target: Target) -> Iterator[Section]:
     """Device, runtime and settings, which agents measure, and whether the measurements are current."""
-    agent = target.kind == "agent"
+    agent = target.measured_by == "agent"
     calibrated = [
         f"{name} {number(float(row['latency_ms']))} ms" for name, row in (target.calibrations or {}).items()
     ]
@@ -159,7 +159,7 @@ def targets_table(targets: Sequence[Target]) -> Table:
     rows = [
         (
             *(t.id, t.name, t.kind, settings_of(t), " ".join(t.metrics)),
-            f"{sum(agent.connected for agent in t.agents)} connected" if t.kind == "agent" else None,
+            f"{sum(agent.connected for agent in t.agents)} connected" if t.measured_by == "agent" else None,
             "yes" if t.stale else None,
         )
         for t in targets

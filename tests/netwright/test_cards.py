@@ -75,7 +75,7 @@ def test_a_targets_card(
     device = {"cpu": "Cortex-A72", "cores": 4, "max_mhz": 1800, "memory_gb": 4, "architecture": "aarch64"}
     runtime = {"name": "onnxruntime", "version": "1.20.0", "providers": ["CPUExecutionProvider"]}
     seen = datetime(2026, 11, 23, 20, 0, 1, tzinfo=UTC)
-    target.kind, target.unsupported = "agent", 2
+    target.measured_by, target.unsupported = "agent", 2
     target.description = {"device": device, "runtime": runtime}
     target.calibrations = {"small": {"latency_ms": 0.0267, "sha256": "ab", "rounds": 60}}
     target.agents = [
