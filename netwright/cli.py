@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from netwright.commands import (
     agent,
+    data,
     front,
     jobs,
     keys,
@@ -52,6 +53,7 @@ for name, group in {
     "predictors": predictors.app,
     "search": search.app,
     "front": front.app,
+    "data": data.app,
     "jobs": jobs.app,
     "keys": keys.app,
 }.items():

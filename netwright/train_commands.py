@@ -78,6 +78,7 @@ def train(plan: TrainingPlan) -> None:
         if plan.family is not None or family is None:
             assert plan.family is not None
             family = _family(plan.family, data)
+        _show_data(data, family, whole=plan.dry_run)
         recipe = Recipe.read(plan.recipe)
         if plan.steps:
             recipe = recipe.with_steps(plan.steps)
@@ -152,6 +153,23 @@ def _check_plan(plan: TrainingPlan) -> None:
         )
     if plan.source is not None and plan.source.resolve() == plan.out.resolve():
         raise NetwrightError(f"--out must be another folder than --from, got {plan.out} for both")
+
+
+def _show_data(data: DataSet, family: Family, whole: bool) -> None:
+    """The data report of a user's own images: ``whole``, or its warnings alone."""
+    from netwright.commands.data_report import report_sections
+    from netwright.commands.output import show
+    from supernets.training.sizes import resolution_problems
+
+    if data.report is not None:
+        report = data.report.model_copy(
+            update={"problems": [*data.report.problems, *resolution_problems(data.report, family)]}
+        )
+        if whole:
+            show({}, report_sections(report.model_dump(mode="json")), as_json=False)
+        else:
+            for problem in report.warnings:
+                typer.echo(f"warning: {problem.message}", err=True)
 
 
 def _told(show: Show, last: int) -> Callable[[Any], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,3 +93,18 @@ def refused(error: DataError, spec: str) -> DataReport:
     """The report of data that could not be looked at."""
     problem = Problem(level="error", code=error.code, message=str(error))
     return DataReport(problems=[problem], details=Details(spec=spec))
+
+
+def data_text(report: Mapping[str, Any] | None) -> list[str]:
+    """The section of a report card: a stored report as lines of Markdown, none where there is none."""
+    if report is None:
+        return []
+    found = DataReport.model_validate(report)
+    counts = "; ".join(
+        f"{name} {split.images:,} images ({', '.join(f'{k} {n:,}' for k, n in list(split.classes.items())[:20])})"
+        for name, split in found.splits.items()
+    )
+    modes = ", ".join(f"{mode} {count:,}" for mode, count in found.details.modes.items())
+    lines = ["## Data", "", f"{found.details.spec}: {counts}. Modes: {modes}. Fit: {found.details.fit}.", ""]
+    warnings = [f"- {problem.message}" for problem in found.warnings]
+    return [*lines, *warnings, ""] if warnings else lines

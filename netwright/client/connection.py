@@ -55,6 +55,10 @@ class Connection:
         """Post ``body``; fields that are None are left out, so that the server's defaults hold."""
         return self._json(self._send("POST", path, body=body))
 
+    def patch(self, path: str, body: Query) -> Object:
+        """Change the fields of ``body``."""
+        return self._json(self._send("PATCH", path, body=body))
+
     def delete(self, path: str) -> None:
         """Delete what is at ``path``."""
         self._json(self._send("DELETE", path))

@@ -60,12 +60,49 @@ class ConstraintBody:
 
 
 @dataclass(kw_only=True)
+class DataReport:
+    """What ``netwright data check --json`` prints, without ``details``."""
+
+    splits: dict[str, SplitReport] = field_(default_factory=dict)
+    channels: int | None = field_(default=None)
+    resolution: int | None = field_(default=None)
+    problems: list[Problem] = field_(default_factory=list)
+    details: Details | None = field_(default=None)
+
+
+@dataclass(kw_only=True)
+class Details:
+    """How the images are stored, and what becomes of them."""
+
+    spec: str = field_(default="")
+    """The data set with its options"""
+    examined: int = field_(default=0)
+    """Number of images that were decoded for this report"""
+    modes: dict[str, int] = field_(default_factory=dict)
+    """Pillow's mode to number of images"""
+    sizes: dict[str, int] = field_(default_factory=dict)
+    """Width x height to number of images"""
+    fit: str | None = field_(default=None)
+    """How images become square"""
+    cropped: float = field_(default=0.0)
+    """Mean share of an image's longer side that a centre crop removes"""
+    range: list[object] | None = field_(default_factory=list)
+    """Values of images of more than 8 bits that become 0 and 255"""
+    skipped: dict[str, int] = field_(default_factory=dict)
+    """Reason to number of files left out"""
+    made: dict[str, int] = field_(default_factory=dict)
+    """Splits that the source lacks, and how many images of train become theirs"""
+
+
+@dataclass(kw_only=True)
 class EstimateView:
     """What can be told before the first step. A backward pass counts as two forward passes; MB are 10^6
     bytes.
     """
 
     data: str
+    data_report: DataReport | None = field_(default=None)
+    """What the images are like, from a sample; null for published data sets"""
     classes: int | None
     """null where only loading tells"""
     train_images: int | None
@@ -403,6 +440,15 @@ class MetricView:
 
 
 @dataclass(kw_only=True)
+class Pixels:
+    """Of all channels, of values in 0..1; ``distinct_values`` of the 256 that 8 bits have."""
+
+    mean: float
+    std: float
+    distinct_values: int
+
+
+@dataclass(kw_only=True)
 class PredictedValue:
     """What a predictor said before anything was measured: mean and the 5 %–95 % interval."""
 
@@ -440,6 +486,15 @@ class PredictorView:
     stale: str | None = field_(default=None)
     """Why it should be fitted anew: target changed, or much is newer"""
     job_id: str | None = field_(metadata={"json": "job"})
+
+
+@dataclass(kw_only=True)
+class Problem:
+    """What is wrong (``error``: training refuses it) or may be (``warning``)."""
+
+    level: Literal["error", "warning"]
+    code: str
+    message: str
 
 
 @dataclass(kw_only=True)
@@ -607,6 +662,15 @@ class Spent:
     done: int
     budget: int
     reused: int
+
+
+@dataclass(kw_only=True)
+class SplitReport:
+    """A split of the source; ``pixels`` is absent where no image of it could be decoded."""
+
+    images: int
+    classes: dict[str, int]
+    pixels: Pixels | None = field_(default=None)
 
 
 @dataclass(kw_only=True)

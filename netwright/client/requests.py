@@ -50,6 +50,28 @@ class CostColumn(TypedDict):
     """What the column counts in"""
 
 
+class DataSpec(TypedDict):
+    """A data set and its options; immutable. As text: ``SOURCE``, ``SOURCE:LOCATION`` or
+    ``SOURCE:LOCATION,OPTION=VALUE,...``. :meth:`parse` reads it, ``str`` writes it, defaults left
+    out. As JSON: an object with these fields.
+    """
+
+    source: str
+    """Name of a data source"""
+    location: NotRequired[str | None]
+    """Path of folder, parquet or stream; name of a data set of the hub"""
+    channels: NotRequired[str | None]
+    """1 (grey) or 3 (RGB); as the images are if absent"""
+    resolution: NotRequired[int | None]
+    """Height and width of the stored images, in pixels; that of the source if absent"""
+    fit: NotRequired[str | None]
+    """How an image that is not square becomes square: centre crop, other aspect, or black bars"""
+    range: NotRequired[Sequence[object] | None]
+    """Values of 16-bit, 32-bit and float images that become black and white"""
+    unlabelled: NotRequired[str | None]
+    """What to do with rows without a label (null, or -1 where classes have names)"""
+
+
 class DeviceDescription(TypedDict):
     """What an agent found: the device, and what runs nets on it."""
 
@@ -231,6 +253,19 @@ class SupernetCreate(TypedDict):
     """The space of a table of measured archs: it has no networks, and can be predicted"""
     name: NotRequired[str | None]
     """Defaults to the name in the manifest; needed for a table"""
+    data: NotRequired[str | DataSpec | None]
+    """Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are
+    checked. If absent: where the manifest says
+    """
+
+
+class SupernetUpdate(TypedDict):
+    """What may change of a registered supernet."""
+
+    data: str | DataSpec
+    """Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are
+    checked
+    """
 
 
 class TableRows(TypedDict):
@@ -279,9 +314,10 @@ class TargetCreate(TypedDict):
 class TrainingCreate(TypedDict):
     """Train a supernet with a recipe on a data set; the job registers it when it is done."""
 
-    data: NotRequired[str | None]
+    data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
-    hub:NAME. That of the source if not given
+    hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of
+    the source if absent
     """
     family: NotRequired[str | Object | None]
     """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
@@ -304,9 +340,10 @@ class TrainingCreate(TypedDict):
 class TrainingEstimate(TypedDict):
     """What a training would take."""
 
-    data: NotRequired[str | None]
+    data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
-    hub:NAME. That of the source if not given
+    hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of
+    the source if absent
     """
     family: NotRequired[str | Object | None]
     """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
@@ -338,9 +375,10 @@ class Until(TypedDict):
 class TrainingOptions(TypedDict):
     """Train a supernet with a recipe on a data set; the job registers it when it is done."""
 
-    data: NotRequired[str | None]
+    data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
-    hub:NAME. That of the source if not given
+    hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of
+    the source if absent
     """
     family: NotRequired[str | Object | None]
     """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the

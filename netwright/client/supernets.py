@@ -54,6 +54,11 @@ class Supernet(Resource, models.SupernetView):
             self._client.connection.post(f"{self.path}/{self.id}/evaluations", body)
         )
 
+    def update(self, *, data: str) -> Supernet:
+        """State where the images that it was trained on are now; their hashes are checked."""
+        answer = self._client.connection.patch(f"{self.path}/{self.id}", {"data": data})
+        return Supernet.of(self._client, answer)
+
 
 class Supernets(NamedCollection[Supernet]):
     """``client.supernets``."""
@@ -61,9 +66,19 @@ class Supernets(NamedCollection[Supernet]):
     kind, noun, prefix = Supernet, "supernet", "sup_"
     hint = "`netwright supernets add NAME` registers one of the zoo"
 
-    def add(self, zoo: str | None = None, *, path: str | None = None, name: str | None = None) -> Supernet:
-        """Register a supernet of the ``zoo``, or a directory ``path`` inside the server's import folder."""
-        return self._create({"zoo": zoo, "path": path, "name": name})
+    def add(
+        self,
+        zoo: str | None = None,
+        *,
+        path: str | None = None,
+        name: str | None = None,
+        data: str | None = None,
+    ) -> Supernet:
+        """Register a supernet of the ``zoo``, or a directory ``path`` inside the server's import folder.
+
+        ``data`` states where the images it was trained on are now; their hashes are checked.
+        """
+        return self._create({"zoo": zoo, "path": path, "name": name, "data": data})
 
     def add_table(
         self,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from netwright.client.jobs import Job
 from netwright.client.models import AgentView, EstimateView, Object
 from netwright.client.predictors import Predictor
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
+from netwright.commands.data_report import report_sections
 from netwright.commands.output import (
     Columns,
     Fields,
@@ -105,7 +107,9 @@ def _quality(found: Object | None) -> str | None:
 
 
 def estimate_card(told: EstimateView) -> Iterator[Section]:
-    """The cost of a training before its first step."""
+    """The cost of a training before its first step, and the report on a user's own images."""
+    if told.data_report is not None:
+        yield from report_sections(asdict(told.data_report))
     known = f"{number(told.train_images)} training images" if told.train_images else "known once loaded"
     classes = f", {told.classes} classes" if told.classes else ""
     networks = f", in the end {told.networks} networks" if told.networks > 1 else ""

@@ -16,7 +16,7 @@ from netwright.commands.options import Seed, SupernetArgument
 from netwright.commands.output import Json, Line, Table, Timeout, client_of, show, show_all
 from netwright.errors import NetwrightError
 
-app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, train, show, evaluate.")
+app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, update, train, show, evaluate.")
 DEFAULT_FAMILY = "mobilenet_v3"
 OF_DATA = ("num_classes", "image_channels")
 """Settings in a family's file that the server takes from the data, as ``netwright train`` does."""
@@ -37,11 +37,34 @@ def add(
         str | None, typer.Option(help="A supernet directory inside the server's NETWRIGHT_IMPORT_DIR.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Your own name for it.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where its images are now, e.g. folder:PATH inside the server's NETWRIGHT_IMPORT_DIR."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Register a supernet: one of the zoo, or a directory on the server."""
-    supernet = client_of(context).supernets.add(zoo, path=path, name=name)
+    supernet = client_of(context).supernets.add(zoo, path=path, name=name, data=data)
     show(supernet.to_dict(), supernet_card(supernet), as_json)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    supernet: SupernetArgument,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Where its images are now, e.g. folder:PATH inside the server's NETWRIGHT_IMPORT_DIR."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """State where the images of a supernet are now; they must be those that it was trained on."""
+    changed = client_of(context).supernets.get(supernet).update(data=data)
+    show(changed.to_dict(), supernet_card(changed), as_json)
 
 
 @app.command("show")

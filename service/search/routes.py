@@ -42,7 +42,7 @@ from service.search.schemas import (
     Spent,
 )
 from service.supernets.checkpoints import family_of
-from service.supernets.datasets import require_data
+from service.supernets.datasets import require_images
 
 router = APIRouter(prefix="/v1", tags=["searches"])
 MAX_EVALUATED = 2000
@@ -151,7 +151,7 @@ def _checked(
     space = limited_space(family_of(supernet), body.restrict)
     for plan in plans:
         make_algorithm(body.algorithm, space, len(plan.objectives), 0, constrained=bool(plan.constraints))
-    require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+    require_images(supernet.name, supernet.manifest, app.settings)
     return plans, found
 
 

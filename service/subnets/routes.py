@@ -31,7 +31,7 @@ from service.subnets.schemas import (
     SubnetView,
 )
 from service.supernets.checkpoints import family_of, require_network
-from service.supernets.datasets import require_data
+from service.supernets.datasets import require_images
 from supernets import EXPORTERS
 
 router = APIRouter(prefix="/v1", tags=["subnets"])
@@ -78,7 +78,7 @@ def create_export(
         subnet = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, subnet.supernet_id)
         require_network(supernet)
-        require_data("subnet", supernet.manifest["data"]["name"], app.settings)
+        require_images(supernet.name, supernet.manifest, app.settings, "subnet")
     with app.database.write() as session:
         done = finished_export(session, project, id, **like)
         if done is not None:
@@ -143,7 +143,7 @@ def create_evaluations(
         supernet = queries.get(session, project, Supernet, id)
         require_network(supernet)
         check_archs(family_of(supernet).space(), body)
-        require_data("supernet", supernet.manifest["data"]["name"], app.settings)
+        require_images(supernet.name, supernet.manifest, app.settings)
     with app.database.write() as session:
         params = EvaluateParams(supernet=id, **body.model_dump())
         job = job_queries.create_job(session, project, "evaluate", params)

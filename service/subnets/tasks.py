@@ -64,12 +64,13 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
     from supernets.evaluate import evaluate_arch
 
     bench, split = open_bench(request.bench), request.split
+    data = bench.data
     archs = bench.family.space().decode(bench.population(request.population))
     found = []
     for index, arch in enumerate(archs):
         if out_of_time(request.until):
             break
-        evaluation = evaluate_arch(bench.supernet, bench.data, arch, split)
+        evaluation = evaluate_arch(bench.supernet, data, arch, split)
         found.append(Quality.model_validate(evaluation.as_json()))
         progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {split}")
     return Evaluated(evaluations=found)
@@ -87,9 +88,10 @@ def export(request: ExportIn, progress: Progress) -> Exported:
     arch = bench.family.space().arch(request.arch)
     task, dimensions = bench.supernet.task, bench.family.dimensions(arch)
     progress(0, 3, "recalibrating")
-    stats = calibrated(bench.supernet, bench.data, arch)
+    data = bench.data
+    stats = calibrated(bench.supernet, data, arch)
     net = extract(bench.supernet.net, arch, stats)
-    stored, preprocessing = bench.data.test.images[: request.images], bench.data.preprocessing()
+    stored, preprocessing = data.test.images[: request.images], data.preprocessing()
     examples, interface = task.prepare(stored, preprocessing, dimensions), task.interface(dimensions)
     metadata = file_metadata(
         supernet=bench.manifest.name,

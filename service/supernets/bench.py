@@ -15,6 +15,7 @@ from service.db.tables import Supernet
 from service.runtime.task import Rows, StepData
 from service.settings import Settings
 from service.supernets.checkpoints import materialise
+from supernets.errors import DataError
 from supernets.families.family import Family
 from supernets.manifest import Manifest
 from supernets.spaces.space import Population
@@ -32,13 +33,14 @@ class StoredFile(StepData):
 
 
 class BenchSpec(StepData):
-    """Where a child process finds a supernet: artifact store, local cache, data folder, and the stored files."""
+    """Where a child process finds a supernet: artifact store, local cache, data folder, stored files, images."""
 
     artifacts: str
     cache: str
     data: str | None
     threads: int
     files: dict[str, StoredFile]
+    images: str
 
 
 class Bench:
@@ -46,7 +48,8 @@ class Bench:
 
     def __init__(self, spec: BenchSpec) -> None:
         self._data_dir = Path(spec.data) if spec.data else None
-        self._threads = spec.threads
+        self._images, self._threads = spec.images, spec.threads
+        self._kept: tuple[str, DataSet] | None = None
         self.store = ArtifactStore(spec.artifacts)
         files = {name: file.model_dump() for name, file in spec.files.items()}
         self.directory = materialise(self.store, files, Path(spec.cache))
@@ -63,12 +66,30 @@ class Bench:
         torch.set_num_threads(self._threads)
         return load_supernet(self.directory)
 
-    @cached_property
+    @property
     def data(self) -> DataSet:
-        """The data set it was trained on; raises ``DataError`` when it is not there."""
-        from supernets.data import load_data
+        """The data set it was trained on, as its files are now.
 
-        return load_data(self.manifest.data.name, self._data_dir)
+        It is kept while its files stay as they are (paths, sizes, times), and dropped when it is refused.
+
+        Raises:
+            DataError: it is absent, or another one.
+        """
+        from supernets.data import fingerprint, open_source
+        from supernets.evaluate import check_data
+
+        source = open_source(self._images, self._data_dir)
+        try:
+            mark = fingerprint(source)
+            if self._kept is None or self._kept[0] != mark:
+                self._kept = None  # two data sets may not fit into memory
+                data = source.splits()
+                check_data(self.supernet, data)
+                self._kept = mark, data
+        except DataError:
+            self._kept = None
+            raise
+        return self._kept[1]
 
     def scope(self, metric: str, target: str | None) -> Scope:
         """What a predictor of this metric belongs to."""
@@ -97,6 +118,7 @@ def bench_of(settings: Settings, supernet: Supernet) -> BenchSpec:
         data=str(settings.data.resolve()) if settings.data is not None else None,
         threads=settings.threads,
         files=supernet.files,
+        images=supernet.manifest["data"]["name"],
     )
 
 

@@ -1,34 +1,46 @@
-"""Which data sets requests and manifests may name, and whether their files are on this machine."""
+"""Which data sets requests and manifests may name, whether their files are on this machine, and what they hold."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from service.errors import InvalidError
 from service.http import import_folder
 from service.settings import Settings
+from supernets.child import ChildError, ChildFailedError, Progress, call
+from supernets.data_report import DataReport
+from supernets.data_spec import DataSpec
 from supernets.errors import DataError, UnknownNameError
+from supernets.manifest import Manifest
 
-WITH_PATH = ("folder", "parquet", "stream")
+RULE = "a data set: digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH or hub:NAME, and its options"
+LOAD_TIMEOUT_S = 600
+REPORTED = 2_000
+"""Images that a report for a dry run decodes at most."""
+Spec = str | DataSpec
+log = logging.getLogger("netwright.supernets")
 
 
-def allowed_data(settings: Settings, name: str, field: str) -> str:
-    """A data set's name that this service may read, its path absolute.
+def allowed_data(settings: Settings, spec: Spec, field: str) -> str:
+    """A data set that this service may read, as text, its path absolute.
 
-    A path must lie inside the import folder; it may be absolute where it was recorded by a training here.
+    A path must lie inside the import folder; it may be absolute where it was recorded by a training.
 
     Raises:
         InvalidError: names ``field``.
     """
-    kind, colon, path = name.partition(":")
-    if colon and kind in WITH_PATH:
-        relative = _below(settings.import_dir, path)
-        return f"{kind}:{import_folder.check_tree(settings.import_dir, relative, field)}"
-    if (colon and kind != "hub") or name in ("", "..") or Path(name).name != name or "\0" in name:
-        rule = "the name of a data set, folder:PATH, parquet:PATH, stream:PATH or hub:NAME"
-        raise InvalidError(field, name, rule)
-    return name
+    try:
+        parsed = DataSpec.parse(spec)
+    except (DataError, UnknownNameError) as error:
+        raise InvalidError(field, str(spec), RULE, f"{field}: {error}") from error
+    if not parsed.is_path:
+        return str(parsed)
+    relative = _below(settings.import_dir, parsed.location)
+    place = import_folder.check_tree(settings.import_dir, relative, field)
+    return str(parsed.model_copy(update={"location": str(place)}))
 
 
 def _below(folder: Path | None, path: str) -> str:
@@ -39,21 +51,95 @@ def _below(folder: Path | None, path: str) -> str:
     return path
 
 
-def require_data(field: str, name: str, settings: Settings) -> None:
-    """Refuse a data set that is unknown or not there; the message says how to get it.
+def require_data(field: str, spec: str, settings: Settings) -> None:
+    """Refuse a data set that is unknown or absent; the message says where it was looked for and how to get it.
 
-    The hub is not asked here: whether it answers is known when the job loads the data.
+    Nothing is remembered: files may come and go. The hub is not asked: the job that loads the data does that.
     """
-    try:
-        _check(name, settings.data)
-    except (DataError, UnknownNameError) as error:
-        allowed = "a data set that is here (the detail says how to get it)"
-        raise InvalidError(field, name, allowed, f"{field}: {error}") from error
-
-
-@lru_cache(maxsize=64)
-def _check(name: str, folder: Path | None) -> None:
-    """Remembers only what is there: an error is looked at anew each time."""
     from supernets.data import check_data
 
-    check_data(name, folder)
+    try:
+        check_data(spec, settings.data)
+    except (DataError, UnknownNameError) as error:
+        allowed = "a data set whose files are on this machine"
+        raise InvalidError(field, spec, allowed, f"{field}: {error}") from error
+
+
+def require_images(
+    supernet: str, manifest: Mapping[str, Any], settings: Settings, field: str = "supernet"
+) -> None:
+    """Refuse a supernet whose images are not where its manifest says, or where this service may not read."""
+    spec = str(manifest["data"]["name"])
+    try:
+        require_data(field, allowed_data(settings, spec, field), settings)
+    except InvalidError as error:
+        words = (
+            f"{field}: the images of {supernet!r} were looked for at {spec!r}: {error}; state where they are with "
+            f"'data' (netwright supernets update {supernet} --data folder:PATH), inside NETWRIGHT_IMPORT_DIR"
+        )
+        raise InvalidError(field, spec, "a data set that this service may read", words) from error
+
+
+def proven_data(settings: Settings, spec: Spec, manifest: Manifest) -> str:
+    """The text of ``spec`` where its splits have the hashes of a manifest; loads every image, in a child process.
+
+    Options that ``spec`` leaves out are those that the manifest records for the same source.
+
+    Raises:
+        InvalidError: the data may not be read, cannot be loaded, or are others.
+    """
+    recorded = DataSpec.parse(manifest.data.name)
+    parsed = DataSpec.parse(allowed_data(settings, spec, "data"))
+    if parsed.source == recorded.source and not parsed.options():
+        parsed = recorded.model_copy(update={"location": parsed.location})
+    try:
+        splits = call(_split_hashes, _request(settings, str(parsed)), timeout_s=LOAD_TIMEOUT_S)
+    except ChildError as error:
+        raise InvalidError("data", str(spec), "data that can be loaded", f"data: {_reason(error)}") from error
+    for name, known in manifest.as_json()["data"]["splits"].items():
+        if splits[name] != known:
+            raise InvalidError(
+                "data",
+                str(spec),
+                f"the data that {manifest.name!r} was trained on",
+                f"data: {name} must have the {known['n']} images that {manifest.name!r} was trained on (hash "
+                f"{known['sha256'][:12]}), but that of {str(parsed)!r} has {splits[name]['n']} (hash "
+                f"{splits[name]['sha256'][:12]})",
+            )
+    return str(parsed)
+
+
+def report_on(settings: Settings, spec: str) -> DataReport | None:
+    """The report of a user's own images, from a sample that is decoded in a child process; None for known data sets."""
+    if not DataSpec.parse(spec).is_path:
+        return None
+    try:
+        return DataReport.model_validate(call(_report, _request(settings, spec), timeout_s=LOAD_TIMEOUT_S))
+    except ChildError as error:
+        raise InvalidError("data", spec, "data that can be looked at", f"data: {_reason(error)}") from error
+
+
+def _reason(error: ChildError) -> str:
+    """What a child said on purpose; anything else is for the log."""
+    log.warning("loading data in a child process failed: %s", error)
+    on_purpose = isinstance(error, ChildFailedError) and error.is_a(DataError)
+    return str(error) if on_purpose else "the data could not be loaded"
+
+
+def _request(settings: Settings, spec: str) -> dict[str, Any]:
+    return {"spec": spec, "data_dir": str(settings.data.resolve()) if settings.data is not None else None}
+
+
+def _split_hashes(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+    from supernets.data import load_data
+
+    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
+    found: dict[str, Any] = load_data(request["spec"], data_dir).describe()["splits"]
+    return found
+
+
+def _report(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+    from supernets.data import data_report
+
+    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
+    return data_report(request["spec"], data_dir, REPORTED).model_dump(mode="json")

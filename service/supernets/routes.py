@@ -13,8 +13,8 @@ from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.http.files import content_of, keep
 from service.supernets import checkpoints
-from service.supernets.datasets import allowed_data
-from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetView
+from service.supernets.datasets import proven_data, require_images
+from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetUpdate, SupernetView
 from service.supernets.tables import space_manifest
 from supernets.manifest import MANIFEST_FILE, Manifest
 
@@ -82,13 +82,38 @@ def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
     if body.path is not None:
         with checkpoints.imported_copy(app.settings, body.path, "path") as directory:
             manifest = checkpoints.check_fully(directory)
-            allowed_data(app.settings, manifest.data.name, "data.name")
-            return manifest, checkpoints.put_directory(app.store, directory)
+            if body.data is None:
+                require_images(manifest.name, manifest.as_json(), app.settings, "data")
+            return _placed(app, body, manifest), checkpoints.put_directory(app.store, directory)
     zoo = app.settings.zoo_dir
     names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))
     if body.zoo not in names:
         raise InvalidError("zoo", body.zoo, names)
-    return checkpoints.check(zoo / body.zoo), checkpoints.put_directory(app.store, zoo / body.zoo)
+    manifest = _placed(app, body, checkpoints.check(zoo / body.zoo))
+    return manifest, checkpoints.put_directory(app.store, zoo / body.zoo)
+
+
+def _placed(app: App, body: SupernetCreate, manifest: Manifest) -> Manifest:
+    """The manifest with the data that the request names, which are those that the supernet was trained on."""
+    if body.data is None:
+        return manifest
+    name = proven_data(app.settings, body.data, manifest)
+    return manifest.model_copy(update={"data": manifest.data.model_copy(update={"name": name})})
+
+
+@router.patch("/{id}")
+def update_supernet(app: App, project: Project, id: str, body: SupernetUpdate) -> SupernetView:
+    """State where the images of a supernet are now; the hashes of its splits must be those it was trained on."""
+    with app.database.read() as session:
+        row = queries.get(session, project, Supernet, id)
+        checkpoints.require_network(row)
+        manifest = Manifest.parse(row.manifest)
+    name = proven_data(app.settings, body.data, manifest)
+    with app.database.write() as session:
+        row = queries.get(session, project, Supernet, id)
+        row.manifest = {**row.manifest, "data": {**row.manifest["data"], "name": name}}
+        session.flush()
+        return supernet_view(row)
 
 
 @router.get("/{id}")

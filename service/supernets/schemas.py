@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from service.http.schemas import ArchJson, Body, Choice, Name, Stamped
 from service.problems import View
 from service.supernets.tables import TableSpace
+from supernets.data_spec import DataSpec
 
 
 class SupernetCreate(Body):
@@ -22,14 +23,32 @@ class SupernetCreate(Body):
         None, description="The space of a table of measured archs: it has no networks, and can be predicted"
     )
     name: Name | None = Field(None, description="Defaults to the name in the manifest; needed for a table")
+    data: str | DataSpec | None = Field(
+        None,
+        description="Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are "
+        "checked. If absent: where the manifest says",
+        examples=["folder:photos"],
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> SupernetCreate:
         if sum(value is not None for value in (self.zoo, self.path, self.table)) != 1:
             raise ValueError("give exactly one of 'zoo', 'path' and 'table'")
+        if self.table is not None and self.data is not None:
+            raise ValueError("a table has no 'data'")
         if self.table is not None and self.name is None:
             raise ValueError("give a 'name' for the space of a table")
         return self
+
+
+class SupernetUpdate(Body):
+    """What may change of a registered supernet."""
+
+    data: str | DataSpec = Field(
+        description="Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are "
+        "checked",
+        examples=["folder:photos"],
+    )
 
 
 class SupernetView(Stamped):

@@ -13,13 +13,15 @@ from service.supernets.bench import StoredFile
 from service.supernets.checkpoints import add_supernet
 from service.training import tasks
 from service.training.tasks import Trained, TrainIn, TrainParams
+from supernets.data_report import DataReport
 from supernets.manifest import Manifest
 
 
 class Registered(StepData):
-    """The id of a registered supernet."""
+    """The id of a registered supernet, and the warnings of its data report in words."""
 
     supernet: str
+    warnings: str = ""
 
 
 async def run(job: WorkContext) -> None:
@@ -44,13 +46,13 @@ async def run(job: WorkContext) -> None:
         mine = job_queries.locked_job(session, job.id)
         assert mine is not None
         mine.resource_type, mine.resource_id = "supernet", row.id
-        return Registered(supernet=row.id)
+        return Registered(supernet=row.id, warnings=_warnings(manifest))
 
     steps = int(str(params.recipe["steps"]))
     job.window(0, steps, steps)
     await job.report(f"training {params.name} for {steps} steps")
     trained = await job.step("train", tasks.train, request, store)
-    job.outcome = f"trained {params.name}, it is {trained.supernet}"
+    job.outcome = f"trained {params.name}, it is {trained.supernet}{trained.warnings}"
 
 
 def _files(job: WorkContext, supernet: str | None) -> dict[str, StoredFile] | None:
@@ -60,3 +62,12 @@ def _files(job: WorkContext, supernet: str | None) -> dict[str, StoredFile] | No
     with job.read() as session:
         row = queries.get(session, job.project, Supernet, supernet)
         return {name: StoredFile.model_validate(file) for name, file in row.files.items()}
+
+
+def _warnings(manifest: Manifest) -> str:
+    """What may be wrong with the images, for the outcome of the job."""
+    stored = manifest.as_json()["report"].get("data")
+    if stored is None:
+        return ""
+    found = DataReport.model_validate(stored).warnings
+    return "".join(f"; warning: {problem.message}" for problem in found)

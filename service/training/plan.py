@@ -19,6 +19,7 @@ from service.supernets.datasets import allowed_data, require_data
 from service.training.schemas import TrainingSpec
 from service.training.tasks import NamedFamily, TrainParams
 from supernets import FAMILIES, TASKS
+from supernets.data_spec import DataSpec
 from supernets.errors import CheckpointError, DataError, RecipeError, SpaceError, UnknownNameError
 from supernets.families.family import Family
 
@@ -248,13 +249,13 @@ def _data(settings: Settings, body: TrainingSpec, source: Supernet | None) -> tu
     from supernets.data import data_facts
 
     name = _resolved(settings, body.data, source)
-    got = body.data if body.data is not None else name
+    got = str(body.data) if body.data is not None else name
     require_data("data", name, settings)
     with _refused("data", got, "a data set that can be read"):
         return name, data_facts(name, settings.data)
 
 
-def _resolved(settings: Settings, wanted: str | None, source: Supernet | None) -> str:
+def _resolved(settings: Settings, wanted: str | DataSpec | None, source: Supernet | None) -> str:
     if wanted is not None:
         return allowed_data(settings, wanted, "data")
     if source is not None:
@@ -265,7 +266,7 @@ def _resolved(settings: Settings, wanted: str | None, source: Supernet | None) -
 
 def _recorded(settings: Settings, source: Supernet) -> str:
     """The data set of a source's last stage, if this service may read it."""
-    name = str(_last_stage(source)["data"]["name"])
+    name = str(source.manifest["data"]["name"])
     try:
         return allowed_data(settings, name, "data")
     except InvalidError as error:
@@ -293,7 +294,7 @@ def _check_data(
         if source is not None:
             raise InvalidError(
                 "data",
-                body.data if body.data is not None else facts.name,
+                str(body.data) if body.data is not None else facts.name,
                 f"data with {wants[key]} {word}",
                 f"data: source {source.name!r} has {wants[key]} {word}, {facts.name!r} has {has[key]}",
             )

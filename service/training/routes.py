@@ -12,8 +12,11 @@ from service.http.deps import App, Project
 from service.http.job_views import accepted
 from service.http.schemas import Accepted
 from service.runtime import job_queries
+from service.supernets.datasets import report_on
 from service.training.plan import TrainingPlan, plan_training
 from service.training.schemas import EstimateView, TrainingCreate, TrainingEstimate
+from supernets.data_report import DataReport
+from supernets.training.sizes import resolution_problems
 
 router = APIRouter(prefix="/v1", tags=["trainings"])
 REHEARSED = 1000
@@ -40,7 +43,11 @@ def estimate_training(app: App, project: Project, body: TrainingEstimate) -> Est
         if body.name is not None:
             _require_free(session, project, body.name)
         plan = plan_training(session, project, app.settings, body)
-    return _estimate(plan)
+    report = report_on(app.settings, plan.data)
+    if report is not None:
+        report.refuse()
+        report.problems += resolution_problems(report, plan.family)
+    return _estimate(plan, report)
 
 
 def _require_free(session: Session, project: str, name: str) -> None:
@@ -48,7 +55,7 @@ def _require_free(session: Session, project: str, name: str) -> None:
         raise ConflictError(f"a supernet is called {name!r} already; give another name")
 
 
-def _estimate(plan: TrainingPlan) -> EstimateView:
+def _estimate(plan: TrainingPlan, report: DataReport | None) -> EstimateView:
     from supernets.training.estimate import estimate
 
     family, recipe, facts = plan.family, plan.recipe, plan.facts
@@ -59,6 +66,7 @@ def _estimate(plan: TrainingPlan) -> EstimateView:
     costs = family.costs(space.encode([space.min(), space.max()]))
     return EstimateView(
         data=plan.data,
+        data_report=report,
         classes=None if facts.classes is None else len(facts.classes),
         train_images=facts.train,
         family=family.name,

@@ -8,15 +8,18 @@ from pydantic import Field
 
 from service.http.schemas import Body, Name, Seed
 from service.problems import View
+from supernets.data_report import DataReport
+from supernets.data_spec import DataSpec
 
 
 class TrainingSpec(Body):
     """What is trained with which recipe on what; with a ``source``, data, family and seed may be left to it."""
 
-    data: str | None = Field(
+    data: str | DataSpec | None = Field(
         None,
         description="Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR; "
-        "hub:NAME. That of the source if not given",
+        "hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of the source "
+        "if absent",
         examples=["digits"],
     )
     family: str | dict[str, Any] | None = Field(
@@ -59,6 +62,9 @@ class EstimateView(View):
     """What can be told before the first step. A backward pass counts as two forward passes; MB are 10^6 bytes."""
 
     data: str
+    data_report: DataReport | None = Field(
+        None, description="What the images are like, from a sample; null for published data sets"
+    )
     classes: int | None = Field(description="null where only loading tells")
     train_images: int | None = Field(description="null where only loading tells")
     family: str

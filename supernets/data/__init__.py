@@ -14,6 +14,7 @@ from supernets.data.source import (
     data_report,
     fingerprint,
     load_data,
+    look_at,
     open_source,
 )
 from supernets.data_report import DataReport
@@ -33,6 +34,7 @@ __all__ = [
     "epoch_order",
     "fingerprint",
     "load_data",
+    "look_at",
     "open_source",
     "prepare",
     "step_generator",

@@ -13,7 +13,7 @@ from supernets.data.dataset import MIN_SPLIT, SHARES, DataSet, assemble, cut_out
 from supernets.data.examine import Pile, make_report
 from supernets.data.examples import Examples, Found
 from supernets.data.images import Form, Survey, common_form, decode, survey
-from supernets.data.source import DataSource, Facts
+from supernets.data.source import DataSource, Facts, Look
 from supernets.data_report import DataReport
 from supernets.errors import DataError
 
@@ -64,14 +64,15 @@ class EncodedSource(DataSource):
         tensors = {name: (pile.images, torch.from_numpy(pile.labels)) for name, pile in piles.items()}
         return assemble(str(self.spec), found.classes, tensors, self.seed, report)
 
-    def report(self, limit: int | None = None) -> DataReport:
-        """From all images, or a sample of each split."""
+    def look(self, limit: int | None = None) -> Look:
+        """All images, or a sample of each split."""
         found = self.found()
         rows = {
             name: each.labelled if limit is None else each.spread(limit)
             for name, each in found.splits.items()
         }
-        return self._examined(found, rows, rows, bounded=limit is not None)[0]
+        report, piles, _ = self._examined(found, rows, rows, bounded=limit is not None)
+        return Look(report, piles, found.classes)
 
     def _survey(self, found: Found, rows: Rows) -> Survey:
         seen = Survey()

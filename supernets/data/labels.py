@@ -93,8 +93,11 @@ def _codes(batch: Any, word: str, file: str, index: dict[int | str, int]) -> NDA
 
 
 def _check_length(values: Any, file: str) -> None:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
     longest = pc.max(pc.binary_length(values)).as_py() if len(values) else 0
     if (longest or 0) > 4 * MAX_NAME:
         raise DataError(

@@ -11,8 +11,8 @@ from supernets.data.dataset import SHARES, SPLITS, DataSet, stratified
 from supernets.data.encoded import EncodedSource
 from supernets.data.examples import Found
 from supernets.data.shards import Shards
+from supernets.data.source import Look
 from supernets.data.streamed import BUFFER, HELD, KEPT_BUFFERS, SAMPLE, StreamedSplit, held, some_rows
-from supernets.data_report import DataReport
 
 SURVEYED = 100_000
 """The most images of a split whose header is read before training; a later one of another form ends the training."""
@@ -46,11 +46,13 @@ class ShardedSource(EncodedSource):
         streamed = StreamedSplit(train, rest, form, seed=self.seed)
         return DataSet(str(self.spec), found.classes, streamed, parts["validation"], parts["test"], report)
 
-    def report(self, limit: int | None = None) -> DataReport:
-        """From the headers of at most ``SURVEYED`` images of a split, and a sample that is decoded."""
+    def look(self, limit: int | None = None) -> Look:
+        """The headers of at most ``SURVEYED`` images of a split, and a sample that is decoded."""
         found = self.found()
         headers = _spread(found, SURVEYED if limit is None else limit)
-        return self._examined(found, _spread(found, min(limit or EXAMINED, EXAMINED)), headers)[0]
+        rows = _spread(found, min(limit or EXAMINED, EXAMINED))
+        report, piles, _ = self._examined(found, rows, headers)
+        return Look(report, piles, found.classes)
 
     def made(self, found: Found) -> dict[str, int]:
         """The splits that are cut out of the part of train that is read for them."""

@@ -53,6 +53,15 @@ class Facts:
         return self.held * self.channels * self.resolution**2
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A data report, and the decoded images of each split that it was made of."""
+
+    report: DataReport
+    piles: Mapping[str, Pile]
+    classes: tuple[str, ...]
+
+
 class DataSource(ABC):
     """A kind of data set; an object of it is one data set, whose images are not read before they are needed.
 
@@ -81,8 +90,8 @@ class DataSource(ABC):
         """The data set, whole; with its report where its images are the user's own."""
 
     @abstractmethod
-    def report(self, limit: int | None = None) -> DataReport:
-        """The data report, from all images or at most about ``limit`` of them, spread evenly."""
+    def look(self, limit: int | None = None) -> Look:
+        """The data report and the images it was made of: all, or at most about ``limit`` of each split."""
 
 
 class OfficialSource(DataSource):
@@ -130,8 +139,8 @@ class OfficialSource(DataSource):
         self.files()
         return assemble(str(self.spec), self.classes, self.piles(), self.seed)
 
-    def report(self, limit: int | None = None) -> DataReport:
-        """From all images, or the first ``limit`` of every split."""
+    def look(self, limit: int | None = None) -> Look:
+        """All images, or the first ``limit`` of every split."""
         data = self.splits()
         form = Form(data.channels, data.base_resolution)
         piles, survey = {}, Survey()
@@ -144,7 +153,7 @@ class OfficialSource(DataSource):
             survey.sizes[data.base_resolution, data.base_resolution] += len(images)
             survey.grey += len(images) if data.channels == 1 else 0
         found = Found(data.classes, {name: Labelled(data.held(name).labels.numpy()) for name in piles})
-        return make_report(found, piles, form, survey, str(self.spec), {})
+        return Look(make_report(found, piles, form, survey, str(self.spec), {}), piles, data.classes)
 
 
 def open_source(spec: Spec, data_dir: Path | None = None, seed: int = 0) -> DataSource:
@@ -183,12 +192,17 @@ def check_data(spec: Spec, data_dir: Path | None = None) -> None:
     open_source(spec, data_dir).files()
 
 
-def data_report(spec: Spec, data_dir: Path | None = None, limit: int | None = None) -> DataReport:
-    """The data report; where the data cannot be looked at, a report that says why."""
+def look_at(spec: Spec, data_dir: Path | None = None, limit: int | None = None) -> Look:
+    """The data report with the images it was made of; a report that says why where the data cannot be looked at."""
     try:
-        return open_source(spec, data_dir).report(limit)
+        return open_source(spec, data_dir).look(limit)
     except DataError as error:
-        return refused(error, str(spec))
+        return Look(refused(error, str(spec)), {}, ())
+
+
+def data_report(spec: Spec, data_dir: Path | None = None, limit: int | None = None) -> DataReport:
+    """The report of :func:`look_at`."""
+    return look_at(spec, data_dir, limit).report
 
 
 def fingerprint(source: DataSource) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
+from supernets.data_report import data_text
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
 from supernets.manifest import Manifest
@@ -64,6 +65,8 @@ def finish(
     report = report_card(net, training.task, training.data, alone=alone, progress=progress)
     weights = pack(net)
     data = training.data
+    if data.report is not None:
+        report["data"] = data.report.model_dump(mode="json")
     manifest = Manifest(
         name=name,
         family=training.family.name,
@@ -172,6 +175,7 @@ def report_text(manifest: Manifest) -> str:
         f"examples "
         f"(the noise ceiling of a predictor) {_figure(ranking['noise_ceiling'])}.",
         "",
+        *data_text(report.get("data")),
         *_alone_text(report.get("kendall_alone"), quality.label),
         *_front_text(report.get("front"), quality.label),
     ]

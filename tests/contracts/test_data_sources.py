@@ -55,7 +55,7 @@ def test_equal_files_spec_and_seed_give_equal_hashes(source: DataSource) -> None
 
 
 def test_the_report_counts_every_image(source: DataSource) -> None:
-    report, data = source.report(), source.splits()
+    report, data = source.look().report, source.splits()
     images = sum(len(data.split(name)) for name in ("train", "validation", "test"))
     assert sum(split.images for split in report.splits.values()) == images
     assert all(sum(split.classes.values()) == split.images for split in report.splits.values())

@@ -109,7 +109,7 @@ def _listed(root: Path) -> _Listing:
 
 def _splits(root: Path, listing: _Listing) -> dict[str, Path]:
     """Split to folder; the root itself is train where no sub-folder is named after a split."""
-    folders = {folder.name: folder for folder in _subfolders(root, listing)}
+    folders = {folder.name: folder for folder in _subfolders(root, None)}
     named = {name: split for name in folders if (split := split_of_folder(name)) is not None}
     others = [name for name in folders if name not in named]
     if named and others and not any(_subfolders(folders[name], None) for name in named):
@@ -122,6 +122,7 @@ def _splits(root: Path, listing: _Listing) -> dict[str, Path]:
             f"{', '.join(others[:SHOWN])}; move or rename one of them",
             "ambiguous_split",
         )
+    _subfolders(root, listing)
     return {split: folders[name] for split, name in one_each(sorted(named.items()), str(root)).items()}
 
 

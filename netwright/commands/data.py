@@ -1,0 +1,44 @@
+"""``netwright data …``: look at a data set on this machine before training on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netwright.commands.data_report import report_sections
+from netwright.commands.output import Json, show
+from netwright.commands.server import need_server
+
+app = typer.Typer(no_args_is_help=True, help="Data sets on this machine: check.")
+
+
+@app.command()
+def check(
+    spec: Annotated[
+        str,
+        typer.Argument(
+            help="folder:PATH, parquet:PATH, stream:PATH, hub:NAME, digits …; options follow: "
+            "folder:photos,channels=3,fit=pad,resolution=64."
+        ),
+    ],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Write a contact sheet: a few images of each class as the network will see them."),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Decode at most about so many images of each split; all if absent."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Report splits, classes, sizes, copies and faults of a data set; exit status 1 where there is an error."""
+    need_server()
+    from netwright import data_commands
+
+    report = data_commands.check(spec, sheet, images)
+    answer = {key: value for key, value in report.items() if key != "details"}
+    show(answer, report_sections(report), as_json)
+    if any(problem["level"] == "error" for problem in report["problems"]):
+        raise typer.Exit(1)
