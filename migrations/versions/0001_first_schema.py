@@ -76,6 +76,8 @@ def upgrade() -> None:
     op.create_table(
         "supernets",
         sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("name_key", sa.String(length=130), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("source", sa.String(length=20), nullable=False),
         sa.Column("weights_sha256", sa.String(length=64), nullable=False),
         sa.Column("manifest", JSON, nullable=False),
@@ -85,11 +87,13 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_supernets_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_supernets")),
-        sa.UniqueConstraint("project_id", "name", name=op.f("uq_supernets_project_id_name")),
+        sa.UniqueConstraint("project_id", "name_key", name=op.f("uq_supernets_project_id_name_key")),
     )
     op.create_table(
         "targets",
         sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("name_key", sa.String(length=130), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("settings", JSON, nullable=False),
         sa.Column("description", JSON, nullable=False),
@@ -104,7 +108,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_targets_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_targets")),
-        sa.UniqueConstraint("project_id", "name", name=op.f("uq_targets_project_id_name")),
+        sa.UniqueConstraint("project_id", "name_key", name=op.f("uq_targets_project_id_name_key")),
     )
     op.create_table(
         "job_events",
@@ -155,6 +159,7 @@ def upgrade() -> None:
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("report", JSON, nullable=True),
         sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("project_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -186,6 +191,7 @@ def upgrade() -> None:
         sa.Column("provenance", JSON, nullable=False),
         sa.Column("job_id", sa.String(length=40), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("project_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

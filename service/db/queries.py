@@ -27,6 +27,7 @@ from service.db.tables import (
     Subnet,
     Supernet,
     Target,
+    name_key,
     now,
 )
 from service.errors import InvalidError, NotFoundError
@@ -78,6 +79,10 @@ def given(session: Session, project: str, table: type[Row], id: str, field: str)
         ).all()
         allowed = list(newest) or f"none yet: POST /v1/{word}s first"
         raise InvalidError(field, id, allowed, f"{field}: there is no {word} {id!r}")
+    if getattr(row, "archived_at", None) is not None:
+        raise InvalidError(
+            field, id, "one that is not archived", f"{field}: {WORDS[table]} {id!r} is archived"
+        )
     return row
 
 
@@ -94,8 +99,8 @@ def by_id(session: Session, project: str, table: type[Row], ids: Iterable[str]) 
 
 
 def every(session: Session, project: str, table: type[Row]) -> list[Row]:
-    """All rows of the project, newest first; for tables that stay small."""
-    query = sa.select(table).where(table.project_id == project)
+    """All rows of the project that are not archived, newest first; for tables that stay small."""
+    query = sa.select(table).where(table.project_id == project, *_not_archived(table))
     return list(session.scalars(query.order_by(table.created_at.desc(), table.id.desc())))
 
 
@@ -107,10 +112,12 @@ def page(
     size: int,
     token: str | None,
     where: Sequence[sa.ColumnElement[bool]] = (),
+    archived: bool = False,
     **equal: Any,
 ) -> tuple[list[Row], str | None]:
-    """One page of the project's rows, newest first, and the token of the next page."""
-    query = sa.select(table).where(table.project_id == project, *equal_columns(table, equal), *where)
+    """One page of the project's rows, newest first, and the token of the next page; archived rows on request."""
+    hidden = [] if archived else _not_archived(table)
+    query = sa.select(table).where(table.project_id == project, *equal_columns(table, equal), *where, *hidden)
     if token is not None:
         created_at, last = _decode_token(token)
         query = query.where(
@@ -123,9 +130,20 @@ def page(
     return rows, _encode_token(rows[-1].created_at, rows[-1].id) if more else None
 
 
+def _not_archived(table: type[Row]) -> list[sa.ColumnElement[bool]]:
+    column = getattr(table, "archived_at", None)
+    return [] if column is None else [column.is_(None)]
+
+
 def equal_columns(table: type[Row], equal: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
-    """Conditions that these columns have these values; ``None`` leaves a column out."""
-    return [getattr(table, column) == value for column, value in equal.items() if value is not None]
+    """Conditions that these columns have these values; ``None`` leaves a column out.
+
+    Names of supernets and targets are compared without case.
+    """
+    found = {column: value for column, value in equal.items() if value is not None}
+    if "name" in found and hasattr(table, "name_key"):
+        found["name_key"] = name_key(found.pop("name"))
+    return [getattr(table, column) == value for column, value in found.items()]
 
 
 def _encode_token(created_at: datetime, id: str) -> str:

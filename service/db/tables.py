@@ -45,6 +45,15 @@ class Table(DeclarativeBase):
     type_annotation_map = {datetime: Instant(), Json: JSON, list[Any]: JSON, float: sa.Double()}
 
 
+def name_key(name: str) -> str:
+    """What names are compared by: neither case nor spaces around them count."""
+    return name.strip().lower()
+
+
+def _own_key(context: Any) -> str:
+    return name_key(context.get_current_parameters()["name"])
+
+
 class Project(Table):
     """A tenant."""
 
@@ -78,8 +87,10 @@ class Supernet(Owned):
     """A registered supernet; ``files`` maps each file of its directory to the artifact's hash."""
 
     __tablename__ = "supernets"
-    __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
+    __table_args__ = (sa.UniqueConstraint("project_id", "name_key"),)
     name: Mapped[str] = mapped_column(sa.String(80))
+    name_key: Mapped[str] = mapped_column(sa.String(130), default=_own_key)
+    archived_at: Mapped[datetime | None]
     source: Mapped[str] = mapped_column(sa.String(20))
     weights_sha256: Mapped[str] = mapped_column(sa.String(64))
     manifest: Mapped[Json]
@@ -105,8 +116,10 @@ class Target(Owned):
     """
 
     __tablename__ = "targets"
-    __table_args__ = (sa.UniqueConstraint("project_id", "name"),)
+    __table_args__ = (sa.UniqueConstraint("project_id", "name_key"),)
     name: Mapped[str] = mapped_column(sa.String(80))
+    name_key: Mapped[str] = mapped_column(sa.String(130), default=_own_key)
+    archived_at: Mapped[datetime | None]
     kind: Mapped[str] = mapped_column(sa.String(40))
     settings: Mapped[Json]
     description: Mapped[Json]
@@ -240,6 +253,7 @@ class Predictor(Owned):
     rows: Mapped[int] = mapped_column(default=0)
     report: Mapped[Json | None]
     job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
+    archived_at: Mapped[datetime | None]
 
 
 class Search(Owned):
@@ -263,6 +277,7 @@ class Search(Owned):
     provenance: Mapped[Json] = mapped_column(default=dict)
     job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
     finished_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None]
 
 
 class Point(Owned):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from service.http.schemas import LATENCY, Body, Measured, Name
+from service.http.schemas import Body, Measured, Name
 from service.problems import View
+from supernets.metrics import LATENCY
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -22,7 +23,7 @@ class DeviceDescription(Body):
     device: dict[str, Any] = Field(description="cpu, cores, memory_gb, architecture, system, max_mhz")
     runtime: dict[str, Any] = Field(description="name, version, providers")
     metrics: list[Measured] = Field(
-        default_factory=lambda: list(LATENCY), description="What can be measured there"
+        default_factory=lambda: [LATENCY], description="What can be measured there"
     )
 
 
@@ -131,7 +132,7 @@ class ResultRow(Body):
     statistic: Annotated[str, Field(max_length=160)] = ""
     protocol_version: int
     error: Annotated[str, Field(max_length=4000)] | None = None
-    extras: dict[Literal["peak_memory_mb", "energy_mj"], ExtraValue] = Field(default_factory=dict)
+    extras: dict[Measured, ExtraValue] = Field(default_factory=dict)
 
 
 class CalibrationRow(Body):

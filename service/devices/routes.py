@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from predictors import TARGETS
 from predictors.errors import ProtocolError
 from service.db import queries
+from service.db.removal import remove_target
 from service.db.tables import Target, now
 from service.devices import hardware, lease_queries
 from service.devices.leasing import store_references
@@ -18,7 +19,7 @@ from service.devices.schemas import AgentView, TargetCreate, TargetView
 from service.devices.staleness import stale_reason
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
-from service.http.deps import App, Page, Project
+from service.http.deps import App, Archived, Page, Project
 from service.ids import new_id
 from service.settings import Settings
 
@@ -32,11 +33,19 @@ def list_targets(
     page: Page,
     name: Annotated[str | None, Query()] = None,
     kind: Annotated[str | None, Query()] = None,
+    archived: Archived = False,
 ) -> common.Page[TargetView]:
     """Hardware targets, newest first."""
     with app.database.read() as session:
         rows, token = queries.page(
-            session, project, Target, size=page.size, token=page.token, name=name, kind=kind
+            session,
+            project,
+            Target,
+            size=page.size,
+            token=page.token,
+            archived=archived,
+            name=name,
+            kind=kind,
         )
         items = [target_view(session, row, app.settings) for row in rows]
         return common.Page(items=items, next_page_token=token)
@@ -88,6 +97,14 @@ def get_target(app: App, project: Project, id: str) -> TargetView:
         return target_view(session, queries.get(session, project, Target, id), app.settings)
 
 
+@router.delete("/v1/targets/{id}")
+def delete_target(app: App, project: Project, id: str) -> common.Removed:
+    """Delete a target; one with measurements, predictors or searches is archived, and its name is free again."""
+    with app.database.write() as session:
+        row = queries.get(session, project, Target, id)
+        return common.Removed.of(id, remove_target(session, row))
+
+
 @router.post("/v1/targets/{id}:refresh")
 def refresh_target(app: App, project: Project, id: str) -> TargetView:
     """Start anew with the runtime that is there now: what was measured before is stale from now on.
@@ -115,6 +132,7 @@ def target_view(session: Session, row: Target, settings: Settings) -> TargetView
         settings=row.settings,
         description=row.description,
         metrics=row.metrics,
+        archived_at=row.archived_at,
         measurable=hardware.is_measurable(row.kind),
         measured_by=hardware.measured_by(row.kind),
         calibrations=row.calibrations,

@@ -37,6 +37,9 @@ class AgentView(View):
 class TargetView(Stamped):
     """A hardware target."""
 
+    archived_at: datetime | None = Field(
+        None, description="When it was archived: DELETE on what other resources refer to"
+    )
     name: str
     kind: str
     settings: dict[str, Any]

@@ -55,3 +55,4 @@ def page_request(
 App = Annotated[Services, Depends(services)]
 Project = Annotated[str, Depends(project)]
 Page = Annotated[PageRequest, Depends(page_request)]
+Archived = Annotated[bool, Query(description="List archived resources too")]

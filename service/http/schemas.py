@@ -5,17 +5,32 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from service.problems import View
+from supernets.metrics import names_from
 
 T = TypeVar("T")
 Choice = int | float | str
 ArchJson = dict[str, Choice]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$", description="1 to 80 characters")]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$"),
+    Field(description="1 to 80 characters; compared without case, spaces around it are removed"),
+]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of every random draw")]
-Measured = Literal["latency_ms", "peak_memory_mb", "energy_mj"]
-LATENCY: tuple[Measured, ...] = ("latency_ms",)
+MEASURED = names_from("measured")
+
+
+def _measured(name: str) -> str:
+    if name not in MEASURED:
+        raise ValueError(f"must be one of {', '.join(MEASURED)}")
+    return name
+
+
+Measured = Annotated[
+    str, AfterValidator(_measured), WithJsonSchema({"type": "string", "enum": list(MEASURED)})
+]
 Labels = Annotated[dict[str, str], Field(max_length=32, description="Your own words about it")]
 
 
@@ -38,6 +53,19 @@ class Accepted(View):
 
     id: str
     job: JobBrief
+
+
+class Removed(View):
+    """Answer of DELETE: what nothing refers to is deleted, everything else archived."""
+
+    id: str
+    state: Literal["deleted", "archived"]
+    referred_by: dict[str, int] = Field(description="Number of rows that refer to it, by kind of resource")
+
+    @classmethod
+    def of(cls, id: str, references: dict[str, int]) -> Removed:
+        """Archived where anything refers to it."""
+        return cls(id=id, state="archived" if references else "deleted", referred_by=references)
 
 
 class Page(View, Generic[T]):

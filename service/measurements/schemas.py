@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from service.http.files import FileBody
-from service.http.schemas import LATENCY, ArchJson, Body, Measured, Seed, Stamped
+from service.http.schemas import ArchJson, Body, Measured, Seed, Stamped
 from service.runtime.task import StepData
 from service.supernets.tables import ColumnName
+from supernets.metrics import LATENCY
 
 Unit = Literal["ms", "s", "us", "µs", "ns"]
 
@@ -59,7 +60,7 @@ class MeasurementCreate(Selection):
 
     supernet: str
     metrics: list[Measured] = Field(
-        default_factory=lambda: list(LATENCY),
+        default_factory=lambda: [LATENCY],
         min_length=1,
         description="latency_ms is always measured; the target says which others can be",
     )

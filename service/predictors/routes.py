@@ -15,11 +15,12 @@ from predictors.predictor import Predictor as Model
 from predictors.quality.imported_mlp import ImportedMlp, read_layers
 from predictors.scope import Scope
 from service.db import queries
+from service.db.removal import remove_predictor
 from service.db.tables import Predictor, Supernet, Target
 from service.devices.hardware import is_measurable
 from service.errors import InvalidError
 from service.http import schemas as common
-from service.http.deps import App, Page, Project, Services
+from service.http.deps import App, Archived, Page, Project, Services
 from service.http.files import content_of
 from service.http.job_views import accepted, state_of
 from service.ids import new_id
@@ -51,6 +52,7 @@ def list_predictors(
     supernet: Annotated[str | None, Query()] = None,
     target: Annotated[str | None, Query()] = None,
     metric: Annotated[str | None, Query()] = None,
+    archived: Archived = False,
 ) -> common.Page[PredictorView]:
     """Predictors, newest first."""
     with app.database.read() as session:
@@ -63,6 +65,7 @@ def list_predictors(
             supernet_id=supernet,
             target_id=target,
             metric=metric,
+            archived=archived,
         )
         return common.Page(
             items=[predictor_view(session, row, brief=True) for row in rows], next_page_token=token
@@ -205,6 +208,14 @@ def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
     return Action(method="POST", path=path, body={"supernet": body.supernet, **wanted})
 
 
+@router.delete("/{id}")
+def delete_predictor(app: App, project: Project, id: str) -> common.Removed:
+    """Delete a predictor; one that a search used is archived."""
+    with app.database.write() as session:
+        row = queries.get(session, project, Predictor, id)
+        return common.Removed.of(id, remove_predictor(session, row))
+
+
 @router.get("/{id}")
 def get_predictor(app: App, project: Project, id: str) -> PredictorView:
     """One predictor with its report card."""
@@ -223,6 +234,7 @@ def predictor_view(session: Session, row: Predictor, *, brief: bool = False) -> 
     return PredictorView(
         id=row.id,
         created_at=row.created_at,
+        archived_at=row.archived_at,
         supernet=row.supernet_id,
         target=row.target_id,
         metric=row.metric,

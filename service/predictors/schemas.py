@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -33,6 +34,9 @@ class PredictorCreate(Body):
 class PredictorView(Stamped):
     """A predictor: what it belongs to, and how well it does on rows it has not seen."""
 
+    archived_at: datetime | None = Field(
+        None, description="When it was archived: DELETE on what other resources refer to"
+    )
     supernet: str
     target: str | None
     metric: str

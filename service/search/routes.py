@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from search import ALGORITHMS
 from search.algorithm import make_algorithm
 from service.db import queries
+from service.db.removal import remove_search
 from service.db.tables import Job, Predictor, Search, Supernet
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
-from service.http.deps import App, Page, Project, Services
+from service.http.deps import App, Archived, Page, Project, Services
 from service.http.job_schemas import JobState
 from service.http.job_views import accepted, state_of
 from service.ids import new_id
@@ -68,6 +69,7 @@ def list_searches(
     supernet: Annotated[str | None, Query()] = None,
     state: Annotated[JobState | None, Query()] = None,
     label: Annotated[list[str] | None, Query(description="NAME=VALUE; repeated: all of them")] = None,
+    archived: Archived = False,
 ) -> common.Page[SearchView]:
     """Searches, newest first."""
     where = labelled(Search.spec, dict(_label(text) for text in label or []))
@@ -75,7 +77,14 @@ def list_searches(
         where.append(of_state(Search.job_id, state))
     with app.database.read() as session:
         rows, token = queries.page(
-            session, project, Search, size=page.size, token=page.token, where=where, supernet_id=supernet
+            session,
+            project,
+            Search,
+            size=page.size,
+            token=page.token,
+            where=where,
+            archived=archived,
+            supernet_id=supernet,
         )
         return common.Page(items=[search_view(session, row) for row in rows], next_page_token=token)
 
@@ -94,6 +103,14 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
         plans, found = _checked(app, session, project, body)
         doubts = _doubts(session, body, found.values())
     return _started(app, project, body, plans, _starting(found), doubts, None, response)
+
+
+@router.delete("/searches/{id}")
+def delete_search(app: App, project: Project, id: str) -> common.Removed:
+    """Delete a search and its front; one that another search extends is archived. Measurements are kept."""
+    with app.database.write() as session:
+        row = queries.get(session, project, Search, id)
+        return common.Removed.of(id, remove_search(session, row))
 
 
 @router.post("/searches/{id}:extend", status_code=202)
@@ -240,6 +257,7 @@ def search_view(session: Session, row: Search) -> SearchView:
     return SearchView(
         id=row.id,
         created_at=row.created_at,
+        archived_at=row.archived_at,
         supernet=row.supernet_id,
         state=state_of(session, row.job_id, row.finished_at is not None),
         feasible=row.feasible,

@@ -319,6 +319,9 @@ class Provenance(View):
 class SearchView(Stamped):
     """A search: how its job is doing, and, apart from that, whether its limits could be met."""
 
+    archived_at: datetime | None = Field(
+        None, description="When it was archived: DELETE on what other resources refer to"
+    )
     supernet: str
     targets: list[str]
     front: str

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from service.db import queries
+from service.db.removal import remove_supernet
 from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
-from service.http.deps import App, Page, Project
+from service.http.deps import App, Archived, Page, Project
 from service.http.files import content_of, keep
 from service.supernets import checkpoints
 from service.supernets.datasets import proven_data, require_images
@@ -23,11 +24,17 @@ router = APIRouter(prefix="/v1/supernets", tags=["supernets"])
 
 @router.get("")
 def list_supernets(
-    app: App, project: Project, page: Page, name: Annotated[str | None, Query()] = None
+    app: App,
+    project: Project,
+    page: Page,
+    name: Annotated[str | None, Query()] = None,
+    archived: Archived = False,
 ) -> common.Page[SupernetView]:
     """Registered supernets, newest first."""
     with app.database.read() as session:
-        rows, token = queries.page(session, project, Supernet, size=page.size, token=page.token, name=name)
+        rows, token = queries.page(
+            session, project, Supernet, size=page.size, token=page.token, archived=archived, name=name
+        )
         return common.Page(items=[supernet_view(row) for row in rows], next_page_token=token)
 
 
@@ -123,6 +130,14 @@ def get_supernet(app: App, project: Project, id: str) -> SupernetView:
         return supernet_view(queries.get(session, project, Supernet, id))
 
 
+@router.delete("/{id}")
+def delete_supernet(app: App, project: Project, id: str) -> common.Removed:
+    """Delete a supernet; one with subnets, measurements, predictors or searches is archived, and its name is free."""
+    with app.database.write() as session:
+        row = queries.get(session, project, Supernet, id)
+        return common.Removed.of(id, remove_supernet(session, row))
+
+
 @router.get("/{id}/space")
 def get_space(app: App, project: Project, id: str) -> SpaceView:
     """Axes and choices of a supernet."""
@@ -162,6 +177,7 @@ def supernet_view(row: Supernet) -> SupernetView:
     return SupernetView(
         id=row.id,
         created_at=row.created_at,
+        archived_at=row.archived_at,
         name=row.name,
         source=row.source,
         weights_sha256=row.weights_sha256,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -54,6 +55,9 @@ class SupernetUpdate(Body):
 class SupernetView(Stamped):
     """A registered supernet: its weights are in the artifact store, its hashes were checked."""
 
+    archived_at: datetime | None = Field(
+        None, description="When it was archived: DELETE on what other resources refer to"
+    )
     name: str
     family: str
     quality: str = Field(description="Name of its quality metric")
