@@ -9,6 +9,32 @@ down_revision = None
 
 JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
+# Lists, newest first: the table, and the columns that it is filtered by.
+LISTED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("supernets", ()),
+    ("targets", ()),
+    ("jobs", ()),
+    ("jobs", ("kind",)),
+    ("jobs", ("state",)),
+    ("jobs", ("kind", "state")),
+    ("predictors", ()),
+    ("predictors", ("supernet_id",)),
+    ("predictors", ("target_id",)),
+    ("predictors", ("metric",)),
+    ("predictors", ("supernet_id", "metric")),
+    ("searches", ()),
+    ("searches", ("supernet_id",)),
+    ("exports", ("subnet_id",)),
+    ("measurements", ()),
+    ("measurements", ("supernet_id",)),
+    ("measurements", ("metric",)),
+    ("measurements", ("scope",)),
+    ("measurements", ("subnet_id",)),
+    ("measurements", ("job_id",)),
+    ("measurements", ("supernet_id", "metric")),
+    ("measurements", ("supernet_id", "metric", "scope")),
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -70,7 +96,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_project_id_state"), ["project_id", "state"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_worker_id"), ["worker_id"], unique=False)
 
     op.create_table(
@@ -169,12 +194,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["target_id"], ["targets.id"], name=op.f("fk_predictors_target_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_predictors")),
     )
-    with op.batch_alter_table("predictors", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_predictors_project_id_supernet_id_metric"),
-            ["project_id", "supernet_id", "metric"],
-            unique=False,
-        )
 
     op.create_table(
         "searches",
@@ -201,10 +220,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_searches_supernet_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_searches")),
     )
-    with op.batch_alter_table("searches", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_searches_project_id_supernet_id"), ["project_id", "supernet_id"], unique=False
-        )
 
     op.create_table(
         "subnets",
@@ -243,10 +258,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_exports_subnet_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
     )
-    with op.batch_alter_table("exports", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_exports_project_id_subnet_id"), ["project_id", "subnet_id"], unique=False
-        )
 
     op.create_table(
         "front_points",
@@ -314,13 +325,28 @@ def upgrade() -> None:
             name=op.f("uq_measurements_project_id_job_id_step_subnet_id_metric_scope"),
         ),
     )
-    with op.batch_alter_table("measurements", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_measurements_project_id_supernet_id_metric_scope"),
-            ["project_id", "supernet_id", "metric", "scope"],
-            unique=False,
+    for table, more in (
+        ("measured_subnets", sa.Column("subnet_id", sa.String(length=40), nullable=False)),
+        ("measured_counts", sa.Column("subnets", sa.Integer(), nullable=False)),
+    ):
+        keys = ["project_id", "supernet_id", "metric", "scope"]
+        foreign = [("project_id", "projects.id"), ("supernet_id", "supernets.id")]
+        if more.name == "subnet_id":
+            keys.append("subnet_id")
+            foreign.append(("subnet_id", "subnets.id"))
+        op.create_table(
+            table,
+            sa.Column("project_id", sa.String(length=40), nullable=False),
+            sa.Column("supernet_id", sa.String(length=40), nullable=False),
+            sa.Column("metric", sa.String(length=40), nullable=False),
+            sa.Column("scope", sa.String(length=60), nullable=False),
+            more,
+            *(
+                sa.ForeignKeyConstraint([column], [other], name=op.f(f"fk_{table}_{column}"))
+                for column, other in foreign
+            ),
+            sa.PrimaryKeyConstraint(*keys, name=op.f(f"pk_{table}")),
         )
-        batch_op.create_index(batch_op.f("ix_measurements_subnet_id"), ["subnet_id"], unique=False)
     op.create_table(
         "api_keys",
         sa.Column("name", sa.String(length=80), nullable=False),
@@ -471,8 +497,16 @@ def upgrade() -> None:
             unique=False,
         )
 
+    for table, columns in LISTED:
+        name = "_".join(column.removesuffix("_id") for column in columns) or "created"
+        op.create_index(f"ix_{table}_by_{name}", table, ["project_id", *columns, "created_at", "id"])
+
 
 def downgrade() -> None:
+    for table, columns in LISTED:
+        name = "_".join(column.removesuffix("_id") for column in columns) or "created"
+        op.drop_index(f"ix_{table}_by_{name}", table)
+
     with op.batch_alter_table("measurement_items", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_measurement_items_project_id_target_id_state"))
 
@@ -488,27 +522,16 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_api_keys_sha256"))
 
     op.drop_table("api_keys")
-    with op.batch_alter_table("measurements", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_measurements_subnet_id"))
-        batch_op.drop_index(batch_op.f("ix_measurements_project_id_supernet_id_metric_scope"))
-
+    op.drop_table("measured_counts")
+    op.drop_table("measured_subnets")
     op.drop_table("measurements")
     with op.batch_alter_table("front_points", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_front_points_project_id_supernet_id"))
 
     op.drop_table("front_points")
-    with op.batch_alter_table("exports", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_exports_project_id_subnet_id"))
-
     op.drop_table("exports")
     op.drop_table("subnets")
-    with op.batch_alter_table("searches", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_searches_project_id_supernet_id"))
-
     op.drop_table("searches")
-    with op.batch_alter_table("predictors", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_predictors_project_id_supernet_id_metric"))
-
     op.drop_table("predictors")
     op.drop_table("job_steps")
     with op.batch_alter_table("job_events", schema=None) as batch_op:
@@ -519,7 +542,6 @@ def downgrade() -> None:
     op.drop_table("supernets")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_jobs_worker_id"))
-        batch_op.drop_index(batch_op.f("ix_jobs_project_id_state"))
 
     op.drop_table("jobs")
     op.drop_table("artifacts")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 from service.db.tables import (
     Artifact,
     Export,
+    Instant,
     Job,
     Key,
     Lease,
@@ -121,7 +121,8 @@ def page(
     if token is not None:
         created_at, last = _decode_token(token)
         query = query.where(
-            sa.or_(table.created_at < created_at, sa.and_(table.created_at == created_at, table.id < last))
+            sa.tuple_(table.created_at, table.id)
+            < sa.tuple_(sa.literal(created_at, Instant()), sa.literal(last))
         )
     query = query.order_by(table.created_at.desc(), table.id.desc()).limit(size + 1)
     rows = list(session.scalars(query))
@@ -146,15 +147,22 @@ def equal_columns(table: type[Row], equal: Mapping[str, Any]) -> list[sa.ColumnE
     return [getattr(table, column) == value for column, value in found.items()]
 
 
+TOKEN = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?\+00:00) ([a-z]{2,4}_[0-9a-z]{8,32})", re.ASCII
+)
+
+
 def _encode_token(created_at: datetime, id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([created_at.isoformat(), id]).encode()).decode()
+    return base64.urlsafe_b64encode(f"{created_at.astimezone(UTC).isoformat()} {id}".encode()).decode()
 
 
 def _decode_token(token: str) -> tuple[datetime, str]:
     try:
-        created_at, id = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return datetime.fromisoformat(created_at), str(id)
-    except (ValueError, TypeError, binascii.Error) as error:
+        match = TOKEN.fullmatch(base64.urlsafe_b64decode(token.encode()).decode())
+        if match is None:
+            raise ValueError("another form")
+        return datetime.fromisoformat(match[1]), match[2]
+    except ValueError as error:  # also of base64 and of UTF-8
         raise InvalidError("page_token", token, "a next_page_token of the same list") from error
 
 

@@ -72,6 +72,12 @@ class Owned(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+def _listed(table: str, *columns: str) -> sa.Index:
+    """The index of a list, newest first, filtered by these columns."""
+    name = "_".join(column.removesuffix("_id") for column in columns) or "created"
+    return sa.Index(f"ix_{table}_by_{name}", "project_id", *columns, "created_at", "id")
+
+
 class Artifact(Owned):
     """A file of the store that the project may read."""
 
@@ -87,7 +93,7 @@ class Supernet(Owned):
     """A registered supernet; ``files`` maps each file of its directory to the artifact's hash."""
 
     __tablename__ = "supernets"
-    __table_args__ = (sa.UniqueConstraint("project_id", "name_key"),)
+    __table_args__ = (sa.UniqueConstraint("project_id", "name_key"), _listed("supernets"))
     name: Mapped[str] = mapped_column(sa.String(80))
     name_key: Mapped[str] = mapped_column(sa.String(130), default=_own_key)
     archived_at: Mapped[datetime | None]
@@ -116,7 +122,7 @@ class Target(Owned):
     """
 
     __tablename__ = "targets"
-    __table_args__ = (sa.UniqueConstraint("project_id", "name_key"),)
+    __table_args__ = (sa.UniqueConstraint("project_id", "name_key"), _listed("targets"))
     name: Mapped[str] = mapped_column(sa.String(80))
     name_key: Mapped[str] = mapped_column(sa.String(130), default=_own_key)
     archived_at: Mapped[datetime | None]
@@ -148,8 +154,14 @@ class Measurement(Owned):
     __tablename__ = "measurements"
     __table_args__ = (
         sa.UniqueConstraint("project_id", "job_id", "step", "subnet_id", "metric", "scope"),
-        sa.Index(None, "project_id", "supernet_id", "metric", "scope"),
-        sa.Index(None, "subnet_id"),
+        _listed("measurements"),
+        _listed("measurements", "supernet_id"),
+        _listed("measurements", "metric"),
+        _listed("measurements", "scope"),
+        _listed("measurements", "subnet_id"),
+        _listed("measurements", "job_id"),
+        _listed("measurements", "supernet_id", "metric"),
+        _listed("measurements", "supernet_id", "metric", "scope"),
     )
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
     step: Mapped[str] = mapped_column(sa.String(80))
@@ -167,6 +179,28 @@ class Measurement(Owned):
     protocol_version: Mapped[str | None] = mapped_column(sa.String(20))
     verdict: Mapped[str | None] = mapped_column(sa.String(20))
     details: Mapped[Json]
+
+
+class MeasuredSubnet(Table):
+    """A subnet that has a value of a metric on a target or split, and is counted in :class:`MeasuredCount`."""
+
+    __tablename__ = "measured_subnets"
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"), primary_key=True)
+
+
+class MeasuredCount(Table):
+    """How many subnets have a value of a metric on a target or split; changed only by ``service.db.counts``."""
+
+    __tablename__ = "measured_counts"
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
+    metric: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    subnets: Mapped[int]
 
 
 class Unsupported(Owned):
@@ -244,7 +278,13 @@ class Predictor(Owned):
     """A predictor; ``version`` is the hash of the fitted model in the artifact store."""
 
     __tablename__ = "predictors"
-    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "metric"),)
+    __table_args__ = (
+        _listed("predictors"),
+        _listed("predictors", "supernet_id"),
+        _listed("predictors", "target_id"),
+        _listed("predictors", "metric"),
+        _listed("predictors", "supernet_id", "metric"),
+    )
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
     target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
     metric: Mapped[str] = mapped_column(sa.String(40))
@@ -263,7 +303,7 @@ class Search(Owned):
     """
 
     __tablename__ = "searches"
-    __table_args__ = (sa.Index(None, "project_id", "supernet_id"),)
+    __table_args__ = (_listed("searches"), _listed("searches", "supernet_id"))
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
     spec: Mapped[Json]
     extends_id: Mapped[str | None] = mapped_column(sa.ForeignKey("searches.id"))
@@ -300,7 +340,7 @@ class Export(Owned):
     """A subnet as a file, with its proof."""
 
     __tablename__ = "exports"
-    __table_args__ = (sa.Index(None, "project_id", "subnet_id"),)
+    __table_args__ = (_listed("exports", "subnet_id"),)
     subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"))
     format: Mapped[str] = mapped_column(sa.String(20))
     precision: Mapped[str] = mapped_column(sa.String(20))
@@ -321,7 +361,13 @@ class Job(Owned):
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (sa.Index(None, "project_id", "state"), sa.Index(None, "worker_id"))
+    __table_args__ = (
+        _listed("jobs"),
+        _listed("jobs", "kind"),
+        _listed("jobs", "state"),
+        _listed("jobs", "kind", "state"),
+        sa.Index(None, "worker_id"),
+    )
     kind: Mapped[str] = mapped_column(sa.String(20))
     state: Mapped[str] = mapped_column(sa.String(20), default="queued")
     params: Mapped[Json]

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from predictors import TARGETS
 from predictors.errors import ProtocolError
 from service.db import queries
+from service.db.counts import forget_counts
 from service.db.removal import remove_target
 from service.db.tables import Target, now
 from service.devices import hardware, lease_queries
@@ -114,6 +115,7 @@ def refresh_target(app: App, project: Project, id: str) -> TargetView:
     with app.database.write() as session:
         row = queries.get(session, project, Target, id)
         hardware.refresh(row)
+        forget_counts(session, project, f"target:{row.id}")
         return target_view(session, row, app.settings)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from service.db.counts import counts_by_scope
 from service.db.tables import (
     Measurement,
     Subnet,
@@ -45,38 +46,11 @@ def measured_rows(
     return [(arch, row) for arch, row in session.execute(query)]
 
 
-def count_measured(session: Session, project: str, supernet: str, metric: str, scope: str) -> int:
-    """Number of distinct subnets with a value of this metric on this target or split."""
-    query = (
-        sa.select(sa.func.count(sa.distinct(Measurement.subnet_id)))
-        .outerjoin(Target, Target.id == Measurement.target_id)
-        .where(
-            still_holds(),
-            Measurement.project_id == project,
-            Measurement.supernet_id == supernet,
-            Measurement.metric == metric,
-            Measurement.scope == scope,
-        )
-    )
-    return session.scalar(query) or 0
-
-
 def count_by_target(session: Session, project: str, supernets: Sequence[str], metric: str) -> dict[str, int]:
-    """Target that is not stale to the number of distinct subnets of these supernets measured on it."""
-    query = (
-        sa.select(Measurement.target_id, sa.func.count(sa.distinct(Measurement.subnet_id)))
-        .join(Target, Target.id == Measurement.target_id)
-        .where(
-            still_holds(),
-            Target.stale.is_(None),
-            Measurement.project_id == project,
-            Measurement.supernet_id.in_(supernets),
-            Measurement.metric == metric,
-            Measurement.target_id.is_not(None),
-        )
-        .group_by(Measurement.target_id)
-    )
-    return {str(target): int(count) for target, count in session.execute(query)}
+    """Target that is not stale to the number of subnets of these supernets measured on it."""
+    counts = counts_by_scope(session, project, supernets, metric)
+    query = sa.select(Target.id).where(Target.project_id == project, Target.stale.is_(None))
+    return {id: counts[scope_of(id)] for id in session.scalars(query) if scope_of(id) in counts}
 
 
 def unsupported_archs(

@@ -15,6 +15,7 @@ from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.http.files import content_of, keep
 from service.http.job_views import accepted
+from service.measurements.queries import scope_of
 from service.measurements.schemas import ImportParams, MeasurementCreate, MeasurementView, MeasureParams
 from service.measurements.selection import check_archs
 from service.measurements.tables import look
@@ -90,9 +91,9 @@ def list_measurements(
             size=page.size,
             token=page.token,
             supernet_id=supernet,
-            target_id=target,
+            scope=_scope(target, split),
             metric=metric,
-            split=split,
+            split=split if target is not None else None,
             subnet_id=subnet,
             job_id=job,
         )
@@ -102,6 +103,13 @@ def list_measurements(
             measurement_view(row, archs[row.subnet_id], targets.get(row.target_id or "")) for row in rows
         ]
         return common.Page(items=items, next_page_token=token)
+
+
+def _scope(target: str | None, split: str | None) -> str | None:
+    """The one indexed column that target and split are filtered by."""
+    if target is not None:
+        return scope_of(target)
+    return None if split is None else f"split:{split}"
 
 
 def measurement_view(row: Measurement, arch: dict[str, Any], target: Target | None) -> MeasurementView:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.db import queries
-from service.db.tables import Measurement, Supernet, Target, Unsupported
+from service.db.counts import add_measurements
+from service.db.tables import Supernet, Target, Unsupported
 from service.devices.hardware import is_measurable
 from service.ids import new_id
 from service.measurements.lookup import NOT_MEASURED
@@ -95,7 +96,7 @@ def store_timings(
         for metric, extra in timing.extras.items():
             found = {**extra.model_dump(), "details": proof}
             rows.append(_row(run, supernet, step, subnet, metric, target) | common | found)
-    queries.insert_new(session, Measurement, rows)
+    add_measurements(session, rows)
     queries.insert_new(session, Unsupported, unsupported)
 
 
@@ -148,7 +149,7 @@ def store_evaluations(
                 "details": {"split_sha256": found.split_sha256, "stats_sha256": found.stats_sha256},
             }
         )
-    queries.insert_new(session, Measurement, rows)
+    add_measurements(session, rows)
     return ids
 
 
@@ -178,7 +179,7 @@ def store_imported(
         }
         for subnet, value, count, spread in zip(ids, rows.values, rows.counts, rows.spreads, strict=True)
     ]
-    queries.insert_new(session, Measurement, written)
+    add_measurements(session, written)
 
 
 def _row(

@@ -15,6 +15,7 @@ from predictors.predictor import Predictor as Model
 from predictors.quality.imported_mlp import ImportedMlp, read_layers
 from predictors.scope import Scope
 from service.db import queries
+from service.db.counts import count_measured
 from service.db.removal import remove_predictor
 from service.db.tables import Predictor, Supernet, Target
 from service.devices.hardware import is_measurable
@@ -24,7 +25,7 @@ from service.http.deps import App, Archived, Page, Project, Services
 from service.http.files import content_of
 from service.http.job_views import accepted, state_of
 from service.ids import new_id
-from service.measurements.queries import count_measured, scope_of
+from service.measurements.queries import scope_of
 from service.predictors.job import FitParams, own_model
 from service.predictors.schemas import PredictorCreate, PredictorView
 from service.predictors.staleness import why_stale

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
 from service.db import queries
+from service.db.counts import count_measured
 from service.db.tables import Predictor, Target
 from service.devices.staleness import stale_reason
-from service.measurements.queries import count_measured, scope_of
+from service.measurements.queries import scope_of
 
 # So many more rows than it was fitted to are worth another fit.
 MORE_ROWS, MORE_SHARE = 10, 0.25

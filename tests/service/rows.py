@@ -4,7 +4,8 @@ import numpy as np
 
 from predictors import PREDICTORS
 from service.db import queries
-from service.db.tables import Measurement, Predictor, Supernet
+from service.db.counts import add_measurements
+from service.db.tables import Predictor, Supernet
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.queries import measured_rows, scope_of
 from service.measurements.schemas import Selection
@@ -66,7 +67,7 @@ def insert_measured(database, supernet, target):
                         "details": {},
                     }
                 )
-        queries.insert_new(session, Measurement, rows)
+        add_measurements(session, rows)
     return ids
 
 

@@ -7,11 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from service.db import queries
+from service.db.counts import add_measurements, count_measured
 from service.db.session import _refuse_network_folder
-from service.db.tables import JobEvent, Measurement, Subnet, Supernet, Table, Target, Worker, now
+from service.db.tables import JobEvent, Subnet, Supernet, Table, Target, Worker, now
 from service.errors import InvalidError, NotFoundError, UnavailableError, WorkerLostError
 from service.ids import DEFAULT_PROJECT, new_id
-from service.measurements.queries import count_measured, measured_rows
+from service.measurements.queries import measured_rows
 from service.runtime import job_queries
 from service.runtime.engine import Queue, engine_is_ready, migrate_engine
 from service.supernets.queries import ensure_subnets
@@ -138,7 +139,7 @@ def test_rows_with_the_same_key_are_stored_once(db):
                 "verdict": None,
                 "details": {},
             }
-            queries.insert_new(session, Measurement, [row])
+            add_measurements(session, [row])
         found = measured_rows(session, P, supernet.id, "accuracy", "split:validation")
         assert [(arch, row.value) for arch, row in found] == [({"depth": 0}, 1.0)]
         assert count_measured(session, P, supernet.id, "accuracy", "split:validation") == 1

@@ -11,7 +11,8 @@ import pytest
 from predictors import PREDICTORS
 from service.artifacts import ArtifactStore
 from service.db import queries
-from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Unsupported, now
+from service.db.counts import add_measurements
+from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Unsupported
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.models import Measured, SubnetTiming
 from service.measurements.queries import count_by_target, measured_rows, scope_of
@@ -55,7 +56,7 @@ def copy_latencies(session, supernet, source, to, keep, factor=1.0, seed=0):
         noise = 1 + 0.01 * rng.standard_normal()
         changed = {"id": new_id("mea"), "step": to, "target_id": to, "scope": scope_of(to)}
         rows.append(copied | changed | {"value": row.value * factor * noise})
-    queries.insert_new(session, Measurement, rows)
+    add_measurements(session, rows)
 
 
 @pytest.fixture
@@ -336,8 +337,7 @@ def test_a_predictor_is_stale_when_much_was_measured_since(client, database, sup
 def test_a_predictor_is_stale_when_its_target_was_refreshed_and_old_rows_no_longer_count(
     client, database, job, supernet, target, fitted
 ):
-    with database.write() as session:
-        session.get_one(Target, target["id"]).valid_from = now()
+    assert client.post(f"/v1/targets/{target['id']}:refresh").status_code == 200
     assert "refreshed" in predictor_of(client, fitted["latency_ms"])["stale"]
     assert predictor_of(client, fitted["accuracy"])["stale"] is None
     body = {"supernet": supernet["id"], "target": target["id"], "metric": "latency_ms"}

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from predictors.measuring.protocol import PROTOCOL_VERSION
-from service.db import queries
-from service.db.tables import Measurement, Supernet, Target, now
+from service.db.counts import add_measurements
+from service.db.tables import Supernet, Target, now
 from service.devices.protocols import mark_other_protocols, protocol_changed
 from service.devices.staleness import stale_reason
 from service.errors import JobError
@@ -55,7 +55,7 @@ def add_row(session, target, version, supernet=None):
         "verdict": "good",
         "details": {},
     }
-    queries.insert_new(session, Measurement, [row])
+    add_measurements(session, [row])
 
 
 def test_targets_with_rows_of_another_version_become_stale_and_say_both(db):

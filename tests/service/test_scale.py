@@ -1,0 +1,215 @@
+"""What keeps reads fast at a million rows: an index behind every list, and counts that are kept, not counted."""
+
+import itertools
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from service.db import queries
+from service.db.counts import add_measurements, count_measured, counts_by_scope, forget_counts
+from service.db.tables import (
+    Job,
+    MeasuredSubnet,
+    Measurement,
+    Predictor,
+    Search,
+    Supernet,
+    Table,
+    Target,
+    now,
+)
+from service.ids import DEFAULT_PROJECT, new_id
+from service.runtime import job_queries
+from service.supernets.queries import ensure_subnets
+from tests.service.test_data_layer import add_supernet
+
+P = DEFAULT_PROJECT
+SCOPE = "split:validation"
+
+
+@pytest.fixture
+def db(migrated):
+    with migrated.write() as session:
+        for table in reversed(Table.metadata.sorted_tables):
+            session.execute(table.delete())
+        queries.ensure_default_project(session)
+    return migrated
+
+
+# --- query plans -----------------------------------------------------------------------------------
+
+# Each list of the API with the filters that it can be asked for; target and split are one column, the scope.
+LISTS = [
+    (Supernet, ()),
+    (Target, ()),
+    (Job, ("kind", "state")),
+    (Predictor, ("supernet_id", "target_id", "metric")),
+    (Search, ("supernet_id",)),
+    (Measurement, ("supernet_id", "metric", "scope", "subnet_id", "job_id")),
+]
+CASES = [
+    (table, chosen)
+    for table, filters in LISTS
+    for size in range(len(filters) + 1)
+    for chosen in itertools.combinations(filters, size)
+]
+
+
+def statements(engine, ask):
+    """What is sent to the database while ``ask`` runs."""
+    found = []
+
+    def note(_connection, _cursor, statement, parameters, *_):
+        found.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    return [each for each in found if each[0].lstrip().startswith("SELECT")]
+
+
+def plan(db, statement, parameters):
+    """The database's plan as text. PostgreSQL is made to avoid scans and sorts, which tiny tables invite."""
+    with db.engine.connect() as connection:
+        if db.is_sqlite:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            return "\n".join(row[3] for row in rows)
+        for setting in ("enable_seqscan", "enable_bitmapscan"):
+            connection.exec_driver_sql(f"SET LOCAL {setting} = off")
+        return "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
+
+
+def assert_indexed(db, statement, parameters):
+    text = plan(db, statement, parameters)
+    if db.is_sqlite:
+        assert "SCAN" not in text and "TEMP B-TREE" not in text, text
+    else:
+        assert "Seq Scan" not in text and "Sort" not in text, text
+
+
+@pytest.mark.parametrize("table", [table for table, _ in LISTS], ids=lambda table: table.__tablename__)
+def test_every_list_with_every_filter_reads_an_index_in_its_order(db, table):
+    token = queries._encode_token(now(), new_id("mea"))
+    for _, chosen in [case for case in CASES if case[0] is table]:
+        for start in (None, token):
+
+            def ask(chosen=chosen, start=start):
+                with db.read() as session:
+                    queries.page(session, P, table, size=50, token=start, **dict.fromkeys(chosen, "x"))
+
+            (asked,) = statements(db.engine, ask)
+            assert_indexed(db, *asked)
+
+
+def test_a_count_of_measured_subnets_reads_one_row(db):
+    def ask():
+        with db.read() as session:
+            count_measured(session, P, "sup", "accuracy", SCOPE)
+
+    (asked,) = statements(db.engine, ask)
+    assert "measured_counts" in asked[0]
+    assert_indexed(db, *asked)
+
+
+# --- page tokens -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "é",
+        "W1tbW1tb",
+        "MjAyMC0wMS0wMVQwMDowMDowMCswMDowMCBtZWFfAAA=",
+        "MjAyMC05OS0wMVQwMDowMDowMCswMDowMCBtZWFfMTIzNDU2Nzg=",
+        "=" * 500,
+    ],
+)
+def test_a_foreign_page_token_is_refused(db, token):
+    with db.read() as session, pytest.raises(queries.InvalidError) as refused:
+        queries.page(session, P, Job, size=2, token=token)
+    assert refused.value.errors[0].field == "page_token"
+
+
+# --- counts ----------------------------------------------------------------------------------------
+
+
+def rows_of(session, supernet, numbers, step="s", metric="accuracy"):
+    archs = [(f"{n:016x}", {"depth": n}, {}) for n in numbers]
+    ids = ensure_subnets(session, P, supernet, archs)
+    job = job_queries.create_job(session, P, "evaluate", {})
+    common = {
+        "project_id": P,
+        "job_id": job.id,
+        "step": step,
+        "supernet_id": supernet,
+        "target_id": None,
+        "metric": metric,
+        "scope": SCOPE,
+        "split": "validation",
+        "value": 0.5,
+        "spread": None,
+        "n": 1,
+        "statistic": "mean",
+        "precision": "fp32",
+        "protocol_version": None,
+        "verdict": None,
+        "details": {},
+    }
+    return [common | {"id": new_id("mea"), "subnet_id": ids[arch_id]} for arch_id, _, _ in archs]
+
+
+def test_subnets_are_counted_once_however_often_they_are_measured(db):
+    with db.write() as session:
+        supernet = add_supernet(session).id
+        rows = rows_of(session, supernet, range(5))
+        add_measurements(session, rows)
+        add_measurements(session, rows)  # the same step again
+        add_measurements(session, rows_of(session, supernet, range(3, 8)))
+        add_measurements(session, [])
+    with db.read() as session:
+        assert count_measured(session, P, supernet, "accuracy", SCOPE) == 8
+        assert count_measured(session, P, supernet, "latency_ms", SCOPE) == 0
+        assert count_measured(session, "other", supernet, "accuracy", SCOPE) == 0
+        assert counts_by_scope(session, P, [supernet], "accuracy") == {SCOPE: 8}
+        counted = sa.select(sa.func.count(sa.distinct(Measurement.subnet_id)))
+        assert session.scalar(counted) == session.scalar(
+            sa.select(sa.func.count()).select_from(MeasuredSubnet)
+        )
+
+
+def test_a_scope_that_is_forgotten_counts_from_zero(db):
+    with db.write() as session:
+        supernet = add_supernet(session).id
+        add_measurements(session, rows_of(session, supernet, range(5)))
+        forget_counts(session, P, SCOPE)
+        assert count_measured(session, P, supernet, "accuracy", SCOPE) == 0
+        add_measurements(session, rows_of(session, supernet, range(2)))
+        session.expire_all()
+        assert count_measured(session, P, supernet, "accuracy", SCOPE) == 2
+
+
+def test_writers_at_once_count_every_subnet_once(db):
+    with db.write() as session:
+        supernet = add_supernet(session).id
+        batches = [rows_of(session, supernet, range(n, n + 20)) for n in range(0, 40, 10)]
+    failures = []
+
+    def write(rows):
+        try:
+            with db.write() as session:
+                add_measurements(session, rows)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(rows,)) for rows in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not failures
+    with db.read() as session:
+        assert count_measured(session, P, supernet, "accuracy", SCOPE) == 50
