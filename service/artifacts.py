@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,21 @@ from sqlalchemy.orm import Session
 
 from service.db.queries import find, insert_new
 from service.db.tables import Artifact
-from service.errors import ArtifactError, NotFoundError
+from service.errors import ArtifactError, NotFoundError, StorageFullError
 from service.ids import new_id
 
 CHUNK = 1 << 20
+
+
+@contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Raise :class:`StorageFullError` where the disk, or the user's share of it, is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFullError(f"the disk is full: {error.strerror}") from error
 
 
 class ArtifactStore:
@@ -59,7 +72,7 @@ class ArtifactStore:
         self._files.makedirs(folder, exist_ok=True)
         temporary = f"{folder}/.{new_id('tmp')}"
         try:
-            with self._files.open(temporary, "wb") as file:
+            with full_disk_named(), self._files.open(temporary, "wb") as file:
                 for chunk in chunks:
                     file.write(chunk)
                 file.flush()

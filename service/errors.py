@@ -19,7 +19,9 @@
     ├── SlowRequestError        a body that did not arrive in time
     ├── RangeError              a byte range outside the artifact
     ├── ArtifactError           a stored file that is gone or no longer has its hash
-    ├── UnavailableError        the database does not answer or is not migrated
+    ├── UnavailableError        the service cannot work right now, for instance the schema is old
+    │   ├── DatabaseUnavailableError   the database does not answer; the same request works later
+    │   └── StorageFullError    the disk of the database or of the artifacts is full
     ├── JobError                a job that failed in its child process, with that error's code
     └── WorkerLostError         this worker was declared dead and must stop
 """
@@ -173,6 +175,14 @@ class UnavailableError(ServiceError):
     """The service cannot work right now."""
 
 
+class DatabaseUnavailableError(UnavailableError):
+    """The database does not answer, or gave up a transaction for another one: trying again later helps."""
+
+
+class StorageFullError(UnavailableError):
+    """The disk of the database or of the artifacts is full: writing works again when there is room."""
+
+
 class JobError(ServiceError):
     """A job failed; ``code`` says how, in the words of the table below."""
 
@@ -206,6 +216,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (SlowRequestError, 408, "timeout"),
     (RangeError, 416, "range_not_satisfiable"),
     (ArtifactError, 500, "artifact_damaged"),
+    (StorageFullError, 507, "storage_full"),
     (UnavailableError, 503, "unavailable"),
     (UnknownNameError, 422, "unknown_name"),
     (ArchError, 422, "bad_arch"),

@@ -52,6 +52,8 @@ def upgrade() -> None:
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("claimed_by", sa.String(length=40), nullable=True),
+        sa.Column("heartbeats", sa.Integer(), nullable=False),
+        sa.Column("stopping", sa.Boolean(), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
@@ -87,6 +89,9 @@ def upgrade() -> None:
         sa.Column("workflow_id", sa.String(length=80), nullable=False),
         sa.Column("worker_id", sa.String(length=40), nullable=True),
         sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("waited_s", sa.Double(), nullable=False),
+        sa.Column("deaths", sa.Integer(), nullable=False),
+        sa.Column("short", sa.Boolean(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -158,6 +163,8 @@ def upgrade() -> None:
         sa.Column("step", sa.String(length=80), nullable=False),
         sa.Column("execution", sa.Integer(), nullable=False),
         sa.Column("worker_id", sa.String(length=40), nullable=False),
+        sa.Column("active_s", sa.Double(), nullable=False),
+        sa.Column("waited_s", sa.Double(), nullable=False),
         sa.Column("result", JSON, nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -286,6 +293,42 @@ def upgrade() -> None:
     with op.batch_alter_table("front_points", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_front_points_project_id_supernet_id"), ["project_id", "supernet_id"], unique=False
+        )
+
+    op.create_table(
+        "reserved_names",
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_reserved_names_project_id")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_reserved_names_job_id")),
+        sa.PrimaryKeyConstraint("project_id", "kind", "name", name=op.f("pk_reserved_names")),
+    )
+    op.create_table(
+        "best_points",
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("scope", sa.String(length=60), nullable=False),
+        sa.Column("subnet_id", sa.String(length=40), nullable=False),
+        sa.Column("point_id", sa.String(length=40), nullable=False),
+        sa.Column("quality", sa.Double(), nullable=False),
+        sa.Column("latency", sa.Double(), nullable=False),
+        sa.Column("figures", JSON, nullable=False),
+        sa.Column("on_front", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_best_points_project_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_best_points_supernet_id")),
+        sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_best_points_subnet_id")),
+        sa.ForeignKeyConstraint(["point_id"], ["front_points.id"], name=op.f("fk_best_points_point_id")),
+        sa.PrimaryKeyConstraint(
+            "project_id", "supernet_id", "scope", "subnet_id", name=op.f("pk_best_points")
+        ),
+    )
+    with op.batch_alter_table("best_points", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_best_points_project_id_supernet_id_scope_on_front"),
+            ["project_id", "supernet_id", "scope", "on_front"],
+            unique=False,
         )
 
     op.create_table(
@@ -525,6 +568,11 @@ def downgrade() -> None:
     op.drop_table("measured_counts")
     op.drop_table("measured_subnets")
     op.drop_table("measurements")
+    with op.batch_alter_table("best_points", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_best_points_project_id_supernet_id_scope_on_front"))
+
+    op.drop_table("best_points")
+    op.drop_table("reserved_names")
     with op.batch_alter_table("front_points", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_front_points_project_id_supernet_id"))
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.errors import UnavailableError
+from service.errors import ConflictError, DatabaseUnavailableError, StorageFullError, UnavailableError
 
 BUSY_TIMEOUT_MS = 30_000
 NETWORK_FILESYSTEMS = (
@@ -27,8 +27,16 @@ NETWORK_FILESYSTEMS = (
 )
 
 
+# Seconds, of PostgreSQL: a server that does not answer must be noticed while a client still waits.
+CONNECT_TIMEOUT_S, SILENCE_S, POOL_TIMEOUT_S = 5, 10, 15
+# SQLSTATE classes and codes that another try may not meet: connection, shutdown, too many clients, deadlock.
+PASSING = ("08", "57P", "53300", "40001", "40P01", "55P03")
+UNIQUE = ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
+SQLITE_PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
+
+
 class Database:
-    """Sessions on one database.
+    """Sessions on one database. Errors of the database are raised as errors of the service, see :func:`translated`.
 
     ``read`` and ``write`` are separate because a SQLite transaction that reads and then writes fails at
     once when another one wrote meanwhile, whatever the timeout: a write takes its lock at the start.
@@ -38,7 +46,10 @@ class Database:
         self.url = sa.make_url(url)
         if self.is_sqlite:
             _refuse_network_folder(Path(self.url.database or ""))
-        self.engine = sa.create_engine(self.url, pool_pre_ping=not self.is_sqlite)
+        settings: dict[str, Any] = {"pool_timeout": POOL_TIMEOUT_S}
+        if not self.is_sqlite:
+            settings |= {"pool_pre_ping": True, "connect_args": POSTGRES}
+        self.engine = sa.create_engine(self.url, **settings)
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
@@ -52,18 +63,76 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session whose changes are thrown away."""
-        with Session(self.engine) as session:
+        with translated(), Session(self.engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that holds the write lock from its first statement and commits at the end."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with translated(), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+POSTGRES = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": SILENCE_S * 1000,
+    "keepalives_idle": SILENCE_S,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what passes, a full disk and a lost race as errors of the service; other errors stay as they are.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer, or gave up this transaction for another one.
+        StorageFullError: there is no room to write.
+        ConflictError: another transaction has written the same unique key.
+    """
+    try:
+        yield
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        if _code(error) in UNIQUE:
+            raise ConflictError(
+                "another request has stored the same name at the same time; look at it, and repeat the request"
+            ) from error
+        if is_full(error):
+            raise StorageFullError("the disk of the database is full") from error
+        if is_passing(error):
+            raise DatabaseUnavailableError(
+                "the database does not answer; try again in some seconds"
+            ) from error
+        raise
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a database error means that there is no room to write."""
+    return _code(error) in ("53100", "SQLITE_FULL")
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same work may succeed later: no connection, a restart, too many clients, a deadlock."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return True  # every connection of the pool is in use
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    code = _code(error)
+    if code is None:
+        return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    return code.startswith((*PASSING, *SQLITE_PASSING))
+
+
+def _code(error: Exception) -> str | None:
+    """SQLSTATE of PostgreSQL, or the name of a SQLite error; none where no server answered."""
+    cause = getattr(error, "orig", error)
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    return code if isinstance(code, str) else None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

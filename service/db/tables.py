@@ -336,6 +336,36 @@ class Point(Owned):
     body: Mapped[Json]
 
 
+class BestPoint(Table):
+    """The newest point of a subnet on a target, or on any (``scope``), with its true values.
+
+    ``on_front`` marks those that no other of the scope dominates by ``quality`` (minimised) and ``latency``; it is
+    kept by every write, so that the front of everything stored is read at once.
+    """
+
+    __tablename__ = "best_points"
+    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "scope", "on_front"),)
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
+    scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"), primary_key=True)
+    point_id: Mapped[str] = mapped_column(sa.ForeignKey("front_points.id"))
+    quality: Mapped[float]
+    latency: Mapped[float]
+    figures: Mapped[Json]
+    on_front: Mapped[bool] = mapped_column(default=False)
+
+
+class ReservedName(Table):
+    """A name that a job will give to what it makes: taken from its acceptance until it ends without success."""
+
+    __tablename__ = "reserved_names"
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
+
+
 class Export(Owned):
     """A subnet as a file, with its proof."""
 
@@ -357,7 +387,9 @@ class Export(Owned):
 class Job(Owned):
     """Durable work; ``workflow_id`` is its present run in the job engine, ``worker_id`` who has it.
 
-    A job that waits for devices has no worker and no run: ``waiting_since`` says since when.
+    A job that waits for devices has no worker and no run since ``waiting_since``; ``waited_s`` is how long it waited
+    before that. ``short`` jobs have a queue of their own. ``deaths`` counts the workers that died on it since its last
+    finished step.
     """
 
     __tablename__ = "jobs"
@@ -384,12 +416,19 @@ class Job(Owned):
     workflow_id: Mapped[str] = mapped_column(sa.String(80))
     worker_id: Mapped[str | None] = mapped_column(sa.String(40))
     waiting_since: Mapped[datetime | None]
+    waited_s: Mapped[float] = mapped_column(default=0.0)
+    deaths: Mapped[int] = mapped_column(default=0)
+    short: Mapped[bool] = mapped_column(default=False)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
 
 class JobStep(Owned):
-    """One execution of a step; the finished one keeps what the step returned."""
+    """One execution of a step; the finished one keeps what the step returned.
+
+    ``active_s`` is how long a living worker was at it; ``waited_s`` how long it waited for a busy machine, which is
+    not part of that.
+    """
 
     __tablename__ = "job_steps"
     __table_args__ = (sa.UniqueConstraint("project_id", "job_id", "step", "execution"),)
@@ -397,6 +436,8 @@ class JobStep(Owned):
     step: Mapped[str] = mapped_column(sa.String(80))
     execution: Mapped[int]
     worker_id: Mapped[str] = mapped_column(sa.String(40))
+    active_s: Mapped[float] = mapped_column(default=0.0)
+    waited_s: Mapped[float] = mapped_column(default=0.0)
     result: Mapped[Json | None]
     finished_at: Mapped[datetime | None]
 
@@ -415,7 +456,11 @@ class JobEvent(Table):
 
 
 class Worker(Table):
-    """A worker process: ``alive`` while it beats, ``claimed`` by the one that takes over, then ``gone``."""
+    """A worker process: ``alive`` while it sends heartbeats, ``claimed`` by the one that takes over, then ``gone``.
+
+    ``heartbeats`` counts them, so that others need no clock to see whether it lives; ``heartbeat_at`` is by the
+    clock of the database.
+    """
 
     __tablename__ = "workers"
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
@@ -423,5 +468,7 @@ class Worker(Table):
     pid: Mapped[int]
     state: Mapped[str] = mapped_column(sa.String(20), default="alive")
     claimed_by: Mapped[str | None] = mapped_column(sa.String(40))
+    heartbeats: Mapped[int] = mapped_column(default=0)
+    stopping: Mapped[bool] = mapped_column(default=False)
     heartbeat_at: Mapped[datetime] = mapped_column(default=now)
     started_at: Mapped[datetime] = mapped_column(default=now)

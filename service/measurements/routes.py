@@ -56,7 +56,7 @@ def create_measurements(
             sha256 = keep(session, project, app.store, content)
             settings = body.table.model_dump(exclude={"file", "archs"})
             rows = ImportParams(supernet=body.supernet, target=id, file=sha256, archs=columns, **settings)
-            job = job_queries.create_job(session, project, "import", rows)
+            job = job_queries.create_job(session, project, "import", rows, short=True)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)

@@ -56,13 +56,13 @@ async def measure(
     *,
     metrics: Sequence[str] = LATENCY,
     together: bool = False,
-    until: float | None = None,
+    seconds: float | None = None,
     lookup: KnownLatencies | None = None,
 ) -> list[SubnetTiming]:
     """Measure rows of choices on a target and store the measurements; returns timings in the order of the rows.
 
     ``together`` asks for one interleaved run also where several devices share the target. On this machine a run
-    that is not done by the time ``until`` ends without timings. ``lookup`` stands for measurements where the
+    that is not done within so many ``seconds`` ends without timings. ``lookup`` stands for measurements where the
     target cannot measure. Progress is reported within the window that was set last.
 
     Raises:
@@ -92,7 +92,7 @@ async def measure(
             block_ms=settings.measure_block_ms,
         ),
         metrics=list(metrics),
-        until=until,
+        seconds=seconds,
     )
 
     def store(session: Session, result: Measured) -> Measured:

@@ -11,7 +11,7 @@ from service.devices.hardware import check_settings, is_measurable, require_same
 from service.devices.staleness import runtime_changed
 from service.measurements.lookup import look_up
 from service.measurements.models import Measured, MeasuredTarget, SubnetTiming
-from service.runtime.task import Progress, Rows, StepData, out_of_time
+from service.runtime.task import WAITED, Deadline, Progress, Rows, StepData
 from service.supernets.bench import Bench, BenchSpec, StoredFile, open_bench
 from supernets.spaces.space import Population
 
@@ -19,14 +19,14 @@ EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
 
 
 class MeasureIn(StepData):
-    """Subnets to measure on a target, and how; nothing new is started after the time ``until``."""
+    """Subnets to measure on a target, and how; nothing new is started after so many ``seconds``."""
 
     bench: BenchSpec
     population: Rows
     target: MeasuredTarget
     protocol: Protocol
     metrics: list[str]
-    until: float | None
+    seconds: float | None
 
 
 class WrittenFiles(StepData):
@@ -36,13 +36,13 @@ class WrittenFiles(StepData):
 
 
 class _OutOfTimeError(Exception):
-    """The time after which nothing new may be started has come."""
+    """The time is over after which nothing new may be started."""
 
 
 def measure(request: MeasureIn, progress: Progress) -> Measured:
     """Time a population on a target that is this machine, all interleaved in one run.
 
-    No timings at all when the time ``until`` comes before the run's end, which is noticed after each file that is
+    No timings at all where the seconds are over before the run's end, which is noticed after each file that is
     written and each round that is timed.
     """
     try:
@@ -64,18 +64,23 @@ def _measure(request: MeasureIn, progress: Progress) -> Measured:
         return Measured(stale=stale)
     require_same(target, stored.fingerprint)
 
+    deadline, waited = Deadline(request.seconds), [0.0]
+
     def on_round(step: str, done: int, total: int) -> None:
-        if out_of_time(request.until):
-            raise _OutOfTimeError
         if step == WAIT:
-            progress(int(100 * EXPORT_SHARE), 100, f"waiting for another measuring run here, {done} s so far")
+            deadline.excuse(done - waited[0])
+            waited[0] = float(done)
+            message = f"waiting for another measuring run here, {done} s so far"
+            progress(int(100 * EXPORT_SHARE), 100, message, {WAITED: waited[0]})
             return
+        if deadline.passed:
+            raise _OutOfTimeError
         first = EXPORT_SHARE if step == "calibrate" or stored.calibrations else CALIBRATED_SHARE
         last = CALIBRATED_SHARE if step == "calibrate" else 1.0
         progress(int(100 * (first + (last - first) * done / total)), 100, f"{step}: round {done} of {total}")
 
     def on_file(done: int, total: int) -> None:
-        if out_of_time(request.until):
+        if deadline.passed:
             raise _OutOfTimeError
         progress(int(100 * EXPORT_SHARE * done / total), 100, f"writing net {done} of {total}")
 

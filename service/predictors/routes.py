@@ -96,7 +96,7 @@ def create_predictor(
             kind=kind,
         )
         params = FitParams(predictor=row.id, base=base["version"] if base is not None else None)
-        job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id))
+        job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id), short=True)
         row.job_id = job.id
         session.add(row)
         app.queue.enqueue(session, job)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, overload
 
@@ -13,11 +14,14 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.db.session import Database
+from service.db.tables import JobStep
 from service.errors import JobError, WorkerLostError
 from service.runtime import job_queries
+from service.runtime.clock import LivingClock
 from service.runtime.engine import Queue
-from service.runtime.process import Child
-from service.runtime.task import In, Out, StepData, Task, output_type
+from service.runtime.patience import PASSING, patiently, pauses
+from service.runtime.process import Child, ChildKilledError
+from service.runtime.task import WAITED, In, Out, StepData, Task, output_type
 from service.settings import Settings
 
 Settle = Callable[[Session, Queue], None]
@@ -28,6 +32,20 @@ Kept = TypeVar("Kept", bound=StepData)
 # Each line of progress is an event row: a long job tells it less often, so that rows stay few.
 PROGRESS_EVERY_S, SLOWEST_PROGRESS_S = 0.5, 10.0
 LOG_EVERY_S = 1.0
+
+
+MOST_KILLED = 2
+FULL_DISK = "storage_full"
+PARKED = "parked"
+
+
+@dataclass
+class _Execution:
+    """The step that is running: its row, when it began by the worker's clock, and how long it waited."""
+
+    row_id: str
+    began: float
+    waited_s: float = 0.0
 
 
 class CancelledJobError(Exception):
@@ -63,10 +81,12 @@ class WorkContext:
         project: str,
         params: dict[str, Any],
         child: Child,
+        clock: LivingClock,
     ) -> None:
         self.database, self.settings = database, settings
         self.id, self.project, self.params = job_id, project, params
-        self._worker_id = worker_id
+        self._worker_id, self._clock = worker_id, clock
+        self._step: _Execution | None = None
         self._window = (0, 0, 0)
         self._reported_at = 0.0
         self._opened = time.monotonic()
@@ -122,7 +142,7 @@ class WorkContext:
         """
 
         async def work() -> Out:
-            return await self.child.run(task, request, self._progress)
+            return await self._in_child(task, request)
 
         if store is None:
             return await self._once(name, output_type(task), work, lambda _session, output: output)
@@ -146,18 +166,48 @@ class WorkContext:
         from dbos import DBOS
 
         async def body() -> JsonObject:
-            row_id, record = await asyncio.to_thread(self._begin, name)
+            row_id, record = await self._patiently(lambda: self._begin(name))
             if record is not None:
                 return record
+            self._step = _Execution(row_id, self._clock.read())
             try:
                 result = await work()
             finally:
                 self._cancel_pending_progress()
             await asyncio.to_thread(self._flush_log)
-            return await asyncio.to_thread(self._finish, row_id, result, store)
+            try:
+                return await self._patiently(lambda: self._finish(row_id, result, store))
+            finally:
+                self._step = None
 
         record = await DBOS.run_step_async({"name": name, "preemptible": True}, body)
         return recorded.model_validate(record)
+
+    async def _in_child(self, task: Task[In, Out], request: In) -> Out:
+        """Run a task, again while the disk is full, and once more in a new process where the first was killed."""
+        killed = 0
+        for pause in pauses():
+            try:
+                return await self.child.run(task, request, self._progress)
+            except ChildKilledError as error:
+                killed += 1
+                if killed == MOST_KILLED:
+                    raise JobError(
+                        PARKED,
+                        f"{error}; it was killed from outside {killed} times, the last time in a process of its own: "
+                        f"probably the memory is too small. POST /v1/jobs/{self.id}:resume tries again",
+                    ) from error
+                self._log(f"{error}; it runs once more, in a new process")
+            except JobError as error:
+                if error.code != FULL_DISK:
+                    raise
+                await self.report(f"waiting for room on the disk: {error}")
+                await asyncio.sleep(pause)
+        raise AssertionError("pauses have no end")
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """Work on the database, while it does not answer again and again: what a step has computed is kept."""
+        return await asyncio.to_thread(patiently, work, f"job {self.id}")
 
     def _begin(self, name: str) -> tuple[str, JsonObject | None]:
         with self.database.write() as session:
@@ -174,9 +224,23 @@ class WorkContext:
             job = job_queries.locked_job(session, self.id)
             if job is None:
                 raise WorkerLostError(f"job {self.id} does not exist any more")
+            row = session.get_one(JobStep, row_id)
+            if row.finished_at is not None and row.result is not None:
+                return row.result  # an outage hid that the commit of an earlier try was done
+            self._note_time(row)
             record = store(session, result).model_dump(mode="json")
             job_queries.finish_step(session, job, row_id, record)
             return record
+
+    def _note_time(self, row: JobStep) -> None:
+        """Record how long this worker has been at a step, and for how long that waited for a busy machine."""
+        if self._step is not None and self._step.row_id == row.id:
+            row.waited_s = self._step.waited_s
+            row.active_s = max(self._clock.read() - self._step.began - row.waited_s, 0.0)
+
+    def active_seconds(self, session: Session) -> float:
+        """Seconds for which living workers were at this job, without waiting for devices or a busy machine."""
+        return job_queries.active_seconds(session, self.id)
 
     # --- progress ---------------------------------------------------------------------------------
 
@@ -193,6 +257,10 @@ class WorkContext:
         Of metrics that are not written, a value that is itself a mapping is kept until a later line has one.
         """
         self._cancel_pending_progress()
+        if metrics is not None and WAITED in metrics:
+            if self._step is not None:
+                self._step.waited_s = float(metrics[WAITED])
+            metrics = None
         if metrics is not None:
             kept = {
                 k: v for k, v in (self._metrics or {}).items() if isinstance(v, dict) and not metrics.get(k)
@@ -231,8 +299,10 @@ class WorkContext:
         began, first = self._began or (time.monotonic(), done)
         spent, gained = time.monotonic() - began, done - first
         eta = spent * (total - done) / gained if spent >= 1 and gained > 0 else None
-        with self.database.write() as session:
+        with suppress(*PASSING), self.database.write() as session:  # the next report is as good
             job_queries.set_progress(session, self.id, int(done), total, eta, message, metrics)
+            if self._step is not None:
+                self._note_time(session.get_one(JobStep, self._step.row_id))
 
     def _log(self, line: str) -> None:
         self._lines.append(line)
@@ -243,8 +313,11 @@ class WorkContext:
         lines, self._lines = self._lines, []
         self._logged = time.monotonic()
         if lines:
-            with self.database.write() as session:
-                job_queries.add_log(session, self.id, lines)
+            try:
+                with self.database.write() as session:
+                    job_queries.add_log(session, self.id, lines)
+            except PASSING:
+                self._lines = (lines + self._lines)[-job_queries.MAX_LOG_LINES :]
 
     async def close(self) -> None:
         """Write what is left of the log."""

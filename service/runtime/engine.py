@@ -22,13 +22,14 @@ APPLICATION = "netwright"
 # A queued job waits for a worker of its own version, silently and for ever: raise this only when the
 # order of the steps of a job changes.
 VERSION = "1"
-QUEUE = "netwright.jobs"
+# Jobs that take seconds do not wait behind one that takes hours: a worker runs one of each kind at a time.
+QUEUE, SHORT_QUEUE = "netwright.jobs", "netwright.short_jobs"
 WORKFLOW = "netwright.job"
 CLIENT_POOL = 4
 
 
 def engine_url(database: Database) -> str:
-    """The database's URL as the job engine wants it."""
+    """The database's URL as the job engine expects it."""
     return database.url.set(drivername=database.url.get_backend_name()).render_as_string(hide_password=False)
 
 
@@ -66,7 +67,7 @@ class Queue:
             session,
             {
                 "workflow_name": WORKFLOW,
-                "queue_name": QUEUE,
+                "queue_name": queue_of(job),
                 "workflow_id": job.workflow_id,
                 "app_version": VERSION,
                 "application_name": APPLICATION,
@@ -83,6 +84,11 @@ class Queue:
         if self._opened is not None:
             self._opened.destroy()
             self._opened = None
+
+
+def queue_of(job: Job | None) -> str:
+    """The queue of a job: short ones have one of their own."""
+    return SHORT_QUEUE if job is not None and job.short else QUEUE
 
 
 def engine_is_ready(database: Database) -> bool:

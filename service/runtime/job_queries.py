@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,12 +27,19 @@ def create_job(
     kind: str,
     params: BaseModel | dict[str, Any],
     resource: tuple[str, str] | None = None,
+    *,
+    short: bool = False,
 ) -> Job:
-    """A queued job; the caller hands it to the engine in the same transaction."""
+    """A queued job; the caller hands it to the engine in the same transaction.
+
+    ``short`` jobs take seconds, and have a queue of their own.
+    """
     if isinstance(params, BaseModel):
         params = params.model_dump(mode="json")
     id = new_id("job")
-    job = Job(id=id, project_id=project, kind=kind, state="queued", params=params, workflow_id=id)
+    job = Job(
+        id=id, project_id=project, kind=kind, state="queued", params=params, workflow_id=id, short=short
+    )
     if resource is not None:
         job.resource_type, job.resource_id = resource
     session.add(job)
@@ -47,7 +54,9 @@ def locked_job(session: Session, id: str) -> Job | None:
 
 
 def set_state(session: Session, job: Job, state: str, *, error: tuple[str, str] | None = None) -> None:
-    """Move a job to a state, and say so in its events."""
+    """Move a job to a state, with an event."""
+    if job.waiting_since is not None:
+        job.waited_s += max((now() - job.waiting_since).total_seconds(), 0.0)
     job.state, job.waiting_since = state, None
     if state == "running" and job.started_at is None:
         job.started_at = now()
@@ -62,7 +71,7 @@ def set_state(session: Session, job: Job, state: str, *, error: tuple[str, str] 
 
 
 def rest(job: Job) -> None:
-    """A job waits for others: no worker has it, and that costs it no attempt; :func:`wake` queues it anew."""
+    """A job waits for others: no worker has it, and that costs it no attempt; :func:`wake` queues it again."""
     job.worker_id, job.waiting_since = None, now()
     job.attempts = max(job.attempts - 1, 0)
 
@@ -165,7 +174,20 @@ def finish_step(session: Session, job: Job, row_id: str, result: dict[str, Any])
     """Record what a step returned, in the transaction that writes its rows."""
     row = session.get_one(JobStep, row_id)
     row.result, row.finished_at = result, now()
+    job.deaths = 0
     add_event(session, job, "step", {"step": row.step, "state": "finished"})
+
+
+def active_seconds(session: Session, job: str) -> float:
+    """Seconds for which living workers were at the steps of a job, without waiting for a busy machine."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(JobStep.active_s), 0.0)).where(JobStep.job_id == job)
+    return float(session.execute(query).scalar_one())
+
+
+def machine_wait_seconds(session: Session, job: str) -> float:
+    """Seconds for which the steps of a job waited for a busy machine."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(JobStep.waited_s), 0.0)).where(JobStep.job_id == job)
+    return float(session.execute(query).scalar_one())
 
 
 def steps_of(session: Session, job: str) -> list[JobStep]:
@@ -177,14 +199,26 @@ def steps_of(session: Session, job: str) -> list[JobStep]:
 # --- workers ---------------------------------------------------------------------------------------
 
 
+def database_now(session: Session) -> datetime:
+    """This moment by the clock that all users of the database share."""
+    if session.get_bind().dialect.name == "sqlite":
+        return now()  # one machine
+    moment: datetime = session.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    return moment
+
+
 def register_worker(session: Session, id: str, host: str, pid: int) -> None:
-    """A worker's first sign of life."""
-    session.add(Worker(id=id, host=host, pid=pid))
+    """The first heartbeat of a worker."""
+    session.add(Worker(id=id, host=host, pid=pid, heartbeat_at=database_now(session)))
 
 
 def beat(session: Session, id: str) -> bool:
-    """A sign of life; false when another worker has taken this one's jobs."""
-    query = sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(heartbeat_at=now())
+    """A heartbeat; false when another worker has taken this one's jobs."""
+    query = (
+        sa.update(Worker)
+        .where(Worker.id == id, Worker.state == "alive")
+        .values(heartbeats=Worker.heartbeats + 1, heartbeat_at=database_now(session))
+    )
     return bool(session.execute(query).rowcount)  # type: ignore[attr-defined]
 
 
@@ -192,20 +226,28 @@ def require_alive(session: Session, id: str) -> None:
     """Raise :class:`WorkerLostError` unless this worker still has its jobs; holds them until the commit."""
     state = session.scalar(sa.select(Worker.state).where(Worker.id == id).with_for_update())
     if state != "alive":
-        raise WorkerLostError(f"worker {id} was declared dead (its row says {state})")
+        raise WorkerLostError(f"worker {id} was declared dead (its row has state {state})")
 
 
-def abandoned_workers(session: Session, me: str, timeout_s: float) -> list[Worker]:
-    """Workers to take over: silent ones, and ones whose taker died before it was done."""
-    deadline = now() - timedelta(seconds=timeout_s)
+def heartbeats(session: Session) -> dict[str, int]:
+    """How many heartbeats each worker has sent that is not gone."""
+    query = sa.select(Worker.id, Worker.heartbeats).where(Worker.state != "gone")
+    return {row.id: row.heartbeats for row in session.execute(query)}
+
+
+def abandoned_workers(session: Session, me: str, silent: Collection[str]) -> list[Worker]:
+    """Workers to take over: silent or stopping ones, and ones whose taker died before it was done."""
     taker = aliased(Worker)
     taker_works = sa.exists().where(
-        taker.id == Worker.claimed_by, taker.state == "alive", taker.heartbeat_at >= deadline
+        taker.id == Worker.claimed_by,
+        taker.state == "alive",
+        sa.not_(taker.stopping),
+        taker.id.not_in(silent),
     )
     query = sa.select(Worker).where(
         Worker.id != me,
         sa.or_(
-            sa.and_(Worker.state == "alive", Worker.heartbeat_at < deadline),
+            sa.and_(Worker.state == "alive", sa.or_(Worker.stopping, Worker.id.in_(silent))),
             sa.and_(Worker.state == "claimed", sa.or_(Worker.claimed_by == me, ~taker_works)),
         ),
     )
@@ -213,21 +255,27 @@ def abandoned_workers(session: Session, me: str, timeout_s: float) -> list[Worke
 
 
 def living_workers(session: Session, timeout_s: float) -> list[Worker]:
-    """Workers with a recent sign of life."""
-    deadline = now() - timedelta(seconds=timeout_s)
-    return list(
-        session.scalars(sa.select(Worker).where(Worker.state == "alive", Worker.heartbeat_at >= deadline))
+    """Workers with a recent heartbeat, by the clock of the database."""
+    deadline = database_now(session) - timedelta(seconds=timeout_s)
+    query = sa.select(Worker).where(
+        Worker.state == "alive", sa.not_(Worker.stopping), Worker.heartbeat_at >= deadline
     )
+    return list(session.scalars(query))
+
+
+def workers_of_host(session: Session, host: str) -> list[Worker]:
+    """Workers on a host that have not been taken over."""
+    return list(session.scalars(sa.select(Worker).where(Worker.state == "alive", Worker.host == host)))
 
 
 def claim_worker(session: Session, dead: Worker, me: str) -> bool:
-    """Take a dead worker's row; false when somebody was faster or it has come back."""
+    """Take a dead worker's row; false when another worker was faster or it has sent a heartbeat."""
     query = (
         sa.update(Worker)
         .where(
             Worker.id == dead.id,
             Worker.state == dead.state,
-            Worker.heartbeat_at == dead.heartbeat_at,
+            Worker.heartbeats == dead.heartbeats,
             Worker.claimed_by.is_(None) if dead.claimed_by is None else Worker.claimed_by == dead.claimed_by,
         )
         .values(state="claimed", claimed_by=me)
@@ -246,13 +294,10 @@ def jobs_of_worker(session: Session, worker: str) -> list[Job]:
 
 
 def stop_worker(session: Session, id: str) -> None:
-    """A worker that ends on purpose asks to be taken over at once; that is no failed attempt of its jobs."""
+    """A worker that ends on purpose is taken over at once; that is no failed attempt of its jobs."""
     for job in jobs_of_worker(session, id):
         job.attempts = max(job.attempts - 1, 0)
-    past = now() - timedelta(days=1)
-    session.execute(
-        sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(heartbeat_at=past)
-    )
+    session.execute(sa.update(Worker).where(Worker.id == id, Worker.state == "alive").values(stopping=True))
 
 
 def finished_step(session: Session, project: str, job: str, step: str) -> JobStep | None:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from service.db.session import Database
 from service.db.tables import Job, Worker
 from service.runtime import job_queries
-from service.runtime.engine import QUEUE
+from service.runtime.clock import Watch
+from service.runtime.engine import queue_of
 from service.settings import Settings
 
 log = logging.getLogger("netwright.worker")
@@ -24,18 +25,19 @@ def host_name() -> str:
     boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if boot.exists() and space.is_symlink():
         return f"{boot.read_text().strip()}/{os.readlink(space)}"
-    return f"{platform.node()}/{os.getpid()}"  # unique: nobody else judges this pid
+    return (
+        f"{platform.node()}/{os.getpid()}"  # unique, as its process numbers mean nothing to other processes
+    )
 
 
-def take_over(database: Database, me: str, settings: Settings) -> int:
+def take_over(database: Database, me: str, settings: Settings, watch: Watch) -> int:
     """Claim every dead worker and put its jobs back into the queue; returns how many workers were dead."""
     with database.read() as session:
-        dead = {
-            worker.id: worker
-            for worker in job_queries.abandoned_workers(session, me, settings.worker_timeout_s)
-        }
-        for worker in job_queries.living_workers(session, settings.worker_timeout_s):
-            if worker.id != me and worker.host == host_name() and not _runs(worker.pid):
+        counts = job_queries.heartbeats(session)
+        silent = watch.look({id: count for id, count in counts.items() if id != me})
+        dead = {worker.id: worker for worker in job_queries.abandoned_workers(session, me, silent)}
+        for worker in job_queries.workers_of_host(session, host_name()):
+            if worker.id != me and not _runs(worker.pid):
                 dead[worker.id] = worker
         session.expunge_all()
     count = 0
@@ -71,12 +73,13 @@ def _requeue(database: Database, dead: Worker, max_attempts: int) -> None:
         jobs.update({job.id: job for job in job_queries.jobs_of_worker(session, dead.id)})
         pending_ids = set(by_workflow)
         for job in jobs.values():
+            job.deaths += not dead.stopping
             if _settle(session, job, job.workflow_id in pending_ids, max_attempts):
                 resumable.append(job.workflow_id)
     for workflow_id in sorted(pending_ids):
         if workflow_id in resumable:
             # Without the queue's name it would run past the queue's limit.
-            DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
+            DBOS.resume_workflow(workflow_id, queue_name=queue_of(by_workflow[workflow_id]))
         else:
             DBOS.cancel_workflow(workflow_id)
     with database.write() as session:
@@ -95,12 +98,12 @@ def _settle(session: Session, job: Job, pending: bool, max_attempts: int) -> boo
     if job.state == "cancelling":
         job_queries.set_state(session, job, "cancelled")
         return False
-    if job.attempts >= max_attempts:
-        message = f"{job.attempts} workers died on it; POST /v1/jobs/{job.id}:resume tries again"
+    if job.deaths >= max_attempts:
+        message = f"{job.deaths} workers died on the same step; POST /v1/jobs/{job.id}:resume tries again"
         job_queries.set_state(session, job, "failed", error=(PARKED, message))
         return False
     if not pending:
-        job_queries.set_state(session, job, "failed", error=("internal", "the worker ended without a word"))
+        job_queries.set_state(session, job, "failed", error=("internal", "the worker ended without a report"))
         return False
     job.worker_id = None
     if job.state != "queued":

@@ -13,8 +13,14 @@ from typing import Any, Protocol, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from service.artifacts import full_disk_named
+
 Rows = list[list[int]]
 """A population as JSON: one row of choice indices for each subnet."""
+
+
+WAITED = "waited_s"
+"""Among the metrics of a progress report: seconds for which the task has waited for a busy machine so far."""
 
 
 class StepData(BaseModel):
@@ -39,9 +45,20 @@ class Progress(Protocol):
 Task = Callable[[In, Progress], Out]
 
 
-def out_of_time(until: float | None) -> bool:
-    """Whether the Unix time after which nothing new may be started has come."""
-    return until is not None and time.time() >= until
+class Deadline:
+    """After ``seconds`` of this process' own clock nothing new is started; None is never."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._began, self._seconds = time.monotonic(), seconds
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing new may be started."""
+        return self._seconds is not None and time.monotonic() - self._began >= self._seconds
+
+    def excuse(self, waited_s: float) -> None:
+        """Time of waiting for a busy machine does not count."""
+        self._began += waited_s
 
 
 def output_type(function: Callable[..., Out]) -> type[Out]:
@@ -56,5 +73,6 @@ def run_task(call: dict[str, Any], progress: Progress) -> JsonValue:
     function = getattr(import_module(module), name)
     hints = get_type_hints(function)
     request = hints[next(iter(hints))].model_validate(call["request"])
-    output: JsonValue = function(request, progress).model_dump(mode="json")
+    with full_disk_named():
+        output: JsonValue = function(request, progress).model_dump(mode="json")
     return output

@@ -8,7 +8,6 @@ cost nothing, the algorithm receives them, and they may be on the front.
 from __future__ import annotations
 
 import math
-import time
 
 from sqlalchemy.orm import Session
 
@@ -54,7 +53,7 @@ HOPEFUL = 0.1  # a true violation below this is worth another round, whatever th
 
 
 class Prepared(StepData):
-    """When the search began, and what was known."""
+    """Active seconds of the job at the start, and what was known."""
 
     at: float
     known: KnownEvaluations
@@ -188,7 +187,7 @@ class SearchRun:
             )
             row = queries.get(session, self.job.project, Search, self.search_id)
             row.reused = len(known.population)
-            return Prepared(at=time.time(), known=known)
+            return Prepared(at=self.job.active_seconds(session), known=known)
 
         prepared = await self.job.write("prepare", gather)
         self.began = self.reached = prepared.at
@@ -243,9 +242,13 @@ class SearchRun:
 
     # --- a round -----------------------------------------------------------------------------------
 
-    def _until(self) -> float | None:
-        """When nothing new may be started."""
-        return None if self.seconds is None else self.began + self.seconds
+    def _left(self) -> float | None:
+        """Seconds for which something new may be started; only time under a living worker is spent."""
+        if self.seconds is None:
+            return None
+        with self.job.read() as session:
+            spent = self.job.active_seconds(session) - self.began
+        return max(self.seconds - spent, 0.0)
 
     async def propose(self, number: int, size: int) -> Proposed:
         """Choose what to evaluate, and keep what the predictors predict of it before it is evaluated."""
@@ -266,12 +269,12 @@ class SearchRun:
         step = f"evaluate {number}"
         self._window(0.1, 0.4)
         rows = self.history.last
-        found = await self._evaluated(step, rows, "validation", f"round {number + 1}", self._until())
+        found = await self._evaluated(step, rows, "validation", f"round {number + 1}", self._left())
         self.history.keep(len(found))
         self.history.set_quality(found)
 
     async def _evaluated(
-        self, step: str, rows: Rows, split: str, doing: str, until: float | None = None
+        self, step: str, rows: Rows, split: str, doing: str, seconds: float | None = None
     ) -> list[Quality]:
         """Quality of rows on a split, in their order; of fewer where the time ran out."""
         population = population_of(self.family, rows)
@@ -295,7 +298,7 @@ class SearchRun:
 
         await self.job.report(f"{doing}: evaluating {len(unknown)} subnets on {split}")
         request = EvaluateIn(
-            bench=self.bench, population=population[unknown].tolist(), split=split, until=until
+            bench=self.bench, population=population[unknown].tolist(), split=split, seconds=seconds
         )
         return (await self.job.step(step, subnet_tasks.evaluate, request, store)).evaluations
 
@@ -338,7 +341,7 @@ class SearchRun:
             self.spec.seed,
             metrics=["latency_ms", *self.extras],
             together=together,
-            until=None if together else self._until(),
+            seconds=None if together else self._left(),
             lookup=self._lookup(target),
         )
 
@@ -363,7 +366,7 @@ class SearchRun:
         """Refit every predictor to all rows there are now; the next round uses these."""
 
         def end_round(session: Session) -> Round:
-            at = time.time()
+            at = self.job.active_seconds(session)
             sizes = self._front_sizes(at - self.began)
             row = queries.get(session, self.job.project, Search, self.search_id)
             row.evaluations = self.history.spent

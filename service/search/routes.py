@@ -205,7 +205,9 @@ def _started(
             extends_id=extends,
         )
         params = SearchParams(search=row.id, plans=plans, predictors=predictors, doubts=doubts)
-        job = job_queries.create_job(session, project, "search", params, ("search", row.id))
+        job = job_queries.create_job(
+            session, project, "search", params, ("search", row.id), short=body.budget.evaluations == 0
+        )
         row.job_id = job.id
         session.add(row)
         app.queue.enqueue(session, job)

@@ -86,7 +86,7 @@ def create_export(
             return JSONResponse(export_view(session, done).model_dump(mode="json"), 200, headers=location)
         row = Export(id=new_id("exp"), project_id=project, subnet_id=id, **like)
         job = job_queries.create_job(
-            session, project, "export", ExportParams(export=row.id), ("export", row.id)
+            session, project, "export", ExportParams(export=row.id), ("export", row.id), short=True
         )
         row.job_id = job.id
         session.add(row)

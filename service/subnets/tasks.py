@@ -8,17 +8,17 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from service.measurements.models import Quality
-from service.runtime.task import Progress, Rows, StepData, out_of_time
+from service.runtime.task import Deadline, Progress, Rows, StepData
 from service.supernets.bench import BenchSpec, open_bench
 
 
 class EvaluateIn(StepData):
-    """Subnets to evaluate on a split; nothing new is started after the time ``until``."""
+    """Subnets to evaluate on a split; nothing new is started after so many ``seconds``."""
 
     bench: BenchSpec
     population: Rows
     split: str
-    until: float | None = None
+    seconds: float | None = None
 
 
 class Evaluated(StepData):
@@ -63,12 +63,13 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
     """Quality of a population on a split."""
     from supernets.evaluate import evaluate_arch
 
+    deadline = Deadline(request.seconds)
     bench, split = open_bench(request.bench), request.split
     data = bench.data
     archs = bench.family.space().decode(bench.population(request.population))
     found = []
     for index, arch in enumerate(archs):
-        if out_of_time(request.until):
+        if deadline.passed:
             break
         evaluation = evaluate_arch(bench.supernet, data, arch, split)
         found.append(Quality.model_validate(evaluation.as_json()))

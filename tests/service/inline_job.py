@@ -16,7 +16,7 @@ from service.db.tables import Job, Search, Supernet
 from service.ids import DEFAULT_PROJECT
 from service.measurements.models import Measured, Quality, SubnetTiming
 from service.runtime import job_queries
-from service.runtime.task import output_type
+from service.runtime.task import Deadline, output_type
 from service.search import job as search_job
 from service.subnets.tasks import Evaluated
 from service.supernets.checkpoints import family_of
@@ -28,7 +28,7 @@ class InlineContext:
     def __init__(self, database, settings, id, params):
         self.database, self.settings, self.project = database, settings, DEFAULT_PROJECT
         self.id, self.params = id, params
-        self.span, self.outcome = (0, 0, 0), None
+        self.span, self.outcome, self.active_s = (0, 0, 0), None, 0.0
         self.records, self.asked, self.windows, self.messages = {}, [], [], []
 
     @contextmanager
@@ -38,6 +38,9 @@ class InlineContext:
 
     def parameters(self, kind):
         return kind.model_validate(self.params)
+
+    def active_seconds(self, _session):
+        return self.active_s
 
     def window(self, start, stop, total):
         assert 0 <= start <= stop <= total
@@ -54,7 +57,9 @@ class InlineContext:
     async def step(self, name, task, request, store=None):
         if name not in self.records:
             self.asked.append((name, len(getattr(request, "population", []))))
+            began = time.monotonic()
             output = self.work(task)(request, lambda *_: None)
+            self.active_s += time.monotonic() - began
             output = output_type(task).model_validate(output.model_dump(mode="json"))
             self._record(name, store or (lambda _session, output: output), output)
         return output_type(store or task).model_validate(self.records[name])
@@ -88,9 +93,9 @@ class InlineSearch(InlineContext):
         return self._family.costs(rows)["macs"]
 
     def _evaluate(self, request, _progress):
-        found = []
+        found, deadline = [], Deadline(request.seconds)
         for macs in self._macs(request):
-            if request.until is not None and time.time() >= request.until:
+            if deadline.passed:
                 break
             time.sleep(self.slow.get("evaluate", 0))
             found.append(
@@ -108,7 +113,7 @@ class InlineSearch(InlineContext):
         return Evaluated(evaluations=found)
 
     def _measure(self, request, _progress):
-        if request.until is not None and time.time() >= request.until:
+        if Deadline(request.seconds).passed:
             return Measured()
         batch = request.target.settings["batch"]
         rng = np.random.default_rng(len(self.asked))  # every run errs a little otherwise

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 from service.runtime import context as run_module
+from service.runtime.clock import LivingClock
 from service.runtime.context import WorkContext
 
 
@@ -13,7 +14,7 @@ def telling(monkeypatch, script):
     told = []
 
     async def main():
-        run = WorkContext(None, None, "wrk_1", "job_1", "prj_1", {}, SimpleNamespace())
+        run = WorkContext(None, None, "wrk_1", "job_1", "prj_1", {}, SimpleNamespace(), LivingClock(1.0))
         run.window(0, 100, 100)
         monkeypatch.setattr(run, "_write_progress", lambda *line: told.append(line))
         await script(run)
