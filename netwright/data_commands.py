@@ -8,12 +8,12 @@ from typing import Any
 import typer
 
 from netwright.errors import NetwrightError
-from netwright.server_commands import readable
+from netwright.installed import server_packages
 
 
 def check(spec: str, sheet: Path | None, images: int | None) -> dict[str, Any]:
     """The data report with its details; writes the contact sheet where images could be decoded."""
-    with readable():
+    with server_packages():
         from supernets.data import look_at
         from supernets.data.sheet import contact_sheet
 

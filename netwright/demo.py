@@ -24,7 +24,7 @@ from netwright.errors import ConflictError, NetwrightError
 from netwright.plot import plot_front
 from netwright.processes import running_server
 from netwright.progress import bar
-from netwright.verdict import Checked, final_line
+from netwright.verdict import Checked, check_file, final_line
 
 MEASURED, EVALUATED, EVALUATIONS = 30, 100, 24
 SHARE_OF_RANGE = 0.42  # where the limit lies between the smallest and the largest measured latency
@@ -61,9 +61,7 @@ def run_demo(supernet: str, out: Path, port: int, console: Console | None = None
         console.print(f"    {server.url}, database and logs in {server.home}", highlight=False)
         answer = ask(client, supernet, out, say, console)
     say("check the file that came back: ONNX Runtime, real test images, a fresh measurement")
-    from netwright import server_commands
-
-    checked = server_commands.check_file(answer.file, answer.supernet.to_dict(), answer.target.to_dict())
+    checked = check_file(answer.file, answer.supernet, answer.target)
     line, status = final_line(answer.limit_ms, answer.pick, answer.export, checked)
     _write_report(out, answer, checked, line, status)
     console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from netwright.errors import NetwrightError
+from netwright.installed import server_packages
 from netwright.processes import first_signal_asks
 from netwright.progress import Show, Shown, bar, duration, steps
-from netwright.server_commands import readable
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ class TrainingPlan:
 
 def train(plan: TrainingPlan) -> None:
     """Train, resume, or with ``dry_run`` only say what it would take; a finished training becomes a supernet."""
-    with readable():
+    with server_packages():
         import torch
 
         from supernets.data import load_data
@@ -127,7 +127,7 @@ def train(plan: TrainingPlan) -> None:
 
 def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
     """Measure subnets of the supernet in ``folder`` on this machine, and put their front into its report card."""
-    with readable():
+    with server_packages():
         import torch
 
         from predictors.card_front import card_front

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from netwright.client.fronts import Point
+from netwright.client.models import Object
 from netwright.client.subnets import Export
+from netwright.client.supernets import Supernet
+from netwright.client.targets import Target
 from netwright.commands.output import number
+from netwright.errors import NetwrightError
+from netwright.installed import server_packages
+from netwright.progress import bar, steps
+
+CHECK_BATCH = 256
+MEASURING_RUNS = 3
 
 OVER_LIMIT = 1.10
 DIFFERING_IMAGES = 1  # float rounding may flip one image between torch and ONNX Runtime
@@ -85,3 +95,63 @@ def _parity_problems(export: Export) -> list[str]:
     if error is not None and tolerance is not None and error <= tolerance:
         return []
     return [f"FAILED: parity must be within {tolerance}, got {error}"]
+
+
+# --- check a downloaded file -----------------------------------------------------------------------
+
+
+def check_file(path: Path, supernet: Supernet, target: Target) -> Checked:
+    """Run an ONNX file on the test images of its supernet's data set, and measure it on this machine.
+
+    A measurement that is not good is repeated, at most ``MEASURING_RUNS`` times in all.
+    """
+    with server_packages():
+        accuracy, images = _accuracy(path, supernet)
+        timing: Object = {}
+        for _ in range(MEASURING_RUNS):
+            timing = _measure(path, target)
+            if timing["verdict"] in ("good", "unsupported"):
+                break
+    return Checked(
+        accuracy=accuracy,
+        images=images,
+        latency_ms=timing["latency_ms"],
+        raw_p50_ms=timing["raw_ms"].get("p50"),
+        rounds=timing["rounds"],
+        verdict=timing["verdict"],
+        error=timing["error"],
+    )
+
+
+def _accuracy(path: Path, supernet: Supernet) -> tuple[float, int]:
+    """Share of the test images that a file classifies right, and their number."""
+    import onnxruntime
+
+    from supernets.data import load_data, prepare
+
+    data = load_data(supernet.data["name"])
+    announced = supernet.data["splits"]["test"]["sha256"]
+    if data.test.sha256 != announced:
+        raise NetwrightError(f"the test images must have SHA-256 {announced}, got {data.test.sha256}")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0]
+    right, n = 0, len(data.test.images)
+    for start in range(0, n, CHECK_BATCH):
+        batch = slice(start, start + CHECK_BATCH)
+        ready = prepare(data.test.images[batch], image.shape[2], data.mean, data.std)
+        scores = session.run(None, {image.name: ready.numpy()})[0]
+        right += int((scores.argmax(axis=1) == data.test.labels[batch].numpy()).sum())
+    return right / n, n
+
+
+def _measure(path: Path, target: Target) -> Object:
+    """A fresh measurement of the file, on the scale of the target's own calibration."""
+    from predictors import TARGETS
+    from predictors.measuring.protocol import Calibration
+
+    stored = target.calibrations or {}
+    calibrations = {name: Calibration(**entry) for name, entry in stored.items()}
+    kind = TARGETS.load(target.kind)
+    here = kind(kind.settings_type(**target.settings), calibrations)
+    with bar("measuring") as show:
+        return dict(here.run({"subnet": path}, progress=steps(show)).timings[0].as_json())

@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = parts
     app.add_middleware(
         Guard,
-        allowed_hosts=settings.allowed_hosts,
+        allowed_hosts=settings.host_names,
         authorise=partial(authorise, database, default=DEFAULT_PROJECT),
         body_timeout_s=settings.body_timeout_s,
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from service.db import migrate as migration
 from service.db.session import Database
+from service.db.used import path_of, remember, used_elsewhere
 from service.devices.protocols import mark_other_protocols
 from service.errors import InvalidError, UnavailableError
+from service.hosts import ANY
 from service.http.keys import any_key
 from service.runtime.engine import engine_is_ready, migrate_engine
-from service.settings import Settings, is_loopback
+from service.settings import Settings, is_loopback, without_password
 
 log = logging.getLogger("netwright")
 
@@ -24,6 +27,9 @@ def migrate(settings: Settings) -> str:
         migrate_engine(database)
     finally:
         database.dispose()
+    path = path_of(settings.database)
+    if path is not None:
+        remember(path)
     return migration.newest()
 
 
@@ -64,8 +70,8 @@ def serve(settings: Settings) -> None:
 
 
 def require_private(settings: Settings) -> None:
-    """Raise :class:`InvalidError` for an address that others can reach while there is no key."""
-    if is_loopback(settings.host):
+    """Raise :class:`InvalidError` for an address or a name that others can use while there is no key."""
+    if is_loopback(settings.host) and ANY not in settings.allowed_hosts:
         return
     database = Database(settings.database)
     try:
@@ -74,6 +80,12 @@ def require_private(settings: Settings) -> None:
                 return
     finally:
         database.dispose()
+    if is_loopback(settings.host):
+        raise InvalidError(
+            "NETWRIGHT_ALLOWED_HOSTS",
+            ANY,
+            "names of this machine until there is a key: `netwright keys create`",
+        )
     raise InvalidError(
         "NETWRIGHT_HOST",
         settings.host,
@@ -100,13 +112,28 @@ def _log(settings: Settings) -> None:
 
 
 def require_schema(settings: Settings) -> None:
-    """Raise :class:`UnavailableError` unless the database has this version's schema."""
+    """Raise :class:`UnavailableError` unless the database exists and has this version's schema."""
+    path = path_of(settings.database)
+    if path is not None and not path.exists():
+        raise UnavailableError(
+            f"there is no database at {path}: `netwright migrate` makes one{_elsewhere(path)}"
+        )
     database = Database(settings.database)
     try:
         have, want = migration.current(database), migration.newest()
         if have != want or not engine_is_ready(database):
+            where = path or without_password(settings.database)
+            has = f"has schema {have}" if have else "is empty"
             raise UnavailableError(
-                f"the database has schema {have}, this version needs {want}: run netwright migrate"
+                f"the database {where} {has}, this version needs {want}: run netwright migrate"
             )
     finally:
         database.dispose()
+
+
+def _elsewhere(path: Path) -> str:
+    """Databases that were used before, which may be the one that is meant."""
+    found = used_elsewhere(path)
+    if not found:
+        return ""
+    return f"; the one used before is {found[0]}: for that one set NETWRIGHT_HOME={found[0].parent}"

@@ -6,14 +6,17 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.hosts import names_of
+
 PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
+HOST = re.compile(r"(\*|\[[0-9a-f:.]+\]|[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?)(?::\d+)?")
 ZOO_DIR = Path(__file__).resolve().parents[1] / "zoo"
 
 
@@ -49,9 +52,11 @@ class Settings(BaseSettings):
         "127.0.0.1", description="Address to listen on; until there is a key, it must be a loopback address."
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    allowed_hosts: list[str] = Field(
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
-        description="Host names, beside the loopback ones, that requests may be addressed to.",
+        description="Names, separated by commas, under which other machines reach this service, such as `vm,vm.lan`; "
+        "`*` allows every name and needs a key. Loopback names, the address to listen on, and with 0.0.0.0 the names "
+        "of this machine are always allowed.",
     )
     header_timeout_s: float = Field(
         10.0, gt=0, description="Seconds a client has to send the headers of a request."
@@ -91,7 +96,23 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where trainings run: cpu, cuda, or auto, which is a GPU where there is one."
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """``vm, other:8475`` as names without ports."""
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple):
+            return value
+        return [_host_name(str(name)) for name in names if str(name).strip()]
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("database_url")
     @classmethod
@@ -124,6 +145,12 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def host_names(self) -> list[str]:
+        """Names that requests may be addressed to, besides the loopback ones."""
+        own = [] if is_loopback(self.host) else names_of(self.host)
+        return [*self.allowed_hosts, *own]
+
+    @property
     def database(self) -> str:
         """The database's URL, with the default filled in."""
         return self.database_url or f"sqlite:///{self.home.resolve() / 'netwright.db'}"
@@ -132,6 +159,16 @@ class Settings(BaseSettings):
     def artifacts(self) -> str:
         """The artifact store's URL, with the default filled in."""
         return self.artifacts_url or str(self.home.resolve() / "artifacts")
+
+
+def _host_name(text: str) -> str:
+    """A name as requests are addressed to it; a port is left out."""
+    found = HOST.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(
+            f"must be host names separated by commas, such as vm,vm.lan, or *; got {text.strip()!r}"
+        )
+    return found[1]
 
 
 def without_password(text: str) -> str:

@@ -8,12 +8,14 @@ runs in the background, and so would all that the tests start and interrupt ther
 
 import os
 import signal
+import tempfile
 
 from hypothesis import settings
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="netwright-state-")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

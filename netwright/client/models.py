@@ -467,6 +467,8 @@ class PredictorView:
 
     id: str
     created_at: datetime
+    archived_at: datetime | None = field_(default=None)
+    """When it was archived: DELETE on what other resources refer to"""
     supernet: str
     target: str | None
     metric: str
@@ -574,6 +576,16 @@ class RefusedRow:
 
 
 @dataclass(kw_only=True)
+class Removed:
+    """Answer of DELETE: what nothing refers to is deleted, everything else archived."""
+
+    id: str
+    state: Literal["deleted", "archived"]
+    referred_by: dict[str, int]
+    """Number of rows that refer to it, by kind of resource"""
+
+
+@dataclass(kw_only=True)
 class RenewView:
     """Until when, and which nets are still this lease's."""
 
@@ -606,6 +618,8 @@ class SearchView:
 
     id: str
     created_at: datetime
+    archived_at: datetime | None = field_(default=None)
+    """When it was archived: DELETE on what other resources refer to"""
     supernet: str
     targets: list[str]
     front_kind: str = field_(metadata={"json": "front"})
@@ -704,6 +718,8 @@ class SupernetView:
 
     id: str
     created_at: datetime
+    archived_at: datetime | None = field_(default=None)
+    """When it was archived: DELETE on what other resources refer to"""
     name: str
     family: str
     quality: str
@@ -732,6 +748,8 @@ class TargetView:
 
     id: str
     created_at: datetime
+    archived_at: datetime | None = field_(default=None)
+    """When it was archived: DELETE on what other resources refer to"""
     name: str
     kind: str
     settings: Object

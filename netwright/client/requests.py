@@ -334,7 +334,7 @@ class TrainingCreate(TypedDict):
     teacher: NotRequired[str | None]
     """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
     name: str
-    """1 to 80 characters"""
+    """1 to 80 characters; compared without case, spaces around it are removed"""
 
 
 class TrainingEstimate(TypedDict):
@@ -500,6 +500,8 @@ class SupernetsQuery(TypedDict):
     """Parameters of list_supernets."""
 
     name: NotRequired[str | None]
+    archived: NotRequired[bool | None]
+    """List archived resources too"""
 
 
 class TargetsQuery(TypedDict):
@@ -507,6 +509,8 @@ class TargetsQuery(TypedDict):
 
     name: NotRequired[str | None]
     kind: NotRequired[str | None]
+    archived: NotRequired[bool | None]
+    """List archived resources too"""
 
 
 class MetricsQuery(TypedDict):
@@ -530,6 +534,8 @@ class PredictorsQuery(TypedDict):
     supernet: NotRequired[str | None]
     target: NotRequired[str | None]
     metric: NotRequired[str | None]
+    archived: NotRequired[bool | None]
+    """List archived resources too"""
 
 
 class SearchesQuery(TypedDict):
@@ -539,6 +545,8 @@ class SearchesQuery(TypedDict):
     state: NotRequired[str | None]
     label: NotRequired[Sequence[str] | None]
     """NAME=VALUE; repeated: all of them"""
+    archived: NotRequired[bool | None]
+    """List archived resources too"""
 
 
 class EvaluatedQuery(TypedDict):

@@ -9,7 +9,6 @@ import typer
 
 from netwright.commands.data_report import report_sections
 from netwright.commands.output import Json, show
-from netwright.commands.server import need_server
 
 app = typer.Typer(no_args_is_help=True, help="Data sets on this machine: check.")
 
@@ -34,7 +33,6 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Report splits, classes, sizes, copies and faults of a data set; exit status 1 where there is an error."""
-    need_server()
     from netwright import data_commands
 
     report = data_commands.check(spec, sheet, images)

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from netwright.commands.output import Columns, Json, Line, show, table_of
-from netwright.commands.server import need_server
+from netwright.installed import server_packages
+
+if TYPE_CHECKING:
+    from service.db.session import Database
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Keys of the HTTP API, on the server: create, list, revoke. Once there is one, every request needs one.",
 )
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    with server_packages():
+        from service.db.session import Database
+        from service.run import require_schema
+        from service.settings import Settings
+
+        settings = Settings()
+        require_schema(settings)
+        database = Database(settings.database)
+        try:
+            yield database
+        finally:
+            database.dispose()
 
 
 @app.command()
@@ -27,20 +48,31 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key and print it; it is shown this once."""
-    need_server()
-    from netwright import server_commands
+    with _database() as database, database.write() as session:
+        from service.http.keys import make_key
+        from service.ids import DEFAULT_PROJECT
 
-    key = server_commands.create_key(name, scope)
-    show(key, [Line(key["key"])], as_json)
+        row, secret = make_key(session, DEFAULT_PROJECT, name, scope)
+        key = {"name": row.name, "scopes": row.scopes, "key": secret}
+    show(key, [Line(secret)], as_json)
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """All keys, without their secrets."""
-    need_server()
-    from netwright import server_commands
+    with _database() as database, database.read() as session:
+        from service.http.keys import list_keys
+        from service.ids import DEFAULT_PROJECT
 
-    rows = server_commands.list_keys()
+        rows = [
+            {
+                "name": row.name,
+                "scopes": row.scopes,
+                "created_at": f"{row.created_at:%Y-%m-%d %H:%M}",
+                "revoked_at": f"{row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else None,
+            }
+            for row in list_keys(session, DEFAULT_PROJECT)
+        ]
     columns: Columns = {
         "name": "name",
         "scopes": ("scopes", " ".join),
@@ -53,8 +85,9 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def revoke(name: Annotated[str, typer.Argument(help="Name of a key.")], as_json: Json = False) -> None:
     """Refuse a key from now on. The service still needs a key, even when no other key is left."""
-    need_server()
-    from netwright import server_commands
+    with _database() as database, database.write() as session:
+        from service.http.keys import revoke_key
+        from service.ids import DEFAULT_PROJECT
 
-    server_commands.revoke_key(name)
+        revoke_key(session, DEFAULT_PROJECT, name)
     show({"name": name, "revoked": True}, [Line(f"{name} is revoked")], as_json)

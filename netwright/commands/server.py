@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from netwright.errors import NetwrightError
-
-
-def need_server() -> None:
-    """Raise where the server's packages are not installed."""
-    missing = [name for name in ("torch", "fastapi", "dbos") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise NetwrightError(
-            f"this command needs the server's packages, {', '.join(missing)} not found; "
-            f"install them with: pip install 'netwright[server]'"
-        )
+from netwright.commands.output import Json, Line, show
+from netwright.installed import server_packages
 
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; NETWRIGHT_HOST if not given.")
+        str | None, typer.Option(help="Address to listen on, 0.0.0.0 for all; by default NETWRIGHT_HOST.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; NETWRIGHT_PORT if not given.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; by default NETWRIGHT_PORT.")] = None,
 ) -> None:
     """Run the HTTP service. Settings: NETWRIGHT_* (docs/settings.md)."""
-    need_server()
-    from netwright import server_commands
+    with server_packages():
+        from service import run
+        from service.settings import Settings
 
-    server_commands.serve(host, port)
+        overrides: dict[str, Any] = {"host": host, "port": port}
+        run.serve(Settings(**{name: value for name, value in overrides.items() if value is not None}))
 
 
 def worker() -> None:
-    """Run a worker: it does the jobs that the service queues."""
-    need_server()
-    from netwright import server_commands
+    """Run a worker, which runs the jobs that the service queues."""
+    with server_packages():
+        from service import run
+        from service.settings import Settings
 
-    server_commands.worker()
+        run.worker(Settings())
 
 
-def migrate() -> None:
-    """Bring the database to this version's schema."""
-    need_server()
-    from netwright import server_commands
+def migrate(as_json: Json = False) -> None:
+    """Create the database, or bring it to this version's schema."""
+    with server_packages():
+        from service import run
+        from service.db.used import path_of
+        from service.settings import Settings, without_password
 
-    server_commands.migrate()
+        settings = Settings()
+        schema = run.migrate(settings)
+        where = str(path_of(settings.database) or without_password(settings.database))
+    show({"database": where, "schema": schema}, [Line(f"the database {where} has schema {schema}")], as_json)
 
 
 def train(
@@ -90,7 +88,6 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
 ) -> None:
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
-    need_server()
     from netwright import train_commands
 
     plan = train_commands.TrainingPlan(
@@ -119,7 +116,6 @@ def card(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime that is measured.")] = 1,
 ) -> None:
     """Measure a supernet's subnets on this machine: the front of latency and accuracy, into its report card."""
-    need_server()
     from netwright import train_commands
 
     train_commands.card(folder, data, subnets, threads)
@@ -132,8 +128,9 @@ def demo(
     ] = Path("demo-out"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 0,
 ) -> None:
-    """The whole job on this machine: constraints, front, verified ONNX subnet."""
-    need_server()
+    """The whole path on this machine: constraints, front, verified ONNX subnet."""
+    with server_packages():
+        pass
     from netwright.demo import run_demo
 
     raise typer.Exit(run_demo(supernet, out, port))

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ForbiddenError, MediaTypeError, SlowRequestError, TooLargeError
+from service.hosts import is_allowed
 from service.http.answers import answer
 from service.http.text import check_text, parse_json
 from service.ids import new_id
@@ -94,9 +95,9 @@ class Guard:
     def _check_names(self, headers: Headers) -> None:
         hosts = (*LOOPBACK, *self.allowed_hosts)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if _name(f"//{host}") not in hosts:
+        if not is_allowed(_name(f"//{host}"), hosts):
             raise ForbiddenError("forbidden_host", "Host", host, hosts)
-        if origin is not None and _name(origin) not in hosts:
+        if origin is not None and not is_allowed(_name(origin), hosts):
             raise ForbiddenError("forbidden_origin", "Origin", origin, hosts)
 
 

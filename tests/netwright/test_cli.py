@@ -428,3 +428,32 @@ def test_several_targets_are_told_apart(house: House, ids: Ids) -> None:
     for head in ("latency_ms on cpu", "latency_ms on pi", "verdict on pi"):
         assert head in shared
     assert "cpu, pi" in run("search list").stdout
+
+
+# --- a server whose surroundings are wrong ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "keys list"])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"NETWRIGHT_LOG_LEVEL": "loud"}, "NETWRIGHT_LOG_LEVEL=LOUD"),
+        ({"NETWRIGHT_ALLOWED_HOSTS": "a b"}, "host names separated by commas"),
+        ({"NETWRIGHT_PORT": "eighty"}, "NETWRIGHT_PORT=eighty"),
+        (
+            {"NETWRIGHT_DATABASE_URL": "postgresql+psycopg://me:secret@127.0.0.1:9/d"},
+            "the database does not answer",
+        ),
+        ({"NETWRIGHT_HOME": "/dev/null/below"}, "/dev/null/below"),
+    ],
+)
+def test_wrong_surroundings_are_a_sentence_and_status_1(
+    command: str, settings: dict[str, str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETWRIGHT_HOME", str(tmp_path / "home"))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, command.split(), env={"COLUMNS": "300"})
+    assert result.exit_code == 1, result.output
+    assert words in result.stderr and "Traceback" not in result.output and "secret" not in result.output
+    assert len(result.stderr.strip().splitlines()) <= 2

@@ -1,12 +1,14 @@
 """One table of settings: documented, checked, without secrets in sight."""
 
+import socket
+
 import pytest
 from pydantic import ValidationError
 
-from service.errors import InvalidError
+from service.errors import InvalidError, UnavailableError
 from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT
-from service.run import require_private
+from service.run import migrate, require_private, require_schema
 from service.settings import Settings, setting_fault, without_password
 
 
@@ -18,9 +20,10 @@ def test_every_setting_has_a_help_text():
 def test_settings_come_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("NETWRIGHT_HOME", str(tmp_path))
     monkeypatch.setenv("NETWRIGHT_PORT", "8111")
-    monkeypatch.setenv("NETWRIGHT_ALLOWED_HOSTS", '["netwright.local"]')
+    monkeypatch.setenv("NETWRIGHT_ALLOWED_HOSTS", "netwright.local, VM:8475,,[fe80::1]:80")
     settings = Settings()
-    assert (settings.home, settings.port, settings.allowed_hosts) == (tmp_path, 8111, ["netwright.local"])
+    hosts = ["netwright.local", "vm", "[fe80::1]"]
+    assert (settings.home, settings.port, settings.allowed_hosts) == (tmp_path, 8111, hosts)
     assert settings.database == f"sqlite:///{tmp_path / 'netwright.db'}"
     assert settings.artifacts == str(tmp_path / "artifacts")
 
@@ -62,3 +65,50 @@ def test_a_url_is_shown_without_its_password():
 def test_other_databases_are_refused(url):
     with pytest.raises(ValidationError):
         Settings(database_url=url)
+
+
+@pytest.mark.parametrize("text", ["a b", "http://vm", '["vm"]', "vm/", "-"])
+def test_host_names_that_are_none_are_explained(text):
+    with pytest.raises(ValidationError, match="host names separated by commas, such as vm,vm.lan"):
+        Settings(allowed_hosts=text)
+
+
+def test_any_name_needs_a_key(settings, database):
+    public = settings.model_copy(update={"allowed_hosts": ["*"]})
+    with pytest.raises(InvalidError, match="NETWRIGHT_ALLOWED_HOSTS must be .* until there is a key"):
+        require_private(public)
+    with database.write() as session:
+        make_key(session, DEFAULT_PROJECT, "first", ["admin"])
+    require_private(public)
+
+
+def test_the_address_to_listen_on_is_a_name_of_the_service():
+    assert Settings(host="192.168.1.5", allowed_hosts="vm").host_names == ["vm", "192.168.1.5"]
+    assert Settings(host="fe80::1").host_names == ["[fe80::1]"]
+    assert Settings().host_names == []
+    assert socket.gethostname().lower() in Settings(host="0.0.0.0").host_names
+
+
+def test_a_log_level_is_a_name():
+    assert Settings(log_level="debug").log_level == "DEBUG"
+    with pytest.raises(ValidationError, match="'DEBUG', 'INFO', 'WARNING' or 'ERROR'"):
+        Settings(log_level="LOUD")
+
+
+def test_an_absent_database_names_its_path_and_the_one_used_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    used = Settings(home=tmp_path / "first")
+    migrate(used)
+    require_schema(used)
+    other = Settings(home=tmp_path / "second")
+    with pytest.raises(UnavailableError) as refused:
+        require_schema(other)
+    text = str(refused.value)
+    assert f"no database at {tmp_path / 'second' / 'netwright.db'}" in text
+    assert f"the one used before is {tmp_path / 'first' / 'netwright.db'}" in text
+    assert f"NETWRIGHT_HOME={tmp_path / 'first'}" in text
+    assert not (tmp_path / "second").exists(), "looking makes nothing"
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "netwright.db").touch()
+    with pytest.raises(UnavailableError, match="third/netwright.db is empty.*run netwright migrate"):
+        require_schema(Settings(home=tmp_path / "third"))
