@@ -27,8 +27,11 @@ from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.report import kendall_alone, panel
 from supernets.spaces.space import Arch
+from supernets.tasks.image_classification import ImageClassification
 from supernets.training.estimate import Rehearsal
-from supernets.training.loop import Training, train
+from supernets.training.loop import RunOptions, train
+from supernets.training.plan import TrainingPlan
+from supernets.training.training import Training
 
 TOY: dict[str, Any] = {
     "divisor": 4,
@@ -123,13 +126,9 @@ def unit(
     print(f"{label} seed {seed}: {recipe.steps} steps")
     began = time.monotonic()
     training = train(
-        recipe,
-        family,
-        data,
+        TrainingPlan(recipe, family, data, ImageClassification(), seed),
         folder / "work" / f"{label}-{seed}",
-        seed=seed,
-        checkpoint_every=200,
-        evaluate_every=10**9,
+        RunOptions(checkpoint_every=200, evaluate_every=10**9),
     )
     found = accuracies(training, archs)
     space = training.space

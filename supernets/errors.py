@@ -9,6 +9,7 @@
     ├── CheckpointError       weights that are truncated, foreign or do not match their manifest
     ├── DataError             a data set that is absent or does not fit
     ├── RecipeError           a recipe with unknown or contradictory parts
+    ├── PlanError             a training request whose fields are missing, unknown or contradictory
     ├── TrainingError         training that went wrong (a loss that is not a number)
     └── ExportError           an exported file that does not equal its network
 """
@@ -55,6 +56,15 @@ class DataError(SupernetError, ValueError):
 
 class RecipeError(SupernetError, ValueError):
     """A recipe has unknown, missing or contradictory parts."""
+
+
+class PlanError(SupernetError, ValueError):
+    """A field of a training request is missing, unknown or does not fit the others."""
+
+    def __init__(self, field: str, got: object, allowed: object, message: str) -> None:
+        self.field, self.got, self.allowed = field, got, allowed
+        choices = ", ".join(map(str, allowed)) if isinstance(allowed, list | tuple) else str(allowed)
+        super().__init__(f"{field}: {message}; allowed: {choices}")
 
 
 class TrainingError(SupernetError, RuntimeError):

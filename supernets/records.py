@@ -111,6 +111,21 @@ class TrainingRecord(Record):
     torch: str | None = None
 
 
+class ResolvedTraining(Record):
+    """A training request with nothing left open but what only loaded data determine (:mod:`supernets.training.plan`).
+
+    ``fit`` are dimensions of the family that are still to be taken from the data, once they are loaded.
+    """
+
+    task: str
+    family: str
+    config: JsonObject
+    fit: list[str]
+    recipe: JsonObject
+    data: str
+    seed: int
+
+
 def faults(error: ValidationError) -> str:
     """The faults of a model: field, rule, what was got; at most five."""
     found = [

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+from typing import Any
+
 from torch import Tensor
 
+from supernets.data import DataSet
 from supernets.families.family import Family
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch
 from supernets.tasks.image_classification import ImageClassification
-from supernets.tasks.task import Interface
+from supernets.tasks.task import Interface, Task
+from supernets.training import loop
+from supernets.training.plan import TrainingPlan
+from supernets.training.processes import Processes
+from supernets.training.training import Training
 
 SMALL = {
     "num_classes": 10,
@@ -57,3 +66,33 @@ def image_shape(family: Family, arch: Arch) -> tuple[int, int, int]:
     """Channels, height and width of the image that ``arch`` reads."""
     dimensions = family.dimensions(arch)
     return dimensions["channels"], dimensions["height"], dimensions["width"]
+
+
+PLAN_FIELDS = {field.name for field in dataclasses.fields(TrainingPlan)}
+
+
+def planned(
+    recipe: Recipe, family: Family, data: DataSet, seed: int = 0, *, task: Task = TASK, **more: Any
+) -> TrainingPlan:
+    """A plan; ``more`` are its source, momentum and teacher."""
+    return TrainingPlan(recipe, family, data, task, seed, **more)
+
+
+def start(
+    recipe: Recipe,
+    family: Family,
+    data: DataSet,
+    seed: int = 0,
+    *,
+    device: str = "cpu",
+    processes: Processes | None = None,
+    **plan: Any,
+) -> Training:
+    """A training at step 0."""
+    return loop.start(planned(recipe, family, data, seed, **plan), device=device, processes=processes)
+
+
+def train(recipe: Recipe, family: Family, data: DataSet, out: Path, **options: Any) -> Training:
+    """A training run with the loop; ``options`` are fields of the plan and of the run."""
+    plan = {name: options.pop(name) for name in PLAN_FIELDS & set(options)}
+    return loop.train(planned(recipe, family, data, **plan), out, loop.RunOptions(**options))

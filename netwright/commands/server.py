@@ -83,6 +83,10 @@ def train(
         int | None,
         typer.Option(min=0, help="Seed of every random draw: 0, or with --from that of the last stage + 1."),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="image_classification, image_regression; or that of --from."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
@@ -90,7 +94,7 @@ def train(
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
     from netwright import train_commands
 
-    plan = train_commands.TrainingPlan(
+    command = train_commands.TrainCommand(
         out=out,
         name=name or out.resolve().name,
         data=data,
@@ -102,11 +106,12 @@ def train(
         steps=steps,
         until_step=until_step,
         seed=seed,
+        task=task,
         threads=threads,
         device=device,
         dry_run=dry_run,
     )
-    train_commands.train(plan)
+    train_commands.train(command)
 
 
 def card(

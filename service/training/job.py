@@ -48,7 +48,7 @@ async def run(job: WorkContext) -> None:
         mine.resource_type, mine.resource_id = "supernet", row.id
         return Registered(supernet=row.id, warnings=_warnings(manifest))
 
-    steps = int(str(params.recipe["steps"]))
+    steps = int(str(params.training.recipe["steps"]))
     job.window(0, steps, steps)
     await job.report(f"training {params.name} for {steps} steps")
     trained = await job.step("train", tasks.train, request, store)

@@ -13,7 +13,7 @@ from service.http.job_views import accepted
 from service.http.schemas import Accepted
 from service.runtime import job_queries
 from service.supernets.datasets import report_on
-from service.training.plan import TrainingPlan, plan_training
+from service.training.plan import PlannedTraining, plan_training
 from service.training.schemas import EstimateView, TrainingCreate, TrainingEstimate
 from supernets.data_report import DataReport
 from supernets.training.sizes import resolution_problems
@@ -43,10 +43,12 @@ def estimate_training(app: App, project: Project, body: TrainingEstimate) -> Est
         if body.name is not None:
             _require_free(session, project, body.name)
         plan = plan_training(session, project, app.settings, body)
-    report = report_on(app.settings, plan.data)
+    from supernets.training.plan import make_family
+
+    report = report_on(app.settings, plan.training.data)
     if report is not None:
         report.refuse()
-        report.problems += resolution_problems(report, plan.family)
+        report.problems += resolution_problems(report, make_family(plan.training))
     return _estimate(plan, report)
 
 
@@ -55,25 +57,29 @@ def _require_free(session: Session, project: str, name: str) -> None:
         raise ConflictError(f"a supernet is called {name!r} already; give another name")
 
 
-def _estimate(plan: TrainingPlan, report: DataReport | None) -> EstimateView:
+def _estimate(plan: PlannedTraining, report: DataReport | None) -> EstimateView:
+    from supernets.recipes.recipe import Recipe
     from supernets.training.estimate import estimate
+    from supernets.training.plan import make_family
 
-    family, recipe, facts = plan.family, plan.recipe, plan.facts
-    told = estimate(
-        recipe, family, facts, seed=plan.seed, external=plan.teacher is not None, at_most=REHEARSED
+    training, facts = plan.training, plan.facts
+    family, recipe = make_family(training), Recipe.parse(training.recipe)
+    cost = estimate(
+        recipe, family, facts, seed=training.seed, external=plan.teacher is not None, at_most=REHEARSED
     )
     space = family.space()
     costs = family.costs(space.encode([space.min(), space.max()]))
     return EstimateView(
-        data=plan.data,
+        data=training.data,
         data_report=report,
+        task=training.task,
         classes=None if facts.classes is None else len(facts.classes),
         train_images=facts.train,
         family=family.name,
         recipe=recipe.name,
         batch_size=recipe.batch_size,
-        seed=plan.seed,
+        seed=training.seed,
         params=[float(value) for value in costs["params"]],
         macs=[float(value) for value in costs["macs"]],
-        **told.as_json(),
+        **cost.as_json(),
     )

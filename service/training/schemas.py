@@ -31,6 +31,12 @@ class TrainingSpec(Body):
     recipe: str | dict[str, Any] = Field(
         "sandwich", description="Name of a recipe or of a zoo supernet whose recipe to take, or its values"
     )
+    task: str | None = Field(
+        None,
+        max_length=80,
+        description="What is learned; image_classification if not given, or that of the source",
+        examples=["image_classification"],
+    )
     steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
     seed: Seed | None = Field(
         None,
@@ -59,14 +65,15 @@ class TrainingEstimate(TrainingSpec):
 
 
 class EstimateView(View):
-    """What can be told before the first step. A backward pass counts as two forward passes; MB are 10^6 bytes."""
+    """What is known before the first step. A backward pass counts as two forward passes; MB are 10^6 bytes."""
 
     data: str
     data_report: DataReport | None = Field(
         None, description="What the images are like, from a sample; null for published data sets"
     )
-    classes: int | None = Field(description="null where only loading tells")
-    train_images: int | None = Field(description="null where only loading tells")
+    classes: int | None = Field(description="null if it is known only after loading")
+    train_images: int | None = Field(description="null if it is known only after loading")
+    task: str
     family: str
     recipe: str
     steps: int
@@ -79,7 +86,7 @@ class EstimateView(View):
     billed: float = Field(description="The same, and a third for each forward pass alone")
     macs_per_step: float
     memory_mb: float | None = Field(
-        description="Weights, gradients, activations and images; null where only loading tells"
+        description="Weights, gradients, activations and images; null if it is known only after loading"
     )
     networks: int = Field(description="More than one where the recipe splits the space")
-    seconds: float | None = Field(None, description="null: only real steps on the worker would tell")
+    seconds: float | None = Field(None, description="null: it is known only after real steps on the worker")

@@ -6,39 +6,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
-
 from service.runtime.task import Progress, StepData
 from service.supernets.bench import StoredFile
+from supernets.records import ResolvedTraining
 
 if TYPE_CHECKING:
     from service.artifacts import ArtifactStore
-    from supernets.data import DataSet
-    from supernets.families.family import Family
 
 CHECKPOINT_SECONDS = 30.0
 """The most training time that a cancelled or killed training repeats."""
 
 
-class NamedFamily(StepData):
-    """A family and its settings."""
-
-    family: str
-    config: dict[str, JsonValue]
-
-
 class TrainParams(StepData):
-    """Parameters of a training job; ``fit`` are settings of the family that are taken from the data.
-
-    ``source`` and ``teacher`` are ids of supernets.
-    """
+    """Parameters of a training job; ``source`` and ``teacher`` are ids of supernets."""
 
     name: str
-    seed: int
-    family: NamedFamily
-    fit: list[str]
-    recipe: dict[str, JsonValue]
-    data: str
+    training: ResolvedTraining
     source: str | None
     teacher: str | None
 
@@ -72,59 +55,49 @@ def train(request: TrainIn, progress: Progress) -> Trained:
     from service.supernets.checkpoints import put_directory
     from supernets.data import load_data
     from supernets.device import choose
-    from supernets.recipes.recipe import Recipe
     from supernets.training.finish import finish
     from supernets.training.further import read_source
+    from supernets.training.loop import Progress as TrainingProgress
+    from supernets.training.loop import RunOptions
     from supernets.training.loop import train as run_training
+    from supernets.training.plan import make_plan
     from supernets.training.teacher import read_teacher
 
-    params = request.params
+    params, resolved = request.params, request.params.training
     torch.set_num_threads(request.threads)
-    recipe = Recipe.parse(params.recipe)
-    data = load_data(params.data, Path(request.data_dir) if request.data_dir else None)
-    family, device = _fitted(params, data), choose(request.device)
-    store = ArtifactStore(request.artifacts)
+    data = load_data(resolved.data, Path(request.data_dir) if request.data_dir else None)
+    device, store = choose(request.device), ArtifactStore(request.artifacts)
     source, teacher = (
         _directory(request.source, store, request.cache),
         _directory(request.teacher, store, request.cache),
     )
-    run = Path(request.run_dir)
-
-    def on_step(at: Any) -> None:
-        progress(at.step, at.steps, at.words(), asdict(at))
-
-    training = run_training(
-        recipe,
-        family,
+    plan = make_plan(
+        resolved,
         data,
-        run,
-        seed=params.seed,
-        device=device,
-        progress=on_step,
         source=read_source(source) if source is not None else None,
         teacher=read_teacher(teacher, device) if teacher is not None else None,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-        evaluate_every=max(1, min(1000, recipe.steps // 20)),
     )
+    run, steps = Path(request.run_dir), plan.recipe.steps
+
+    def on_progress(at: TrainingProgress) -> None:
+        progress(at.step, at.steps, at.words(), asdict(at))
+
+    options = RunOptions(
+        device=device,
+        progress=on_progress,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        evaluate_every=max(1, min(1000, steps // 20)),
+    )
+    training = run_training(plan, run, options)
     manifest = finish(
         training,
         params.name,
         run,
         run / "supernet",
-        lambda done, total: progress(recipe.steps, recipe.steps, f"report card {done} of {total}"),
+        lambda done, total: progress(steps, steps, f"report card {done} of {total}"),
     )
     files = put_directory(store, run / "supernet")
     return Trained(files=files, manifest=manifest.as_json())
-
-
-def _fitted(params: TrainParams, data: DataSet) -> Family:
-    """The family, with the settings that are taken from the data."""
-    from supernets import FAMILIES
-
-    of_data = {"num_classes": len(data.classes), "image_channels": data.channels}
-    fit = {key: of_data[key] for key in params.fit}
-    family: Family = FAMILIES.load(params.family.family).from_config({**params.family.config, **fit})
-    return family
 
 
 def _directory(files: dict[str, StoredFile] | None, store: ArtifactStore, cache: str) -> Path | None:

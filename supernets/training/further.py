@@ -37,6 +37,7 @@ class Source:
 
     name: str
     family: Family
+    task: str
     stages: tuple[StageRecord, ...]
     tensors: Mapping[str, Tensor]
     sha256: str
@@ -64,7 +65,13 @@ def read_source(directory: Path) -> Source:
         tensors = {f"net.{name}": value for name, value in weights.items()}
         stages = tuple(manifest.training.stages)
         return Source(
-            manifest.name, manifest.make_family(), stages, tensors, manifest.weights_sha256, metrics
+            manifest.name,
+            manifest.make_family(),
+            manifest.task,
+            stages,
+            tensors,
+            manifest.weights_sha256,
+            metrics,
         )
     info = json.loads((folder / STATE_INFO).read_text())
     refuse_split(directory.name, len(info.get("regions", [None])))
@@ -77,7 +84,13 @@ def read_source(directory: Path) -> Source:
     family = FAMILIES.load(info["family"]["family"]).from_config(info["family"]["config"])
     tensors = read_tensors(file)
     return Source(
-        directory.name, family, stages, tensors, hashlib.sha256(file.read_bytes()).hexdigest(), metrics
+        directory.name,
+        family,
+        info["task"],
+        stages,
+        tensors,
+        hashlib.sha256(file.read_bytes()).hexdigest(),
+        metrics,
     )
 
 
@@ -106,6 +119,10 @@ def go_on(training: Training, source: Source, *, momentum: bool = False) -> None
     Raises ``CheckpointError`` for another family or space, ``DataError`` where the splits of old and new mix.
     """
     _check_family(training.family, source)
+    if training.task.name != source.task:
+        raise CheckpointError(
+            f"a stage must have the task of {source.name!r}, {source.task!r}, got {training.task.name!r}"
+        )
     refuse_mixed(source.name, source.stages, training.data)
     shard = training.shards[0]
     net, average = taken(source.tensors, "net."), taken(source.tensors, "average.")

@@ -1,4 +1,4 @@
-"""What a training says of itself while it runs: a line in a file now and then, and more often to whoever listens."""
+"""Progress of a running training: lines in ``metrics.jsonl``, and more frequent calls of ``on_progress``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from supernets.training.schedule import learning_rate
 from supernets.training.state import METRICS_FILE
 from supernets.training.training import Training
 
-TELL_EVERY_S = 1.0
+REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,19 @@ class Progress:
 
 
 class Log:
-    """Mean losses since the last line, and how fast this sitting goes."""
+    """Mean losses since the last line, and the speed of this sitting."""
 
     def __init__(
-        self, training: Training, out_dir: Path, last: int, progress: Callable[[Progress], None] | None
+        self, training: Training, out_dir: Path, last: int, on_progress: Callable[[Progress], None] | None
     ) -> None:
-        self._training, self._path, self._last, self._tell = training, out_dir / METRICS_FILE, last, progress
+        self._training, self._path, self._end, self._on_progress = (
+            training,
+            out_dir / METRICS_FILE,
+            last,
+            on_progress,
+        )
         self.first, self._billed, self._seconds = training.step, training.billed, training.seconds
-        self._began = self._told = self._saved = time.monotonic()
+        self._began = self._last = self._saved = time.monotonic()
         self.quality: dict[str, float] = {}
 
     @property
@@ -69,7 +74,7 @@ class Log:
         return time.monotonic() - self._began
 
     def add(self, losses: dict[str, float]) -> None:
-        """Take in a step."""
+        """Add the losses of a step."""
         for role, value in losses.items():
             self._training.unlogged.setdefault(role, []).append(value)
         self._training.seconds = self._seconds + self.elapsed
@@ -84,18 +89,18 @@ class Log:
         self._saved = time.monotonic()
 
     def write(self) -> None:
-        """Add a line to the file and tell whoever listens."""
+        """Add a line to the file and report it."""
         report = self._report()
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(report)) + "\n")
-        self.tell(report)
+        self.report(report)
         self._training.unlogged, self.quality = {}, {}
 
-    def tell(self, report: Progress | None = None) -> None:
-        """Tell whoever listens: a line of the file, or if none was told for a second how things stand."""
-        if self._tell and (report is not None or time.monotonic() - self._told >= TELL_EVERY_S):
-            self._tell(report or self._report())
-            self._told = time.monotonic()
+    def report(self, report: Progress | None = None) -> None:
+        """Call ``on_progress`` with this line of the file, or, at most once a second, with the present state."""
+        if self._on_progress and (report is not None or time.monotonic() - self._last >= REPORT_EVERY_S):
+            self._on_progress(report or self._report())
+            self._last = time.monotonic()
 
     def _report(self) -> Progress:
         training, elapsed = self._training, self.elapsed
@@ -110,7 +115,7 @@ class Log:
             quality=self.quality,
             seconds=training.seconds,
             passes_per_second=(training.billed - self._billed) / max(elapsed, 1e-9),
-            eta_s=per_step * (self._last - training.step),
+            eta_s=per_step * (self._end - training.step),
             billed=round(training.billed, 2),
             region=float(sum(shard.region.size() for shard in training.shards)),
             shards=len(training.shards),

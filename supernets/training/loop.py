@@ -1,4 +1,4 @@
-"""The only training loop. It knows parts of recipes, never a method."""
+"""The only training loop. It runs the parts of a recipe and contains no method."""
 
 from __future__ import annotations
 
@@ -6,45 +6,41 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from supernets.data import DataSet, step_generator
+from supernets.data import step_generator
 from supernets.device import described, exact
 from supernets.elastic.active import ElasticModel, use
 from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
-from supernets.families.family import Family
 from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
-from supernets.recipes.recipe import Recipe
 from supernets.records import SittingRecord
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Batch
 from supernets.training.faults import REMEDY, explained, first_bad, not_finite
-from supernets.training.further import Source, go_on
 from supernets.training.log import Log, Progress
+from supernets.training.plan import TrainingPlan
 from supernets.training.processes import Processes
 from supernets.training.schedule import learning_rate
+from supernets.training.start import start
 from supernets.training.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
 from supernets.training.step_view import StepView
 from supernets.training.structure import apply
-from supernets.training.teacher import ExternalTeacher
-from supernets.training.training import Shard, Training, start
+from supernets.training.training import Shard, Training
 
 __all__ = [
     "METRICS_FILE",
     "STATE_FILE",
     "STATE_INFO",
     "Progress",
+    "RunOptions",
     "Training",
     "ends",
-    "learning_rate",
-    "restore",
-    "save",
     "start",
     "train",
     "train_step",
@@ -242,81 +238,97 @@ def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
 # --- all steps -------------------------------------------------------------------------------------
 
 
-def train(
-    recipe: Recipe,
-    family: Family,
-    data: DataSet,
-    out_dir: Path,
-    *,
-    seed: int = 0,
-    until_step: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    checkpoint_every: int = 500,
-    checkpoint_seconds: float | None = None,
-    stop: Callable[[], bool] | None = None,
-    evaluate_every: int = 1000,
-    device: str | torch.device = "cpu",
-    processes: Processes | None = None,
-    source: Source | None = None,
-    momentum: bool = False,
-    teacher: ExternalTeacher | None = None,
-    task: str = "image_classification",
-) -> Training:
-    """Train to the end of the recipe, or to ``until_step``, resuming whatever ``out_dir`` holds.
+@dataclass(frozen=True)
+class RunOptions:
+    """How a training runs; nothing here changes a loss.
 
-    With a ``source`` this is a new stage of an earlier training, with its weights and, on request, its
-    ``momentum``. A ``teacher`` from outside stands for the recipe's own.
+    Attributes:
+        until_step: stop after this step; the end of the recipe if None.
+        progress: called about once a second.
+        checkpoint_every: steps between checkpoints.
+        checkpoint_seconds: also write one after so many seconds, where there is one process.
+        stop: called after each step; training stops where it returns true, and can be resumed there. Not for
+            several processes.
+        evaluate_every: steps between evaluations of the smallest and the largest subnet.
+        device: ``cpu`` or a GPU.
+        processes: of ``torchrun``; the first one writes.
+    """
 
-    Writes ``metrics.jsonl`` and, every ``checkpoint_every`` steps and at the end, a state from which a
-    later call continues bit for bit (on a GPU: of the same kind); one process alone also when
-    ``checkpoint_seconds`` have passed. ``stop`` is asked after each step; where it says true, that is where a
-    later call goes on. With several ``processes`` the first one writes, and none may be stopped so. ``progress``
-    is told about once a second. Raises ``TrainingError`` when a loss or a weight is not a number; no such state
-    is written.
+    until_step: int | None = None
+    progress: Callable[[Progress], None] | None = None
+    checkpoint_every: int = 500
+    checkpoint_seconds: float | None = None
+    stop: Callable[[], bool] | None = None
+    evaluate_every: int = 1000
+    device: str | torch.device = "cpu"
+    processes: Processes = field(default_factory=Processes)
+
+
+def train(plan: TrainingPlan, out_dir: Path, options: RunOptions = RunOptions()) -> Training:
+    """Train to the end of the recipe, or to ``until_step``, resuming what ``out_dir`` holds.
+
+    Writes ``metrics.jsonl`` and checkpoints, from which a later call continues bit for bit (on a GPU: of the same
+    kind).
+
+    Raises:
+        TrainingError: a loss or a weight is not a number; no such state is written.
+        CheckpointError: ``out_dir`` holds the state of another training.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    training = start(
-        recipe, family, data, seed, task=task, device=device, processes=processes, teacher=teacher
-    )
-    first_process = training.processes.first
-    if source is not None:
-        go_on(training, source, momentum=momentum)
+    training = start(plan, device=options.device, processes=options.processes)
     if (out_dir / STATE_INFO).is_file():
         restore(training, out_dir)
+    first_process = training.processes.first
     if first_process:
         begin_metrics(training, out_dir)
     training.processes.wait()
-    last = recipe.steps if until_step is None else min(until_step, recipe.steps)
-    alone = training.processes.size == 1 and checkpoint_seconds is not None
-    patience = checkpoint_seconds if alone and checkpoint_seconds else math.inf
-    log = Log(training, out_dir, last, progress if first_process else None)
+    steps = plan.recipe.steps
+    last = steps if options.until_step is None else min(options.until_step, steps)
+    log = Log(training, out_dir, last, options.progress if first_process else None)
     ended = False
     while training.step < last and not ended:
-        with _told_what_is_kept(out_dir):
+        with _naming_the_checkpoint(out_dir):
             log.add(train_step(training))
-        due = training.step == last
-        ended = due or (stop is not None and stop())
-        if first_process and (due or training.step % evaluate_every == 0):
-            log.quality = ends(training)
-        if first_process:
-            (log.write if due or training.step % LOG_EVERY == 0 else log.tell)()
+        ended = training.step == last or (options.stop is not None and options.stop())
+        _report(training, log, options, last)
         if ended:
-            sitting = SittingRecord(
-                first_step=log.first,
-                last_step=training.step,
-                seconds=round(log.elapsed, 1),
-                device=described(training.device),
-            )
-            training.sittings = (*training.sittings, sitting)
-        late = log.unsaved > patience
-        if ended or late or training.step % checkpoint_every == 0:
+            _end_sitting(training, log)
+        if ended or _late(log, options) or training.step % options.checkpoint_every == 0:
             _keep(training, out_dir, log)
     return training
 
 
+def _late(log: Log, options: RunOptions) -> bool:
+    alone = options.processes.size == 1 and bool(options.checkpoint_seconds)
+    return alone and log.unsaved > (options.checkpoint_seconds or math.inf)
+
+
+def _report(training: Training, log: Log, options: RunOptions, last: int) -> None:
+    """Evaluate, write a line and report, each at its own interval; the first process only."""
+    if not training.processes.first:
+        return
+    due = training.step == last
+    if due or training.step % options.evaluate_every == 0:
+        log.quality = ends(training)
+    if due or training.step % LOG_EVERY == 0:
+        log.write()
+    else:
+        log.report()
+
+
+def _end_sitting(training: Training, log: Log) -> None:
+    sitting = SittingRecord(
+        first_step=log.first,
+        last_step=training.step,
+        seconds=round(log.elapsed, 1),
+        device=described(training.device),
+    )
+    training.sittings = (*training.sittings, sitting)
+
+
 def _keep(training: Training, out_dir: Path, log: Log) -> None:
-    """Write a checkpoint in place of the last one, if training can go on from it."""
-    with _told_what_is_kept(out_dir):
+    """Replace the checkpoint, if training can be resumed from the present state."""
+    with _naming_the_checkpoint(out_dir):
         if bad := not_finite(training):
             raise TrainingError(bad)
     if training.processes.first:
@@ -326,8 +338,8 @@ def _keep(training: Training, out_dir: Path, log: Log) -> None:
 
 
 @contextmanager
-def _told_what_is_kept(out_dir: Path) -> Iterator[None]:
-    """Add to a failure of training what there is to go on from."""
+def _naming_the_checkpoint(out_dir: Path) -> Iterator[None]:
+    """Add the checkpoint from which training can be resumed to a failure."""
     try:
         yield
     except TrainingError as error:

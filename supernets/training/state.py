@@ -47,6 +47,7 @@ def save(training: Training, out_dir: Path) -> None:
         "seconds": training.seconds,
         "sittings": [sitting.model_dump() for sitting in training.sittings],
         "family": {"family": training.family.name, "config": training.family.config()},
+        "task": training.task.name,
         "stage": training.record().model_dump(),
         "earlier": [stage.model_dump() for stage in training.earlier],
         "identity": identity(training),
@@ -88,6 +89,7 @@ def identity(training: Training) -> dict[str, Any]:
     return {
         "recipe": training.recipe.sha256,
         "family": training.family.name,
+        "task": training.task.name,
         "space": training.family.space().sha256,
         "train": training.data.train.sha256,
         "seed": training.seed,

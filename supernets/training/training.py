@@ -10,14 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from supernets import TASKS
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.masks import Masks
 from supernets.elastic.sharded import ShardedNet
-from supernets.errors import DataError, RecipeError, SpaceError
 from supernets.families.family import Family
-from supernets.recipes.parts import Controller, Hook, Loss, Sampler, Setting
+from supernets.recipes.parts import Controller, Hook, Loss, Sampler
 from supernets.recipes.recipe import Recipe
 from supernets.records import DataRecord, OriginRecord, SittingRecord, StageRecord
 from supernets.spaces.space import Arch, Space
@@ -164,73 +162,6 @@ class Training:
                 self.shards[0].net, lambda each: self.task.example(self.family.dimensions(each))
             )
         return self._masks(arch)
-
-
-def start(
-    recipe: Recipe,
-    family: Family,
-    data: DataSet,
-    seed: int,
-    *,
-    task: str = "image_classification",
-    device: str | torch.device = "cpu",
-    processes: Processes | None = None,
-    teacher: ExternalTeacher | None = None,
-) -> Training:
-    """A training at step 0; the same arguments give the same weights."""
-    processes = processes or Processes()
-    made: Task = TASKS.load(task)()
-    _check_data(recipe, data)
-    made.check(family, data)
-    _check_teacher(recipe, made, data, teacher)
-    processes.check(recipe.batch_size)
-    try:
-        space = recipe.space.of(family.space())
-    except SpaceError as error:
-        raise RecipeError(f"space of recipe {recipe.name!r} does not fit the family: {error}") from error
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = family.build()
-    if recipe.zero_init_residual:
-        for norm in net.residual_norms():
-            nn.init.zeros_(norm.weight)
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    training = Training(
-        recipe=recipe,
-        family=family,
-        task=made,
-        data=data,
-        seed=seed,
-        space=space,
-        shards=[make_shard(recipe, space, net)],
-        sampler=recipe.make_sampler(),
-        loss=recipe.make_loss(),
-        controllers=recipe.make_controllers(),
-        hooks=recipe.make_hooks(),
-        device=torch.device(device),
-        processes=processes,
-        external=teacher,
-    )
-    training.loss.check(made)
-    if any(controller.reorders for controller in training.controllers):
-        net.channel_groups()  # a family that cannot sort channels says so before the first step
-    setting = Setting(family, recipe.steps, seed)
-    for part in (training.sampler, training.loss, *training.controllers, *training.hooks):
-        part.begin(setting)
-    return training
-
-
-def _check_teacher(recipe: Recipe, task: Task, data: DataSet, teacher: ExternalTeacher | None) -> None:
-    recipe.check_teacher(teacher is not None)
-    if teacher is not None:
-        teacher.check(task, data)
-
-
-def _check_data(recipe: Recipe, data: DataSet) -> None:
-    if len(data.train) < recipe.batch_size:
-        raise DataError(
-            f"batch_size must be at most the {len(data.train)} training examples, got {recipe.batch_size}"
-        )
 
 
 def make_shard(recipe: Recipe, region: Space, net: ElasticModel) -> Shard:

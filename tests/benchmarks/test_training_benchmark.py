@@ -14,7 +14,8 @@ from supernets.recipes.recipe import built_in
 from supernets.report import panel
 from supernets.spaces.space import Arch
 from supernets.training.estimate import Rehearsal
-from supernets.training.loop import start, train_step
+from supernets.training.loop import train_step
+from tests.small import start
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from supernets.data import DataSet, load_data
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
-from supernets.training.loop import METRICS_FILE, start, train, train_step
-from tests.small import TASK, short, small_family
+from supernets.training.loop import METRICS_FILE, train_step
+from tests.small import TASK, short, small_family, start, train
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) 
     state = whole.net.state_dict()
     assert all(torch.equal(state[name], value) for name, value in parts.net.state_dict().items())
     assert parts.passes == whole.passes
-    assert [(s["first_step"], s["last_step"]) for s in parts.sittings] == [(0, 2), (2, 5), (5, 6)]
+    assert [(s.first_step, s.last_step) for s in parts.sittings] == [(0, 2), (2, 5), (5, 6)]
     last = [
         json.loads((tmp_path / run / METRICS_FILE).read_text().splitlines()[-1]) for run in ("whole", "parts")
     ]

@@ -19,9 +19,9 @@ from supernets.families.family import Family
 from supernets.metrics import METRICS
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.tasks.task import CategoricalTask, Task
-from supernets.training.loop import start, train_step
+from supernets.training.loop import train_step
 from tests.contracts.test_families import CONFIGS
-from tests.small import short
+from tests.small import short, start
 
 TRAINABLE = [name for name in FAMILIES if FAMILIES.load(name).has_network]
 COMBINATIONS = [(task, family) for task in TASKS for family in TRAINABLE]
@@ -126,9 +126,9 @@ def test_every_recipe_trains_every_family_for_every_task(
     sized = family_for(task, family, data)
     if made.make_loss().needs_choices and not isinstance(task, CategoricalTask):
         with pytest.raises(RecipeError, match="compares probabilities"):
-            start(made, sized, data, 0, task=name)
+            start(made, sized, data, 0, task=task)
         return
-    training = start(made, sized, data, 0, task=name)
+    training = start(made, sized, data, 0, task=task)
     losses = [train_step(training) for _ in range(2)]
     assert all(math.isfinite(value) for step in losses for value in step.values())
 
@@ -139,7 +139,7 @@ def test_a_subnet_is_evaluated_compared_and_exported(
 ) -> None:
     task: Task = TASKS.load(name)()
     sized = family_for(task, family, data)
-    training = start(Recipe.read("sandwich"), sized, data, 0, task=name)
+    training = start(Recipe.read("sandwich"), sized, data, 0, task=task)
     net, space = training.result.eval(), sized.space()
     found = {}
     for arch in (space.min(), space.max()):

@@ -36,7 +36,8 @@ def params(client, database, body):
     answer = client.post("/v1/trainings", json=body)
     assert answer.status_code == 202, answer.text
     with database.read() as session:
-        return session.get_one(Job, answer.json()["id"]).params
+        found = session.get_one(Job, answer.json()["id"]).params
+        return {**found, **found["training"]}
 
 
 def refused(client, body, field):
@@ -74,9 +75,9 @@ def test_a_source_gives_family_data_and_seed(client, database, supernet, by):
     manifest = supernet["training"]["stages"][-1]
     assert found["source"] == supernet["id"] and found["data"] == "digits"
     assert found["seed"] == manifest["seed"] + 1
-    assert found["family"]["config"]["stem_width"] == 2 and found["fit"] == []
+    assert found["config"]["stem_width"] == 2 and found["fit"] == []
     own = params(client, database, asked(source="digits", family="digits", seed=7))
-    assert own["family"] == found["family"] and (own["seed"], own["source"]) == (7, supernet["id"])
+    assert own["config"] == found["config"] and (own["seed"], own["source"]) == (7, supernet["id"])
 
 
 def test_a_teacher_is_a_supernet_of_the_project(client, database, supernet):
@@ -129,7 +130,7 @@ def test_a_teacher_that_nobody_listens_to_is_refused(client, supernet):
 @pytest.mark.parametrize(("missing", "field"), [("family", "family"), ("data", "data")])
 def test_neither_a_source_nor_what_it_would_give_is_refused(client, missing, field):
     problem = refused(client, asked(**{missing: None}), field)
-    assert "'source'" in problem.detail
+    assert "a source whose" in problem.detail
     if missing == "family":
         assert {"digits", "fashion_mnist"} <= set(problem.errors[0].allowed)
 
@@ -140,17 +141,17 @@ def test_neither_a_source_nor_what_it_would_give_is_refused(client, missing, fie
 def test_classes_and_channels_are_those_of_the_data(client, database, settings, supernet):
     write_folder(settings.import_dir / "pets", {"cat": 70, "dog": 70, "emu": 70})
     found = params(client, database, asked(data="folder:pets"))
-    config = found["family"]["config"]
+    config = found["config"]
     assert (config["num_classes"], config["image_channels"], found["fit"]) == (3, 3, [])
     assert found["data"] == f"folder:{settings.import_dir.resolve() / 'pets'}"
     zoo = params(client, database, asked(data="folder:pets", family="digits", name="b"))
-    assert zoo["family"]["config"]["num_classes"] == 3
+    assert zoo["config"]["num_classes"] == 3
 
     fixed = {**FAMILY, "num_classes": 10}
     problem = refused(client, asked(data="folder:pets", family=fixed), "family.num_classes")
     assert (problem.errors[0].got, problem.errors[0].allowed) == (10, 3)
     problem = refused(client, asked(data="folder:pets", source="digits", family=None), "data")
-    assert "source 'digits' has 10 classes" in problem.detail
+    assert "source 'digits' has 10 outputs" in problem.detail
     problem = refused(client, asked(data="folder:pets", recipe=TAUGHT, teacher="digits"), "teacher")
     assert "'digits' has 10" in problem.detail
 
@@ -159,9 +160,9 @@ def test_streams_and_the_hub_are_data(client, database, settings):
     write_shards(settings.import_dir / "shards")
     found = params(client, database, asked(data="stream:shards"))
     assert found["data"] == f"stream:{settings.import_dir.resolve() / 'shards'}"
-    assert found["family"]["config"]["image_channels"] == 1
+    assert found["config"]["image_channels"] == 1
     hub = params(client, database, asked(data="hub:imagenet", name="b"))
-    assert (hub["data"], hub["fit"]) == ("hub:imagenet", ["num_classes", "image_channels"])
+    assert (hub["data"], hub["fit"]) == ("hub:imagenet", ["outputs", "channels"])
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_a_recipe_that_does_not_fit_is_refused(client):
     problem = refused(client, asked(recipe={**SHORT, "controllers": [opening]}), "recipe")
     assert "no axis kind 'colour'" in problem.detail
     problem = refused(client, asked(recipe={**SHORT, "batch_size": 2000}), "recipe.batch_size")
-    assert "at most the 1077 training images" in problem.detail
+    assert "at most the 1077 training examples" in problem.detail
     refused(client, asked(recipe={**SHORT, "schedule": "x"}, steps=3), "recipe")
 
 
@@ -281,16 +282,17 @@ def test_the_service_starts_without_torch():
 
 def request(settings, tmp_path, source=None, teacher=None, **changes):
     """That of the job's one step, for a recipe that never runs."""
-    params = {
-        "name": "x",
+    training = {
+        "task": "image_classification",
         "seed": 0,
-        "family": {"family": "mobilenet_v3", "config": small_family().config()},
+        "family": "mobilenet_v3",
+        "config": small_family().config(),
         "fit": [],
         "recipe": SHORT,
         "data": "digits",
-        "source": None,
-        "teacher": None,
     }
+    training |= {key: changes.pop(key) for key in training.keys() & changes.keys()}
+    params = {"name": "x", "training": training, "source": None, "teacher": None}
     return TrainIn(
         params=TrainParams.model_validate(params | changes),
         source=source,
@@ -309,11 +311,11 @@ def test_what_the_images_say_fails_the_job_in_clear_words(settings, database, su
         files = queries.get(session, P, Supernet, supernet["id"]).files
     write_folder(tmp_path / "pets", {"cat": 70, "dog": 70, "emu": 70})
     pets = {"data": f"folder:{tmp_path / 'pets'}"}
-    zoo = {"family": "mobilenet_v3", "config": supernet_config(database, supernet)}
-    with pytest.raises(DataError, match="must have 3 classes and 3 image channels"):
-        train(request(settings, tmp_path, family=zoo, source=files, **pets), print)
+    zoo = {"config": supernet_config(database, supernet)}
+    with pytest.raises(DataError, match="must have 3 outputs and 3 channels"):
+        train(request(settings, tmp_path, **zoo, source=files, **pets), print)
     with pytest.raises(CheckpointError, match="'digits' has 10"):
-        fitted = {"fit": ["num_classes", "image_channels"], "recipe": TAUGHT, "teacher": files}
+        fitted = {"fit": ["outputs", "channels"], "recipe": TAUGHT, "teacher": files}
         train(request(settings, tmp_path, **fitted, **pets), print)
     with pytest.raises(CheckpointError, match="stem_width is 2 there, 4 here"):
         train(request(settings, tmp_path, source=files), print)

@@ -11,9 +11,9 @@ import torch.distributed as dist
 
 from supernets.data import load_data
 from supernets.recipes.recipe import Recipe
-from supernets.training.loop import start, train, train_step
+from supernets.training.loop import train_step
 from supernets.training.processes import joined
-from tests.small import small_family
+from tests.small import small_family, start, train
 
 
 def main(out: Path) -> None:

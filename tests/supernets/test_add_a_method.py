@@ -14,8 +14,7 @@ from supernets import SAMPLERS
 from supernets.data import load_data
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.registry import Registry
-from supernets.training.loop import train
-from tests.small import small_family
+from tests.small import small_family, train
 
 PAGE = (Path(__file__).parents[2] / "docs" / "add-a-training-part.md").read_text()
 

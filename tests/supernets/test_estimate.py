@@ -7,8 +7,8 @@ import pytest
 from supernets.data import data_facts, load_data
 from supernets.recipes.recipe import Recipe
 from supernets.training.estimate import Rehearsal, estimate
-from supernets.training.loop import start, train_step
-from tests.small import small_family
+from supernets.training.loop import train_step
+from tests.small import small_family, start
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from supernets.recipes.recipe import Recipe
 from supernets.records import DataRecord
 from supernets.training.finish import finish
 from supernets.training.further import go_on, read_source
-from supernets.training.loop import METRICS_FILE, Training, learning_rate, start, train, train_step
-from tests.small import small_family
+from supernets.training.loop import METRICS_FILE, Training, learning_rate, train_step
+from tests.small import small_family, start, train
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_arch, evaluate_net
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.training.finish import finish
-from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, start, train, train_step
-from tests.small import SMALL, short, small_family
+from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, train_step
+from tests.small import SMALL, short, small_family, start, train
 from tests.supernets.test_processes import ROOT, environment, toml
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -77,7 +77,7 @@ def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) 
     parts = train(recipe, family, data, tmp_path / "parts", evaluate_every=3, device="cuda")
     state = whole.net.state_dict()
     assert all(torch.equal(state[key], value) for key, value in parts.net.state_dict().items())
-    assert {sitting["device"] for sitting in parts.sittings} == {torch.cuda.get_device_name()}
+    assert {sitting.device for sitting in parts.sittings} == {torch.cuda.get_device_name()}
     moved = start(recipe, family, data, 0)
     restore(moved, tmp_path / "parts")
     assert all(torch.equal(state[key].cpu(), value) for key, value in moved.net.state_dict().items())

@@ -19,8 +19,8 @@ from supernets.recipes.controllers.gradient_split import GradientSplit, maximum_
 from supernets.recipes.controllers.stages import opened
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.coupled import within
-from supernets.training.loop import STATE_INFO, Training, restore, save, start, train, train_step
-from tests.small import small_family
+from supernets.training.loop import STATE_INFO, Training, restore, save, train_step
+from tests.small import small_family, start, train
 
 FAMILY = small_family()
 SPACE = FAMILY.space()

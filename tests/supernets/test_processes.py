@@ -16,9 +16,9 @@ import torch
 from supernets.data import load_data
 from supernets.errors import TrainingError
 from supernets.recipes.recipe import Recipe
-from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, start, train, train_step
+from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, train_step
 from supernets.training.processes import Processes
-from tests.small import SMALL, small_family
+from tests.small import SMALL, small_family, start, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +81,7 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
 
 def toml(config: dict[str, object]) -> str:
     plain = {k: v for k, v in config.items() if k not in ("stages", "num_classes", "image_channels")}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    lines = ['family = "mobilenet_v3"', *(f"{key} = {json.dumps(value)}" for key, value in plain.items())]
     for stage in config["stages"]:
         lines += ["[[stages]]", *(f"{key} = {json.dumps(value)}" for key, value in stage.items())]
     return "\n".join(lines)

@@ -14,8 +14,7 @@ from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
 from supernets.report import kendall_alone
 from supernets.training.finish import finish
-from supernets.training.loop import train
-from tests.small import small_family
+from tests.small import small_family, train
 
 
 def test_tau_counts_pairs_in_and_out_of_order() -> None:

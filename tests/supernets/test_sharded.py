@@ -21,8 +21,8 @@ from supernets.extract import extract
 from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
 from supernets.training.finish import finish
-from supernets.training.loop import Training, train
-from tests.small import TASK, image_shape, small_family
+from supernets.training.loop import Training
+from tests.small import TASK, image_shape, small_family, train
 
 DATA = load_data("digits")
 

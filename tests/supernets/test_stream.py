@@ -27,9 +27,9 @@ from supernets.data.tables import ParquetShards, index_files
 from supernets.errors import DataError
 from supernets.evaluate import evaluate_net
 from supernets.recipes.recipe import Recipe
-from supernets.training.loop import STATE_INFO, Training, restore, start, train, train_step
+from supernets.training.loop import STATE_INFO, Training, restore, train_step
 from supernets.training.processes import Processes
-from tests.small import small_family
+from tests.small import small_family, start, train
 from tests.supernets.test_processes import ROOT, environment, toml
 
 CLASSES = 10

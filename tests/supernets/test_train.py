@@ -18,16 +18,8 @@ from supernets.errors import CheckpointError, DataError, TrainingError
 from supernets.evaluate import evaluate_arch
 from supernets.recipes.recipe import Recipe
 from supernets.training.finish import finish
-from supernets.training.loop import (
-    METRICS_FILE,
-    STATE_INFO,
-    Training,
-    learning_rate,
-    start,
-    train,
-    train_step,
-)
-from tests.small import small_family
+from supernets.training.loop import METRICS_FILE, STATE_INFO, Training, learning_rate, train_step
+from tests.small import small_family, start, train
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +93,7 @@ def test_a_training_that_is_asked_to_stop_keeps_the_step_it_is_at(data: DataSet,
     for asked in (iter([False] * 4 + [True]), iter([False] * 60 + [True]), None):
         stop = None if asked is None else partial(next, asked)
         parts = train(made, small_family(), data, tmp_path / "parts", stop=stop)
-    assert [(s["first_step"], s["last_step"]) for s in parts.sittings] == [(0, 5), (5, 66), (66, 120)]
+    assert [(s.first_step, s.last_step) for s in parts.sittings] == [(0, 5), (5, 66), (66, 120)]
     rows = [
         [
             {key: row[key] for key in ("step", "losses", "passes")}
