@@ -2,7 +2,8 @@
 
 One configuration serves 224-pixel ImageNet and 8-pixel digits alike: stem, stages, head, the divisor of
 channel counts and the choices of every axis are parameters. An axis with a single choice is a constant of
-the configuration and no axis of the space. The network itself is in :mod:`mobile_net`.
+the configuration and no axis of the space. The network is in :mod:`mobile_net`; the families that
+build it are subclasses in files of their own, so that imports point one way.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from supernets.errors import SpaceError
 from supernets.families.family import Family
@@ -20,9 +21,6 @@ from supernets.spaces.inverted_bottleneck import SE_REDUCTION, BlockPlan, block_
 from supernets.spaces.layers import LayerSpec, Segment
 from supernets.spaces.ofa import OfaSpace
 from supernets.spaces.space import Arch, Axis, Choice
-
-if TYPE_CHECKING:
-    from supernets.elastic.active import ElasticModel
 
 ACTIVATIONS = ("relu", "relu6", "h_swish")
 
@@ -120,7 +118,7 @@ class NetPlan:
 
 @dataclass(frozen=True)
 class MobileFamily(Family):
-    """See the module; a subclass has a name and a configuration type with its defaults."""
+    """See the module; a subclass has a name, a configuration type with its defaults, and builds the network."""
 
     settings: MobileConfig = field(default_factory=MobileConfig)
     config_type: ClassVar[type[MobileConfig]] = MobileConfig
@@ -296,12 +294,6 @@ class MobileFamily(Family):
                 LayerSpec("head.mix", "linear", head, feature, 1, 1, activation=act),
             )
         return (*rows, LayerSpec("head.classifier", "linear", feature, s.num_classes, 1, 1, bias=True))
-
-    def build(self) -> ElasticModel:
-        """A freshly initialised network (draws from torch's global generator)."""
-        from supernets.families.mobile_net import MobileNet
-
-        return MobileNet(self)
 
 
 def _stage(values: Mapping[str, Any]) -> Stage:

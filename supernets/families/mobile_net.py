@@ -12,9 +12,9 @@ from supernets.elastic.holder import Holder
 from supernets.elastic.initial import initialise
 from supernets.elastic.inverted_bottleneck import ElasticBlock, FirstBlock, block_groups
 from supernets.elastic.norm import BNStats, Norm
-from supernets.elastic.plain import activate
+from supernets.elastic.plain import MeanPool, activate, plain_conv, plain_layer, plain_linear, plain_norm
 from supernets.elastic.reorder import ChannelGroup
-from supernets.families.mobile import MobileFamily
+from supernets.families.mobile import MobileFamily, NetPlan
 from supernets.families.mobile_plain import PlainMobileNet
 from supernets.spaces.inverted_bottleneck import BlockPlan
 from supernets.spaces.space import Arch, Choice
@@ -72,7 +72,7 @@ class MobileNet(ElasticModel):
 
     def materialise(self, arch: Arch, stats: BNStats | None) -> nn.Module:
         """A plain network with copies of the weights of ``arch``."""
-        return PlainMobileNet.cut_from(self, self.family.plan(arch), stats)
+        return _cut(self, self.family.plan(arch), stats)
 
     def residual_norms(self) -> list[nn.BatchNorm2d]:
         """The last BatchNorm of every block that has a residual in some subnet."""
@@ -101,3 +101,37 @@ class MobileNet(ElasticModel):
             }
             groups += block_groups(f"blocks.{largest.index}.conv", axes, plans)
         return groups
+
+
+def _cut(net: MobileNet, plan: NetPlan, stats: BNStats | None) -> PlainMobileNet:
+    """The plain network of ``plan`` with copies of the weights of ``net``."""
+    settings, stem, linear = net.family.settings, net.first_conv, net.classifier.linear
+    first = plain_layer(
+        plain_conv(stem.conv.weight[: plan.stem], stride=settings.stem_stride),
+        plain_norm("first_conv.bn", stem.bn, plan.stem, stats),
+        settings.stem_activation,
+    )
+    blocks = [net.blocks[block.index].cut(block, stats) for block in plan.blocks]  # type: ignore[operator]
+    return PlainMobileNet(first, blocks, _head(net, plan, stats), plain_linear(linear, plan.feature))
+
+
+def _head(net: MobileNet, plan: NetPlan, stats: BNStats | None) -> dict[str, nn.Module]:
+    activation, mix, last = (
+        net.family.settings.head_activation,
+        net.feature_mix_layer,
+        plan.blocks[-1].out_channels,
+    )
+    if plan.head is None:
+        conv = plain_conv(mix.conv.weight[: plan.feature, :last])
+        norm = plain_norm("feature_mix_layer.bn", mix.bn, plan.feature, stats)
+        return {"feature_mix_layer": plain_layer(conv, norm, activation), "pool": MeanPool()}
+    expand = net.final_expand_layer
+    conv = plain_conv(expand.conv.weight[: plan.head, :last])
+    norm = plain_norm("final_expand_layer.bn", expand.bn, plan.head, stats)
+    return {
+        "final_expand_layer": plain_layer(conv, norm, activation),
+        "pool": MeanPool(),
+        "feature_mix_layer": plain_layer(
+            plain_conv(mix.conv.weight[: plan.feature, : plan.head]), None, activation
+        ),
+    }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from supernets.families.mobile import MobileConfig, MobileFamily, Stage
+
+if TYPE_CHECKING:
+    from supernets.elastic.active import ElasticModel
 
 STAGES = (
     Stage(24, 2, "relu", False),
@@ -30,3 +33,9 @@ class MobileNetV3(MobileFamily):
     settings: MobileConfig = field(default_factory=MobileNetV3Config)
     name = "mobilenet_v3"
     config_type: ClassVar[type[MobileConfig]] = MobileNetV3Config
+
+    def build(self) -> ElasticModel:
+        """A freshly initialised network (draws from torch's global generator)."""
+        from supernets.families.mobile_net import MobileNet
+
+        return MobileNet(self)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from supernets.families.mobile import MobileConfig, MobileFamily, Stage
+
+if TYPE_CHECKING:
+    from supernets.elastic.active import ElasticModel
 
 STAGES = (
     Stage(24, 2, "relu6"),
@@ -38,3 +41,9 @@ class Proxyless(MobileFamily):
     settings: MobileConfig = field(default_factory=ProxylessConfig)
     name = "proxyless"
     config_type: ClassVar[type[MobileConfig]] = ProxylessConfig
+
+    def build(self) -> ElasticModel:
+        """A freshly initialised network (draws from torch's global generator)."""
+        from supernets.families.mobile_net import MobileNet
+
+        return MobileNet(self)

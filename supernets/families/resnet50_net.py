@@ -15,17 +15,17 @@ from supernets.elastic.initial import initialise
 from supernets.elastic.norm import BNStats, Norm
 from supernets.elastic.plain import MeanPool, PlainBlock, plain_linear
 from supernets.elastic.reorder import ChannelGroup
-from supernets.families.resnet50 import ResNet50, ResNetPlan
+from supernets.families.resnet import ResNetFamily, ResNetPlan
 from supernets.spaces.bottleneck import BottleneckPlan
 from supernets.spaces.space import Arch, Choice
 
 
 class ResNetNet(ElasticModel):
-    """See :mod:`supernets.families.resnet50`."""
+    """See :mod:`supernets.families.resnet`."""
 
-    family: ResNet50
+    family: ResNetFamily
 
-    def __init__(self, family: ResNet50) -> None:
+    def __init__(self, family: ResNetFamily) -> None:
         super().__init__(family)
         config = family.settings
         plan = family.plan(family.space().max())
