@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwright.client.fronts import Front, Point
 from netwright.client.metrics import LATENCY
-from netwright.client.searches import Search
+from netwright.client.searches import Comparison, Search
 from netwright.errors import NetwrightError
 
 if TYPE_CHECKING:
@@ -69,6 +69,54 @@ def _coordinates(points: Sequence[Point]) -> tuple[list[float], list[float], lis
         y.append(point.quality.value)
         dy.append(point.quality.standard_error)
     return x, dx, y, dy
+
+
+def plot_fronts(fronts: Mapping[str, Front], path: Path) -> Path:
+    """Save fronts as a PNG: the second objective against the first, by true values; a colour a front and target."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    x_name, y_name = LATENCY, "accuracy"
+    for label, front in fronts.items():
+        y_name, x_name = (*front.objectives, LATENCY)[:2] if front.objectives else (y_name, x_name)
+        names = front.target_names()
+        for point in front:
+            x, y = point.value(x_name, point.target), point.value(y_name, point.target)
+            if x is not None and y is not None:
+                of = f"{label} on {names.get(point.target, point.target)}" if point.target else label
+                series.setdefault(of, []).append((x, y))
+    return _overlay(series, x_name, y_name, path)
+
+
+def plot_comparison(comparison: Comparison, path: Path) -> Path:
+    """Save the fronts of a comparison as a PNG: the second objective against the first."""
+    y_name, x_name = (*comparison.objectives, comparison.objectives[0])[:2]
+    series = {
+        f"{front.search}, hypervolume {front.hypervolume:.4g}": [
+            (point.values[x_name], point.values[y_name]) for point in front.points
+        ]
+        for front in comparison.fronts
+    }
+    return _overlay(series, x_name, y_name, path)
+
+
+def _overlay(
+    series: Mapping[str, Sequence[tuple[float, float]]], x_name: str, y_name: str, path: Path
+) -> Path:
+    if not any(series.values()):
+        raise NetwrightError("there is nothing to plot: no point has a value of both objectives")
+    figure = _figure((7, 4.5))
+    axes = figure.add_subplot()
+    for label, points in series.items():
+        x, y = [x for x, _ in sorted(points)], [y for _, y in sorted(points)]
+        axes.plot(x, y, "o-", ms=5, lw=1, alpha=0.8, drawstyle="steps-post", label=label)
+    axes.set_xlabel(x_name)
+    axes.set_ylabel(y_name)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside lower center", ncols=1, fontsize="small", frameon=False)
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        raise NetwrightError(f"the picture cannot be saved as {path}: {error}") from error
+    return path
 
 
 def plot_history(search: Search, path: Path) -> Path:

@@ -10,6 +10,7 @@ from service.measurements import metrics
 from service.measurements import routes as measurements
 from service.page import routes as page
 from service.predictors import routes as predictors
+from service.search import compare_routes as compare
 from service.search import front_routes as fronts
 from service.search import layer_routes as layers
 from service.search import routes as searches
@@ -27,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     metrics.router,
     measurements.router,
     predictors.router,
+    compare.router,
     searches.router,
     fronts.router,
     subnets.router,

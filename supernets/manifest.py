@@ -55,7 +55,12 @@ class Manifest(Record):
     training: TrainingRecord
     report: JsonObject = {}
     shards: list[dict[str, list[Choice]]] = Field(default=[], max_length=1000)
-    licence: str = Field(default="Apache-2.0", min_length=1, max_length=200)
+    licence: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Of the weights, an SPDX name where there is one; null until their owner states it",
+    )
     format: Literal[1] = FORMAT
 
     @field_validator("task")

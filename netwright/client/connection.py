@@ -59,9 +59,9 @@ class Connection:
         """Change the fields of ``body``."""
         return self._json(self._send("PATCH", path, body=body))
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str) -> Object:
         """Delete what is at ``path``."""
-        self._json(self._send("DELETE", path))
+        return self._json(self._send("DELETE", path))
 
     def pages(self, path: str, query: Query | None = None) -> Iterator[Object]:
         """All items of a list, page after page."""

@@ -109,6 +109,10 @@ class Front(Sequence[Point]):
     def __repr__(self) -> str:
         return f"<Front of {self.search or 'everything stored'}: {counted(len(self), 'point')}>"
 
+    def target_names(self) -> dict[str, str]:
+        """Names of targets by id."""
+        return self._client.targets.names()
+
     def to_dict(self) -> models.Object:
         """All its fields as the server's JSON."""
         return dict(self._answer)

@@ -50,6 +50,46 @@ class AxisView:
 
 
 @dataclass(kw_only=True)
+class CompareView:
+    """Fronts with the same objectives, best first objective first, with a reference point for all."""
+
+    objectives: list[str]
+    target: str | None
+    reference_point: dict[str, float]
+    """The worst value of each objective on these fronts, and a tenth of the range beyond it"""
+    fronts: list[ComparedFront]
+
+
+@dataclass(kw_only=True)
+class ComparedFront:
+    """The front of one search."""
+
+    search: str
+    hypervolume: float
+    """Up to the common reference point; larger is better"""
+    share: float | None
+    """Of the hypervolume of all fronts together; null where that is 0"""
+    new: int
+    """Points whose subnets the first search's front does not have"""
+    best: int
+    """Points on the front of all searches together"""
+    points: list[ComparedPoint]
+
+
+@dataclass(kw_only=True)
+class ComparedPoint:
+    """A point of one front, seen from all of them."""
+
+    subnet: str
+    values: dict[str, float]
+    """True value of each objective: on validation, measured, or exact"""
+    new: bool
+    """The first search's front does not have this subnet"""
+    best: bool
+    """No point of any of these fronts is better in every objective"""
+
+
+@dataclass(kw_only=True)
 class ConstraintBody:
     """A limit on a metric; ``target`` is needed only when the search has several."""
 
@@ -739,7 +779,8 @@ class SupernetView:
     recipe: Object
     report: Object
     """Report card of the training"""
-    licence: str
+    licence: str | None
+    """Of the weights; null until their owner states it in the manifest"""
 
 
 @dataclass(kw_only=True)

@@ -9,11 +9,11 @@ from netwright.client import models
 from netwright.client.files import file_body
 from netwright.client.jobs import Pending
 from netwright.client.requests import PredictorsQuery
-from netwright.client.resource import Collection, Listing, checked
+from netwright.client.resource import Collection, Deletable, Listing, checked
 from netwright.errors import NetwrightError
 
 
-class Predictor(Pending, models.PredictorView):
+class Predictor(Deletable, Pending, models.PredictorView):
     """A predictor of one metric of one supernet (and target); ``report`` is its report card."""
 
     path: ClassVar[str] = "/v1/predictors"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
+from netwright.client import models
 from netwright.client.decode import read
 from netwright.errors import NetwrightError, NotFoundError
 
@@ -69,6 +70,20 @@ class Resource:
 
     def _repr_html_(self) -> str:
         return html_table(["", type(self).__name__], list(self.summary().items()))
+
+
+class Deletable(Resource):
+    """A resource that a user makes and may delete."""
+
+    def delete(self) -> Removed:
+        """Delete it, or archive it where other resources refer to it; see ``state`` and ``referred_by``."""
+        return Removed.of(self._client, self._client.connection.delete(f"{self.path}/{self.id}"))
+
+
+class Removed(Resource, models.Removed):
+    """What became of a deleted resource: ``deleted``, or ``archived`` because others refer to it."""
+
+    shown: ClassVar[tuple[str, ...]] = ("id", "state", "referred_by")
 
 
 class Listing(Sequence[R]):

@@ -9,7 +9,7 @@ from netwright.client import models, requests
 from netwright.client.constraints import Constraints, as_constraints
 from netwright.client.fronts import Front
 from netwright.client.jobs import Pending
-from netwright.client.resource import Collection, Listing, Resource, checked
+from netwright.client.resource import Collection, Deletable, Listing, Resource, checked
 
 DEFAULT_EVALUATIONS = 24
 
@@ -20,7 +20,21 @@ class Profile(Resource, models.ProfileView):
     shown: ClassVar[tuple[str, ...]] = ("satisfiable", "share", "sampled", "unmet", "missing")
 
 
-class Search(Pending, models.SearchView):
+class Comparison(Resource, models.CompareView):
+    """Fronts of several searches, with a reference point for all; ``fronts[0]`` is the base."""
+
+    shown: ClassVar[tuple[str, ...]] = ("objectives", "reference_point", "fronts")
+
+    def row(self) -> dict[str, Any]:
+        """Hypervolume, new and best points of each front."""
+        return {
+            f"{each.search} {name}": getattr(each, name)
+            for each in self.fronts
+            for name in ("hypervolume", "new")
+        }
+
+
+class Search(Deletable, Pending, models.SearchView):
     """A search: ``state`` is that of its job; ``feasible`` says whether its constraints could be met."""
 
     path: ClassVar[str] = "/v1/searches"
@@ -92,6 +106,15 @@ class Searches(Collection[Search]):
         problem = self._problem(supernet, target, targets, constraints)
         body = {**problem, **checked(options, requests.ProfileOptions)}
         return Profile.of(self._client, self._connection.post("/v1/searches:profile", body))
+
+    def compare(self, *searches: str | Search, target: str | None = None) -> Comparison:
+        """The fronts of two or more searches of one supernet side by side; the first is the base.
+
+        ``target`` (id or name) says whose fronts, where the searches have one for each target.
+        """
+        ids = [each.id if isinstance(each, Search) else each for each in searches]
+        query = {"search": ids, **self._client.with_ids({"target": target})}
+        return Comparison.of(self._client, self._connection.get("/v1/searches:compare", query))
 
     def list(
         self, *, labels: Mapping[str, str] | None = None, **filters: Unpack[requests.SearchesQuery]

@@ -17,7 +17,7 @@ from netwright.client.requests import (
     TableSpace,
     TrainingOptions,
 )
-from netwright.client.resource import Listing, NamedCollection, Resource, checked
+from netwright.client.resource import Deletable, Listing, NamedCollection, Resource, checked
 
 if TYPE_CHECKING:
     from netwright.client import Client
@@ -37,7 +37,7 @@ class Estimate(Resource, models.EstimateView):
     shown: ClassVar[tuple[str, ...]] = ("data", "recipe", "steps", "subnets", "billed", "memory_mb")
 
 
-class Supernet(Resource, models.SupernetView):
+class Supernet(Deletable, models.SupernetView):
     """A registered supernet."""
 
     path: ClassVar[str] = "/v1/supernets"

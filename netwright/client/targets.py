@@ -10,10 +10,10 @@ from netwright.client import models
 from netwright.client.files import file_body
 from netwright.client.jobs import Job
 from netwright.client.requests import MeasurementsQuery, MeasureOptions, TableOptions, TargetsQuery
-from netwright.client.resource import Collection, Listing, NamedCollection, Resource, checked
+from netwright.client.resource import Collection, Deletable, Listing, NamedCollection, Resource, checked
 
 
-class Target(Resource, models.TargetView):
+class Target(Deletable, models.TargetView):
     """A device, its runtime, and the settings under which latency is defined."""
 
     path: ClassVar[str] = "/v1/targets"

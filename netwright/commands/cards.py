@@ -8,6 +8,7 @@ from dataclasses import asdict
 from netwright.client.jobs import Job
 from netwright.client.models import AgentView, EstimateView, Object
 from netwright.client.predictors import Predictor
+from netwright.client.resource import Removed
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
 from netwright.commands.data_report import report_sections
@@ -362,6 +363,15 @@ def fitted_card(predictor: Predictor, names: Names) -> Iterator[Section]:
 
 def _on(predictor: Predictor, names: Names) -> str:
     return names.get(predictor.target or "", predictor.target or "")
+
+
+def removed_card(removed: Removed) -> Iterator[Section]:
+    """What became of something that was deleted, and why."""
+    if removed.state == "deleted":
+        yield Line(f"{removed.id} is deleted")
+        return
+    by = ", ".join(f"{count} {noun}" for noun, count in removed.referred_by.items())
+    yield Line(f"{removed.id} is archived, not deleted: {by} refer to it; its name is free again")
 
 
 # --- jobs ------------------------------------------------------------------------------------------

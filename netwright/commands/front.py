@@ -13,6 +13,7 @@ from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.commands.front_cards import front_card
 from netwright.commands.options import Limits, SomeTarget, SupernetOption, front_limits
 from netwright.commands.output import Json, Line, Timeout, cell, client_of, show
+from netwright.plot import plot_fronts
 
 app = typer.Typer(
     no_args_is_help=True, help="Non-dominated subnets: of one search, or the best of everything stored."
@@ -21,6 +22,7 @@ SearchId = Annotated[str, typer.Argument(metavar="SEARCH", help="Id of a search.
 Archs = Annotated[bool, typer.Option("--arch", help="Show the arch of every point too.")]
 Csv = Annotated[Path | None, typer.Option(help="Save all points as CSV here.")]
 Parquet = Annotated[Path | None, typer.Option(help="Save all points as parquet here.")]
+Plot = Annotated[Path | None, typer.Option(help="Save the front as a picture (PNG) here.")]
 Pick = Annotated[
     str | None,
     typer.Option("--pick", help="Only the choice of knee, best, buckets or spread, with reasons."),
@@ -41,12 +43,15 @@ def show_(
     k: Count = None,
     csv: Csv = None,
     parquet: Parquet = None,
+    plot: Plot = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
     """The front of a search: for each point what was predicted and what was measured."""
     client = client_of(context)
     front = client.fronts.of_search(search, pick=pick, k=k, target=target)
+    if plot is not None:
+        plot_fronts({search: front}, plot)
     _show(client, front, csv, parquet, arch, as_json)
 
 
@@ -80,6 +85,7 @@ def best(
     by: By = None,
     csv: Csv = None,
     parquet: Parquet = None,
+    plot: Plot = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
@@ -91,6 +97,8 @@ def best(
     found = client.fronts.best(supernet, target, **front_limits(client, limit))
     if pick is not None:
         found = found.picks(pick, k, by=by)
+    if plot is not None:
+        plot_fronts({f"all of {supernet}": found}, plot)
     _show(client, found, csv, parquet, arch, as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.commands.cards import fitted_card, predictor_card, predictors_table
+from netwright.commands.cards import fitted_card, predictor_card, predictors_table, removed_card
 from netwright.commands.options import OnServer, SomeSupernet, SomeTarget, SupernetOption
 from netwright.commands.output import Json, Timeout, client_of, show, show_all
 
@@ -77,6 +77,17 @@ def import_(
     )
     predictor.wait(timeout, not as_json)
     show(predictor.to_dict(), fitted_card(predictor, client.targets.names()), as_json)
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    predictor: Annotated[str, typer.Argument(metavar="PREDICTOR", help="Id of a predictor.")],
+    as_json: Json = False,
+) -> None:
+    """Delete a predictor, or archive it where searches used it."""
+    removed = client_of(context).predictors.get(predictor).delete()
+    show(removed.to_dict(), removed_card(removed), as_json)
 
 
 @app.command("show")

@@ -12,11 +12,13 @@ from netwright.client import Client
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.requests import Budget, ExtendOptions, SearchOptions, StopRule
 from netwright.client.searches import DEFAULT_EVALUATIONS, Search
+from netwright.commands.cards import removed_card
 from netwright.commands.options import (
     Label,
     Limits,
     Seed,
     SomeSupernet,
+    SomeTarget,
     State,
     SupernetOption,
     Targets,
@@ -25,10 +27,19 @@ from netwright.commands.options import (
     value_of,
 )
 from netwright.commands.output import EXIT_INFEASIBLE, Json, Line, Timeout, client_of, show, show_all
-from netwright.commands.search_cards import profile_card, result_card, search_card, searches_table
-from netwright.plot import plot_history
+from netwright.commands.search_cards import (
+    comparison_card,
+    profile_card,
+    result_card,
+    search_card,
+    searches_table,
+)
+from netwright.plot import plot_comparison, plot_history
 
-app = typer.Typer(no_args_is_help=True, help="Constraints in, a front out: run, extend, profile, list, show.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Constraints in, a front out: run, extend, compare, profile, list, show, delete.",
+)
 SearchId = Annotated[str, typer.Argument(metavar="SEARCH", help="Id of a search.")]
 Restrict = Annotated[
     list[str] | None,
@@ -225,6 +236,32 @@ def list_(
     labels = pairs(label, "--label", "team=vision")
     searches = client.searches.list(supernet=supernet, state=state, labels=labels)
     show_all(searches, [searches_table(searches, client.targets.names(), client.supernets.names())], as_json)
+
+
+@app.command()
+def delete(context: typer.Context, search: SearchId, as_json: Json = False) -> None:
+    """Delete a search and its front, or archive it where another search extends it; measurements are kept."""
+    removed = client_of(context).searches.get(search).delete()
+    show(removed.to_dict(), removed_card(removed), as_json)
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    searches: Annotated[
+        list[str],
+        typer.Argument(metavar="SEARCH...", help="Ids of two or more searches; the first is the base."),
+    ],
+    target: SomeTarget = None,
+    plot: Annotated[Path | None, typer.Option(help="Save the fronts as a picture (PNG) here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fronts of searches of one supernet side by side: hypervolume, and which points are new."""
+    client = client_of(context)
+    found = client.searches.compare(*searches, target=target)
+    if plot is not None:
+        plot_comparison(found, plot)
+    show(found.to_dict(), comparison_card(found), as_json)
 
 
 @app.command("show")

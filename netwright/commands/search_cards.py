@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from netwright.client.models import ConstraintBody, ProfileView, Unmet, Violation
-from netwright.client.searches import Search
+from netwright.client.resource import counted
+from netwright.client.searches import Comparison, Search
 from netwright.commands.front_cards import front_card, with_names
 from netwright.commands.hints import as_command
-from netwright.commands.output import Fields, Line, Section, Table, cell, number
+from netwright.commands.output import Fields, Line, Section, Table, cell, number, percent
 from netwright.errors import Action
 
 Names = Mapping[str, str]
@@ -97,6 +98,29 @@ def _nearest(search: Search, targets: Names) -> str:
         for miss in search.nearest.violations
     ]
     return f"The nearest subnet is {search.nearest.subnet}: {'; '.join(misses)}"
+
+
+def comparison_card(comparison: Comparison) -> Iterator[Section]:
+    """Hypervolumes side by side, then the new points of each front."""
+    reference = ", ".join(f"{name} {cell(value)}" for name, value in comparison.reference_point.items())
+    rows = [
+        (each.search, len(each.points), each.hypervolume, percent(each.share), each.best, each.new)
+        for each in comparison.fronts
+    ]
+    columns = ("search", "points", "hypervolume", "share of all", "best of all", "new")
+    yield Table(columns, rows, f"hypervolume up to {reference}" if reference else None)
+    for each in comparison.fronts[1:]:
+        new = [point for point in each.points if point.new]
+        cells = [
+            (
+                *(point.values.get(name) for name in comparison.objectives),
+                "yes" if point.best else None,
+                point.subnet,
+            )
+            for point in new
+        ]
+        heads = (*comparison.objectives, "best of all", "subnet")
+        yield Table(heads, cells, f"{counted(len(new), 'new point')} of {each.search}")
 
 
 def profile_card(profile: ProfileView, targets: Names) -> Iterator[Section]:

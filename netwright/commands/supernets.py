@@ -11,7 +11,7 @@ import typer
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.models import Object
 from netwright.client.requests import TrainingOptions
-from netwright.commands.cards import estimate_card, job_card, supernet_card, supernets_table
+from netwright.commands.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
 from netwright.commands.options import Seed, SupernetArgument
 from netwright.commands.output import Json, Line, Table, Timeout, client_of, show, show_all
 from netwright.errors import NetwrightError
@@ -65,6 +65,13 @@ def update(
     """State where the images of a supernet are now; they must be those that it was trained on."""
     changed = client_of(context).supernets.get(supernet).update(data=data)
     show(changed.to_dict(), supernet_card(changed), as_json)
+
+
+@app.command()
+def delete(context: typer.Context, supernet: SupernetArgument, as_json: Json = False) -> None:
+    """Delete a supernet, or archive it where other resources refer to it."""
+    removed = client_of(context).supernets.get(supernet).delete()
+    show(removed.to_dict(), removed_card(removed), as_json)
 
 
 @app.command("show")

@@ -14,6 +14,7 @@ from netwright.commands.cards import (
     import_card,
     measurements_table,
     predictors_table,
+    removed_card,
     target_card,
     targets_table,
 )
@@ -62,6 +63,13 @@ def add(
     settings = {key: value_of(text) for key, text in pairs(set_, "--set", "threads=1").items()}
     target = client_of(context).targets.add(kind, name=name, settings=settings)
     show(target.to_dict(), target_card(target), as_json)
+
+
+@app.command()
+def delete(context: typer.Context, target: TargetArgument, as_json: Json = False) -> None:
+    """Delete a target, or archive it where other resources refer to it."""
+    removed = client_of(context).targets.get(target).delete()
+    show(removed.to_dict(), removed_card(removed), as_json)
 
 
 @app.command("show")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from service.db.tables import Search, Supernet, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, within
-from service.search.queries import points_of_search, points_of_supernet
+from service.search.queries import points_of_search, points_of_supernet, target_names
 from service.search.schemas import FrontPoint, FrontView
 from supernets.metrics import LATENCY, METRICS, Metric
 
@@ -80,7 +81,12 @@ class Wanted:
     format: Format
 
     def answer(
-        self, view: FrontView, points: list[FrontPoint], target: str | None, name: str
+        self,
+        view: FrontView,
+        points: list[FrontPoint],
+        target: str | None,
+        name: str,
+        names: Mapping[str, str],
     ) -> Response | FrontView:
         """The front in the format asked for; all points within the limits, thinned, or a pick."""
         inside = within(points, self.limits, target) if self.limits else points
@@ -103,7 +109,7 @@ class Wanted:
                 raise InvalidError(error.field or "pick", self.by, "see the message", str(error)) from error
         if self.format == "json":
             return view
-        content = as_csv(view.points) if self.format == "csv" else as_parquet(view.points)
+        content = (as_csv if self.format == "csv" else as_parquet)(view.points, names)
         headers = {"Content-Disposition": f'attachment; filename="{name}.{self.format}"'}
         return Response(content, media_type=MEDIA[self.format], headers=headers)
 
@@ -144,9 +150,10 @@ def get_front(
             raise InvalidError("target", target, row.spec["targets"])
         objectives: list[str] = row.spec["objectives"]
         points = [FrontPoint.model_validate(body) for body in points_of_search(session, project, id)]
+        names = target_names(session, project)
     mine = [point for point in points if target is None or point.target in (None, target)]
     view = FrontView(search=id, objectives=objectives, total=0, points=[])
-    return asked.answer(view, mine, target, f"front-{id}")
+    return asked.answer(view, mine, target, f"front-{id}", names)
 
 
 @router.get("/fronts", response_model=FrontView, responses=AS_TABLE)
@@ -162,6 +169,7 @@ def get_best_front(
         row = queries.given(session, project, Supernet, supernet, "supernet")
         if target is not None:
             queries.given(session, project, Target, target, "target")
+        names = target_names(session, project)
         bodies = points_of_supernet(session, project, supernet, STORED_LIMIT)
         quality: str = row.manifest["quality"]
     points = [point for body in bodies if _on(point := FrontPoint.model_validate(body), target)]
@@ -173,7 +181,7 @@ def get_best_front(
     if asked.limits:
         best += [point for point in best_of(points, objectives, target) if id(point) not in known]
     view = FrontView(search=None, objectives=objectives, total=0, points=[])
-    return asked.answer(view, best, target, f"front-{supernet}")
+    return asked.answer(view, best, target, f"front-{supernet}", names)
 
 
 def _on(point: FrontPoint, target: str | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,9 +118,11 @@ def _values(
     }
 
 
-def flat(point: FrontPoint) -> dict[str, Any]:
-    """A point as one row of a table."""
+def flat(point: FrontPoint, names: Mapping[str, str]) -> dict[str, Any]:
+    """A point as one row of a table; ``names`` of targets by id, for the columns of a front on several targets."""
     row: dict[str, Any] = {"subnet": point.subnet, "search": point.search, "feasible": point.feasible}
+    if point.target is not None:
+        row["target"] = names.get(point.target, point.target)
     if point.reason is not None:
         row["reason"] = point.reason
     if point.quality is not None:
@@ -134,7 +136,8 @@ def flat(point: FrontPoint) -> dict[str, Any]:
         row[f"{point.validation.metric}_validation"] = point.validation.value
     several = len({measured.target for measured in point.measured}) > 1
     for measured in point.measured:
-        name = f"{measured.metric}@{measured.target}" if several else measured.metric
+        on = names.get(measured.target, measured.target)
+        name = f"{measured.metric}@{on}" if several else measured.metric
         row |= {
             name: measured.value,
             f"{name}_spread": measured.spread,
@@ -144,7 +147,8 @@ def flat(point: FrontPoint) -> dict[str, Any]:
             f"{name}_raw_p90": measured.raw.get("p90"),
         }
     for predicted in point.predicted:
-        name = f"{predicted.metric}@{predicted.target}" if several and predicted.target else predicted.metric
+        on = names.get(predicted.target, predicted.target) if predicted.target else ""
+        name = f"{predicted.metric}@{on}" if several and on else predicted.metric
         row |= {
             f"{name}_predicted": predicted.mean,
             f"{name}_low": predicted.low,
@@ -154,9 +158,9 @@ def flat(point: FrontPoint) -> dict[str, Any]:
     return {**row, **point.costs, "arch": json.dumps(point.arch)}
 
 
-def as_csv(points: Sequence[FrontPoint]) -> bytes:
-    """A table with a header line."""
-    rows = [flat(point) for point in points]
+def as_csv(points: Sequence[FrontPoint], names: Mapping[str, str]) -> bytes:
+    """A table with a header line; see :func:`flat`."""
+    rows = [flat(point, names) for point in points]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["subnet"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="")
@@ -165,11 +169,11 @@ def as_csv(points: Sequence[FrontPoint]) -> bytes:
     return text.getvalue().encode()
 
 
-def as_parquet(points: Sequence[FrontPoint]) -> bytes:
+def as_parquet(points: Sequence[FrontPoint], names: Mapping[str, str]) -> bytes:
     """The same table as parquet."""
     import pyarrow
     import pyarrow.parquet
 
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(point) for point in points]), buffer)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(point, names) for point in points]), buffer)
     return buffer.getvalue()

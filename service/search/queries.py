@@ -8,9 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.db.tables import (
-    Point,
-)
+from service.db.tables import Point, Target
 
 
 def points_of_search(session: Session, project: str, search: str) -> list[dict[str, Any]]:
@@ -29,6 +27,12 @@ def count_points(session: Session, project: str, search: str) -> int:
     """Size of the stored front of a search."""
     query = sa.select(sa.func.count()).where(Point.project_id == project, Point.search_id == search)
     return session.scalar(query) or 0
+
+
+def target_names(session: Session, project: str) -> dict[str, str]:
+    """Names of all targets by id, archived ones too."""
+    query = sa.select(Target.id, Target.name).where(Target.project_id == project)
+    return {row.id: row.name for row in session.execute(query)}
 
 
 def labelled(spec: Any, labels: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:

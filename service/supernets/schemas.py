@@ -71,7 +71,9 @@ class SupernetView(Stamped):
     training: dict[str, Any]
     recipe: dict[str, Any]
     report: dict[str, Any] = Field(description="Report card of the training")
-    licence: str
+    licence: str | None = Field(
+        description="Of the weights; null until their owner states it in the manifest"
+    )
 
 
 class AxisView(View):

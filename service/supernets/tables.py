@@ -92,7 +92,6 @@ def space_manifest(content: bytes, name: str, body: TableSpace) -> Manifest:
             "layout": layout.as_json(),
             "cost_errors": fitted.errors if fitted else {},
         },
-        licence="unknown",
     )
 
 

@@ -34,7 +34,7 @@ def file_metadata(
     classes: Sequence[str],
     task: str,
     quality: Mapping[str, Any] | None,
-    licence: str,
+    licence: str | None,
 ) -> dict[str, str]:
     """The metadata of a file: text to JSON text.
 
@@ -47,7 +47,7 @@ def file_metadata(
         classes: names in the order of the outputs.
         task: its name.
         quality: the evaluation on the test split as JSON, or None where there was none.
-        licence: of the weights, an SPDX name where there is one.
+        licence: of the weights, an SPDX name where there is one; None where their owner states none.
     """
     values = {
         "supernet": supernet,
@@ -61,7 +61,9 @@ def file_metadata(
         "licence": licence,
     }
     return {
-        PREFIX + field: json.dumps(value, sort_keys=True, allow_nan=False) for field, value in values.items()
+        PREFIX + field: json.dumps(value, sort_keys=True, allow_nan=False)
+        for field, value in values.items()
+        if field != "licence" or value is not None
     }
 
 

@@ -45,6 +45,7 @@ COMMANDS = [
     "search run --supernet digits --target cpu -l latency_ms=0.03 -l accuracy>=0.8 --evaluations 4",
     "search run --supernet digits --target cpu --no-wait",
     "search extend {search} --evaluations 4 -l latency_ms=0.02",
+    "search compare {search} {search}",
     "front show {search}",
     "front show {search} --pick knee",
     "front pick {search} --how buckets --k 2 --by latency_ms -l accuracy>=0.8",
@@ -203,6 +204,45 @@ def test_a_front_is_saved(house: House, ids: Ids, tmp_path: Path) -> None:
     assert run(line, **ids, folder=tmp_path).exit_code == 0
     assert (tmp_path / "front.csv").read_text().startswith("subnet,")
     assert (tmp_path / "front.parquet").exists()
+
+
+def test_searches_are_compared(house: House, ids: Ids, tmp_path: Path) -> None:
+    other = run("search extend {search} --evaluations 4 --json", **ids)
+    second = json.loads(other.stdout)["search"]["id"]
+    result = run(
+        "search compare {search} {second} --plot {plot}", **ids, second=second, plot=tmp_path / "c.png"
+    )
+    assert result.exit_code == 0, result.output
+    assert "hypervolume up to accuracy" in result.stdout and "new point" in result.stdout
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    with house.client() as client:
+        found = client.searches.compare(client.searches.get(ids["search"]), second)
+    assert found.fronts[0].new == 0 and found.fronts[1].hypervolume >= found.fronts[0].hypervolume
+    assert run("search compare {search}", **ids).exit_code == 1
+
+
+def test_a_front_is_plotted_and_a_bad_path_explained(house: House, ids: Ids, tmp_path: Path) -> None:
+    assert run("front show {search} --plot {plot}", **ids, plot=tmp_path / "f.png").exit_code == 0
+    assert run("front best --supernet digits --plot {plot}", plot=tmp_path / "b.png").exit_code == 0
+    assert (tmp_path / "f.png").exists() and (tmp_path / "b.png").exists()
+    result = run("front show {search} --plot {plot}", **ids, plot=tmp_path / "f.xyz")
+    assert result.exit_code == 1 and "f.xyz" in result.stderr
+
+
+def test_a_plot_without_matplotlib_names_the_extra(
+    house: House, ids: Ids, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    result = run("front show {search} --plot {plot}", **ids, plot=tmp_path / "f.png")
+    assert result.exit_code == 1 and "pip install 'netwright[plot]'" in result.stderr
+
+
+def test_deleting_tells_what_became_of_it(house: House, ids: Ids) -> None:
+    run("targets add cpu --name spare --set threads=2")
+    assert "is deleted" in run("targets delete spare").stdout
+    assert "archived, not deleted" in run("targets delete cpu").stdout
+    assert json.loads(run("search delete {search} --json", **ids).stdout)["id"] == ids["search"]
+    assert run("targets delete spare").exit_code == 1
 
 
 # --- what goes wrong -------------------------------------------------------------------------------

@@ -299,7 +299,7 @@ def test_a_front_comes_as_json_csv_and_parquet(client, stored):
     assert [row["subnet"] for row in table] == [each["subnet"] for each in front["points"]]
     assert json.loads(table[0]["arch"]) == front["points"][0]["arch"]
     assert len(client.get(path, params={"max_points": 3}).json()["points"]) == 3
-    assert as_csv([]) == b"subnet\r\n"
+    assert as_csv([], {}) == b"subnet\r\n"
 
 
 def test_a_front_is_picked_from_under_limits(client, stored, target):

@@ -29,7 +29,7 @@ export async function draw({ id, signal, redraw }) {
       "div",
       {},
       element("div", { class: "title" }, element("h1", {}, supernet.name), element("span", { class: "pill" }, supernet.source), element("div", { class: "actions" }, supernet.source !== "table" && element("a", { class: "button main", href: `#/searches/new?supernet=${id}` }, "Search"))),
-      element("div", { class: "facts" }, element("span", {}, supernet.family), element("span", {}, element("b", {}, number(space.size, 3)), " subnets"), element("span", {}, element("b", {}, supernet.classes.length), " classes"), element("span", {}, "licence ", element("b", {}, supernet.licence))),
+      element("div", { class: "facts" }, element("span", {}, supernet.family), element("span", {}, element("b", {}, number(space.size, 3)), " subnets"), element("span", {}, element("b", {}, supernet.classes.length), " classes"), supernet.licence ? element("span", {}, "licence ", element("b", {}, supernet.licence)) : ""),
     ),
     element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Data and training"), trainingFacts(supernet)), evaluateForm(supernet, names, signal, redraw)),
     element("div", { class: "grid two" },
