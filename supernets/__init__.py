@@ -77,6 +77,7 @@ EXPORTERS: Registry = Registry(
     "exporter",
     {
         "onnx": "supernets.export.onnx:OnnxExporter",
+        "pt2": "supernets.export.pt2:Pt2Exporter",
     },
 )
 

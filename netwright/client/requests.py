@@ -96,13 +96,18 @@ class EvaluationCreate(TypedDict):
 
 
 class ExportCreate(TypedDict):
-    """Write a subnet to a file and prove it equal to the supernet's own answer."""
+    """Write a subnet to a file and compare its outputs with the supernet's."""
 
     format: NotRequired[str | None]
-    """Name in the exporter registry"""
+    """Name of an exporter: onnx, or pt2 (torch.export)"""
     precision: NotRequired[str | None]
+    """fp16 and int8 are ONNX only; int8 is calibrated on training images. What they change in quality
+    and latency is measured and stored with the export
+    """
     opset: NotRequired[int | None]
-    batch: NotRequired[str | None]
+    """Version of the ONNX operators"""
+    batch: NotRequired[str | int | None]
+    """The batch that the file takes: any, or this number of examples"""
 
 
 class FileBody(TypedDict):
@@ -325,6 +330,8 @@ class TrainingCreate(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    task: NotRequired[str | None]
+    """What is learned; image_classification if not given, or that of the source"""
     steps: NotRequired[int | None]
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
@@ -351,6 +358,8 @@ class TrainingEstimate(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    task: NotRequired[str | None]
+    """What is learned; image_classification if not given, or that of the source"""
     steps: NotRequired[int | None]
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
@@ -386,6 +395,8 @@ class TrainingOptions(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    task: NotRequired[str | None]
+    """What is learned; image_classification if not given, or that of the source"""
     steps: NotRequired[int | None]
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
@@ -487,13 +498,18 @@ class ProfileOptions(TypedDict):
 
 
 class ExportOptions(TypedDict):
-    """Write a subnet to a file and prove it equal to the supernet's own answer."""
+    """Write a subnet to a file and compare its outputs with the supernet's."""
 
     format: NotRequired[str | None]
-    """Name in the exporter registry"""
+    """Name of an exporter: onnx, or pt2 (torch.export)"""
     precision: NotRequired[str | None]
+    """fp16 and int8 are ONNX only; int8 is calibrated on training images. What they change in quality
+    and latency is measured and stored with the export
+    """
     opset: NotRequired[int | None]
-    batch: NotRequired[str | None]
+    """Version of the ONNX operators"""
+    batch: NotRequired[str | int | None]
+    """The batch that the file takes: any, or this number of examples"""
 
 
 class SupernetsQuery(TypedDict):

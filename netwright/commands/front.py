@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from netwright.client import Client
 from netwright.client.fronts import Front
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
+from netwright.client.requests import ExportOptions
 from netwright.commands.front_cards import front_card
 from netwright.commands.options import Limits, SomeTarget, SupernetOption, front_limits
 from netwright.commands.output import Json, Line, Timeout, cell, client_of, show
@@ -116,17 +117,26 @@ def export(
     what: Annotated[str, typer.Argument(help="Id of a subnet, or of a search (its best point is exported).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the file.")] = Path("subnet.onnx"),
     limit: Limits = None,
+    format: Annotated[str, typer.Option(help="onnx, or pt2 (torch.export).")] = "onnx",
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8; what it changes is measured.")] = "fp32",
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 21.")] = 18,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="The one batch of the file; any if absent.")
+    ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
-    """Save a subnet as a verified ONNX file; the server exports it first where that was not done yet.
+    """Save a subnet as a verified file; the server exports it first where that was not done yet.
 
     Limits are of a search: its best point within them. Exit status 3: no point meets them.
     """
     client = client_of(context)
     if what.startswith("sea_"):
         what = client.fronts.of_search(what).pick(**front_limits(client, limit)).id
-    record = client.subnets.get(what).download_onnx(out, timeout=timeout, progress=not as_json)
+    form: ExportOptions = {"format": format, "precision": precision, "opset": opset}
+    if batch is not None:
+        form["batch"] = batch
+    record = client.subnets.get(what).download_onnx(out, timeout=timeout, progress=not as_json, **form)
     parity = record.parity or {}
     lines = [
         Line(f"{out}: {record.bytes or 0:,} bytes, sha256 {record.sha256}"),
@@ -135,4 +145,16 @@ def export(
             "examples"
         ),
     ]
+    if change := parity.get("change"):
+        lines = [lines[0], Line(_changed(change, precision))]
     show({**record.to_dict(), "path": str(out)}, lines, as_json)
+
+
+def _changed(change: dict[str, Any], precision: str) -> str:
+    """What a reduced precision changes, in one line."""
+    times, kind = change["latency_ms"], change["activation"] or precision
+    return (
+        f"{change['metric']} {change['fp32']:.4f} -> {change[precision]:.4f} on {change['n']} test examples, "
+        f"{times['fp32']:.2f} ms -> {times[kind]:.2f} ms on the worker, "
+        f"{change['bytes']['fp32']:,} -> {change['bytes'][precision]:,} bytes"
+    )

@@ -13,8 +13,6 @@ from service.subnets.schemas import ExportParams
 from service.subnets.tasks import Exported, ExportIn, StatedQuality
 from service.supernets.bench import bench_of
 
-PARITY_IMAGES = 128
-
 
 async def run(job: WorkContext) -> None:
     """Recalibrate, export, compare, store."""
@@ -29,7 +27,8 @@ async def run(job: WorkContext) -> None:
         arch=subnet.arch,
         format=export.format,
         opset=export.opset,
-        images=PARITY_IMAGES,
+        precision=export.precision,
+        batch=None if export.batch == "dynamic" else int(export.batch),
         quality=None if tested is None else _stated(tested),
     )
 
@@ -44,6 +43,8 @@ async def run(job: WorkContext) -> None:
     job.window(0, 3, 3)
     await job.step("export", tasks.export, request, store)
     job.outcome = "exported; the file gives the same outputs as the supernet"
+    if export.precision != "fp32":
+        job.outcome = f"exported in {export.precision}; the change against fp32 was measured"
 
 
 def _stated(row: Measurement) -> StatedQuality:

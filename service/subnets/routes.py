@@ -70,10 +70,12 @@ def get_subnet(app: App, project: Project, id: str) -> SubnetView:
 def create_export(
     app: App, project: Project, id: str, body: ExportCreate, response: Response
 ) -> Accepted | JSONResponse:
-    """Job: write the subnet to a file and prove it equal to the supernet's own answer."""
+    """Job: write the subnet to a file and compare its outputs with the supernet's."""
     if body.format not in EXPORTERS:
         raise InvalidError("format", body.format, list(EXPORTERS))
-    like = body.model_dump(mode="json")
+    if body.format != "onnx" and body.precision != "fp32":
+        raise InvalidError("precision", body.precision, ["fp32"])
+    like = body.model_dump(mode="json") | {"batch": str(body.batch)}
     with app.database.read() as session:
         subnet = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, subnet.supernet_id)
@@ -101,7 +103,7 @@ def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, H
     with app.database.read() as session:
         row = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, row.supernet_id)
-        export = finished_export(session, project, id, format="onnx")
+        export = finished_export(session, project, id, format="onnx", precision="fp32")
         if export is None or export.sha256 is None:
             path = f"/v1/subnets/{id}/exports"
             raise NotExportedError(

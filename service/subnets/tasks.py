@@ -39,13 +39,14 @@ class StatedQuality(StepData):
 
 
 class ExportIn(StepData):
-    """A subnet to export, and how many test images to compare it on."""
+    """A subnet to export, and in what form; without ``batch`` the file takes any."""
 
     bench: BenchSpec
     arch: dict[str, int | float | str]
     format: str
     opset: int
-    images: int
+    precision: str
+    batch: int | None
     quality: StatedQuality | None
 
 
@@ -78,46 +79,29 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
 
 
 def export(request: ExportIn, progress: Progress) -> Exported:
-    """Write a subnet with the reference exporter, compare it with the network on real images, and store it."""
-    from supernets import EXPORTERS
+    """Write a subnet, compare it with the network on real images, and store it."""
     from supernets.evaluate import calibrated
-    from supernets.export.metadata import file_metadata
-    from supernets.export.parity import prove_parity
+    from supernets.export.subnet import FileRequest, write_subnet
     from supernets.extract import extract
 
     bench = open_bench(request.bench)
     arch = bench.family.space().arch(request.arch)
-    task, dimensions = bench.supernet.task, bench.family.dimensions(arch)
     progress(0, 3, "recalibrating")
-    data = bench.data
-    stats = calibrated(bench.supernet, data, arch)
+    stats = calibrated(bench.supernet, bench.data, arch)
     net = extract(bench.supernet.net, arch, stats)
-    stored, preprocessing = data.test.images[: request.images], data.preprocessing()
-    examples, interface = task.prepare(stored, preprocessing, dimensions), task.interface(dimensions)
-    metadata = file_metadata(
-        supernet=bench.manifest.name,
-        arch=arch.as_dict(),
-        weights_sha256=bench.manifest.weights_sha256,
-        stats_sha256=stats.sha256,
-        preprocessing={**preprocessing, **dimensions},
-        task=task.name,
-        classes=bench.manifest.classes,
-        quality=None if request.quality is None else request.quality.model_dump(),
-        licence=bench.manifest.licence,
-    )
+    form = FileRequest(request.format, request.precision, request.opset, request.batch)
+    quality = None if request.quality is None else request.quality.model_dump()
     with tempfile.TemporaryDirectory(prefix="netwright-export-") as folder:
-        path = Path(folder) / "subnet.onnx"
-        progress(1, 3, "exporting")
-        exporter = EXPORTERS.load(request.format)()
-        few = tuple(each[:2] for each in examples)
-        exported = exporter.export(net, few, path, interface, metadata=metadata, opset=request.opset)
-        progress(2, 3, "comparing the file with the network")
-        parity = prove_parity(net, path, examples, interface, exporter=request.format)
-        sha256, size = bench.store.put_file(path)
+        progress(1, 3, "writing the file and comparing it with the network")
+        written = write_subnet(
+            bench.supernet, bench.data, arch, net, stats.sha256, form, Path(folder), quality
+        )
+        progress(2, 3, "storing the file")
+        sha256, size = bench.store.put_file(written.path)
     return Exported(
         sha256=sha256,
         bytes=size,
-        exporter=exported.as_json(),
-        parity=parity.as_json(),
-        metadata=metadata,
+        exporter=written.exporter,
+        parity=written.parity,
+        metadata=written.metadata,
     )

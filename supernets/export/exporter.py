@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,7 +62,8 @@ class Exporter(ABC):
     """Writes networks in one format and runs what it wrote.
 
     Promises: the network is left as it was; the file appears whole or not at all, replaces an older one,
-    needs no other file and no torch to run, and takes batches of any size; it names no path of the machine
+    needs no other file to run, and no torch unless ``needs_torch``, and takes batches of any size unless the
+    interface fixes it; it names no path of the machine
     that made it, and equal networks with equal metadata give equal bytes in one environment; it holds the
     given metadata and nothing that can change later. Nothing here proves that the file computes the same:
     :func:`supernets.export.parity.prove_parity` does, and no export is handed out without it.
@@ -71,6 +72,8 @@ class Exporter(ABC):
     name: str
     suffix: str
     media_type: str
+    needs_torch: ClassVar[bool] = False
+    """Whether running a file needs torch."""
 
     @abstractmethod
     def write(

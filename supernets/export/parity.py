@@ -56,6 +56,7 @@ def prove_parity(
     *,
     exporter: str = "onnx",
     tolerance: float = TOLERANCE,
+    batch: int | None = None,
 ) -> Parity:
     """Run the file and the network on the same examples, in several batch sizes, and compare.
 
@@ -66,6 +67,7 @@ def prove_parity(
         interface: the names of the inputs.
         exporter: name in ``EXPORTERS``.
         tolerance: of the relative error.
+        batch: the one batch size of the file, which must divide ``n``; None if it takes any.
 
     Raises:
         ExportError: too few or all equal examples, a file that does not run, or an error over ``tolerance``.
@@ -82,7 +84,7 @@ def prove_parity(
         expected = torch.cat([net(*part) for part in parts]).numpy()
     names = [each.name for each in interface.inputs]
     inputs = {name: np.ascontiguousarray(each.numpy()) for name, each in zip(names, examples, strict=True)}
-    sizes = sorted({1, min(3, n), min(n, LARGEST_BATCH)})
+    sizes = sorted({1, min(3, n), min(n, LARGEST_BATCH)}) if batch is None else [batch]
     worst, agreement = 0.0, 1.0
     for size in sizes:
         # one by one, a few examples are proof enough; the largest batch covers them all

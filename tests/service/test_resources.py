@@ -442,7 +442,21 @@ def test_the_file_is_named_by_the_post_that_makes_it_until_it_is_there(client, d
     assert (again.status_code, again.json()["id"]) == (200, export["id"])
 
 
-@pytest.mark.parametrize("body", [{"format": "tflite"}, {"opset": 3}, {"precision": "int8"}, {"batch": "7"}])
+FOREIGN = {"format": "pt2", "precision": "int8"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"format": "tflite"},
+        {"opset": 3},
+        {"opset": 22},
+        {"precision": "int4"},
+        {"batch": "7"},
+        {"batch": 0},
+        FOREIGN,
+    ],
+)
 def test_exports_that_cannot_be_made_are_refused(client, measured, body):
     subnet = next(iter(measured.values()))
     assert_problem(client.post(f"/v1/subnets/{subnet}/exports", json=body), 422)

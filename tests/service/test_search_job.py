@@ -222,3 +222,8 @@ def test_every_other_kind_of_job_and_an_impossible_limit(http, processes, supern
     file = http.get(f"/v1/subnets/{subnet}/onnx")
     assert file.status_code == 200 and len(file.content) == export["bytes"]
     assert file.headers["etag"] == f'"{export["sha256"]}"'
+    for form in ({"precision": "int8", "batch": 1}, {"format": "pt2"}):
+        other = done(http, http.post(f"/v1/subnets/{subnet}/exports", json=form))
+        assert other["sha256"] != export["sha256"]
+        assert ("change" in other["parity"]) == ("precision" in form)
+    assert http.get(f"/v1/subnets/{subnet}/onnx").headers["etag"] == file.headers["etag"]

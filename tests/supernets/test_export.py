@@ -26,6 +26,7 @@ from supernets.export.onnx import OnnxExporter, export_for_measuring
 from supernets.export.parity import prove_parity, relative_error
 from supernets.export.runtime import session
 from supernets.extract import extract
+from supernets.manifest import Manifest
 from tests.small import interface_of, small_family
 
 
@@ -184,6 +185,14 @@ def test_metadata_is_json_without_nan() -> None:
             quality=None,
             licence="",
         )
+
+
+def test_a_licence_that_was_not_stated_is_absent() -> None:
+    values = {"supernet": "a", "arch": {}, "weights_sha256": "", "stats_sha256": "", "preprocessing": {}}
+    values |= {"classes": (), "task": "image_classification", "quality": None}
+    assert "netwright.licence" not in file_metadata(**values, licence=None)
+    assert file_metadata(**values, licence="MIT")["netwright.licence"] == '"MIT"'
+    assert Manifest.model_fields["licence"].default is None
 
 
 def test_the_callers_warnings_and_logs_are_as_before(exported: Exported) -> None:
