@@ -20,6 +20,7 @@ from service.runtime.context import WorkContext
 from service.supernets.bench import population_of
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import ensure_subnets
+from supernets.metrics import LATENCY
 from supernets.spaces.space import Population
 
 Json = dict[str, Any]
@@ -63,7 +64,10 @@ def store_timings(
     population: Population,
     result: Measured,
 ) -> None:
-    """Write the usable timings of a run, and the target's calibrations if it had none."""
+    """Write the usable values of a run, and the target's calibrations if it had none.
+
+    A net whose latency was refused, as on a busy machine, keeps its other metrics: they do not depend on it.
+    """
     row = queries.get(session, run.project, Target, target)
     if row.calibrations is None and result.calibrations is not None:
         row.calibrations = {name: each.as_json() for name, each in result.calibrations.items()}
@@ -73,29 +77,28 @@ def store_timings(
     for subnet, timing in zip(ids, result.timings, strict=True):
         if timing.verdict == "unsupported":
             unsupported.append(_unsupported(run, supernet, subnet, target, timing.error))
-        if timing.latency_ms is None or timing.verdict in NOT_MEASURED:
+        if timing.verdict in NOT_MEASURED:
             continue
         common = {
             "precision": result.precision,
             "protocol_version": timing.protocol_version,
-            "verdict": timing.verdict,
+            "verdict": None if timing.latency_ms is None else timing.verdict,
         }
         proof = {"file_sha256": timing.sha256, "provenance": timing.provenance or {"runtime": runtime}}
-        raw = {"raw": {**timing.raw_ms, "n": timing.raw_n}, "reference": timing.reference}
-        rows.append(
-            _row(run, supernet, step, subnet, "latency_ms", target)
-            | common
-            | {
+        values = {metric: extra.model_dump() | {"details": proof} for metric, extra in timing.extras.items()}
+        if timing.latency_ms is not None:
+            raw = {"raw": {**timing.raw_ms, "n": timing.raw_n}, "reference": timing.reference}
+            values[LATENCY] = {
                 "value": timing.latency_ms,
                 "spread": timing.standard_error_ms,
                 "n": timing.rounds,
                 "statistic": timing.statistic,
                 "details": {**raw, **proof},
             }
-        )
-        for metric, extra in timing.extras.items():
-            found = {**extra.model_dump(), "details": proof}
-            rows.append(_row(run, supernet, step, subnet, metric, target) | common | found)
+        rows += [
+            _row(run, supernet, step, subnet, metric, target) | common | value
+            for metric, value in values.items()
+        ]
     add_measurements(session, rows)
     queries.insert_new(session, Unsupported, unsupported)
 
