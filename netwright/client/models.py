@@ -287,6 +287,18 @@ class HistoryPoint:
 
 
 @dataclass(kw_only=True)
+class ImportAccepted:
+    """Answer 202: the job that imports the rows, and the target and supernet (or space) that they belong
+    to.
+    """
+
+    id: str
+    job: JobBrief
+    target: str
+    supernet: str
+
+
+@dataclass(kw_only=True)
 class JobBrief:
     """The job that makes a resource, as an answer to POST names it."""
 

@@ -121,6 +121,42 @@ class FileBody(TypedDict):
     """A file that was brought before, by its hash"""
 
 
+class ImportCreate(TypedDict):
+    """Rows of a file as a target, in one step: nothing is created unless the file can be read and has
+    valid rows.
+    """
+
+    target: ImportTarget
+    supernet: NotRequired[str | None]
+    """Whose archs the rows are; or give 'space'"""
+    space: NotRequired[ImportSpace | None]
+    table: TableRows
+
+
+class ImportSpace(TypedDict):
+    """The space that the arch columns of the table span, for archs without a supernet here."""
+
+    name: str
+    """1 to 80 characters; compared without case, spaces around it are removed"""
+    archs: Sequence[ArchColumn]
+    """Columns that make an arch"""
+    depth_axis: NotRequired[str | None]
+    """The arch column with the number of positions that count in the split columns"""
+    params: NotRequired[CostColumn | None]
+    macs: NotRequired[CostColumn | None]
+
+
+class ImportTarget(TypedDict):
+    """The target of kind ``table`` that the rows are stored for; it is created if there is none of this
+    name.
+    """
+
+    name: str
+    """1 to 80 characters; compared without case, spaces around it are removed"""
+    settings: NotRequired[Object | None]
+    """device, runtime, precision and batch, as for POST /v1/targets"""
+
+
 class LeaseCreate(TypedDict):
     """An agent asks for nets to measure."""
 

@@ -14,7 +14,6 @@ from netwright.client.requests import (
     CostColumn,
     EvaluateOptions,
     SupernetsQuery,
-    TableSpace,
     TrainingOptions,
 )
 from netwright.client.resource import Deletable, Listing, NamedCollection, Resource, checked
@@ -98,15 +97,9 @@ class Supernets(NamedCollection[Supernet]):
         ``macs`` are columns with counts, ``COL`` or in thousands, millions or billions ``COL:K``, ``COL:M``,
         ``COL:G``. ``file`` as in ``targets.import_table``.
         """
-        table: TableSpace = {
-            "file": file_body(file, on_server=on_server),
-            "archs": [_arch_column(text) for text in archs],
-            "depth_axis": depth_axis,
-            "params": _cost_column(params),
-            "macs": _cost_column(macs),
-        }
-        present = {key: value for key, value in table.items() if value is not None}
-        return self._create({"name": name, "table": present})
+        space = space_of(archs, depth_axis=depth_axis, params=params, macs=macs)
+        table = {"file": file_body(file, on_server=on_server), **space}
+        return self._create({"name": name, "table": table})
 
     def _create(self, body: dict[str, object]) -> Supernet:
         return Supernet.of(self._client, self._connection.post(Supernet.path, body))
@@ -137,6 +130,19 @@ class Trainings:
         """The cost of :meth:`create` with the same arguments; starts nothing, and refuses what it would refuse."""
         body = {"name": name, **checked(options, TrainingOptions)}
         return Estimate.of(self._client, self._client.connection.post("/v1/trainings:estimate", body))
+
+
+def space_of(
+    archs: Sequence[str], *, depth_axis: str | None, params: str | None, macs: str | None
+) -> dict[str, object]:
+    """The columns of a space as the service reads them; see :meth:`Supernets.add_table`."""
+    space = {
+        "archs": [_arch_column(text) for text in archs],
+        "depth_axis": depth_axis,
+        "params": _cost_column(params),
+        "macs": _cost_column(macs),
+    }
+    return {key: value for key, value in space.items() if value is not None}
 
 
 def _arch_column(text: str) -> ArchColumn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Unpack
+from typing import ClassVar, NamedTuple, Unpack
 
 from netwright.client import models
 from netwright.client.files import file_body
@@ -66,6 +66,14 @@ class Target(Deletable, models.TargetView):
         )
 
 
+class Import(NamedTuple):
+    """An import that was started: its job, and the ids of the target and of the supernet or space of its rows."""
+
+    job: Job
+    target: str
+    supernet: str
+
+
 class Targets(NamedCollection[Target]):
     """``client.targets``."""
 
@@ -82,6 +90,40 @@ class Targets(NamedCollection[Target]):
         """
         body = {"kind": kind, "name": name, "settings": dict(settings or {})}
         return Target.of(self._client, self._connection.post(Target.path, body))
+
+    def import_table(
+        self,
+        name: str,
+        file: Path | str,
+        latency: str,
+        *,
+        supernet: str | None = None,
+        space: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None,
+        on_server: bool = False,
+        **options: Unpack[TableOptions],
+    ) -> Import:
+        """Import rows that were measured elsewhere as a target of kind ``table``, which is created with them.
+
+        The rows are archs of ``supernet`` (id or name), or of a ``space`` that their columns span (its fields as in
+        ``POST /v1/measurements:import``). Other parameters as for :meth:`Target.import_table`. Nothing is created if
+        the file cannot be read, and nothing is left if all rows are refused.
+        """
+        table = {
+            "file": file_body(file, on_server=on_server),
+            "latency": latency,
+            **checked(options, TableOptions),
+        }
+        body: dict[str, object] = {
+            "target": {"name": name, "settings": dict(settings or {})},
+            "table": table,
+        }
+        if space is not None:
+            body["space"] = dict(space)
+        if supernet is not None:
+            body["supernet"] = self._client.supernets.id_of(supernet)
+        answer = self._connection.post("/v1/measurements:import", body)
+        return Import(self._client.jobs.started(answer), answer["target"], answer["supernet"])
 
     def list(self, **filters: Unpack[TargetsQuery]) -> Listing[Target]:
         """All targets, newest first."""

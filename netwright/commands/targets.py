@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
+from netwright.client import Client
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.metrics import LATENCY
+from netwright.client.predictors import Predictor
+from netwright.client.supernets import space_of
 from netwright.commands.cards import (
     import_card,
     measurements_table,
@@ -231,30 +234,27 @@ def import_(
     columns = [column for text in arch or [] for column in text.split(",") if column]
     called = name or re.sub(r"\.ya?ml$", "", (latency or operators or "").rsplit("/", 1)[-1])
     settings = {"device": device or called, "runtime": runtime, "precision": precision, "batch": batch}
-    if space is not None:
-        found = client.supernets.add_table(
-            *(space, table or "", columns),
-            depth_axis=depth_axis,
-            params=params,
-            macs=macs,
-            on_server=on_server,
-        )
-        columns = []
-    else:
-        found = client.supernets.get(supernet or "")
-    target = client.targets.add(
-        "table", name=_target_name(called), settings={k: v for k, v in settings.items() if v is not None}
-    )
+    stated = {name: value for name, value in settings.items() if value is not None}
     if operators is not None:
-        predictor = client.predictors.import_file(found.id, operators, target=target.id, on_server=on_server)
+        predictor = _import_operators(
+            client, _target_name(called), stated, supernet or "", operators, on_server
+        )
         predictor.wait(timeout, not as_json)
-        show(predictor.to_dict(), predictors_table([predictor], {target.id: target.name}), as_json)
+        show(predictor.to_dict(), predictors_table([predictor], {str(predictor.target): called}), as_json)
         return
-    job = target.import_table(
-        *(found.id, table or "", latency or ""),
+    spanned = (
+        None
+        if space is None
+        else {"name": space, **space_of(columns, depth_axis=depth_axis, params=params, macs=macs)}
+    )
+    job, target_id, supernet_id = client.targets.import_table(
+        *(_target_name(called), table or "", latency or ""),
+        supernet=supernet,
+        space=spanned,
+        settings=stated,
         on_server=on_server,
         unit=unit,
-        archs=columns,
+        archs=[] if space is not None else columns,
         strict=strict,
         accept_jumps=accept_jumps,
     )
@@ -265,6 +265,7 @@ def import_(
             show(None, import_card(job.result or {}), as_json)
         raise
     result = job.result or {}
+    target, found = client.targets.get(target_id), client.supernets.get(supernet_id)
     errors = [
         Line(
             f"{each}: closed form within {error['median']:.2%}, at worst {error['worst']:.2%}, of rows left out"
@@ -292,6 +293,21 @@ def _check_import(
     for holds, rule, option in rules:
         if not holds:
             raise typer.BadParameter(rule, param_hint=option)
+
+
+def _import_operators(
+    client: Client, name: str, settings: Mapping[str, object], supernet: str, file: str, on_server: bool
+) -> Predictor:
+    """The predictor of a table of operators; a target that was created for it is removed if that fails."""
+    found = client.supernets.get(supernet)
+    existing = {target.id for target in client.targets.list(name=name)}
+    target = client.targets.add("table", name=name, settings=settings)
+    try:
+        return client.predictors.import_file(found.id, file, target=target.id, on_server=on_server)
+    except NetwrightError:
+        if target.id not in existing:
+            client.connection.delete(f"{target.path}/{target.id}")
+        raise
 
 
 def _target_name(column: str) -> str:

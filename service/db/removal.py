@@ -7,7 +7,7 @@ lists, its name is free again, and nothing new can be made with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -35,20 +35,19 @@ FINAL = ("succeeded", "failed", "cancelled")
 Removable = Supernet | Target | Predictor | Search
 
 
-def remove_target(session: Session, row: Target) -> dict[str, int]:
+def remove_target(session: Session, row: Target, *, but: str | None = None) -> dict[str, int]:
     """Delete or archive a target; see :func:`_remove`."""
     tables = (Measurement, Unsupported, Order, Item, Lease, Predictor)
     references = {each.__tablename__: _count(session, each.target_id == row.id) for each in tables}
     references["searches"] = _searches_naming(session, row)
-    return _remove(session, row, references, [sa.delete(Agent).where(Agent.target_id == row.id)])
+    return _remove(session, row, references, [sa.delete(Agent).where(Agent.target_id == row.id)], but)
 
 
-def remove_supernet(session: Session, row: Supernet) -> dict[str, int]:
+def remove_supernet(session: Session, row: Supernet, *, but: str | None = None) -> dict[str, int]:
     """Delete or archive a supernet; see :func:`_remove`."""
     tables = (Subnet, Measurement, Predictor, Search)
-    return _remove(
-        session, row, {each.__tablename__: _count(session, each.supernet_id == row.id) for each in tables}
-    )
+    references = {each.__tablename__: _count(session, each.supernet_id == row.id) for each in tables}
+    return _remove(session, row, references, [], but)
 
 
 def remove_predictor(session: Session, row: Predictor) -> dict[str, int]:
@@ -63,23 +62,27 @@ def remove_search(session: Session, row: Search) -> dict[str, int]:
 
 
 def _remove(
-    session: Session, row: Removable, references: Mapping[str, int], owned: list[sa.Delete] | None = None
+    session: Session,
+    row: Removable,
+    references: Mapping[str, int],
+    owned: Sequence[sa.Delete] = (),
+    but: str | None = None,
 ) -> dict[str, int]:
     """What refers to the row, by table; the row is archived if anything does, otherwise deleted with what it owns.
 
     Raises:
-        ConflictError: a job that has not ended uses it.
+        ConflictError: a job that has not ended uses it, other than the job ``but``.
     """
     for job in session.scalars(
         sa.select(Job).where(Job.project_id == row.project_id, Job.state.not_in(FINAL))
     ):
-        if row.id == job.resource_id or row.id in json.dumps(job.params):
+        if job.id != but and (row.id == job.resource_id or row.id in json.dumps(job.params)):
             raise ConflictError(
                 f"{row.id} is used by job {job.id} ({job.kind}, {job.state}); cancel it or wait for its end"
             )
     found = {name: count for name, count in references.items() if count}
     if not found:
-        for statement in owned or []:
+        for statement in owned:
             session.execute(statement)
         session.delete(row)
     elif row.archived_at is None:

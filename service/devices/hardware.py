@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from predictors import TARGETS
-from predictors.errors import MeasureError
+from predictors.errors import MeasureError, ProtocolError
 from predictors.measuring.protocol import Calibration
 from predictors.targets.target import MeasuredBy, Target, TargetSettings
+from service.db import queries
 from service.db.tables import Target as TargetRow
 from service.db.tables import now
 from service.errors import ConflictError, InvalidError
+from service.ids import new_id
 from supernets.metrics import LATENCY
 
 
@@ -53,22 +57,69 @@ def check_settings(kind: str, settings: Mapping[str, Any]) -> TargetSettings:
     return settings_type(**settings)
 
 
-def describe(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
-    """Description, fingerprint and metrics of a new target; a remote one has no device until its first agent."""
-    if is_remote(kind):
-        empty = {"device": None, "runtime": None}
-        return {"kind": kind, **empty, "settings": check_settings(kind, settings).as_json()}, "", [LATENCY]
-    target = make_target(kind, settings)
-    return target.describe(), target.fingerprint, target.metrics()
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is stored of a new target."""
+
+    description: dict[str, Any]
+    fingerprint: str
+    metrics: list[str]
+
+    @property
+    def kind(self) -> str:
+        """Kind of target."""
+        return str(self.description["kind"])
 
 
-def same_target(
-    kind: str, stored: Mapping[str, Any], fingerprint: str, described: Mapping[str, Any], new_fingerprint: str
-) -> bool:
-    """Whether a stored target is the one that is registered again; a remote one is compared by its settings."""
-    if is_remote(kind):
-        return bool(kind == described["kind"] and stored["settings"] == described["settings"])
-    return fingerprint == new_fingerprint
+def describe(kind: str, settings: Mapping[str, Any]) -> Described:
+    """A new target; a remote one has no device, and no fingerprint, until its first agent.
+
+    Raises:
+        InvalidError: an unknown kind, or settings that it does not have or that are outside their range.
+    """
+    if kind not in TARGETS:
+        raise InvalidError("kind", kind, list(TARGETS))
+    try:
+        if is_remote(kind):
+            stored = check_settings(kind, settings).as_json()
+            return Described(
+                {"kind": kind, "device": None, "runtime": None, "settings": stored}, "", [LATENCY]
+            )
+        target = make_target(kind, settings)
+    except ProtocolError as error:
+        raise InvalidError("settings", dict(settings), str(error), f"settings: {error}") from error
+    return Described(target.describe(), target.fingerprint, target.metrics())
+
+
+def register(session: Session, project: str, name: str, described: Described) -> tuple[TargetRow, bool]:
+    """The target of this name and description, and whether it is new.
+
+    Raises:
+        ConflictError: a target of this name has another device, runtime or settings.
+    """
+    row = queries.find(session, project, TargetRow, name=name)
+    if row is None:
+        row = TargetRow(
+            id=new_id("tgt"),
+            project_id=project,
+            name=name,
+            kind=described.kind,
+            settings=described.description["settings"],
+            description=described.description,
+            fingerprint=described.fingerprint,
+            metrics=described.metrics,
+        )
+        session.add(row)
+        session.flush()
+        return row, True
+    same_settings = row.description["settings"] == described.description["settings"]
+    # The device of a remote target is that of its agents: only the settings can be compared.
+    same = same_settings if is_remote(row.kind) else row.fingerprint == described.fingerprint
+    if row.kind != described.kind or not same:
+        raise ConflictError(
+            f"the target {name!r} ({row.id}) has another device, runtime or settings; give another name"
+        )
+    return row, False
 
 
 def refresh(row: TargetRow) -> None:

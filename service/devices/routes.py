@@ -8,8 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from predictors import TARGETS
-from predictors.errors import ProtocolError
 from service.db import queries
 from service.db.counts import forget_counts
 from service.db.removal import remove_target
@@ -18,10 +16,8 @@ from service.devices import hardware, lease_queries
 from service.devices.leasing import store_references
 from service.devices.schemas import AgentView, TargetCreate, TargetView
 from service.devices.staleness import stale_reason
-from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Archived, Page, Project
-from service.ids import new_id
 from service.settings import Settings
 
 router = APIRouter(tags=["targets"])
@@ -57,36 +53,13 @@ def list_targets(
 )
 def create_target(app: App, project: Project, body: TargetCreate, response: Response) -> TargetView:
     """Register a hardware target; the same device, runtime and settings under the same name are one target."""
-    if body.kind not in TARGETS:
-        raise InvalidError("kind", body.kind, list(TARGETS))
-    try:
-        description, fingerprint, metrics = hardware.describe(body.kind, body.settings)
-    except ProtocolError as error:
-        raise InvalidError("settings", body.settings, str(error), f"settings: {error}") from error
-    name = body.name or body.kind
+    described = hardware.describe(body.kind, body.settings)
     with app.database.write() as session:
-        row = queries.find(session, project, Target, name=name)
-        if row is None:
-            row = Target(
-                id=new_id("tgt"),
-                project_id=project,
-                name=name,
-                kind=body.kind,
-                settings=description["settings"],
-                description=description,
-                fingerprint=fingerprint,
-                metrics=metrics,
-            )
-            session.add(row)
-            session.flush()
-            if hardware.is_remote(body.kind):
-                store_references(session, project, app.store)
-        elif not hardware.same_target(row.kind, row.description, row.fingerprint, description, fingerprint):
-            raise ConflictError(
-                f"the target {name!r} ({row.id}) has another device, runtime or settings; give another name"
-            )
-        else:
+        row, new = hardware.register(session, project, body.name or body.kind, described)
+        if not new:
             response.status_code = 200
+        elif hardware.is_remote(body.kind):
+            store_references(session, project, app.store)
         response.headers["Location"] = f"/v1/targets/{row.id}"
         return target_view(session, row, app.settings)
 

@@ -11,6 +11,7 @@ from predictors.tables.check import Stored, check_rows
 from predictors.tables.read import read_table
 from service.artifacts import ArtifactStore
 from service.db import queries
+from service.db.removal import remove_supernet, remove_target
 from service.db.tables import Job, Supernet, Target
 from service.errors import JobError
 from service.measurements.models import ImportedRows
@@ -92,7 +93,15 @@ async def run(job: WorkContext) -> None:
     job.window(0, 1, 2)
     await job.report("checking the rows")
     checked = await job.step("check", check, request, keep)
-    _require_rows(checked.summary, params.strict)
+    try:
+        _require_rows(checked.summary, params.strict)
+    except JobError:
+
+        def remove(session: Session) -> StoredRows:
+            return _remove_created(session, job, params)
+
+        await job.write("remove", remove)
+        raise
     total, summary = len(checked.rows.values), checked.summary
     job.outcome = (
         f"imported {summary.accepted} of {summary.rows} rows, {summary.known} were known, "
@@ -116,6 +125,19 @@ async def run(job: WorkContext) -> None:
         job.window(total + start, total + min(start + CHUNK, total), 2 * total)
         await job.report(f"storing {total} rows")
         await job.write(step, store)
+
+
+def _remove_created(session: Session, job: WorkContext, params: ImportParams) -> StoredRows:
+    """Remove what was created for this import: an import that fails leaves nothing."""
+    if "target" in params.created:
+        target = queries.find(session, job.project, Target, id=params.target)
+        if target is not None:
+            remove_target(session, target, but=job.id)
+    if "supernet" in params.created:
+        supernet = queries.find(session, job.project, Supernet, id=params.supernet)
+        if supernet is not None:
+            remove_supernet(session, supernet, but=job.id)
+    return StoredRows(stored=0)
 
 
 def _request(session: Session, job: WorkContext, params: ImportParams, supernet: Supernet) -> CheckIn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -16,15 +16,24 @@ from service.http.deps import App, Page, Project
 from service.http.files import content_of, keep
 from service.http.job_views import accepted
 from service.measurements.queries import scope_of
-from service.measurements.schemas import ImportParams, MeasurementCreate, MeasurementView, MeasureParams
+from service.measurements.schemas import (
+    ImportAccepted,
+    ImportCreate,
+    ImportParams,
+    MeasurementCreate,
+    MeasurementView,
+    MeasureParams,
+)
 from service.measurements.selection import check_archs
 from service.measurements.tables import look
 from service.runtime import job_queries
 from service.supernets import checkpoints
 from service.supernets.queries import archs_of
+from service.supernets.tables import TableSpace, space_manifest
 from supernets.metrics import METRICS
 
 router = APIRouter(tags=["measurements"])
+IMPORTED_KIND = "table"
 
 
 @router.post("/v1/targets/{id}/measurements", status_code=202)
@@ -62,9 +71,53 @@ def create_measurements(
         return accepted(job)
 
 
+@router.post("/v1/measurements:import", status_code=202)
+def import_measurements(app: App, project: Project, body: ImportCreate, response: Response) -> ImportAccepted:
+    """Job: import the rows of a file as a target, which is created with it, and with the space of the rows if asked.
+
+    The file is read and its columns are checked first. Nothing is created if that fails, and nothing is left if the job
+    refuses all rows.
+    """
+    described = hardware.describe(IMPORTED_KIND, body.target.settings)
+    with app.database.read() as session:
+        content = content_of(session, project, app, body.table.file, "table.file")
+        if body.space is None:
+            family = checkpoints.family_of(
+                queries.given(session, project, Supernet, body.supernet or "", "supernet")
+            )
+        else:
+            table = TableSpace(file=body.table.file, **body.space.model_dump(exclude={"name"}))
+            manifest = space_manifest(content, body.space.name, table)
+            family = checkpoints.family_of_manifest(manifest)
+        columns = look(content, body.table, family)
+    created: list[Literal["target", "supernet"]] = []
+    with app.database.write() as session:
+        sha256 = keep(session, project, app.store, content)
+        if body.space is None:
+            supernet = queries.given(session, project, Supernet, body.supernet or "", "supernet")
+        else:
+            supernet, new = checkpoints.register_space(session, project, app.store, manifest)
+            created += ["supernet"] if new else []
+        target, new = hardware.register(session, project, body.target.name, described)
+        created += ["target"] if new else []
+        params = ImportParams(
+            supernet=supernet.id,
+            target=target.id,
+            file=sha256,
+            archs=columns,
+            created=created,
+            **body.table.model_dump(exclude={"file", "archs"}),
+        )
+        job = job_queries.create_job(session, project, "import", params)
+        app.queue.enqueue(session, job)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        brief = accepted(job).job
+        return ImportAccepted(id=job.id, job=brief, target=target.id, supernet=supernet.id)
+
+
 def _wrong_way(body: MeasurementCreate) -> InvalidError:
     if body.table is None:
-        rule = "null: nothing can be measured on a target of kind table; bring its rows: netwright targets import"
+        rule = "null: nothing can be measured on a target of kind table; import its rows: netwright targets import"
         return InvalidError("count" if body.count is not None else "archs", body.count, rule)
     rule = "null: rows measured elsewhere are on another scale; make a target of kind table for them"
     return InvalidError("table", body.table.latency, rule)

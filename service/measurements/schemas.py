@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from service.http.files import FileBody
-from service.http.schemas import ArchJson, Body, Measured, Seed, Stamped
+from service.http.schemas import Accepted, ArchJson, Body, Measured, Name, Seed, Stamped
 from service.runtime.task import StepData
-from service.supernets.tables import ColumnName
+from service.supernets.tables import ArchColumn, ColumnName, CostColumn
 from supernets.metrics import LATENCY
 
 Unit = Literal["ms", "s", "us", "µs", "ns"]
@@ -94,8 +94,54 @@ class MeasureParams(MeasurementCreate):
     metric: str = "latency_ms"
 
 
+class ImportTarget(Body):
+    """The target of kind ``table`` that the rows are stored for; it is created if there is none of this name."""
+
+    name: Name
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="device, runtime, precision and batch, as for POST /v1/targets"
+    )
+
+
+class ImportSpace(Body):
+    """The space that the arch columns of the table span, for archs without a supernet here."""
+
+    name: Name
+    archs: list[ArchColumn] = Field(min_length=1, max_length=512, description="Columns that make an arch")
+    depth_axis: ColumnName | None = Field(
+        None, description="The arch column with the number of positions that count in the split columns"
+    )
+    params: CostColumn | None = None
+    macs: CostColumn | None = None
+
+
+class ImportCreate(Body):
+    """Rows of a file as a target, in one step: nothing is created unless the file can be read and has valid rows."""
+
+    target: ImportTarget
+    supernet: str | None = Field(None, description="Whose archs the rows are; or give 'space'")
+    space: ImportSpace | None = None
+    table: TableRows
+
+    @model_validator(mode="after")
+    def _one_space(self) -> ImportCreate:
+        if (self.supernet is None) == (self.space is None):
+            raise ValueError("give exactly one of 'supernet' and 'space'")
+        return self
+
+
+class ImportAccepted(Accepted):
+    """Answer 202: the job that imports the rows, and the target and supernet (or space) that they belong to."""
+
+    target: str
+    supernet: str
+
+
 class ImportParams(StepData):
-    """Parameters of an importing job: a stored file (its hash), and the meaning of its columns."""
+    """Parameters of an importing job: a stored file (its hash), and the meaning of its columns.
+
+    ``created``: the target and the space that were created for it, and are removed if no row can be imported.
+    """
 
     supernet: str
     target: str
@@ -105,6 +151,7 @@ class ImportParams(StepData):
     unit: Unit
     strict: bool
     accept_jumps: bool
+    created: list[Literal["target", "supernet"]] = Field(default_factory=list)
 
 
 class MeasurementView(Stamped):

@@ -159,16 +159,35 @@ def require_network(row: Supernet) -> None:
         )
 
 
-def add_space(session: Session, project: str, store: ArtifactStore, manifest: Manifest) -> Supernet:
-    """The row of a space without networks, which keeps its manifest and nothing else."""
+def register_space(
+    session: Session, project: str, store: ArtifactStore, manifest: Manifest
+) -> tuple[Supernet, bool]:
+    """The row of a space without networks, which keeps its manifest and nothing else; and whether it is new.
+
+    Raises:
+        ConflictError: another supernet or space has this name.
+    """
+    row = find(session, project, Supernet, name=manifest.name)
+    if row is not None:
+        if row.manifest["space_sha256"] != manifest.space_sha256 or row.source != "table":
+            raise ConflictError(
+                f"another supernet or space is called {row.name!r} ({row.id}); give another name, or import its rows "
+                f"as those of supernet {row.name!r}"
+            )
+        return row, False
     content = json.dumps(manifest.as_json(), sort_keys=True).encode()
     files = {MANIFEST_FILE: {"sha256": store.put(content), "bytes": len(content)}}
-    return add_supernet(session, project, manifest.name, "table", manifest, files)
+    return add_supernet(session, project, manifest.name, "table", manifest, files), True
 
 
 def family_of(row: Supernet) -> Family:
     """The family of a registered supernet."""
     return _family(json.dumps([row.manifest["family"], row.manifest["config"]], sort_keys=True))
+
+
+def family_of_manifest(manifest: Manifest) -> Family:
+    """The family of a supernet that is not registered yet."""
+    return _family(json.dumps([manifest.family, manifest.config], sort_keys=True))
 
 
 @lru_cache(maxsize=32)

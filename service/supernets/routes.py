@@ -70,15 +70,8 @@ def _create_space(app: App, project: Project, body: SupernetCreate, response: Re
     manifest = space_manifest(content, body.name, body.table)
     with app.database.write() as session:
         keep(session, project, app.store, content)
-        row = queries.find(session, project, Supernet, name=body.name)
-        if row is None:
-            row = checkpoints.add_space(session, project, app.store, manifest)
-        elif row.manifest["space_sha256"] != manifest.space_sha256 or row.source != "table":
-            raise ConflictError(
-                f"another supernet or space is called {body.name!r} ({row.id}); give another name, or import its rows "
-                f"as those of supernet {body.name!r}"
-            )
-        else:
+        row, new = checkpoints.register_space(session, project, app.store, manifest)
+        if not new:
             response.status_code = 200
         response.headers["Location"] = f"/v1/supernets/{row.id}"
         return supernet_view(row)

@@ -385,10 +385,9 @@ def test_importing_a_table_sends_the_file_and_lists_what_was_refused(
     result = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
     assert "unit jump" in result.output and "is the unit right?" in result.output
-    made = house.sent("/v1/targets")
-    assert made["name"] == "lat ms" and made["settings"]["device"] == "Pixel 3"
-    with house.client() as client:
-        body = house.sent(f"/v1/targets/{client.targets.get('lat ms').id}/measurements")["table"]
+    sent = house.sent("/v1/measurements:import")
+    assert sent["target"]["name"] == "lat ms" and sent["target"]["settings"]["device"] == "Pixel 3"
+    body = sent["table"]
     assert base64.b64decode(body.pop("file")["content"]) == table.read_bytes()
     assert body == {
         "latency": "lat ms", "unit": "us", "archs": ["arch"], "strict": True, "accept_jumps": False

@@ -85,7 +85,7 @@ def test_a_table_target_shows_what_it_is(client, brought):
     )
     assert (same.status_code, same.json()["id"]) == (200, brought["id"])
     bad = client.post("/v1/targets", json={"kind": "table", "settings": {"threads": 1}})
-    assert "device, runtime, precision, batch" in assert_problem(bad, 422).detail
+    assert "precision, batch, device, runtime" in assert_problem(bad, 422).detail
 
 
 def test_rows_become_measurements_that_a_predictor_can_be_fitted_to(
@@ -284,8 +284,9 @@ def test_columns_that_make_no_space_are_refused(client, supernet, cells):
         return assert_problem(client.post("/v1/supernets", json={**body, "name": name}), status)
 
     assert "flops_M, lat_a" in refused(archs=[{"column": "cell"}]).detail
-    many = refused(archs=[{"column": "flops_M"}, {"column": "ops", "read": "value"}], depth_axis="ops0")
-    assert "depth axis" in many.detail
+    assert "depth axis" in refused(archs=[{"column": "ops"}], depth_axis="ops0").detail
+    numbered = refused(archs=[{"column": "ops", "read": "value"}])
+    assert "every row of 'ops' is different" in numbered.detail
     assert refused(macs={"column": "ops", "unit": "T"}).errors[0].field == "table.macs.unit"
     assert refused(409, name="digits").code == "conflict"
     unnamed = client.post("/v1/supernets", json={"table": space_body(cells)["table"]})
@@ -385,3 +386,67 @@ def test_a_table_of_operators_becomes_a_predictor_that_is_calibrated_by_whole_ne
     take(client, database, settings, brought, supernet, rows)
     report = fit(database, settings, imported(found).json()["job"]["id"])
     assert report["calibrated"] is True and report["n"] == ROWS and report["spearman"] > 0.9
+
+
+# --- an import in one step ---------------------------------------------------------------------------
+
+
+def start_import(client, content, **changes):
+    table = {"file": inline(content), "latency": "ms", **changes.pop("table", {})}
+    body = {"target": {"name": "pixel", "settings": {"device": "Pixel 3"}}, "table": table, **changes}
+    return client.post("/v1/measurements:import", json=body)
+
+
+def run_import(client, database, settings, answer):
+    with database.read() as session:
+        job = queries.get(session, P, Job, answer.json()["job"]["id"])
+        session.expunge_all()
+    asyncio.run(bring.run(InlineContext(database, settings, job.id, job.params)))
+
+
+def names(client, path):
+    return [item["name"] for item in client.get(path).json()["items"]]
+
+
+def test_an_import_creates_its_target_and_space_with_the_job(client, database, settings, rows):
+    table = rows.assign(ops=[f"{i % 3}{i // 3 % 3}{i // 9 % 3}{i % 2}" for i in range(len(rows))])
+    content = csv(table[["ops", "ms"]].drop_duplicates("ops"))
+    space = {"name": "cells", "archs": [{"column": "ops", "read": "digits"}]}
+    answer = start_import(client, content, space=space)
+    assert answer.status_code == 202, answer.text
+    run_import(client, database, settings, answer)
+    assert names(client, "/v1/targets") == ["pixel"] and names(client, "/v1/supernets") == ["cells", "digits"]
+    assert measurements(database, {"id": answer.json()["target"]})
+    # The same again is the same target and space.
+    again = start_import(client, content, space=space).json()
+    assert (again["target"], again["supernet"]) == (answer.json()["target"], answer.json()["supernet"])
+
+
+def test_an_import_that_is_refused_at_once_creates_nothing(client, database, supernet, rows):
+    for content, changes in (
+        (b"", {}),
+        (b"PAR1 and no more", {}),
+        (csv(rows), {"table": {"latency": "seconds"}}),
+        (csv(rows), {"target": {"name": "pixel", "settings": {"colour": "red"}}}),
+        (csv(rows), {"space": {"name": "cells", "archs": [{"column": "nowhere"}]}, "supernet": None}),
+    ):
+        answer = start_import(client, content, **{"supernet": supernet["id"], **changes})
+        assert answer.status_code == 422, answer.text
+    assert names(client, "/v1/targets") == [] and names(client, "/v1/supernets") == ["digits"]
+    with database.read() as session:
+        assert session.query(Job).count() == 0
+
+
+def test_an_import_of_which_every_row_is_refused_leaves_nothing(client, database, settings, rows):
+    table = rows.assign(ops=[f"{i % 3}{i // 3 % 3}" for i in range(len(rows))], ms=True)
+    space = {"name": "cells", "archs": [{"column": "ops", "read": "digits"}]}
+    answer = start_import(client, csv(table[["ops", "ms"]]), space=space)
+    with pytest.raises(JobError, match="must be a number, got str 'True'"):
+        run_import(client, database, settings, answer)
+    assert names(client, "/v1/targets") == [] and names(client, "/v1/supernets") == ["digits"]
+    # What was there before the import stays.
+    client.post("/v1/targets", json={"kind": "table", "name": "Pixel", "settings": {"device": "Pixel 3"}})
+    answer = start_import(client, csv(table[["ops", "ms"]]), space=space)
+    with pytest.raises(JobError, match="rows are refused"):
+        run_import(client, database, settings, answer)
+    assert names(client, "/v1/targets") == ["Pixel"] and names(client, "/v1/supernets") == ["digits"]
