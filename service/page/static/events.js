@@ -1,30 +1,30 @@
 // Server-sent events by fetch, so that the key stays in a header. A lost stream is resumed after its last event.
 
-import { Problem, request } from "./api.js";
+import { Problem, get, request } from "./api.js";
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
 
 // Calls `onEvent({id, type, data})` for each event of a job until it has ended or `signal` aborts.
 // `onConnection(true | false)` says whether the stream is open.
-export async function followJob(job, { onEvent, onConnection = () => {}, signal, after = 0 }) {
+export async function followJob(id, { onEvent, onConnection = () => {}, signal, after = 0 }) {
   let last = after;
   let pause = FIRST_PAUSE;
   while (!signal.aborted) {
     try {
-      const answer = await request("GET", `/v1/jobs/${job}/events`, undefined, {
+      const answer = await request("GET", `/v1/jobs/${id}/events`, undefined, {
         signal,
         headers: { "Last-Event-ID": String(last) },
       });
       onConnection(true);
       pause = FIRST_PAUSE;
-      let ended = false;
       for await (const event of parse(answer.body)) {
         last = event.id;
         onEvent(event);
-        ended = event.type === "state" && isFinal(event.data.state);
       }
-      if (ended) return;
+      // The stream was closed in good order: the job has ended, unless the service is being stopped.
+      const { state } = await get(`/v1/jobs/${id}`, {}, { signal });
+      if (isFinal(state)) return;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Problem && error.body.status >= 400 && error.body.status < 500) throw error;

@@ -40,6 +40,11 @@ export function axisTitle(name) {
   return unit ? `${metricLabel(name)} (${unit})` : metricLabel(name);
 }
 
+// As the first word of a title.
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 // The number that is drawn and typed: fractions as percentages, everything else in the metric's own unit.
 export function toShown(name, value) {
   return metricOf(name).unit === "fraction" ? 100 * value : value;

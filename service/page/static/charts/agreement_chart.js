@@ -12,7 +12,7 @@ export function agreementChart(predictor) {
   const predicted = shown("predicted");
   const ends = [Math.min(...measured, ...predicted), Math.max(...measured, ...predicted)];
   const outside = points.map((point) => point.measured < point.lower || point.measured > point.upper);
-  const place = chartPlace({ label: "Predicted against measured values of held-out subnets" });
+  const place = chartPlace({ named: true, label: "Predicted against measured values of held-out subnets" });
   const trace = (kept, name, symbol, tone) => {
     const at = points.map((_, index) => index).filter(kept);
     return {
@@ -35,7 +35,7 @@ export function agreementChart(predictor) {
       trace((index) => !outside[index], "inside the interval", "circle", "measured"),
       trace((index) => outside[index], "outside the interval", "x", "limit"),
     ].filter((each) => each.x.length > 0),
-    layout: { xaxis: axis(`measured ${axisTitle(metric)}`), yaxis: axis(`predicted ${axisTitle(metric)}`), showlegend: true, legend: { orientation: "h", y: 1.1 } },
+    layout: { xaxis: axis(`measured ${axisTitle(metric)}`), yaxis: axis(`predicted ${axisTitle(metric)}`) },
   });
   return place.node;
 }

@@ -9,7 +9,7 @@ const TONES = ["measured", "predicted", "overlay-1", "overlay-2", "overlay-3", "
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon"];
 
 export function compareChart() {
-  const place = chartPlace({ label: "Fronts of the targets", size: "tall", empty: "No front is stored on these targets yet." });
+  const place = chartPlace({ named: true, label: "Fronts of the targets", size: "tall", empty: "No front is stored on these targets yet." });
   place.on("plotly_click", (event) => { location.hash = event.points[0].customdata; });
   return { node: place.node, show: (scene) => place.draw(figureOf(scene)) };
 }
@@ -31,5 +31,5 @@ function figureOf({ fronts, targets, names, x, y, limit }) {
     };
   }).filter((trace) => trace.x.length > 0);
   const shapes = limit === null ? [] : [{ type: "line", x0: toShown(x, limit), x1: toShown(x, limit), yref: "paper", y0: 0, y1: 1, line: { color: colour("limit"), width: 1.8, dash: "dash" } }];
-  return { data, layout: { xaxis: axis(axisTitle(x)), yaxis: axis(axisTitle(y)), shapes, showlegend: true, legend: { orientation: "h", y: 1.08 } } };
+  return { data, layout: { xaxis: axis(axisTitle(x)), yaxis: axis(axisTitle(y)), shapes } };
 }

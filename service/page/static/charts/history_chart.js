@@ -5,7 +5,7 @@ import { colour } from "../parts/theme.js";
 import { axis, chartPlace } from "./plotly.js";
 
 export function historyChart(search, names) {
-  const place = chartPlace({ label: "Hypervolume of the front after each round", size: "short", empty: "No round has ended yet." });
+  const place = chartPlace({ named: true, label: "Hypervolume of the front after each round", size: "short", empty: "No round has ended yet." });
   const draw = (view) => place.draw(figureOf(view, names));
   draw(search);
   return { node: place.node, update: draw };
@@ -26,5 +26,5 @@ function figureOf(search, names) {
       hovertemplate: "%{text}<extra></extra>",
     };
   });
-  return { data, layout: { xaxis: axis("evaluations"), yaxis: axis("hypervolume", { rangemode: "tozero" }), showlegend: scopes.length > 1, legend: { orientation: "h", y: 1.15 } } };
+  return { data, layout: { xaxis: axis("evaluations"), yaxis: axis("hypervolume", { rangemode: "tozero" }) } };
 }

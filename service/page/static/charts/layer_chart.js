@@ -5,7 +5,7 @@ import { colour } from "../parts/theme.js";
 import { axis, chartPlace } from "./plotly.js";
 
 export function layerChart() {
-  const place = chartPlace({ label: "Cost of each layer; the table below has the same values", size: "short" });
+  const place = chartPlace({ named: true, label: "Cost of each layer; the table below has the same values", size: "short" });
   return { node: place.node, show: (view) => place.draw(figureOf(view)) };
 }
 
@@ -31,8 +31,6 @@ function figureOf({ layers, latency }) {
     layout: {
       xaxis: axis("", { categoryorder: "array", categoryarray: layers.map((layer) => layer.name), tickangle: -45, tickfont: { size: 10 } }),
       yaxis: axis(timed ? "latency (ms)" : "MACs"),
-      showlegend: true,
-      legend: { orientation: "h", y: 1.18 },
       bargap: 0.15,
     },
   };

@@ -7,7 +7,7 @@ import { axis, chartPlace } from "./plotly.js";
 export function panelChart(supernet) {
   const rows = (supernet.report?.panel ?? []).filter((row) => row.macs > 0);
   const { quality } = supernet;
-  const place = chartPlace({ label: `${metricLabel(quality)} against MACs of the panel`, empty: "This supernet has no panel." });
+  const place = chartPlace({ named: true, label: `${metricLabel(quality)} against MACs of the panel`, empty: "This supernet has no panel." });
   const splits = [["validation", "circle", "measured"], ["test", "diamond-open", "predicted"]];
   const valueOf = (row, split) => {
     const found = row[split] ?? (split === "validation" ? row : null);
@@ -25,6 +25,6 @@ export function panelChart(supernet) {
       hovertemplate: "%{text}<extra></extra>",
     };
   }).filter((trace) => trace.x.length > 0);
-  place.draw({ data, layout: { xaxis: axis("MACs", { type: "log" }), yaxis: axis(axisTitle(quality)), showlegend: data.length > 1, legend: { orientation: "h", y: 1.1 } } });
+  place.draw({ data, layout: { xaxis: axis("MACs", { type: "log" }), yaxis: axis(axisTitle(quality)) } });
   return place;
 }

@@ -15,15 +15,17 @@ function loadPlotly() {
   return loading;
 }
 
-// A place of fixed height for a chart; `draw(figure)` with {data, layout} replaces what it shows.
-export function chartPlace({ label, size = "", empty = "Nothing to draw yet." }) {
+// A place of fixed height for a chart; `draw(figure)` with {data, layout} replaces what it shows. With `named`, the
+// series are named below it.
+export function chartPlace({ label, size = "", empty = "Nothing to draw yet.", named = false }) {
   const wait = element("div", { class: "chart-wait" }, "Loading …");
   const plot = element("div", { class: `chart ${size}`, role: "img", "aria-label": label, id: freshId("chart") }, wait);
   let drawn = null;
   let listeners = [];
   let latest = 0;
+  const names = element("div");
   const api = {
-    node: plot,
+    node: named ? element("div", {}, plot, names) : plot,
     plot,
     on(name, listener) { listeners.push([name, listener]); },
     async draw({ data, layout = {} }) {
@@ -42,6 +44,7 @@ export function chartPlace({ label, size = "", empty = "Nothing to draw yet." })
         await Plotly.react(plot, data, { ...baseLayout(), ...mergeAxes(layout) }, { displaylogo: false, responsive: true, displayModeBar: false, scrollZoom: false });
         if (drawn === null) for (const [name, listener] of listeners) plot.on(name, listener);
         drawn = data;
+        if (named) names.replaceChildren(legend(data.filter((trace) => trace.name).map(entryOf)));
       } catch (error) {
         wait.textContent = error.message;
         plot.append(wait);
@@ -105,18 +108,30 @@ const SHAPES = {
   dot: '<circle cx="7" cy="7" r="2.5" fill="C"/>',
   diamond: '<path d="M7 1.5 12.5 7 7 12.5 1.5 7z" fill="none" stroke="C" stroke-width="1.7"/>',
   square: '<rect x="2.5" y="2.5" width="9" height="9" fill="C"/>',
-  star: '<path d="M7 .8l1.8 4 4.3.4-3.3 2.9 1 4.3L7 10.100l-3.800 2.300 1-4.300L.9 5.200l4.300-.4z" fill="C"/>',
+  star: '<path d="M7 1l1.8 4 4.2.4-3.2 2.9 1 4.2L7 10.3 3.2 12.5l1-4.2L1 5.4 5.2 5z" fill="C"/>',
   triangle: '<path d="M7 1.500 13 12.500H1z" fill="C"/>',
   line: '<path d="M0 7h14" stroke="C" stroke-width="2" stroke-dasharray="4 2.500"/>',
   solid: '<path d="M0 7h14" stroke="C" stroke-width="2"/>',
+  cross: '<path d="M2 5h3V2h4v3h3v4H9v3H5V9H2z" fill="C"/>',
+  hexagon: '<path d="M4 2h6l3 5-3 5H4L1 7z" fill="C"/>',
   ring: '<circle cx="7" cy="7" r="5" fill="none" stroke="C" stroke-width="2"/>',
 };
 
 // A legend of our own: readable by assistive technology, and it wraps on narrow screens.
 export function legend(entries) {
-  return element("div", { class: "legend" }, entries.map(({ shape, tone, text }) => {
+  return element("div", { class: "legend" }, entries.map(({ shape, tone, fill, text }) => {
     const mark = element("span", { "aria-hidden": "true" });
-    mark.innerHTML = `<svg width="14" height="14" viewBox="0 0 14 14">${SHAPES[shape].replaceAll('"C"', `"var(--${tone})"`)}</svg>`;
+    mark.innerHTML = `<svg width="14" height="14" viewBox="0 0 14 14">${(SHAPES[shape] ?? SHAPES.circle).replaceAll('"C"', `"${fill ?? `var(--${tone})`}"`)}</svg>`;
     return element("span", {}, mark, text);
   }));
+}
+
+const SYMBOL_SHAPES = { "diamond-open": "diamond", "circle-open": "ring", "triangle-up": "triangle", x: "cross" };
+
+function entryOf(trace) {
+  const marker = trace.marker ?? {};
+  const fill = typeof marker.color === "string" ? marker.color : trace.line?.color;
+  const dashed = trace.line?.dash === "dash";
+  const shape = trace.type === "bar" ? "square" : trace.mode === "lines" ? (dashed ? "line" : "solid") : (SYMBOL_SHAPES[marker.symbol] ?? marker.symbol ?? "circle");
+  return { shape, fill, text: trace.name };
 }

@@ -9,8 +9,8 @@ const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "star", 
 const MOST_STEPS = 400; // of each curve; of more, every second is dropped
 
 export function trainingCharts() {
-  const losses = chartPlace({ label: "Loss by role against steps", empty: "No loss yet: the first comes with the first steps." });
-  const accuracy = chartPlace({ label: "Accuracy on validation against steps", empty: "Not evaluated yet." });
+  const losses = chartPlace({ named: true, label: "Loss by role against steps", empty: "No loss yet: the first comes with the first steps." });
+  const accuracy = chartPlace({ named: true, label: "Accuracy on validation against steps", empty: "Not evaluated yet." });
   let rows = [];
   let timer = null;
   const draw = () => {
@@ -53,5 +53,5 @@ function figureOf(roles, title, format) {
     text: steps.map((step, at) => `${role}, step ${step}<br>${format(values[at])}`),
     hovertemplate: "%{text}<extra></extra>",
   }));
-  return { data, layout: { xaxis: axis("step"), yaxis: axis(title), showlegend: true, legend: { orientation: "h", y: 1.14 } } };
+  return { data, layout: { xaxis: axis("step"), yaxis: axis(title) } };
 }

@@ -6,6 +6,7 @@ import { element, svgElement } from "../elements.js";
 const BOX = 84;
 const GAP = 10;
 const ROW = 58;
+const NARROWEST = 124; // the stage's name stands above it
 
 export function archDrawing(arch) {
   const { general, stages } = groupsOf(arch);
@@ -43,7 +44,7 @@ function drawing(stages) {
   let height = 0;
   for (const [name, stage] of stages) {
     const blocks = [...stage.blocks];
-    const width = Math.max(blocks.length, 1) * (BOX + GAP) + GAP;
+    const width = Math.max(Math.max(blocks.length, 1) * (BOX + GAP) + GAP, NARROWEST);
     parts.push(svgElement("rect", { x, y: 22, width, height: ROW + 2 * GAP, rx: 8, fill: "var(--raised)", stroke: "var(--line)" }));
     parts.push(svgElement("text", { x: x + 2, y: 14, "font-weight": 600 }, `${name}${stage.facts.depth === undefined ? "" : `, depth ${stage.facts.depth}`}`));
     blocks.forEach(([blockName, block], index) => parts.push(blockBox(blockName, block, x + GAP + index * (BOX + GAP), 22 + GAP, most)));

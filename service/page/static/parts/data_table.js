@@ -44,9 +44,21 @@ export function dataTable({ columns, rows, caption, onChoose = null, chosen = nu
     if (row.id === current) line.classList.add("chosen");
     if (onChoose !== null) {
       line.classList.add("clickable");
+      line.tabIndex = 0;
+      line.addEventListener("keydown", (event) => chooseByKey(event, line));
       line.addEventListener("click", (event) => { if (!event.target.closest("a, button")) onChoose(row.id); });
     }
     return line;
+  }
+
+  // Enter selects a row, the arrows go to its neighbours.
+  function chooseByKey(event, line) {
+    if (event.target !== line) return;
+    const next = { ArrowDown: line.nextElementSibling, ArrowUp: line.previousElementSibling }[event.key];
+    if (next) next.focus();
+    else if (["Enter", " "].includes(event.key)) onChoose(line.dataset.id);
+    else return;
+    event.preventDefault();
   }
 
   fill();

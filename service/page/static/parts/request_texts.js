@@ -30,17 +30,17 @@ function pythonSearch(body, names) {
     const value = body[name];
     if (value !== undefined && value !== null && Object.keys(Object(value)).length + (typeof value === "object" ? 0 : 1) > 0) lines.push(`    ${name}=${pythonLiteral(value)},`);
   }
-  return ["search = client.searches.create(", ...lines, ")", "front = search.wait(progress=True).front()", "for point in front:", "    print(point.id, point.data[\"measured\"])"];
+  return ["search = client.searches.create(", ...lines, ")", "front = search.wait(progress=True).front()", "for point in front:", `    print(point.id, point.value(${JSON.stringify(body.objectives?.[0] ?? "latency_ms")}))`];
 }
 
 function pythonLimits(constraints, names) {
-  if (constraints.some((limit) => limit.target)) return constraints.map((limit) => ({ ...limit, target: limit.target ? names.target(limit.target) : null }));
   const limits = {};
   for (const limit of constraints) {
+    const on = limit.target ? `@${names.target(limit.target)}` : "";
     for (const bound of ["max", "min"]) {
       const value = limit[bound];
       if (value === null || value === undefined) continue;
-      limits[bound === usualBound(limit.metric) ? limit.metric : `${bound}_${limit.metric}`] = value;
+      limits[`${bound === usualBound(limit.metric) ? "" : `${bound}_`}${limit.metric}${on}`] = value;
     }
   }
   return limits;

@@ -24,7 +24,7 @@ export async function draw({ id, signal }) {
   return element(
     "div",
     { class: "stack" },
-    element("div", {}, element("div", { class: "title" }, element("h1", {}, `${job.kind} job`)), element("div", { class: "facts" }, element("span", { class: "mono" }, job.id), element("span", {}, moment(job.created_at)), job.attempts > 1 && element("span", {}, `${job.attempts} workers had it`))),
+    element("div", {}, element("div", { class: "title" }, element("h1", {}, `Job: ${job.kind}`)), element("div", { class: "facts" }, element("span", { class: "mono" }, job.id), element("span", {}, moment(job.created_at)), job.attempts > 1 && element("span", {}, `${job.attempts} workers had it`))),
     progress,
     charts && element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Loss by role"), charts.losses), element("section", { class: "panel" }, heading(2, "Accuracy on validation"), charts.accuracy)),
     outcome,

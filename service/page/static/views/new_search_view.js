@@ -193,24 +193,36 @@ class SearchForm {
     return limitSlider({ row, on, target: on === null ? null : row.target, asked: Number.isFinite(asked) ? asked : null, onChange: () => this.changed() });
   }
 
-  // Seconds a search of this size would take, by what an evaluation took in earlier searches here.
+  // How long a search of this size would take, by what an evaluation took before.
   async estimate() {
     this.pace ??= new Map();
     const key = this.supernet.id;
     if (!this.pace.has(key)) this.pace.set(key, paceOf(key, this.signal).catch(() => null));
     const pace = await this.pace.get(key);
     const count = this.evaluations.valueAsNumber;
-    const words = pace === null ? "No earlier search says how long an evaluation takes here." : `About ${duration(pace.seconds * count)}, by ${pace.evaluations} evaluations of earlier searches (${number(pace.seconds, 2)} s each).`;
+    const words = pace === null ? "How long an evaluation takes here is not known yet." : `About ${duration(pace.seconds * count)}, by ${pace.by} (${number(pace.seconds, 2)} s for each evaluation).`;
     replaceContent(this.places.estimate, element("p", { class: "quiet", id: "estimate" }, words));
   }
 }
 
+// Seconds for one evaluation: as earlier searches of the supernet had it, or else as evaluating and measuring jobs here.
 async function paceOf(supernet, signal) {
   const { items } = await get("/v1/searches", { supernet, state: "succeeded", page_size: 10 }, { signal });
   const ends = items.map((row) => row.history.at(-1)).filter((end) => end && end.evaluations > 0);
-  if (ends.length === 0) return null;
-  const evaluations = ends.reduce((sum, end) => sum + end.evaluations, 0);
-  return { evaluations, seconds: ends.reduce((sum, end) => sum + end.seconds, 0) / evaluations };
+  if (ends.length > 0) {
+    const evaluations = ends.reduce((sum, end) => sum + end.evaluations, 0);
+    return { by: `${number(evaluations, 0)} evaluations of earlier searches`, seconds: ends.reduce((sum, end) => sum + end.seconds, 0) / evaluations };
+  }
+  const paces = await Promise.all(["evaluate", "measure"].map((kind) => jobPace(kind, signal)));
+  return paces.includes(null) ? null : { by: "evaluating and measuring jobs here", seconds: paces[0] + paces[1] };
+}
+
+async function jobPace(kind, signal) {
+  const { items } = await get("/v1/jobs", { kind, state: "succeeded", page_size: 10 }, { signal });
+  const jobs = items.filter((job) => job.started_at && job.finished_at && job.progress.total > 0);
+  if (jobs.length === 0) return null;
+  const seconds = jobs.reduce((sum, job) => sum + (new Date(job.finished_at) - new Date(job.started_at)) / 1000, 0);
+  return seconds / jobs.reduce((sum, job) => sum + job.progress.total, 0);
 }
 
 function verdict(found, names) {

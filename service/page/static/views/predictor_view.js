@@ -8,11 +8,13 @@ import { isFinal } from "../events.js";
 import { archText, formatValue, metricLabel, moment, number, percent } from "../metrics.js";
 import { loadNames, supernetLink, targetLink } from "../names.js";
 import { commandsPanel } from "../parts/commands.js";
-import { dataTable, factsTable } from "../parts/data_table.js";
+import { dataTable } from "../parts/data_table.js";
 import { jobPanel } from "../parts/job_progress.js";
 import { guarded } from "../parts/problem_note.js";
 import { evaluateRequest, fitRequest, measureRequest } from "../parts/request_texts.js";
 import { statePill } from "../parts/state_pill.js";
+
+const COVERAGE_SLACK = 0.07; // an interval that covers this much more or less than it promises is called so
 
 export async function draw({ id, signal, redraw }) {
   const [names, predictor] = await Promise.all([loadNames({ signal }), get(`/v1/predictors/${id}`, {}, { signal })]);
@@ -46,7 +48,7 @@ export async function draw({ id, signal, redraw }) {
     ),
     (report.worst ?? []).length > 0 && element("section", { class: "panel" }, heading(2, "Furthest off"), worstTable(predictor)),
     report.choice && element("section", { class: "panel" }, heading(2, "Why this kind"), choiceView(report.choice)),
-    commandsPanel({ method: "GET", path: `/v1/predictors/${id}`, python: `print(client.predictors.get("${id}")["report"])`, cli: `predictors show ${id}` }),
+    commandsPanel({ method: "GET", path: `/v1/predictors/${id}`, python: `print(client.predictors.get("${id}").report)`, cli: `predictors show ${id}` }),
   );
 }
 
@@ -62,19 +64,18 @@ function refitButton(call) {
 
 function figures(report) {
   const inside = report.coverage90;
-  return factsTable(
-    [
-      ["held-out rows", number(report.n, 0)],
-      ["Spearman correlation", report.spearman === null ? "–" : `${number(report.spearman, 3)}${report.noise_ceiling ? ` (measurements of the same subnets on two halves of the data agree to ${number(report.noise_ceiling, 3)})` : ""}`],
-      ["Kendall correlation", number(report.kendall, 3)],
-      ["mean error", percent(report.mape, 2)],
-      ["median error", percent(report.median_ape, 2)],
-      ["bias", `${percent(report.bias, 2)} (above 0: predicted too large)`],
-      ["90 % interval covers", element("span", {}, percent(inside, 3), " ", element("span", { class: `pill ${Math.abs(inside - 0.9) <= 0.07 ? "good" : "warn"}` }, inside > 0.97 ? "too wide" : inside < 0.83 ? "too narrow" : "as promised"))],
-      ["width of the interval", `${percent(report.width90, 2)} of the value`],
-    ],
-    "Figures of the report card",
-  );
+  const tone = Math.abs(inside - 0.9) <= COVERAGE_SLACK ? ["good", "as promised"] : ["warn", inside > 0.9 ? "too wide" : "too narrow"];
+  const tiles = [
+    ["Spearman correlation", number(report.spearman, 3), report.noise_ceiling ? `two halves of the data agree to ${number(report.noise_ceiling, 3)}` : ""],
+    ["Kendall correlation", number(report.kendall, 3), ""],
+    ["median error", percent(report.median_ape, 2), ""],
+    ["mean error", percent(report.mape, 2), ""],
+    ["bias", percent(report.bias, 2), "above 0: predicted too large"],
+    ["90 % interval covers", [percent(inside, 3), " ", element("span", { class: `pill ${tone[0]}` }, tone[1])], ""],
+    ["width of the interval", percent(report.width90, 2), "of the value"],
+    ["held-out rows", number(report.n, 0), ""],
+  ];
+  return element("dl", { class: "tiles" }, tiles.map(([name, value, hint]) => element("div", {}, element("dt", {}, name), element("dd", {}, value, hint && element("small", {}, hint)))));
 }
 
 function enoughWords(report) {

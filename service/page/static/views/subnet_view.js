@@ -130,7 +130,7 @@ function measurementTable(subnet, names) {
       { title: "Raw p50 / p90", number: true, value: (row) => row.details.raw?.p50 ?? null, cell: (row) => (row.details.raw ? `${number(row.details.raw.p50, 3)} / ${number(row.details.raw.p90, 3)}` : "–") },
       { title: "Precision", value: (row) => row.precision },
       { title: "When", value: (row) => row.created_at, cell: (row) => moment(row.created_at) },
-      { title: "Statistic", wide: true, value: (row) => row.statistic, cell: (row) => element("span", { class: "quiet" }, row.statistic) },
+      { title: "Statistic", value: (row) => row.statistic, cell: (row) => element("span", { class: "quiet" }, row.statistic) },
     ],
   }).node;
 }

@@ -3,7 +3,7 @@
 import { get, list, post } from "../api.js";
 import { panelChart } from "../charts/panel_chart.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
-import { duration, metricLabel, number } from "../metrics.js";
+import { capital, duration, metricLabel, number } from "../metrics.js";
 import { loadNames } from "../names.js";
 import { predictorLine, spreadWords } from "../parts/cards.js";
 import { commandsPanel } from "../parts/commands.js";
@@ -33,12 +33,12 @@ export async function draw({ id, signal, redraw }) {
     ),
     element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Data and training"), trainingFacts(supernet)), evaluateForm(supernet, names, signal, redraw)),
     element("div", { class: "grid two" },
-      element("section", { class: "panel" }, heading(2, `${metricLabel(supernet.quality)} of the panel`), element("p", { class: "quiet" }, "Subnets of all sizes, evaluated when the training ended."), chart.node),
+      element("section", { class: "panel" }, heading(2, `${capital(metricLabel(supernet.quality))} of the panel`), element("p", { class: "quiet" }, "Subnets of all sizes, evaluated when the training ended."), chart.node),
       element("section", { class: "panel" }, heading(2, "Space"), spaceTable(space)),
     ),
     predictors.length > 0 && element("section", { class: "panel stack" }, heading(2, "Predictors"), predictors.filter((row) => row.version !== null).map((row) => element("div", {}, row.target && element("span", { class: "quiet" }, `on ${names.target(row.target)}: `), predictorLine(row)))),
     searches.length > 0 && element("section", { class: "panel" }, heading(2, "Searches"), searchTable(searches, names)),
-    commandsPanel({ method: "GET", path: `/v1/supernets/${id}`, python: `print(client.supernets.get("${supernet.name}").data)`, cli: `supernets show ${supernet.name}` }),
+    commandsPanel({ method: "GET", path: `/v1/supernets/${id}`, python: `print(client.supernets.get("${supernet.name}").report)`, cli: `supernets show ${supernet.name}` }),
   );
 }
 
@@ -97,5 +97,5 @@ function evaluateForm(supernet, names, signal, redraw) {
     replaceContent(place, jobPanel(job, { signal, title: "Evaluating", onEnd: (ended) => { if (ended.state === "succeeded") redraw(); } }));
   }));
   say();
-  return element("section", { class: "panel stack" }, heading(2, "Evaluate more"), element("p", { class: "quiet" }, `${metricLabel(supernet.quality)} of subnets spread over the space, on validation data. A predictor needs about 100.`), form, place, commands);
+  return element("section", { class: "panel stack" }, heading(2, "Evaluate more"), element("p", { class: "quiet" }, `${capital(metricLabel(supernet.quality))} of subnets spread over the space, on validation data. A predictor needs about 100.`), form, place, commands);
 }

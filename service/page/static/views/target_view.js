@@ -4,7 +4,7 @@ import { get, list, post } from "../api.js";
 import { driftChart } from "../charts/drift_chart.js";
 import { agreementChart } from "../charts/agreement_chart.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
-import { formatSpread, formatValue, metricLabel, moment, number } from "../metrics.js";
+import { capital, formatSpread, formatValue, metricLabel, moment, number } from "../metrics.js";
 import { loadNames } from "../names.js";
 import { deviceWords, predictorLine, settingsWords } from "../parts/cards.js";
 import { commandsPanel, shellWord } from "../parts/commands.js";
@@ -38,7 +38,7 @@ export async function draw({ id, signal, redraw }) {
       measureForm(target, names, signal, redraw),
     ),
     element("section", { class: "panel stack" }, heading(2, "Predictors"), newest.length === 0 ? element("p", { class: "quiet" }, "None is fitted yet. About 30 measured subnets are enough for a first one.") : newest.map((row) => element("div", {}, element("span", { class: "quiet" }, `${names.supernet(row.supernet)}: `), predictorLine(row))), refitButtons(newest, target, names, redraw)),
-    cards.filter((card) => (card.report?.points ?? []).length > 0).map((card) => element("section", { class: "panel" }, heading(2, `${metricLabel(card.metric)} of ${names.supernet(card.supernet)}: predicted against measured`, element("div", { class: "actions" }, element("a", { href: `#/predictors/${card.id}` }, "Report card"))), agreementChart(card))),
+    cards.filter((card) => (card.report?.points ?? []).length > 0).map((card) => element("section", { class: "panel" }, heading(2, `${capital(metricLabel(card.metric))} of ${names.supernet(card.supernet)}: predicted against measured`, element("div", { class: "actions" }, element("a", { href: `#/predictors/${card.id}` }, "Report card"))), agreementChart(card))),
     element(
       "section",
       { class: "panel" },
@@ -63,7 +63,7 @@ function staleNote(target, redraw) {
   const place = element("div");
   const button = element("button", { class: "button", type: "button" }, "Refresh the target");
   button.addEventListener("click", guarded(button, place, async () => { await post(`/v1/targets/${target.id}:refresh`); await redraw(); }));
-  const call = { method: "POST", path: `/v1/targets/${target.id}:refresh`, python: `client.targets.refresh(${JSON.stringify(target.name)})`, cli: `targets refresh ${shellWord(target.name)}` };
+  const call = { method: "POST", path: `/v1/targets/${target.id}:refresh`, python: `client.targets.get(${JSON.stringify(target.name)}).reset()`, cli: `targets refresh ${shellWord(target.name)}` };
   return element("div", { class: "note warn stack" }, element("p", {}, element("b", {}, "What was measured here no longer holds. "), target.stale), element("div", { class: "actions" }, button), place, commandsPanel(call));
 }
 
@@ -77,7 +77,7 @@ function targetFacts(target) {
       ...plain(runtime).map(([name, value]) => [`runtime ${name}`, value]),
       ...plain(target.settings),
       ["metrics", target.metrics.map(metricLabel).join(", ")],
-      ["reference nets", Object.entries(target.calibrations ?? {}).map(([name, value]) => `${name} ${typeof value === "number" ? `${number(value)} ms` : ""}`).join(", ")],
+      ["reference nets", Object.entries(target.calibrations ?? {}).map(([name, value]) => `${name} ${number(typeof value === "number" ? value : value.latency_ms)} ms`).join(", ")],
       ["cannot run", target.unsupported > 0 ? `${target.unsupported} subnets` : null],
       ["agents", target.agents.map((agent) => `${agent.name} (${agent.connected ? "connected" : `last seen ${moment(agent.seen_at)}`})`).join(", ")],
       ["valid from", target.valid_from ? moment(target.valid_from) : null],
