@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from predictors.process import FeatureProcess, Group, counts, scaled
+from benchmarks.feature_process import FeatureProcess, Group, counts, scaled
 from supernets.spaces.space import Axis, Population, Space
 
 Values = NDArray[np.float64]

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.cells import CellTable
-from predictors.process import Group, scaled
+from benchmarks.feature_process import Group, scaled
 from search.algorithm import Algorithm
 from supernets.spaces.space import Population
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from benchmarks import search_quality
 from benchmarks.cells import CellTable
+from benchmarks.feature_process import FeatureProcess, space_groups
 from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
-from predictors.process import FeatureProcess, space_groups
 from search.algorithm import Algorithm, make_algorithm
 
 

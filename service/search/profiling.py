@@ -9,7 +9,7 @@ import numpy as np
 from predictors.predictor import Predictor as Model
 from search.constraints import Constraint
 from search.problem import Problem
-from search.run import profile
+from search.profile import profile
 from service.problems import Action
 from service.search.schemas import MetricRange, ProfileView, Unmet
 from supernets.families.family import Family

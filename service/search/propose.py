@@ -14,7 +14,7 @@ from search.constraints import violations
 from search.errors import SurrogateError
 from search.optimise import reference_point
 from search.problem import Objective, Problem
-from search.run import propose as propose_predicted
+from search.propose import propose as propose_predicted
 from search.seen import start_set
 from service.runtime.task import Progress, Rows, StepData
 from service.search.plan import Key, Plan, load_models, make_problem

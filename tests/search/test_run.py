@@ -6,7 +6,10 @@ import pytest
 from search.constraints import Constraint
 from search.errors import ProblemError, SurrogateError
 from search.front import hypervolume, non_dominated
-from search.run import Stall, TracePoint, measured_front, optimise, profile, propose
+from search.measured import measured_front
+from search.optimise import Stall, TracePoint, optimise
+from search.profile import profile
+from search.propose import propose
 from tests.search.toy import Known, known_pair, toy_problem, toy_space
 
 

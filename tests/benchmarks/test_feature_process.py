@@ -1,6 +1,6 @@
 import numpy as np
 
-from predictors.process import FeatureProcess, Group, _milestone, counts, scaled, space_groups
+from benchmarks.feature_process import FeatureProcess, Group, _milestone, counts, scaled, space_groups
 from supernets.spaces.space import Axis, Space
 
 SPACE = Space([Axis(f"op{i}", "op", (0, 1, 2, 3)) for i in range(6)])

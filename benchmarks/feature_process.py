@@ -1,9 +1,9 @@
-"""A Gaussian process over any groups of features: what a search learns from its first tens of evaluations.
+"""A Gaussian process over groups of features, fitted to the first tens of evaluations of a search.
 
-Each group (choices, how often each choice occurs, sizes …) gives a linear kernel and squared exponentials
-of fixed widths; how much each counts maximises the marginal likelihood (Rasmussen & Williams 2006, ch. 5),
-so that a group that explains nothing costs nothing. Rows that fit badly when left out count less, and the
-standard deviation is as large as they show it must be.
+Each group (choices, how often each choice occurs, sizes, …) contributes a linear kernel and squared exponentials
+of fixed widths. Their weights maximise the marginal likelihood (Rasmussen & Williams 2006, ch. 5), so a group
+that explains nothing gets no weight. Rows with large leave-one-out residuals are down-weighted, and the
+standard deviation is calibrated on these residuals.
 """
 
 from __future__ import annotations
