@@ -36,7 +36,8 @@ class ArtifactStore:
     """A content-addressed store on any fsspec URL.
 
     Promises: what is stored never changes; a reader sees a whole file or none; what is read has the hash
-    it was asked for, or :class:`ArtifactError` is raised before its end; storing twice stores once.
+    of its name, or :class:`ArtifactError` is raised before its end; storing twice stores once, and repairs a damaged
+    file.
     """
 
     def __init__(self, url: str) -> None:
@@ -66,7 +67,7 @@ class ArtifactStore:
 
     def _store(self, sha256: str, chunks: Iterator[bytes]) -> None:
         final = self._path(sha256)
-        if self._files.exists(final):
+        if self.is_whole(sha256):
             return
         folder = final.rpartition("/")[0]
         self._files.makedirs(folder, exist_ok=True)
@@ -84,6 +85,15 @@ class ArtifactStore:
                 self._files.rm(temporary)
         if self._local:
             _sync_folder(folder)
+
+    def is_whole(self, sha256: str) -> bool:
+        """Whether an artifact is there and has its hash; reads all of it."""
+        path = self._path(sha256)
+        try:
+            with self._files.open(path, "rb") as file:
+                return _hash(iter(lambda: file.read(CHUNK), b"")) == sha256
+        except FileNotFoundError:
+            return False
 
     def size(self, sha256: str) -> int:
         """Bytes of an artifact; raises :class:`ArtifactError` when it is gone."""

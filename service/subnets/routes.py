@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.db import queries
 from service.db.tables import Export, Measurement, Subnet, Supernet, Target
-from service.errors import InvalidError, NotExportedError
+from service.errors import ArtifactError, InvalidError, NotExportedError
 from service.http import schemas as common
 from service.http.deps import App, Project
 from service.http.job_views import accepted, state_of
@@ -81,9 +81,11 @@ def create_export(
         supernet = queries.get(session, project, Supernet, subnet.supernet_id)
         require_network(supernet)
         require_images(supernet.name, supernet.manifest, app.settings, "subnet")
-    with app.database.write() as session:
         done = finished_export(session, project, id, **like)
-        if done is not None:
+    # A file that is gone or damaged is made again.
+    whole = done is not None and done.sha256 is not None and app.store.is_whole(done.sha256)
+    with app.database.write() as session:
+        if whole and done is not None:
             location = {"Location": f"/v1/exports/{done.id}"}
             return JSONResponse(export_view(session, done).model_dump(mode="json"), 200, headers=location)
         row = Export(id=new_id("exp"), project_id=project, subnet_id=id, **like)
@@ -104,14 +106,19 @@ def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, H
         row = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, row.supernet_id)
         export = finished_export(session, project, id, format="onnx", precision="fp32")
-        if export is None or export.sha256 is None:
-            path = f"/v1/subnets/{id}/exports"
-            raise NotExportedError(
-                f"subnet {id} has no verified ONNX file yet: POST {path} makes one",
-                actions=[Action(method="POST", path=path, body={"format": "onnx"})],
-            )
         name = f"{supernet.name}-{row.arch_id}.onnx"
-    return send(app.store, export.sha256, "application/octet-stream", name, range)
+    if export is None or export.sha256 is None:
+        raise _not_exported(id, "has no verified ONNX file yet")
+    try:
+        return send(app.store, export.sha256, "application/octet-stream", name, range)
+    except ArtifactError as error:
+        raise _not_exported(id, "has a verified ONNX file that is gone or damaged") from error
+
+
+def _not_exported(id: str, why: str) -> NotExportedError:
+    path = f"/v1/subnets/{id}/exports"
+    action = Action(method="POST", path=path, body={"format": "onnx"})
+    return NotExportedError(f"subnet {id} {why}: POST {path} makes it", actions=[action])
 
 
 def export_view(session: Session, row: Export) -> ExportView:

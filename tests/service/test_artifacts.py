@@ -35,6 +35,19 @@ def test_a_missing_artifact_and_a_bad_name_are_told(store):
             store.read(name)
 
 
+def test_storing_again_repairs_a_damaged_artifact(tmp_path):
+    store = ArtifactStore(str(tmp_path / "store"))
+    sha256 = store.put(b"good")
+    path = tmp_path / "store" / sha256[:2] / sha256
+    assert store.is_whole(sha256)
+    for damaged in (b"evil", b""):
+        path.write_bytes(damaged)
+        assert not store.is_whole(sha256)
+        assert store.put(b"good") == sha256 and store.read(sha256) == b"good"
+    path.unlink()
+    assert not store.is_whole(sha256)
+
+
 def test_a_damaged_artifact_is_never_handed_out(tmp_path):
     store = ArtifactStore(str(tmp_path / "store"))
     sha256 = store.put(b"good")

@@ -462,7 +462,7 @@ def test_exports_that_cannot_be_made_are_refused(client, measured, body):
     assert_problem(client.post(f"/v1/subnets/{subnet}/exports", json=body), 422)
 
 
-def test_a_damaged_file_is_an_error_not_a_download(client, database, measured, settings):
+def test_a_damaged_or_missing_file_is_no_download_and_is_made_again(client, database, measured, settings):
     subnet = next(iter(measured.values()))
     store = client.app.state.services.store
     with database.write() as session:
@@ -470,8 +470,17 @@ def test_a_damaged_file_is_an_error_not_a_download(client, database, measured, s
         row.opset, row.batch, row.sha256, row.bytes = 18, "dynamic", store.put(b"onnx"), 4
         session.add(row)
     path = settings.home / "artifacts" / row.sha256[:2] / row.sha256
-    path.write_bytes(b"evil")
-    assert assert_problem(client.get(f"/v1/subnets/{subnet}/onnx"), 500).code == "artifact_damaged"
+    file = f"/v1/subnets/{subnet}/onnx"
+    for damage in (lambda: path.write_bytes(b"evil"), lambda: path.write_bytes(b""), path.unlink):
+        damage()
+        problem = assert_problem(client.get(file), 409)
+        assert problem.code == "not_exported" and "damaged" in problem.detail
+        [action] = problem.actions
+        answer = client.request(action.method, action.path, json=action.body)
+        assert answer.status_code == 202 and answer.json()["id"] != row.id
+        assert store.put(b"onnx") == row.sha256  # as the job does
+        assert client.get(file).content == b"onnx"
+    assert client.post(f"/v1/subnets/{subnet}/exports", json={}).status_code == 200
 
 
 # --- trainings ----------------------------------------------------------------------------------------
