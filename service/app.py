@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from service.artifacts import ArtifactStore
 from service.db.session import Database
-from service.http.answers import PROBLEM, add_handlers
+from service.http.answers import add_handlers
 from service.http.deps import Services
 from service.http.guard import Guard
 from service.http.keys import authorise
+from service.http.openapi import document_of
 from service.http.parameters import known_parameters
 from service.ids import DEFAULT_PROJECT
-from service.problems import Problem
 from service.routers import ROUTERS
 from service.runtime.engine import Queue
 from service.runtime.events import EventHub
@@ -48,12 +47,10 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         summary="Fits one neural network to many devices.",
         lifespan=lifespan,
+        docs_url=None,  # the page of service.http.docs_page
+        redoc_url=None,
         generate_unique_id_function=_operation_id,
         dependencies=[Depends(known_parameters)],
-        responses={
-            "4XX": {"description": "What is wrong, and what is allowed", "content": _problem_content()},
-            "5XX": {"description": "A mistake of the service", "content": _problem_content()},
-        },
     )
     app.state.services = parts
     app.add_middleware(
@@ -67,12 +64,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.state.routes = (*own, *(route for router in ROUTERS for route in router.routes))
     add_handlers(app)
+    vars(app)["openapi"] = partial(document_of, app)  # the place FastAPI names for a document of one's own
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _problem_content() -> dict[str, Any]:
-    return {PROBLEM: {"schema": Problem.model_json_schema()}}

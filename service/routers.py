@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from service.devices import lease_routes as leases
 from service.devices import routes as targets
+from service.http import docs_page as docs
 from service.http import health
 from service.http import job_routes as jobs
 from service.measurements import metrics
@@ -21,6 +22,7 @@ from service.training import routes as trainings
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    docs.router,
     supernets.router,
     trainings.router,
     targets.router,

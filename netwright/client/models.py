@@ -16,7 +16,9 @@ class Accepted:
     """Answer 202: the resource that a job will fill, and the job (also in ``Location``)."""
 
     id: str
+    """Id of the resource"""
     job: JobBrief
+    """The job that makes it"""
 
 
 @dataclass(kw_only=True)
@@ -24,8 +26,11 @@ class Action:
     """The request that would help."""
 
     method: Literal["GET", "POST"]
+    """HTTP method"""
     path: str
+    """Path of the request"""
     body: Object | None = field_(default=None)
+    """Body of the request"""
 
 
 @dataclass(kw_only=True)
@@ -33,7 +38,9 @@ class AgentView:
     """A process on a device."""
 
     name: str
+    """Its name"""
     seen_at: datetime
+    """When it was last heard of, in UTC"""
     connected: bool
     """Whether it was heard of within the time of a lease"""
 
@@ -43,10 +50,15 @@ class AxisView:
     """One decision of a space, its choices from the smallest network to the largest."""
 
     name: str
+    """Its name"""
     kind: str
+    """Its kind"""
     choices: list[float | str]
+    """Choices, from the smallest network to the largest"""
     parent: str | None = field_(default=None)
+    """Axis that decides whether this one counts; null: none"""
     active_when: list[float | str] = field_(default_factory=list)
+    """Choices of the parent with which this axis counts; empty: always"""
 
 
 @dataclass(kw_only=True)
@@ -54,10 +66,13 @@ class CompareView:
     """Fronts with the same objectives, best first objective first, with a reference point for all."""
 
     objectives: list[str]
+    """Metrics that are optimised, each in its own direction"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     reference_point: dict[str, float]
     """The worst value of each objective on these fronts, and a tenth of the range beyond it"""
     fronts: list[ComparedFront]
+    """The fronts that are compared"""
 
 
 @dataclass(kw_only=True)
@@ -65,6 +80,7 @@ class ComparedFront:
     """The front of one search."""
 
     search: str
+    """Id of the search; null: all searches"""
     hypervolume: float
     """Up to the common reference point; larger is better"""
     share: float | None
@@ -74,6 +90,7 @@ class ComparedFront:
     best: int
     """Points on the front of all searches together"""
     points: list[ComparedPoint]
+    """The points, best first"""
 
 
 @dataclass(kw_only=True)
@@ -81,6 +98,7 @@ class ComparedPoint:
     """A point of one front, seen from all of them."""
 
     subnet: str
+    """Id of the subnet"""
     values: dict[str, float]
     """True value of each objective: on validation, measured, or exact"""
     new: bool
@@ -94,9 +112,13 @@ class ConstraintBody:
     """A limit on a metric; ``target`` is needed only when the search has several."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str | None = field_(default=None)
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     max: float | None = field_(default=None)
+    """Largest allowed value, in the metric's unit"""
     min: float | None = field_(default=None)
+    """Smallest allowed value, in the metric's unit"""
 
 
 @dataclass(kw_only=True)
@@ -104,10 +126,15 @@ class DataReport:
     """What ``netwright data check --json`` prints, without ``details``."""
 
     splits: dict[str, SplitReport] = field_(default_factory=dict)
+    """Train, validation and test"""
     channels: int | None = field_(default=None)
+    """Channels of the images: 1 (grey) or 3 (RGB)"""
     resolution: int | None = field_(default=None)
+    """Height and width in pixels"""
     problems: list[Problem] = field_(default_factory=list)
+    """What is wrong with the data"""
     details: Details | None = field_(default=None)
+    """More about each part"""
 
 
 @dataclass(kw_only=True)
@@ -141,6 +168,7 @@ class EstimateView:
     """
 
     data: str
+    """Data set with its splits, sizes and hashes"""
     data_report: DataReport | None = field_(default=None)
     """What the images are like, from a sample; null for published data sets"""
     classes: int | None
@@ -148,11 +176,17 @@ class EstimateView:
     train_images: int | None
     """null if it is known only after loading"""
     task: str
+    """Name of the task"""
     family: str
+    """Name of the family: the code of this kind of supernet"""
     recipe: str
+    """The training recipe"""
     steps: int
+    """Training steps"""
     batch_size: int
+    """Images of a training step"""
     seed: int
+    """Seed of every random draw"""
     subnets: float
     """Size of the space that is trained"""
     params: list[float]
@@ -164,6 +198,7 @@ class EstimateView:
     billed: float
     """The same, and a third for each forward pass alone"""
     macs_per_step: float
+    """Multiply-accumulate operations of a training step"""
     memory_mb: float | None
     """Weights, gradients, activations and images; null if it is known only after loading"""
     networks: int
@@ -177,11 +212,15 @@ class EvaluatedSubnet:
     """A subnet behind a front; ``own`` if this search evaluated it, else it was known before."""
 
     subnet: str
+    """Id of the subnet"""
     own: bool
+    """Whether this search evaluated it; otherwise it was known before"""
     feasible: bool
+    """Whether every limit is met"""
     front: bool
     """On the front as it stands, by these values"""
     values: list[EvaluatedValue]
+    """Values of the metrics"""
 
 
 @dataclass(kw_only=True)
@@ -189,8 +228,11 @@ class EvaluatedValue:
     """A true value: quality on validation, a measurement, or a closed form."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     value: float
+    """The value, in the metric's unit"""
 
 
 @dataclass(kw_only=True)
@@ -198,12 +240,15 @@ class EvaluationsView:
     """The evaluated subnets of a search, while it runs and afterwards; what is on the front comes first."""
 
     search: str
+    """Id of the search; null: all searches"""
     objectives: list[str]
+    """Metrics that are optimised, each in its own direction"""
     target: str | None
     """Whose front it is, where each target has one"""
     total: int
     """Evaluated subnets before thinning"""
     points: list[EvaluatedSubnet]
+    """The points, best first"""
 
 
 @dataclass(kw_only=True)
@@ -211,25 +256,38 @@ class ExportView:
     """An exported file."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     subnet: str
+    """Id of the subnet"""
     format: str
+    """Format of the file"""
     precision: str
+    """Precision of the weights and activations, e.g. fp32"""
     opset: int
+    """ONNX operator set"""
     batch: str
+    """Batch size of the file: dynamic, or a number"""
     state: str
     """State of the job that makes it"""
     sha256: str | None
+    """SHA-256 of the content"""
     bytes: int | None
+    """Size of the file"""
     exporter: str | None
+    """Name of the exporter that wrote the file"""
     exporter_version: str | None
+    """Its version"""
     parity: Object | None
     """max_error, n, tolerance: file against torch on real images. For fp16 and int8 also change: quality
     of fp32 and of the file on the same test images, their difference with its standard error, median
     latency of both in ms on one thread of the worker, and sizes
     """
     metadata: dict[str, str]
+    """Metadata in the file: preprocessing, class names, hashes"""
     job_id: str | None = field_(metadata={"json": "job"})
+    """The job that makes it"""
 
 
 @dataclass(kw_only=True)
@@ -237,17 +295,25 @@ class FrontPoint:
     """One subnet of a front: what was predicted and what was measured."""
 
     subnet: str
+    """Id of the subnet"""
     search: str
+    """Id of the search; null: all searches"""
     target: str | None
     """The target whose front this is (per_target), else null"""
     arch: dict[str, float | str]
+    """Choice of each active axis"""
     feasible: bool
+    """Whether every limit is met"""
     violations: list[Violation] = field_(default_factory=list)
+    """How far it is from each limit that it breaks"""
     predicted: list[PredictedValue]
+    """Predicted values, from before anything was measured"""
     measured: list[MeasuredValue]
+    """Measured values, from the confirmation run"""
     quality: QualityValue | None
     """On the test split"""
     validation: QualityValue | None
+    """Quality on the validation split, which the search used"""
     costs: dict[str, float]
     """params, macs, activation_mb, size_mb"""
     reason: str | None = field_(default=None)
@@ -259,13 +325,17 @@ class FrontView:
     """The non-dominated, feasible subnets of one search or of everything stored."""
 
     search: str | None
+    """Id of the search; null: all searches"""
     objectives: list[str]
+    """Metrics that are optimised, each in its own direction"""
     pick: str | None = field_(default=None)
+    """How points were picked; null: all points"""
     total: int
     """Points before thinning and picking; those within the limits"""
     note: str | None = field_(default=None)
     """Why no point was picked"""
     points: list[FrontPoint]
+    """The points, best first"""
 
 
 @dataclass(kw_only=True)
@@ -273,7 +343,9 @@ class Health:
     """The process answers."""
 
     status: str
+    """HTTP status, or ok"""
     version: str
+    """Its version"""
 
 
 @dataclass(kw_only=True)
@@ -281,9 +353,13 @@ class HistoryPoint:
     """Hypervolume of a front after so many evaluations, by first measurements and feasible archs only."""
 
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     evaluations: int
+    """Number of evaluations: quality and latency on every target"""
     seconds: float
+    """Wall time in seconds; null: no limit"""
     hypervolume: float
+    """Hypervolume of the front up to the reference point; larger is better"""
 
 
 @dataclass(kw_only=True)
@@ -293,9 +369,13 @@ class ImportAccepted:
     """
 
     id: str
+    """Id of the resource"""
     job: JobBrief
+    """The job that makes it"""
     target: str
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     supernet: str
+    """Id of the supernet; requests may give its name"""
 
 
 @dataclass(kw_only=True)
@@ -303,8 +383,11 @@ class JobBrief:
     """The job that makes a resource, as an answer to POST names it."""
 
     id: str
+    """Id of the resource"""
     kind: str
+    """Its kind"""
     state: str
+    """queued, running, succeeded, failed, cancelling or cancelled"""
 
 
 @dataclass(kw_only=True)
@@ -312,7 +395,9 @@ class JobError:
     """Why a job failed; code ``parked`` means too many workers died on it."""
 
     code: str
+    """Stable code of the error"""
     message: str
+    """What happened, in a sentence"""
 
 
 @dataclass(kw_only=True)
@@ -320,19 +405,29 @@ class JobView:
     """A job of any kind."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     kind: str
+    """Its kind"""
     state: Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
+    """queued, running, succeeded, failed, cancelling or cancelled"""
     progress: Progress
+    """How far the job is"""
     message: str | None
     """What it is doing"""
     error: JobError | None
+    """Why the job failed; null otherwise"""
     resource: ResourceRef | None
+    """What the job makes; null: nothing"""
     result: Object | None = field_(default=None)
     """What kinds of job that make no resource have to say, e.g. the rows that were refused"""
     attempts: int
+    """Workers that have started it"""
     started_at: datetime | None
+    """When a worker started it, in UTC; null before"""
     finished_at: datetime | None
+    """When it ended, in UTC; null before"""
     log: list[str] = field_(default_factory=list)
     """Last lines; empty in lists"""
 
@@ -344,7 +439,9 @@ class LatencyParts:
     fixed_ms: float
     """What every subnet takes, whatever its layers"""
     layers_ms: float
+    """Latency of each layer in milliseconds"""
     rows: int
+    """Number of rows, or the rows"""
 
 
 @dataclass(kw_only=True)
@@ -352,15 +449,25 @@ class LayerView:
     """A layer of a subnet, for one input. Positions are height times width, or tokens."""
 
     name: str
+    """Its name"""
     kind: str
+    """Its kind"""
     in_channels: int
+    """Channels of the layer's input"""
     out_channels: int
+    """Channels of the layer's output"""
     in_positions: int
+    """Positions (height times width) of the layer's input"""
     out_positions: int
+    """Positions (height times width) of the layer's output"""
     kernel: int
+    """Side of the kernel"""
     stride: int
+    """Stride of the layer"""
     params: float
+    """Number of weights"""
     macs: float
+    """Multiply-accumulate operations for one input"""
     activation_mb: float
     """Alive while it runs, fp32"""
     latency_ms: float | None
@@ -372,11 +479,15 @@ class LayersView:
     """What a subnet is made of, and what the newest predictors say of it."""
 
     subnet: str
+    """Id of the subnet"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     layers: list[LayerView]
+    """The layers, in order"""
     latency: LatencyParts | None
     """null without a target, or with too few subnets measured on it"""
     predicted: list[PredictedValue]
+    """Predicted values, from before anything was measured"""
 
 
 @dataclass(kw_only=True)
@@ -384,18 +495,25 @@ class LeaseView:
     """A batch of nets, measured in one interleaved run and told of before the lease expires."""
 
     id: str
+    """Id of the resource"""
     expires_at: datetime
+    """When the lease ends, in UTC"""
     expires_in_s: float
     """Seconds until the nets go to others; :renew starts them anew"""
     target: str
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     settings: Object
+    """Settings of the target: threads, precision, batch"""
     protocol: Object
     """Rounds, block length and seed of the one protocol"""
     metrics: list[str]
+    """The metrics"""
     calibrations: Object | None
     """Of the target; null when this batch is to make them"""
     references: list[Reference]
+    """Reference nets that are measured along"""
     items: list[LeasedItem]
+    """The items of this page or batch"""
 
 
 @dataclass(kw_only=True)
@@ -403,8 +521,11 @@ class LeasedItem:
     """A net to measure."""
 
     sha256: str
+    """SHA-256 of the content"""
     bytes: int
+    """Size of the file"""
     id: str
+    """Id of the resource"""
 
 
 @dataclass(kw_only=True)
@@ -412,13 +533,21 @@ class MeasuredValue:
     """What the confirmation run measured, which had no part in choosing the subnet."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     value: float
+    """The value, in the metric's unit"""
     spread: float | None
+    """Standard error of the value, in its unit"""
     n: int
+    """Number of single values behind it"""
     statistic: str
+    """How the value follows from the single ones"""
     protocol_version: str | None
+    """Version of the measuring protocol; null for imported values"""
     verdict: str | None
+    """good, noisy, contended, refused or unsupported"""
     raw: Object
     """raw p50 and p90, reference and its calibration"""
 
@@ -428,22 +557,35 @@ class MeasurementView:
     """A metric of a subnet on a target or a split."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     subnet: str
+    """Id of the subnet"""
     supernet: str
+    """Id of the supernet; requests may give its name"""
     arch: dict[str, float | str]
+    """Choice of each active axis"""
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     unit: str
+    """Unit of the value"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     split: str | None
+    """Split of the data: train, validation or test; null for what is measured on a target"""
     value: float
+    """The value, in the metric's unit"""
     spread: float | None
     """Standard error of the value, in its unit"""
     n: int
     """Rounds of a measured metric, images of an evaluated one"""
     statistic: str
+    """How the value follows from the single ones"""
     precision: str
+    """Precision of the weights and activations, e.g. fp32"""
     protocol_version: str | None
+    """Version of the measuring protocol; null for imported values"""
     verdict: str | None
     """good, noisy or contended"""
     details: Object
@@ -451,6 +593,7 @@ class MeasurementView:
     stale: str | None = field_(default=None)
     """Why it no longer holds, of a measurement on a target"""
     job_id: str | None = field_(metadata={"json": "job"})
+    """The job that makes it"""
 
 
 @dataclass(kw_only=True)
@@ -458,6 +601,7 @@ class MetricList:
     """Every metric."""
 
     items: list[MetricView]
+    """The items of this page or batch"""
 
 
 @dataclass(kw_only=True)
@@ -467,15 +611,23 @@ class MetricRange:
     """
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     unit: str
+    """Unit of the value"""
     source: str
     """closed_form or predicted"""
     smallest: float
+    """Value of the smallest subnet"""
     centroid: float
+    """Value of the subnet in the middle of the space"""
     largest: float
+    """Value of the largest subnet"""
     best: float
+    """Best value that was found"""
     worst: float
+    """Worst value that was found"""
 
 
 @dataclass(kw_only=True)
@@ -483,7 +635,9 @@ class MetricView:
     """A quantity of a subnet that can be an objective or have a limit."""
 
     name: str
+    """Its name"""
     unit: str
+    """Unit of the value"""
     direction: Literal["min", "max"]
     """min: smaller values are better"""
     source: Literal["measured", "evaluated", "closed_form"]
@@ -493,6 +647,7 @@ class MetricView:
     maximum: float | None
     """Largest possible value, null without one"""
     description: str
+    """What it is"""
 
 
 @dataclass(kw_only=True)
@@ -500,8 +655,11 @@ class Pixels:
     """Of all channels, of values in 0..1; ``distinct_values`` of the 256 that 8 bits have."""
 
     mean: float
+    """Mean"""
     std: float
+    """Standard deviation"""
     distinct_values: int
+    """Number of distinct pixel values"""
 
 
 @dataclass(kw_only=True)
@@ -509,12 +667,19 @@ class PredictedValue:
     """What a predictor said before anything was measured: mean and the 5 %–95 % interval."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     mean: float
+    """Mean"""
     low: float
+    """5 % quantile of the prediction"""
     high: float
+    """95 % quantile of the prediction"""
     predictor: str | None
+    """Id of the predictor"""
     version: str | None
+    """Its version"""
 
 
 @dataclass(kw_only=True)
@@ -522,13 +687,19 @@ class PredictorView:
     """A predictor: what it belongs to, and how well it does on rows it has not seen."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     archived_at: datetime | None = field_(default=None)
     """When it was archived: DELETE on what other resources refer to"""
     supernet: str
+    """Id of the supernet; requests may give its name"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     unit: str
+    """Unit of the value"""
     kind: str
     """auto until the comparison is done, then the kind that was chosen"""
     state: str
@@ -536,6 +707,7 @@ class PredictorView:
     version: str | None
     """Hash of the fitted model"""
     rows: int
+    """Number of rows, or the rows"""
     report: Object | None
     """n, spearman, kendall, mape, bias, coverage and width of intervals; choice: the kinds that were
     compared and why this one was taken; plot: the artifact with predicted against measured, and
@@ -544,6 +716,7 @@ class PredictorView:
     stale: str | None = field_(default=None)
     """Why it should be fitted anew: target changed, or much is newer"""
     job_id: str | None = field_(metadata={"json": "job"})
+    """The job that makes it"""
 
 
 @dataclass(kw_only=True)
@@ -551,8 +724,11 @@ class Problem:
     """What is wrong (``error``: training refuses it) or may be (``warning``)."""
 
     level: Literal["error", "warning"]
+    """How serious it is"""
     code: str
+    """Stable code of the error"""
     message: str
+    """What happened, in a sentence"""
 
 
 @dataclass(kw_only=True)
@@ -560,14 +736,17 @@ class ProfileView:
     """Ranges of every metric, and whether the constraints can be met."""
 
     metrics: list[MetricRange]
+    """The metrics"""
     satisfiable: bool | None
     """null where a predictor is missing"""
     share: float | None
     """Share of sampled subnets that meet every constraint"""
     unmet: list[Unmet]
+    """Limits that nothing meets"""
     missing: list[Action]
     """Requests that would make the missing predictors"""
     sampled: int
+    """Number of subnets that were sampled"""
 
 
 @dataclass(kw_only=True)
@@ -575,8 +754,11 @@ class Progress:
     """How far a job is; ``eta_s`` is null until it can be told."""
 
     done: int
+    """Steps that are done"""
     total: int
+    """Steps in all"""
     eta_s: float | None
+    """Seconds until the end, estimated; null while unknown"""
 
 
 @dataclass(kw_only=True)
@@ -584,11 +766,17 @@ class QualityValue:
     """Quality on a split."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     value: float
+    """The value, in the metric's unit"""
     standard_error: float
+    """Standard error of the value"""
     n: int
+    """Number of single values behind it"""
     split: str
+    """Split of the data: train, validation or test; null for what is measured on a target"""
     precision: str
+    """Precision of the weights and activations, e.g. fp32"""
 
 
 @dataclass(kw_only=True)
@@ -596,9 +784,13 @@ class Readiness:
     """The database answers and is migrated; ``workers`` counts those with a recent heartbeat."""
 
     status: str
+    """HTTP status, or ok"""
     database: str
+    """Kind of database: sqlite or postgresql"""
     schema_version: str | None
+    """Version of the database's schema"""
     workers: int
+    """Workers with a recent heartbeat"""
 
 
 @dataclass(kw_only=True)
@@ -606,8 +798,11 @@ class Reference:
     """A reference net, against which the others are held."""
 
     sha256: str
+    """SHA-256 of the content"""
     bytes: int
+    """Size of the file"""
     name: str
+    """Its name"""
 
 
 @dataclass(kw_only=True)
@@ -617,8 +812,11 @@ class ReferencePoint:
     """
 
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     value: float
+    """The value, in the metric's unit"""
 
 
 @dataclass(kw_only=True)
@@ -626,9 +824,13 @@ class RefusedRow:
     """A row that was not taken, and why."""
 
     item: str
+    """Id of the leased item"""
     field: str
+    """Path to the value that is wrong"""
     got: object | None = field_(default=None)
+    """The value that was sent, shortened"""
     allowed: object | None = field_(default=None)
+    """The rule, or the choices"""
 
 
 @dataclass(kw_only=True)
@@ -636,7 +838,9 @@ class Removed:
     """Answer of DELETE: what nothing refers to is deleted, everything else archived."""
 
     id: str
+    """Id of the resource"""
     state: Literal["deleted", "archived"]
+    """queued, running, succeeded, failed, cancelling or cancelled"""
     referred_by: dict[str, int]
     """Number of rows that refer to it, by kind of resource"""
 
@@ -646,8 +850,11 @@ class RenewView:
     """Until when, and which nets are still this lease's."""
 
     expires_at: datetime
+    """When the lease ends, in UTC"""
     expires_in_s: float
+    """Seconds until the lease ends"""
     items: list[str]
+    """The items of this page or batch"""
 
 
 @dataclass(kw_only=True)
@@ -655,8 +862,11 @@ class ResourceRef:
     """What a job makes."""
 
     type: str
+    """Kind of resource, or the URN of the error"""
     id: str
+    """Id of the resource"""
     href: str
+    """Path of the resource"""
 
 
 @dataclass(kw_only=True)
@@ -664,8 +874,11 @@ class ResultsView:
     """What became of the rows; ``known`` were there already."""
 
     recorded: int
+    """Rows that were stored"""
     known: int
+    """Rows that were stored before"""
     refused: list[RefusedRow]
+    """Rows that were not stored, and why"""
 
 
 @dataclass(kw_only=True)
@@ -673,38 +886,59 @@ class SearchView:
     """A search: how its job is doing, and, apart from that, whether its limits could be met."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     archived_at: datetime | None = field_(default=None)
     """When it was archived: DELETE on what other resources refer to"""
     supernet: str
+    """Id of the supernet; requests may give its name"""
     targets: list[str]
+    """Ids of the targets; requests may give their names"""
     front_kind: str = field_(metadata={"json": "front"})
+    """One front for each target, or a shared one, which counts the worst target"""
     objectives: list[str]
+    """Metrics that are optimised, each in its own direction"""
     constraints: list[ConstraintBody]
+    """Limits that every returned subnet must meet"""
     restrict: dict[str, list[float | str]]
+    """Axis or kind of axis to the choices that are allowed"""
     confidence: float
+    """One-sided probability with which a limit must be met by what is predicted"""
     budget: Spending
+    """What the search may spend"""
     stall: StopRule
+    """When the search ends before its budget is spent"""
     algorithm: str
+    """Name of the search algorithm"""
     seed: int
+    """Seed of every random draw"""
     labels: dict[str, str]
+    """Free names and values, for filters"""
     extends: str | None
     """The search that this one goes on from"""
     state: str
+    """queued, running, succeeded, failed, cancelling or cancelled"""
     feasible: bool | None
     """Set when the search ends"""
     nearest: FrontPoint | None
     """When nothing is feasible: the nearest point, and by how much"""
     evaluations: Spent
+    """Number of evaluations: quality and latency on every target"""
     points: int
     """Size of the front"""
     reference_point: list[ReferencePoint]
+    """Worst values that count for the hypervolume"""
     history: list[HistoryPoint]
     """Hypervolume after each round; 0 evaluations: what was known"""
     warnings: list[str]
+    """What to know before trusting the result"""
     provenance: Object
+    """Predictors, weights, data and code behind the result"""
     job_id: str = field_(metadata={"json": "job"})
+    """The job that makes it"""
     finished_at: datetime | None
+    """When it ended, in UTC; null before"""
 
 
 @dataclass(kw_only=True)
@@ -712,9 +946,13 @@ class SpaceView:
     """Every subnet there is."""
 
     axes: list[AxisView]
+    """The decisions that make an arch"""
     size: float
+    """Number of archs of the space"""
     smallest: dict[str, float | str]
+    """The smallest arch"""
     largest: dict[str, float | str]
+    """The largest arch"""
 
 
 @dataclass(kw_only=True)
@@ -722,7 +960,9 @@ class Spending:
     """What a search may spend; none of it where it only judges anew what is known."""
 
     evaluations: int
+    """Number of evaluations: quality and latency on every target"""
     seconds: float | None = field_(default=None)
+    """Wall time in seconds; null: no limit"""
 
 
 @dataclass(kw_only=True)
@@ -730,8 +970,11 @@ class Spent:
     """Evaluations done and the budget; beside these, how many were known before and cost nothing."""
 
     done: int
+    """Steps that are done"""
     budget: int
+    """What the search may spend"""
     reused: int
+    """Evaluations that were known before"""
 
 
 @dataclass(kw_only=True)
@@ -739,8 +982,11 @@ class SplitReport:
     """A split of the source; ``pixels`` is absent where no image of it could be decoded."""
 
     images: int
+    """Number of images"""
     classes: dict[str, int]
+    """Names of the classes, in the order of the outputs"""
     pixels: Pixels | None = field_(default=None)
+    """Statistics of the pixels"""
 
 
 @dataclass(kw_only=True)
@@ -752,6 +998,7 @@ class StopRule:
     evaluations: int | None = field_(default=None)
     """Defaults to a quarter of the budget, at least 32"""
     gain: float = field_(default=0.001)
+    """Least relative growth of the hypervolume"""
 
 
 @dataclass(kw_only=True)
@@ -759,13 +1006,21 @@ class SubnetView:
     """An arch of a supernet, with what is known about it."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     supernet: str
+    """Id of the supernet; requests may give its name"""
     arch_id: str
+    """Hash of the arch: equal networks have equal ids"""
     arch: dict[str, float | str]
+    """Choice of each active axis"""
     costs: dict[str, float]
+    """Closed-form costs of the subnet: params, macs, activation_mb, size_mb"""
     measurements: list[MeasurementView]
+    """Measured and evaluated values, newest first"""
     exports: list[ExportView]
+    """Files of this subnet, newest first"""
 
 
 @dataclass(kw_only=True)
@@ -773,11 +1028,15 @@ class SupernetView:
     """A registered supernet: its weights are in the artifact store, its hashes were checked."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     archived_at: datetime | None = field_(default=None)
     """When it was archived: DELETE on what other resources refer to"""
     name: str
+    """Its name"""
     family: str
+    """Name of the family: the code of this kind of supernet"""
     quality: str
     """Name of its quality metric"""
     source: str
@@ -785,14 +1044,19 @@ class SupernetView:
     weights_sha256: str
     """Hash of the weights; the space's where there are none"""
     space_sha256: str
+    """Hash of the space: supernets of one space share predictors"""
     space_size: float
     """Number of subnets"""
     classes: list[str]
+    """Names of the classes, in the order of the outputs"""
     data: Object
     """Data set and its three splits, with sizes and hashes"""
     preprocessing: Object
+    """What an image must go through before the network"""
     training: Object
+    """What the training cost, stage by stage"""
     recipe: Object
+    """The training recipe"""
     report: Object
     """Report card of the training"""
     licence: str | None
@@ -804,12 +1068,17 @@ class TargetView:
     """A hardware target."""
 
     id: str
+    """Id of the resource"""
     created_at: datetime
+    """When it was made, in UTC"""
     archived_at: datetime | None = field_(default=None)
     """When it was archived: DELETE on what other resources refer to"""
     name: str
+    """Its name"""
     kind: str
+    """Its kind"""
     settings: Object
+    """Settings of the target: threads, precision, batch"""
     description: Object
     """What was found: device, runtime, versions"""
     metrics: list[str]
@@ -837,10 +1106,15 @@ class Unmet:
     """A constraint that nothing seen meets."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     max: float | None
+    """Largest allowed value, in the metric's unit"""
     min: float | None
+    """Smallest allowed value, in the metric's unit"""
     best: float
+    """Best value that was found"""
 
 
 @dataclass(kw_only=True)
@@ -848,8 +1122,14 @@ class Violation:
     """How far a point is from a limit; ``excess`` is relative to the limit."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: str | None
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     max: float | None
+    """Largest allowed value, in the metric's unit"""
     min: float | None
+    """Smallest allowed value, in the metric's unit"""
     value: float
+    """The value, in the metric's unit"""
     excess: float
+    """Distance from the limit, relative to the limit"""

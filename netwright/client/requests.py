@@ -13,6 +13,7 @@ class ArchColumn(TypedDict):
     """A column that says something about the arch."""
 
     column: str
+    """Name of the column"""
     read: NotRequired[str | None]
     """As one axis, one axis a digit, or one axis a word; found from the cells if not given"""
 
@@ -21,31 +22,42 @@ class Budget(TypedDict):
     """What a search may spend: real evaluations (quality and every target), and wall time."""
 
     evaluations: int
+    """Number of evaluations: quality and latency on every target"""
     seconds: NotRequired[float | None]
+    """Wall time in seconds; null: no limit"""
 
 
 class CalibrationRow(TypedDict):
     """The latency of a reference net on the target."""
 
     name: str
+    """Its name"""
     sha256: str
+    """SHA-256 of the content"""
     latency_ms: float
+    """Latency in milliseconds"""
     rounds: int
+    """Rounds of the measuring run"""
 
 
 class ConstraintBody(TypedDict):
     """A limit on a metric; ``target`` is needed only when the search has several."""
 
     metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
     target: NotRequired[str | None]
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     max: NotRequired[float | None]
+    """Largest allowed value, in the metric's unit"""
     min: NotRequired[float | None]
+    """Smallest allowed value, in the metric's unit"""
 
 
 class CostColumn(TypedDict):
     """A column with a closed-form count."""
 
     column: str
+    """Name of the column"""
     unit: NotRequired[str | None]
     """What the column counts in"""
 
@@ -93,6 +105,7 @@ class EvaluationCreate(TypedDict):
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     split: NotRequired[str | None]
+    """Split of the data: train, validation or test; null for what is measured on a target"""
 
 
 class ExportCreate(TypedDict):
@@ -127,6 +140,7 @@ class ImportCreate(TypedDict):
     """
 
     target: ImportTarget
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
     supernet: NotRequired[str | None]
     """Whose archs the rows are; or give 'space'"""
     space: NotRequired[ImportSpace | None]
@@ -143,7 +157,9 @@ class ImportSpace(TypedDict):
     depth_axis: NotRequired[str | None]
     """The arch column with the number of positions that count in the split columns"""
     params: NotRequired[CostColumn | None]
+    """Number of weights"""
     macs: NotRequired[CostColumn | None]
+    """Multiply-accumulate operations for one input"""
 
 
 class ImportTarget(TypedDict):
@@ -165,6 +181,7 @@ class LeaseCreate(TypedDict):
     agent: str
     """Name of the process that asks, unique on its target"""
     description: DeviceDescription
+    """What it is"""
     max_items: NotRequired[int | None]
     """Most nets of the batch"""
 
@@ -175,7 +192,9 @@ class LeaseRenew(TypedDict):
     step: NotRequired[str | None]
     """wait: another run is on the agent's machine; done is in seconds then"""
     done: NotRequired[int | None]
+    """Steps that are done"""
     total: NotRequired[int | None]
+    """Steps in all"""
 
 
 class MeasurementCreate(TypedDict):
@@ -188,6 +207,7 @@ class MeasurementCreate(TypedDict):
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     supernet: str
+    """Id of the supernet; requests may give its name"""
     metrics: NotRequired[Sequence[str] | None]
     """latency_ms is always measured; the target says which others can be"""
     choose: NotRequired[str | None]
@@ -216,11 +236,15 @@ class ProfileCreate(TypedDict):
     """What a search would be asked for, to look before spending anything."""
 
     supernet: str
+    """Id of the supernet; requests may give its name"""
     targets: NotRequired[Sequence[str] | None]
+    """Ids of the targets; requests may give their names"""
     constraints: NotRequired[Sequence[ConstraintBody] | None]
+    """Limits that every returned subnet must meet"""
     restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
     """Axis or kind of axis to its choices"""
     confidence: NotRequired[float | None]
+    """One-sided probability with which a limit must be met by what is predicted"""
     predictors: NotRequired[Sequence[str] | None]
     """Defaults to the newest that fit"""
     seed: NotRequired[int | None]
@@ -231,22 +255,32 @@ class ResultsCreate(TypedDict):
     """What an agent measured. Rows are judged one by one: what is wrong with one leaves the others."""
 
     rows: Sequence[Object]
+    """Number of rows, or the rows"""
     calibrations: NotRequired[Mapping[str, CalibrationRow] | None]
+    """Reference nets and their latency on the target, by name"""
 
 
 class SearchCreate(TypedDict):
     """A problem, an algorithm and a budget."""
 
     supernet: str
+    """Id of the supernet; requests may give its name"""
     targets: NotRequired[Sequence[str] | None]
+    """Ids of the targets; requests may give their names"""
     front: NotRequired[str | None]
+    """One front for each target, or a shared one, which counts the worst target"""
     objectives: NotRequired[Sequence[str] | None]
+    """Metrics that are optimised, each in its own direction"""
     constraints: NotRequired[Sequence[ConstraintBody] | None]
+    """Limits that every returned subnet must meet"""
     restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
+    """Axis or kind of axis to the choices that are allowed"""
     confidence: NotRequired[float | None]
     """One-sided probability that a limit is met"""
     budget: Budget
+    """What the search may spend"""
     stall: NotRequired[StopRule | None]
+    """When the search ends before its budget is spent"""
     predictors: NotRequired[Sequence[str] | None]
     """Defaults to the newest that fit"""
     algorithm: NotRequired[str | None]
@@ -263,14 +297,21 @@ class SearchExtend(TypedDict):
     evaluations: NotRequired[int | None]
     """Evaluations to add; 0 only judges anew"""
     seconds: NotRequired[float | None]
+    """Wall time in seconds; null: no limit"""
     constraints: NotRequired[Sequence[ConstraintBody] | None]
+    """Limits that every returned subnet must meet"""
     objectives: NotRequired[Sequence[str] | None]
+    """Metrics that are optimised, each in its own direction"""
     confidence: NotRequired[float | None]
+    """One-sided probability with which a limit must be met by what is predicted"""
     stall: NotRequired[StopRule | None]
+    """When the search ends before its budget is spent"""
     algorithm: NotRequired[str | None]
+    """Name of the search algorithm"""
     seed: NotRequired[int | None]
     """Defaults to another than before"""
     labels: NotRequired[Mapping[str, str] | None]
+    """Free names and values, for filters"""
 
 
 class StopRule(TypedDict):
@@ -281,6 +322,7 @@ class StopRule(TypedDict):
     evaluations: NotRequired[int | None]
     """Defaults to a quarter of the budget, at least 32"""
     gain: NotRequired[float | None]
+    """Least relative growth of the hypervolume"""
 
 
 class SupernetCreate(TypedDict):
@@ -313,6 +355,7 @@ class TableRows(TypedDict):
     """Rows of a parquet or CSV file as measurements."""
 
     file: FileBody
+    """Where the table is"""
     latency: str
     """Column with the latency"""
     unit: NotRequired[str | None]
@@ -331,12 +374,15 @@ class TableSpace(TypedDict):
     """A space that has no supernet here: the archs of a table, and every combination of their choices."""
 
     file: FileBody
+    """Where the table is"""
     archs: Sequence[ArchColumn]
     """Columns that make an arch"""
     depth_axis: NotRequired[str | None]
     """The arch column that says how many positions of the split columns count"""
     params: NotRequired[CostColumn | None]
+    """Number of weights"""
     macs: NotRequired[CostColumn | None]
+    """Multiply-accumulate operations for one input"""
 
 
 class TargetCreate(TypedDict):
@@ -453,6 +499,7 @@ class EvaluateOptions(TypedDict):
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     split: NotRequired[str | None]
+    """Split of the data: train, validation or test; null for what is measured on a target"""
 
 
 class MeasureOptions(TypedDict):
@@ -491,11 +538,15 @@ class SearchOptions(TypedDict):
     """A problem, an algorithm and a budget."""
 
     front: NotRequired[str | None]
+    """One front for each target, or a shared one, which counts the worst target"""
     objectives: NotRequired[Sequence[str] | None]
+    """Metrics that are optimised, each in its own direction"""
     restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
+    """Axis or kind of axis to the choices that are allowed"""
     confidence: NotRequired[float | None]
     """One-sided probability that a limit is met"""
     stall: NotRequired[StopRule | None]
+    """When the search ends before its budget is spent"""
     predictors: NotRequired[Sequence[str] | None]
     """Defaults to the newest that fit"""
     algorithm: NotRequired[str | None]
@@ -512,13 +563,19 @@ class ExtendOptions(TypedDict):
     evaluations: NotRequired[int | None]
     """Evaluations to add; 0 only judges anew"""
     seconds: NotRequired[float | None]
+    """Wall time in seconds; null: no limit"""
     objectives: NotRequired[Sequence[str] | None]
+    """Metrics that are optimised, each in its own direction"""
     confidence: NotRequired[float | None]
+    """One-sided probability with which a limit must be met by what is predicted"""
     stall: NotRequired[StopRule | None]
+    """When the search ends before its budget is spent"""
     algorithm: NotRequired[str | None]
+    """Name of the search algorithm"""
     seed: NotRequired[int | None]
     """Defaults to another than before"""
     labels: NotRequired[Mapping[str, str] | None]
+    """Free names and values, for filters"""
 
 
 class ProfileOptions(TypedDict):
@@ -527,6 +584,7 @@ class ProfileOptions(TypedDict):
     restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
     """Axis or kind of axis to its choices"""
     confidence: NotRequired[float | None]
+    """One-sided probability with which a limit must be met by what is predicted"""
     predictors: NotRequired[Sequence[str] | None]
     """Defaults to the newest that fit"""
     seed: NotRequired[int | None]
@@ -552,6 +610,7 @@ class SupernetsQuery(TypedDict):
     """Parameters of list_supernets."""
 
     name: NotRequired[str | None]
+    """Only the one with this name"""
     archived: NotRequired[bool | None]
     """List archived resources too"""
 
@@ -560,7 +619,9 @@ class TargetsQuery(TypedDict):
     """Parameters of list_targets."""
 
     name: NotRequired[str | None]
+    """Only the one with this name"""
     kind: NotRequired[str | None]
+    """Only those of this kind"""
     archived: NotRequired[bool | None]
     """List archived resources too"""
 
@@ -573,19 +634,28 @@ class MeasurementsQuery(TypedDict):
     """Parameters of list_measurements."""
 
     supernet: NotRequired[str | None]
+    """Only those of this supernet, by id or name"""
     target: NotRequired[str | None]
+    """Only those on this target, by id or name"""
     metric: NotRequired[str | None]
+    """Only those of this metric"""
     split: NotRequired[str | None]
+    """Only those on this split of the data"""
     subnet: NotRequired[str | None]
+    """Only those of this subnet"""
     job: NotRequired[str | None]
+    """Only those of this job"""
 
 
 class PredictorsQuery(TypedDict):
     """Parameters of list_predictors."""
 
     supernet: NotRequired[str | None]
+    """Only those of this supernet, by id or name"""
     target: NotRequired[str | None]
+    """Only those on this target, by id or name"""
     metric: NotRequired[str | None]
+    """Only those of this metric"""
     archived: NotRequired[bool | None]
     """List archived resources too"""
 
@@ -594,7 +664,9 @@ class SearchesQuery(TypedDict):
     """Parameters of list_searches."""
 
     supernet: NotRequired[str | None]
+    """Only those of this supernet, by id or name"""
     state: NotRequired[str | None]
+    """Only those whose job is in this state"""
     label: NotRequired[Sequence[str] | None]
     """NAME=VALUE; repeated: all of them"""
     archived: NotRequired[bool | None]
@@ -605,17 +677,22 @@ class EvaluatedQuery(TypedDict):
     """Parameters of list_evaluated."""
 
     target: NotRequired[str | None]
+    """Only those on this target, by id or name"""
     max_points: NotRequired[int | None]
+    """Most points that are returned; more are thinned"""
 
 
 class LayersQuery(TypedDict):
     """Parameters of list_layers."""
 
     target: NotRequired[str | None]
+    """Only those on this target, by id or name"""
 
 
 class JobsQuery(TypedDict):
     """Parameters of list_jobs."""
 
     kind: NotRequired[str | None]
+    """Only those of this kind"""
     state: NotRequired[str | None]
+    """Only those whose job is in this state"""

@@ -1,0 +1,91 @@
+"""The OpenAPI document: valid, complete, usable by generators; and its page, which needs no other host."""
+
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from service.app import create_app
+from service.http.descriptions import EXAMPLES
+from service.routers import ROUTERS
+from service.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    return create_app(Settings(home=tmp_path_factory.mktemp("unused"))).openapi()
+
+
+def operations(document):
+    return [(path, method, each) for path, ways in document["paths"].items() for method, each in ways.items()]
+
+
+def test_the_document_is_valid(document):
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+def test_every_field_and_parameter_has_a_description(document):
+    fields = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, value in schema.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    parameters = [
+        f"{method} {path} {parameter['name']}"
+        for path, method, operation in operations(document)
+        for parameter in operation.get("parameters", ())
+        if not parameter.get("description")
+    ]
+    assert fields + parameters == []
+
+
+def test_operation_ids_are_the_names_of_the_functions_and_unique(document):
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z][a-z_]*", each) for each in ids)
+
+
+def test_every_operation_documents_problems_and_those_of_the_api_take_a_key(document):
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, _, operation in operations(document):
+        for status in ("4XX", "5XX"):
+            content = operation["responses"][status]["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
+        assert ("security" in operation) == path.startswith("/v1/")
+
+
+def test_every_body_has_an_example_that_its_model_accepts(document):
+    bodies = {
+        route.path: route.body_field.field_info.annotation
+        for router in ROUTERS
+        for route in router.routes
+        if getattr(route, "body_field", None) is not None
+    }
+    with_body = [(path, each) for path, _, each in operations(document) if "requestBody" in each]
+    assert {path for path, _ in with_body} == set(EXAMPLES)
+    for path, operation in with_body:
+        example = operation["requestBody"]["content"]["application/json"]["example"]
+        bodies[path].model_validate(example)
+
+
+def test_files_and_streams_are_documented_as_such(document):
+    def content(path):
+        return document["paths"][path]["get"]["responses"]["200"]["content"]
+
+    for path in ("/v1/artifacts/{sha256}", "/v1/subnets/{id}/onnx"):
+        assert content(path)["application/octet-stream"]["schema"]["format"] == "binary"
+    assert list(content("/v1/jobs/{id}/events")) == ["text/event-stream"]
+    assert {"application/json", "text/csv"} <= set(content("/v1/searches/{id}/front"))
+
+
+def test_the_page_loads_from_this_host_only(client):
+    page = client.get("/docs")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "//" not in page.text.replace("<!DOCTYPE html>", "")
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(linked) == 3
+    for link in linked:
+        answer = client.get(f"/{link}")
+        assert answer.status_code == 200 and len(answer.content) > 50
+    assert client.get("/docs/other.js").status_code == 422
