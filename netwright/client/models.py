@@ -401,6 +401,17 @@ class JobError:
 
 
 @dataclass(kw_only=True)
+class JobTime:
+    """Seconds under a living worker, and, not part of these, of waiting for devices and for a busy
+    machine.
+    """
+
+    active_s: float
+    waited_for_devices_s: float
+    waited_for_machine_s: float
+
+
+@dataclass(kw_only=True)
 class JobView:
     """A job of any kind."""
 
@@ -422,6 +433,10 @@ class JobView:
     """What the job makes; null: nothing"""
     result: Object | None = field_(default=None)
     """What kinds of job that make no resource have to say, e.g. the rows that were refused"""
+    waiting_for: str | None = field_(default=None)
+    """What a job that does not run waits for: a worker, jobs before it, or devices"""
+    time: JobTime | None = field_(default=None)
+    """Where its time went; null in lists"""
     attempts: int
     """Workers that have started it"""
     started_at: datetime | None
@@ -791,6 +806,12 @@ class Readiness:
     """Version of the database's schema"""
     workers: int
     """Workers with a recent heartbeat"""
+    queued_for_s: float
+    """Age of the job that waits longest for a worker, 0 without one"""
+    disk_free_mb: float
+    """Room on the disk of NETWRIGHT_HOME"""
+    disk: Literal["ok", "nearly_full"]
+    """nearly_full below 200 MB: writes may soon fail"""
 
 
 @dataclass(kw_only=True)

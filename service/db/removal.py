@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from service.db.tables import (
     Agent,
+    BestPoint,
     Item,
     Job,
     Lease,
@@ -58,7 +59,9 @@ def remove_predictor(session: Session, row: Predictor) -> dict[str, int]:
 def remove_search(session: Session, row: Search) -> dict[str, int]:
     """Delete a search with its front, or archive it where another one extends it; see :func:`_remove`."""
     references = {"searches": _count(session, Search.extends_id == row.id)}
-    return _remove(session, row, references, [sa.delete(Point).where(Point.search_id == row.id)])
+    points = sa.select(Point.id).where(Point.search_id == row.id)
+    owned = [sa.delete(BestPoint).where(BestPoint.point_id.in_(points))]
+    return _remove(session, row, references, [*owned, sa.delete(Point).where(Point.search_id == row.id)])
 
 
 def _remove(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.db import migrate
-from service.errors import UnavailableError
+from service.errors import StorageFullError, UnavailableError
 from service.http.deps import App
 from service.http.health_schemas import Health, Readiness
 from service.runtime import job_queries
@@ -14,6 +16,7 @@ from service.runtime.engine import engine_is_ready
 from service.version import VERSION
 
 router = APIRouter(tags=["health"])
+FULL_BELOW, NEARLY_FULL_BELOW = 10e6, 200e6
 
 
 @router.get("/healthz")
@@ -24,17 +27,29 @@ def healthz() -> Health:
 
 @router.get("/readyz")
 def readyz(app: App) -> Readiness:
-    """The database answers and has this version's schema; says how many workers are alive."""
+    """The database answers and has this version's schema, and the disk has room; with workers and queue."""
     database = app.database
     try:
-        revision, wanted = migrate.current(database), migrate.newest()
-        if revision != wanted or not engine_is_ready(database):
+        revision, newest = migrate.current(database), migrate.newest()
+        if revision != newest or not engine_is_ready(database):
             raise UnavailableError(
-                f"the database has schema {revision}, {wanted} is needed: run netwright migrate"
+                f"the database has schema {revision}, {newest} is needed: run netwright migrate"
             )
         with database.read() as session:
             workers = len(job_queries.living_workers(session, app.settings.worker_timeout_s))
+            oldest = job_queries.oldest_queued(session)
+            queued_for_s = (job_queries.database_now(session) - oldest).total_seconds() if oldest else 0.0
     except SQLAlchemyError as error:
         raise UnavailableError("the database does not answer") from error
-    name = database.url.get_backend_name()
-    return Readiness(status="ok", database=name, schema_version=revision, workers=workers)
+    free = shutil.disk_usage(app.settings.home).free
+    if free < FULL_BELOW:
+        raise StorageFullError(f"the disk of NETWRIGHT_HOME is full: {free / 1e6:.1f} MB are free")
+    return Readiness(
+        status="ok",
+        database=database.url.get_backend_name(),
+        schema_version=revision,
+        workers=workers,
+        queued_for_s=max(queued_for_s, 0.0),
+        disk_free_mb=free / 1e6,
+        disk="ok" if free >= NEARLY_FULL_BELOW else "nearly_full",
+    )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from service.problems import View
 
 
@@ -19,3 +23,6 @@ class Readiness(View):
     database: str
     schema_version: str | None
     workers: int
+    queued_for_s: float = Field(description="Age of the job that waits longest for a worker, 0 without one")
+    disk_free_mb: float = Field(description="Room on the disk of NETWRIGHT_HOME")
+    disk: Literal["ok", "nearly_full"] = Field(description="nearly_full below 200 MB: writes may soon fail")

@@ -9,13 +9,14 @@ from starlette.responses import StreamingResponse
 
 from service.db import queries
 from service.db.tables import Job
-from service.errors import ConflictError, InvalidError
+from service.errors import ConflictError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.http.job_schemas import JobState, JobView
 from service.http.job_views import job_view, job_with_log
 from service.ids import new_id
 from service.runtime import job_queries
+from service.runtime.events import LAST_ID, event_id
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -40,7 +41,7 @@ def list_jobs(
 def get_job(app: App, project: Project, id: str) -> JobView:
     """One job, with the last lines of its log."""
     with app.database.read() as session:
-        return job_with_log(session, queries.get(session, project, Job, id))
+        return job_with_log(session, queries.get(session, project, Job, id), app.settings)
 
 
 @router.get("/{id}/events", response_class=StreamingResponse)
@@ -48,14 +49,12 @@ async def stream_events(
     app: App,
     project: Project,
     id: str,
-    after: Annotated[int | None, Query(ge=0, description="Id of the last event seen")] = None,
+    after: Annotated[int | None, Query(ge=0, le=LAST_ID, description="Id of the last event seen")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """Server-sent events: state, progress, step, log; closes after the final state."""
     if after is None and last_event_id is not None:
-        if not last_event_id.isdigit():
-            raise InvalidError("Last-Event-ID", last_event_id, "the id of an event")
-        after = int(last_event_id)
+        after = event_id(last_event_id)
     await app.events.require(project, id)
     stream = app.events.stream(id, after or 0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -74,17 +73,17 @@ def cancel_job(app: App, project: Project, id: str) -> JobView:
                 f"job {id} has ended ({job.state}); only queued and running jobs can be cancelled"
             )
         if job.state != "cancelling":
-            nobody_has_it = job.state == "queued" or job.waiting_since is not None
-            job_queries.set_state(session, job, "cancelled" if nobody_has_it else "cancelling")
+            unowned = job.state == "queued" or job.waiting_since is not None
+            job_queries.set_state(session, job, "cancelled" if unowned else "cancelling")
         workflow_id = job.workflow_id
     app.queue.cancel(workflow_id)
     with app.database.read() as session:
-        return job_with_log(session, queries.get(session, project, Job, id))
+        return job_with_log(session, queries.get(session, project, Job, id), app.settings)
 
 
 @router.post("/{id}:resume", status_code=202)
 def resume_job(app: App, project: Project, id: str) -> JobView:
-    """Put a failed or cancelled job back into the queue; it goes on after its last finished step."""
+    """Put a failed or cancelled job back into the queue; it continues after its last finished step."""
     with app.database.write() as session:
         queries.get(session, project, Job, id)
         job = job_queries.locked_job(session, id)
@@ -92,7 +91,9 @@ def resume_job(app: App, project: Project, id: str) -> JobView:
         if job.state not in ("failed", "cancelled"):
             raise ConflictError(f"job {id} is {job.state}; only failed and cancelled jobs can be resumed")
         job.workflow_id = f"{job.id}.{new_id('run')}"
-        job.attempts, job.worker_id = 0, None
+        job.attempts, job.deaths, job.worker_id = 0, 0, None
+        if job.kind in job_queries.NAMED:
+            job_queries.reserve_name(session, job, job.params["name"])
         job_queries.set_state(session, job, "queued")
         app.queue.enqueue(session, job)
-        return job_with_log(session, job)
+        return job_with_log(session, job, app.settings)

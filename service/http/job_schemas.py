@@ -36,6 +36,14 @@ class ResourceRef(View):
     href: str
 
 
+class JobTime(View):
+    """Seconds under a living worker, and, not part of these, of waiting for devices and for a busy machine."""
+
+    active_s: float
+    waited_for_devices_s: float
+    waited_for_machine_s: float
+
+
 class JobView(Stamped):
     """A job of any kind."""
 
@@ -49,6 +57,10 @@ class JobView(Stamped):
         None,
         description="What kinds of job that make no resource have to say, e.g. the rows that were refused",
     )
+    waiting_for: str | None = Field(
+        None, description="What a job that does not run waits for: a worker, jobs before it, or devices"
+    )
+    time: JobTime | None = Field(None, description="Where its time went; null in lists")
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from service.db.tables import Job
-from service.http.job_schemas import JobError, JobView, Progress, ResourceRef
+from service.http.job_schemas import JobError, JobTime, JobView, Progress, ResourceRef
 from service.http.schemas import Accepted, JobBrief
 from service.runtime import job_queries
+from service.settings import Settings
 
 FOLDERS = {"supernet": "supernets", "search": "searches", "predictor": "predictors", "export": "exports"}
 
@@ -43,9 +44,28 @@ def job_view(job: Job, log: list[str] | None = None) -> JobView:
     )
 
 
-def job_with_log(session: Session, job: Job) -> JobView:
-    """A job with the last lines of its log."""
-    return job_view(job, job_queries.log_of(session, job.id))
+def job_with_log(session: Session, job: Job, settings: Settings) -> JobView:
+    """A job with the last lines of its log, what it waits for, and where its time went."""
+    time = JobTime(
+        active_s=job_queries.active_seconds(session, job.id),
+        waited_for_devices_s=job.waited_s,
+        waited_for_machine_s=job_queries.machine_wait_seconds(session, job.id),
+    )
+    view = job_view(job, job_queries.log_of(session, job.id))
+    waiting_for = waiting_reason(session, job, settings.worker_timeout_s)
+    return view.model_copy(update={"time": time, "waiting_for": waiting_for})
+
+
+def waiting_reason(session: Session, job: Job, timeout_s: float) -> str | None:
+    """What keeps a job from running, if anything does."""
+    if job.state == "running" and job.waiting_since is not None:
+        return "devices: agents of its target measure for it"
+    if job.state != "queued":
+        return None
+    if not job_queries.living_workers(session, timeout_s):
+        return "a worker: none is running; `netwright worker` starts one"
+    before = job_queries.count_before(session, job)
+    return f"{before} job{'s' * (before != 1)} before it" if before else None
 
 
 def state_of(session: Session, job_id: str | None, done: bool) -> str:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from service.db import queries
 from service.db.session import Database
 from service.db.tables import Job, JobEvent
+from service.errors import DatabaseUnavailableError, InvalidError
 from service.runtime import job_queries
 
 KEEP_ALIVE_S = 15.0
+RETRY_S, LONGEST_OUTAGE_S = 1.0, 20.0
+LAST_ID = 2**63 - 1
+log = logging.getLogger("netwright.api")
 BACKLOG = 1000
 
 
 @dataclass(eq=False)
 class Listener:
-    """One open stream; ``None`` in its queue means that the job has ended and nothing more will come."""
+    """One open stream; ``None`` in its queue ends it."""
 
     job: str
     after: int
@@ -63,12 +69,39 @@ class EventHub:
             self._listeners.discard(listener)
 
     async def _poll(self) -> None:
+        """Read new events until nobody listens. No error ends this: the streams that it concerns end instead."""
+        failing_since: float | None = None
         while self._listeners:
             listeners = list(self._listeners)
-            events, final = await asyncio.to_thread(self._look, listeners)
+            try:
+                events, final = await asyncio.to_thread(self._look, listeners)
+            except DatabaseUnavailableError as error:
+                now = asyncio.get_running_loop().time()
+                failing_since = failing_since or now
+                if now - failing_since >= LONGEST_OUTAGE_S:
+                    log.warning("%d streams of events end: %s", len(listeners), error)
+                    self._end(listeners)
+                    failing_since = None
+                await asyncio.sleep(RETRY_S)
+                continue
+            except Exception:
+                log.exception("%d streams of events end", len(listeners))
+                self._end(listeners)
+                await asyncio.sleep(RETRY_S)
+                continue
+            failing_since = None
             for listener in listeners:
                 self._hand_out(listener, events, listener.job in final)
             await asyncio.sleep(0 if len(events) == BACKLOG else self._poll_s)
+
+    @staticmethod
+    def _end(listeners: list[Listener]) -> None:
+        """Close streams before the final state of their jobs: clients connect again, after the last event seen."""
+        for listener in listeners:
+            listener.closed = True
+            while listener.queue.full():
+                listener.queue.get_nowait()
+            listener.queue.put_nowait(None)
 
     def _look(self, listeners: list[Listener]) -> tuple[list[JobEvent], set[str]]:
         cursors: dict[str, int] = {}
@@ -101,3 +134,10 @@ def encode(event: JobEvent) -> bytes:
     """An event as the lines of a server-sent event."""
     data = json.dumps({**event.data, "at": event.at.isoformat()})
     return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n".encode()
+
+
+def event_id(header: str) -> int:
+    """The id in a ``Last-Event-ID`` header; raises :class:`InvalidError` for anything else."""
+    if re.fullmatch(r"[0-9]{1,19}", header) is None or int(header) > LAST_ID:
+        raise InvalidError("Last-Event-ID", header, "the id of an event")
+    return int(header)

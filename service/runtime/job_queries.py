@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.orm import Session, aliased
 
-from service.db.tables import Job, JobEvent, JobStep, Worker, now
-from service.errors import WorkerLostError
+from service.db.tables import Job, JobEvent, JobStep, ReservedName, Worker, now
+from service.errors import ConflictError, WorkerLostError
 from service.ids import new_id
 
 FINAL = ("succeeded", "failed", "cancelled")
@@ -46,6 +46,34 @@ def create_job(
     session.flush()
     add_event(session, job, "state", {"state": "queued"})
     return job
+
+
+BUSY = ("queued", "running", "cancelling")
+NAMED = {"train": "supernet"}
+"""Kinds of job that make something with a name, and what that is."""
+
+
+def reserve_name(session: Session, job: Job, name: str) -> None:
+    """Take the name of what a job makes, from its acceptance on; see :func:`require_unreserved`."""
+    kind = NAMED[job.kind]
+    require_unreserved(session, job.project_id, kind, name, job.id)
+    row = session.get(ReservedName, (job.project_id, kind, name))
+    if row is None:
+        session.add(ReservedName(project_id=job.project_id, kind=kind, name=name, job_id=job.id))
+    else:
+        row.job_id = job.id
+    session.flush()
+
+
+def require_unreserved(session: Session, project: str, kind: str, name: str, job: str | None = None) -> None:
+    """Raise :class:`ConflictError` where another job that has not ended will make something of this name."""
+    row = session.get(ReservedName, (project, kind, name), with_for_update=True)
+    holder = session.get(Job, row.job_id) if row is not None and row.job_id != job else None
+    if holder is not None and holder.state in BUSY:
+        raise ConflictError(
+            f"job {holder.id} ({holder.kind}, {holder.state}) makes a {kind} of the name {name!r}; "
+            "give another name, or cancel that job"
+        )
 
 
 def locked_job(session: Session, id: str) -> Job | None:
@@ -100,6 +128,21 @@ def set_progress(
         job.message = message
     data = {"done": done, "total": total, "eta_s": eta_s, "message": message}
     add_event(session, job, "progress", data if metrics is None else {**data, "metrics": metrics})
+
+
+def count_before(session: Session, job: Job) -> int:
+    """Jobs of any project in the same queue that run or were queued before this one."""
+    running = sa.and_(Job.state.in_(("running", "cancelling")), Job.waiting_since.is_(None))
+    queued = sa.and_(Job.state == "queued", Job.created_at < job.created_at)
+    query = sa.select(sa.func.count()).where(
+        Job.short == job.short, Job.id != job.id, sa.or_(running, queued)
+    )
+    return session.scalar(query) or 0
+
+
+def oldest_queued(session: Session) -> datetime | None:
+    """When the job was created that waits longest for a worker."""
+    return session.scalar(sa.select(sa.func.min(Job.created_at)).where(Job.state == "queued"))
 
 
 def job_of_workflow(session: Session, workflow_id: str) -> Job | None:

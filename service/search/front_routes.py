@@ -15,8 +15,9 @@ from service.db import queries
 from service.db.tables import Search, Supernet, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
+from service.search.best import best_points
 from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, within
-from service.search.queries import points_of_search, points_of_supernet, target_names
+from service.search.queries import points_of_search, target_names
 from service.search.schemas import FrontPoint, FrontView
 from supernets.metrics import LATENCY, METRICS, Metric
 
@@ -24,7 +25,6 @@ router = APIRouter(prefix="/v1", tags=["fronts"])
 MEDIA: dict[Literal["csv", "parquet"], str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 Format = Literal["json", "csv", "parquet"]
 MAX_POINTS = 2000
-STORED_LIMIT = 20_000
 
 
 def _limit_parameter(side: str, metric: Metric) -> inspect.Parameter:
@@ -170,19 +170,13 @@ def get_best_front(
         if target is not None:
             queries.given(session, project, Target, target, "target")
         names = target_names(session, project)
-        bodies = points_of_supernet(session, project, supernet, STORED_LIMIT)
         quality: str = row.manifest["quality"]
-    points = [point for body in bodies if _on(point := FrontPoint.model_validate(body), target)]
+        points = best_points(session, row, target, asked.limits)
     objectives = [quality, LATENCY]
     # What limits exclude must not push what they allow out of the front, but a reason may name it.
     inside = within(points, asked.limits, target)
-    known = {id(point) for point in inside}
+    allowed = {id(point) for point in inside}
     best = best_of(inside, objectives, target)
-    if asked.limits:
-        best += [point for point in best_of(points, objectives, target) if id(point) not in known]
+    best += [point for point in best_of(points, objectives, target) if id(point) not in allowed]
     view = FrontView(search=None, objectives=objectives, total=0, points=[])
     return asked.answer(view, best, target, f"front-{supernet}", names)
-
-
-def _on(point: FrontPoint, target: str | None) -> bool:
-    return target is None or any(measured.target == target for measured in point.measured)

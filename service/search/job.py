@@ -12,7 +12,7 @@ import math
 from sqlalchemy.orm import Session
 
 from service.db import queries
-from service.db.tables import Point, Search, Supernet, Target, now
+from service.db.tables import Search, Supernet, Target, now
 from service.devices.hardware import is_measurable
 from service.ids import new_id
 from service.measurements.models import KnownLatencies, Quality, SubnetTiming
@@ -21,6 +21,7 @@ from service.measuring.measure import measure
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
 from service.search import propose
+from service.search.best import store_points
 from service.search.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
 from service.search.history import (
     KnownEvaluations,
@@ -431,7 +432,7 @@ class SearchRun:
                 for judgement, points in zip(judgements, fronts, strict=True)
                 for rank, point in enumerate(points)
             ]
-            queries.insert_new(session, Point, rows)
+            store_points(session, supernet, rows)
             search = queries.get(session, job.project, Search, self.search_id)
             nearest = describe_nearest(session, job, supernet, self.search_id, judgements, history)
             search.nearest = None if nearest is None else nearest.model_dump(mode="json")

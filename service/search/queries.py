@@ -17,12 +17,6 @@ def points_of_search(session: Session, project: str, search: str) -> list[dict[s
     return list(session.scalars(query.order_by(Point.scope, Point.rank)))
 
 
-def points_of_supernet(session: Session, project: str, supernet: str, limit: int) -> list[dict[str, Any]]:
-    """The stored fronts of every search of a supernet, newest first."""
-    query = sa.select(Point.body).where(Point.project_id == project, Point.supernet_id == supernet)
-    return list(session.scalars(query.order_by(Point.created_at.desc(), Point.rank).limit(limit)))
-
-
 def count_points(session: Session, project: str, search: str) -> int:
     """Size of the stored front of a search."""
     query = sa.select(sa.func.count()).where(Point.project_id == project, Point.search_id == search)

@@ -23,6 +23,7 @@ from service.predictors.staleness import doubts
 from service.problems import Action
 from service.runtime import job_queries
 from service.runtime.job_queries import of_state
+from service.search.best import rebuild
 from service.search.evaluations import evaluations_of
 from service.search.plan import Key, Plan, SearchParams, limited_space, load_models, make_plans, profile_parts
 from service.search.profiling import look
@@ -110,7 +111,10 @@ def delete_search(app: App, project: Project, id: str) -> common.Removed:
     """Delete a search and its front; one that another search extends is archived. Measurements are kept."""
     with app.database.write() as session:
         row = queries.get(session, project, Search, id)
-        return common.Removed.of(id, remove_search(session, row))
+        supernet = session.get_one(Supernet, row.supernet_id)
+        references = remove_search(session, row)
+        rebuild(session, supernet)
+        return common.Removed.of(id, references)
 
 
 @router.post("/searches/{id}:extend", status_code=202)

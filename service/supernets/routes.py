@@ -13,6 +13,7 @@ from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Archived, Page, Project
 from service.http.files import content_of, keep
+from service.runtime import job_queries
 from service.supernets import checkpoints
 from service.supernets.datasets import proven_data, require_images
 from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetUpdate, SupernetView
@@ -50,6 +51,7 @@ def create_supernet(app: App, project: Project, body: SupernetCreate, response: 
     with app.database.write() as session:
         row = queries.find(session, project, Supernet, name=name)
         if row is None:
+            job_queries.require_unreserved(session, project, "supernet", name)
             source = "zoo" if body.zoo is not None else "import"
             row = checkpoints.add_supernet(session, project, name, source, manifest, files)
         elif row.files[MANIFEST_FILE] != files[MANIFEST_FILE]:
@@ -70,6 +72,7 @@ def _create_space(app: App, project: Project, body: SupernetCreate, response: Re
     manifest = space_manifest(content, body.name, body.table)
     with app.database.write() as session:
         keep(session, project, app.store, content)
+        job_queries.require_unreserved(session, project, "supernet", body.name)
         row, new = checkpoints.register_space(session, project, app.store, manifest)
         if not new:
             response.status_code = 200

@@ -31,6 +31,7 @@ def create_training(app: App, project: Project, body: TrainingCreate, response: 
     with app.database.write() as session:
         _require_free(session, project, body.name)
         job = job_queries.create_job(session, project, "train", plan.params(body.name))
+        job_queries.reserve_name(session, job, body.name)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
@@ -53,6 +54,7 @@ def estimate_training(app: App, project: Project, body: TrainingEstimate) -> Est
 
 
 def _require_free(session: Session, project: str, name: str) -> None:
+    job_queries.require_unreserved(session, project, "supernet", name)
     if queries.find(session, project, Supernet, name=name) is not None:
         raise ConflictError(f"a supernet is called {name!r} already; give another name")
 

@@ -91,7 +91,8 @@ class Workers:
         self._settings = settings
         self._started = []
 
-    def start(self, module="tests.service.small_jobs"):
+    def start(self, module="tests.service.small_jobs", *, under=(), **settings):
+        """A worker process; ``under`` is a command that runs it, ``settings`` are further environment variables."""
         environment = {
             **os.environ,
             "NETWRIGHT_HOME": str(self._settings.home),
@@ -100,11 +101,12 @@ class Workers:
             "NETWRIGHT_POLL_S": str(self._settings.poll_s),
             "NETWRIGHT_WORKER_TIMEOUT_S": str(self._settings.worker_timeout_s),
             "NETWRIGHT_MAX_ATTEMPTS": str(self._settings.max_attempts),
+            **settings,
         }
         log = (self._settings.home / "worker.log").open("a")
         with log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [*under, sys.executable, "-m", module], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         self._started.append(process)
         return process

@@ -1,6 +1,7 @@
 """Jobs that a test can watch, hold, kill and cancel; run as a module it is a worker that knows them."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ JOBS = Registry(
         "count": "tests.service.small_jobs:count",
         "fail": "tests.service.small_jobs:fail",
         "crash": "tests.service.small_jobs:crash",
+        "starve": "tests.service.small_jobs:starve",
     },
 )
 HELD_S = 300
@@ -73,6 +75,27 @@ async def crash(run):
 
 def crash_task(payload: Nothing, progress: Progress) -> Nothing:
     os._exit(3)
+
+
+class StarveIn(StepData):
+    folder: str
+    kills: int
+
+
+async def starve(run):
+    """A step whose process is killed from outside the first ``kills`` times."""
+    request = StarveIn(folder=run.params["folder"], kills=run.params["kills"])
+    await run.step("starve", starve_task, request)
+
+
+def starve_task(request: StarveIn, progress: Progress) -> Nothing:
+    log = Path(request.folder) / "log"
+    before = len(log.read_text().splitlines()) if log.exists() else 0
+    with log.open("a") as file:
+        file.write(f"{before} {os.getpid()}\n")
+    if before < request.kills:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Nothing()
 
 
 if __name__ == "__main__":

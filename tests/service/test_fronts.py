@@ -8,10 +8,10 @@ import pyarrow.parquet
 import pytest
 
 from search.constraints import Constraint
-from service.db import queries
-from service.db.tables import Point, Search
+from service.db.tables import Search, Supernet
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.models import Quality, SubnetTiming
+from service.search.best import store_points
 from service.search.budget import round_sizes
 from service.search.fronts import as_csv, best_of, pick, thin, true_value, within
 from service.search.history import SearchHistory
@@ -281,7 +281,7 @@ def stored(client, database, supernet, target, measured):
                         "body": body.model_dump(mode="json"),
                     }
                 )
-        queries.insert_new(session, Point, rows)
+        store_points(session, session.get_one(Supernet, supernet["id"]), rows)
     return searches
 
 

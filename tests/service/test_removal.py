@@ -50,7 +50,7 @@ def test_names_are_unique_without_case_on_both_databases(db):
     with db.read() as session:
         assert queries.find(session, P, Target, name=" CPU ").name == "cpu"
     for name in ("CPU", "Cpu"):
-        with pytest.raises(sa.exc.IntegrityError), db.write() as session:
+        with pytest.raises(ConflictError), db.write() as session:
             add_target(session, name)
 
 
