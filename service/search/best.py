@@ -55,7 +55,7 @@ def best_points(
     ).all()
     ids = list(whole)
     if not all(_closed(supernet, limit, target) for limit in limits):
-        ids += [id for id in _front_within(session, supernet, scope, target, limits) if id not in set(whole)]
+        ids += [id for id in _front_within(session, supernet, scope, limits) if id not in set(whole)]
     bodies: list[FrontPoint] = []
     for start in range(0, len(ids), INSERT_CHUNK):
         query = sa.select(Point.body).where(Point.id.in_(ids[start : start + INSERT_CHUNK]))
@@ -136,7 +136,7 @@ def _closed(supernet: Supernet, limit: Constraint, target: str | None) -> bool:
 
 
 def _front_within(
-    session: Session, supernet: Supernet, scope: str, target: str | None, limits: Iterable[Constraint]
+    session: Session, supernet: Supernet, scope: str, limits: Iterable[Constraint]
 ) -> list[str]:
     """Points that no other within the limits dominates."""
     conditions = [*_scope(supernet, scope)]
