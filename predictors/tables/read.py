@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from predictors.errors import TableError
+from supernets.parquet_bounds import rows_at_once, unpacked_bytes
 from supernets.spaces.columns import Cell
 
 MAX_BYTES = 64 << 20
 MAX_UNPACKED = 256 << 20
+MAX_BATCH_BYTES = 32 << 20
+MAX_BATCH_ROWS = 4096
 MAX_ROWS = 100_000
 MAX_COLUMNS = 4096
 MAX_FIELD = 1 << 16
@@ -76,7 +79,7 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
         _require(columns, names)
         found: dict[str, list[Cell]] = {column: [] for column in columns}
         unpacked = 0
-        for batch in file.iter_batches(batch_size=4096, columns=columns) if columns else ():
+        for batch in _batches(file, columns):
             unpacked += batch.nbytes
             if unpacked > MAX_UNPACKED:
                 raise TableError(f"columns may take at most {MAX_UNPACKED} bytes unpacked, got more")
@@ -96,6 +99,18 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
 def _plain(cell: Any) -> Any:
     """SQL databases export decimals; everything else as it is."""
     return float(cell) if isinstance(cell, Decimal) else cell
+
+
+def _batches(file: Any, columns: list[str]) -> Iterator[Any]:
+    """The rows in pieces whose size is bounded by the metadata, before anything is unpacked."""
+    if not columns:
+        return
+    for index in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(index)
+        if unpacked_bytes(group, columns) > MAX_UNPACKED:
+            raise TableError(f"columns may take at most {MAX_UNPACKED} bytes unpacked, got more")
+        rows = rows_at_once(group, columns, MAX_BATCH_BYTES, MAX_BATCH_ROWS)
+        yield from file.iter_batches(rows, row_groups=[index], columns=columns)
 
 
 def _csv(content: bytes, columns: list[str]) -> Table:

@@ -17,6 +17,7 @@ from supernets.data.labels import LabelColumn, combine, label_kind
 from supernets.data.names import is_hidden, split_of_file
 from supernets.data.shards import MAX_GROUP_BYTES, Shards
 from supernets.errors import DataError
+from supernets.parquet_bounds import rows_at_once, unpacked_bytes
 
 IMAGE_COLUMNS = ("image", "img", "image_webp", "image_png", "image_jpeg", "picture")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "fine_label", "y")
@@ -142,7 +143,7 @@ class _Table:
         batches = (
             batch.column(0)
             for index in range(meta.num_row_groups)
-            for batch in file.iter_batches(rows_at_once(meta.row_group(index), label), [index], [label])
+            for batch in file.iter_batches(_rows_at_once(meta.row_group(index), label), [index], [label])
         )
         self.column = LabelColumn.read(self.path.name, schema.field(label).type, batches)
         if len(self.column.codes) != sum(self.rows):
@@ -159,7 +160,7 @@ class _Table:
         try:
             with pq.ParquetFile(self.path) as file:
                 start = position = 0
-                size = rows_at_once(file.metadata.row_group(group), self.image_column)
+                size = _rows_at_once(file.metadata.row_group(group), self.image_column)
                 for batch in file.iter_batches(size, [group], [self.image_column]):
                     if position == len(rows):
                         return
@@ -183,22 +184,16 @@ class _Table:
         return content
 
 
-def rows_at_once(group: Any, column: str) -> int:
-    """How many rows of a column may be read at once, from what a row group's metadata say of its size.
-
-    Raises:
-        DataError: the column takes more than ``MAX_GROUP_BYTES``.
-    """
-    chunks = [group.column(index) for index in range(group.num_columns)]
-    mine = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == column]
-    size = sum(chunk.total_uncompressed_size for chunk in mine)
+def _rows_at_once(group: Any, column: str) -> int:
+    """How many rows of a column may be read at once; raises ``DataError`` beyond ``MAX_GROUP_BYTES``."""
+    size = unpacked_bytes(group, [column])
     if size > MAX_GROUP_BYTES:
         raise DataError(
             f"a row group may take {MAX_GROUP_BYTES:,} bytes, but one of column {column!r} takes {size:,}; write the "
             f"file with smaller ones (row_group_size=1000)",
             "group_too_large",
         )
-    return int(min(MAX_BATCH, max(1, BATCH_BYTES // max(1, size))))
+    return rows_at_once(group, [column], BATCH_BYTES, MAX_BATCH)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

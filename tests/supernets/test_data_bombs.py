@@ -1,0 +1,214 @@
+"""Small files that unpack to gigabytes: refused, or read in pieces, within a limit on memory.
+
+Each case runs in a child process that may map ``HEADROOM`` bytes more than it does after its imports.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+HEADROOM = 700 << 20
+LIMITED = f"""
+import re, resource, sys
+from pathlib import Path
+import pyarrow.parquet, pyarrow.compute, torch
+from PIL import Image
+Image.init()
+from predictors.tables.read import read_table
+from supernets.checkpoints import read_tensors
+from supernets.data import load_data
+import supernets.data.sources.fashion_mnist, supernets.data.sources.folder, supernets.data.sources.stream
+pyarrow.set_cpu_count(1); pyarrow.set_io_thread_count(1); torch.set_num_threads(1)
+mapped = int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (mapped + {HEADROOM},) * 2)
+for line in sys.stdin:
+    try:
+        answer = f"result: {{eval(line)}}"
+    except Exception as error:
+        answer = f"refused: {{type(error).__name__}} {{error}}"
+    print(answer.replace(chr(10), " "), flush=True)
+"""
+Limited = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Limited]:
+    """What a child process under the limit answers to an expression."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LIMITED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+
+        def ask(expression: str) -> str:
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.write(expression + "\n")
+            child.stdin.flush()
+            return child.stdout.readline().strip()
+
+        yield ask
+        child.stdin.close()
+        assert child.wait(60) == 0
+
+
+def png(label: int, index: int, padding: bytes = b"") -> bytes:
+    """A small image, whose file is larger by ``padding``: decoders skip what follows the last chunk."""
+    pixels = np.random.default_rng(index).integers(0, 60, (16, 16), dtype=np.uint8)
+    pixels[:8, 8 * label : 8 * label + 8] += 150
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue() + padding
+
+
+def table(path: Path, images: list[bytes], labels: list[object], places: list[int]) -> str:
+    """A parquet file whose rows take few distinct values, which are stored once."""
+    rows = {
+        "image": pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(images, pa.binary())),
+        "label": pa.array([labels[place] for place in places]),
+    }
+    schema = pa.schema([("image", pa.binary()), ("label", rows["label"].type)])
+    columns = [rows["image"].cast(pa.binary()), rows["label"]]
+    pq.write_table(
+        pa.table(columns, schema=schema),
+        path,
+        compression="zstd",
+        dictionary_pagesize_limit=256 << 20,
+        row_group_size=1 << 20,
+    )
+    return str(path)
+
+
+def test_rows_that_repeat_a_large_image_are_read_in_pieces(limited: Limited, tmp_path: Path) -> None:
+    images = [png(place % 2, place, b"\0" * (1 << 20)) for place in range(2)]
+    places = [index % 2 for index in range(1500)]
+    file = table(tmp_path / "all.parquet", images, [0, 1], places)
+    assert Path(file).stat().st_size < 100_000
+    answer = limited(f"len(load_data('parquet:{file}').train)")
+    assert answer == "result: 900"
+
+
+def test_a_label_of_megabytes_is_refused(limited: Limited, tmp_path: Path) -> None:
+    names = [letter * (1 << 20) for letter in "ab"]
+    schema = pa.schema([("image", pa.binary()), ("label", pa.string())])
+    places = [index % 2 for index in range(1500)]
+    columns = [pa.array([png(p, p) for p in places]), pa.array([names[p] for p in places])]
+    pq.write_table(
+        pa.table(columns, schema=schema),
+        tmp_path / "all.parquet",
+        compression="zstd",
+        dictionary_pagesize_limit=256 << 20,
+    )
+    assert (tmp_path / "all.parquet").stat().st_size < 200_000
+    for source in ("parquet", "stream"):
+        answer = limited(f"load_data('{source}:{tmp_path}/all.parquet')")
+        assert "a class name may have 200 characters" in answer
+
+
+def chunk(body: bytes) -> bytes:
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+
+BOMBS = {
+    "PNG": b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    + chunk(b"IDAT" + zlib.compress(bytes(100_000)))
+    + chunk(b"IEND"),
+    "GIF": b"GIF89a"
+    + struct.pack("<HH", 65_535, 65_535)
+    + b"\x80\0\0\0\0\0\xff\xff\xff,"
+    + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0)
+    + b"\x02\x02D\x01\0;",
+    "BMP": b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+    "PPM": b"P5 60000 60000 255\n" + bytes(64),
+}
+"""Files of a few bytes that declare pictures of billions of pixels."""
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_picture_that_declares_billions_of_pixels_is_refused_unread(
+    limited: Limited, kind: str, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for index in range(50):
+            (tmp_path / name / f"{index}.png").write_bytes(png(name == "b", index))
+    (tmp_path / "a" / "bomb.png").write_bytes(BOMBS[kind])
+    answer = limited(f"load_data('folder:{tmp_path}')")
+    assert "a/bomb.png" in answer and "50,000,000 pixels" in answer
+
+
+def npz(path: Path, shape: tuple[int, ...], dtype: str, zeros: int) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            head = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                head, {"descr": dtype, "fortran_order": False, "shape": shape}
+            )
+            with archive.open(f"{name}.npy", "w") as file:
+                file.write(head.getvalue())
+                for _ in range(zeros >> 20):
+                    file.write(b"\0" * (1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "megabytes"),
+    [
+        ((10**18,), "<u8", 0),
+        ((900_000, 28, 28), "|u1", 8),
+        ((1000, 28, 28), "<f8", 8),
+        ((10**6, 10**6), "|u1", 0),
+    ],
+)
+def test_arrays_that_declare_more_than_they_hold_are_refused(
+    limited: Limited, shape: tuple[int, ...], dtype: str, megabytes: int, tmp_path: Path
+) -> None:
+    npz(tmp_path / "fashion_mnist.npz", shape, dtype, megabytes << 20)
+    answer = limited(f"load_data('fashion_mnist', Path('{tmp_path}'))")
+    assert answer.startswith("refused: DataError") and "x_train" in answer
+
+
+def test_a_table_that_repeats_long_text_is_read_in_pieces_and_refused(
+    limited: Limited, tmp_path: Path
+) -> None:
+    text = pa.array(["a" * (1 << 20)] * 2000)
+    pq.write_table(
+        pa.table({"arch": text, "latency": pa.array([1.0] * 2000)}),
+        tmp_path / "t.parquet",
+        compression="zstd",
+        dictionary_pagesize_limit=256 << 20,
+    )
+    assert (tmp_path / "t.parquet").stat().st_size < 100_000
+    answer = limited(f"read_table(Path('{tmp_path}/t.parquet').read_bytes(), ['arch', 'latency'])")
+    assert answer.startswith("refused: TableError")
+
+
+def test_a_csv_of_one_long_field_or_of_many_rows_is_refused(limited: Limited) -> None:
+    assert limited("read_table(b'a,b\\n' + b'x' * 5_000_000, ['a'])").startswith("refused: TableError")
+    assert limited("read_table(b'a\\n' + b'1\\n' * 2_000_000, ['a'])").startswith("refused: TableError")
+
+
+def test_weights_that_declare_more_than_the_file_holds_are_refused(limited: Limited, tmp_path: Path) -> None:
+    for shape, end in (([10**9, 10**9], 4 * 10**18), ([1 << 30], 4 << 30)):
+        head = json.dumps({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}}).encode()
+        path = tmp_path / "w.safetensors"
+        path.write_bytes(struct.pack("<Q", len(head)) + head + b"\0" * 64)
+        assert "CheckpointError" in limited(f"read_tensors(Path('{path}'))")
+    path.write_bytes(struct.pack("<Q", 1 << 60) + b"{}")
+    assert "CheckpointError" in limited(f"read_tensors(Path('{path}'))")
