@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from supernets.data.dataset import MIN_SPLIT
 from supernets.data.examples import Found
 from supernets.data.images import Form, Survey, usual_range
 from supernets.data_report import DataReport, Details, Pixels, Problem, SplitReport
@@ -205,6 +206,12 @@ def _of_labels(found: Found) -> Iterator[Problem]:
             )
         elif absent and split != "train":
             yield _warning("class_without_images", f"{split} has no image of {_listed(absent)}")
+        if split != "train" and len(examples.labelled) < MIN_SPLIT:
+            found_images = counted(len(examples.labelled), "image")
+            yield _error(
+                "too_few_images",
+                f"every split needs at least {MIN_SPLIT} images, but {split} has {found_images}",
+            )
         without = len(examples.labels) - len(examples.labelled)
         if without:
             yield _warning(

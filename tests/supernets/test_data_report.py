@@ -322,6 +322,12 @@ def test_splits_in_other_spellings_are_no_classes(tmp_path: Path, picture: Make)
     assert report.details.made == {"validation": 30}
 
 
+def test_a_split_of_few_images_is_refused(tmp_path: Path, picture: Make) -> None:
+    for name, count in (("train", 60), ("test", 6)):
+        folder(tmp_path / name, picture, count)
+    assert "at least 20 images, but test has 18 images" in refused(f"folder:{tmp_path}", "too_few_images")
+
+
 def test_a_class_that_is_called_like_a_split_is_a_class(tmp_path: Path, picture: Make) -> None:
     folder(tmp_path, picture)
     (tmp_path / "c0").rename(tmp_path / "train")
