@@ -13,7 +13,7 @@ CLASSES_FILE = Path(__file__).parent / "imagenet_classes.tsv"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CROP = 0.875
 """Share of the shorter side that the centre crop keeps."""
-BASE_RESOLUTION = 224
+BASE_RESOLUTION = 256
 SHOWN = 5
 
 
@@ -34,7 +34,7 @@ def class_names() -> tuple[str, ...]:
 
 
 def preprocessing() -> dict[str, Any]:
-    """What must be done to an image: the shorter side becomes ``resolution / crop``, then a centre crop."""
+    """What must be done to an image: square by its shorter side, centre crop, resize to the resolution, normalise."""
     return {
         "mean": list(MEAN),
         "std": list(STD),

@@ -6,6 +6,7 @@ A file is a dictionary of tensors, or has one under ``state_dict``. Older files 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -22,8 +23,9 @@ import torch
 from torch import Tensor
 
 from supernets import FAMILIES, imagenet
+from supernets.data.dataset import DataSet, Expected
 from supernets.elastic.active import ElasticModel
-from supernets.errors import CheckpointError, UnknownNameError
+from supernets.errors import CheckpointError, DataError, UnknownNameError
 from supernets.families.family import Family
 from supernets.manifest import Manifest
 from supernets.records import DataRecord, TrainingRecord
@@ -233,3 +235,45 @@ def file_sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def import_official(name: str, path: Path, data: DataSet, directory: Path) -> Manifest:
+    """Write the supernet directory of a released file, to be evaluated on the images of ``data``.
+
+    Args:
+        name: key of :data:`OFFICIAL`.
+        path: the file.
+        data: ImageNet or a part of it: its classes are WordNet ids, class names or numbers 0..999.
+        directory: is made.
+
+    Raises:
+        UnknownNameError: no released supernet has this name.
+        CheckpointError: see :func:`load_official_net`.
+        DataError: classes that ImageNet does not have, or grey images.
+    """
+    from supernets.checkpoints import load_official, save_supernet
+
+    if data.channels != 3:
+        raise DataError(f"a released supernet reads colour images, {data.name!r} has {data.channels} channel")
+    record = DataRecord.model_validate(
+        {**data.describe(), "outputs": list(imagenet.outputs_of(data.classes))}
+    )
+    supernet = load_official(name, path)
+    manifest = supernet.manifest.model_copy(update={"data": record})
+    save_supernet(directory, supernet.net, manifest)
+    return manifest
+
+
+def expecting(data: DataSet, manifest: Manifest) -> DataSet:
+    """``data`` as the network of ``manifest`` expects it, which matters where it was trained on other images."""
+    outputs, known = manifest.data.outputs, manifest.preprocessing
+    if outputs is None:
+        return data
+    if len(outputs) != len(data.classes):
+        raise DataError(
+            f"{data.name!r} must have the {len(outputs)} classes of {manifest.name!r}, got {len(data.classes)}"
+        )
+    expected = Expected(
+        tuple(known["mean"]), tuple(known["std"]), float(known.get("crop", 1.0)), tuple(outputs)
+    )
+    return dataclasses.replace(data, expected=expected)

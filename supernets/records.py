@@ -54,10 +54,15 @@ class SplitRecord(Record):
 
 
 class DataRecord(Record):
-    """Name of a data set, and its splits by name."""
+    """Name of a data set, its splits by name, and what its labels mean to a network trained elsewhere."""
 
     name: str = Field(min_length=1, max_length=4096)
     splits: dict[Literal["train", "validation", "test"], SplitRecord] = {}
+    outputs: list[int] | None = Field(
+        default=None,
+        max_length=MAX_CLASSES,
+        description="The output that stands for each class, where the network was trained on other images",
+    )
 
 
 class OriginRecord(Record):

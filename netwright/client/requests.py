@@ -220,6 +220,15 @@ class MeasurementCreate(TypedDict):
     """Rows as a file, for a target of kind table; instead of 'count' and 'archs'"""
 
 
+class OfficialFile(TypedDict):
+    """A file that once-for-all released."""
+
+    kind: str
+    """Name of the released supernet"""
+    file: str
+    """Path of the file, relative to NETWRIGHT_IMPORT_DIR"""
+
+
 PredictorCreate = TypedDict(
     "PredictorCreate",
     {
@@ -326,12 +335,14 @@ class StopRule(TypedDict):
 
 
 class SupernetCreate(TypedDict):
-    """Where to take a supernet from: exactly one of ``zoo``, ``path`` and ``table``."""
+    """Where to take a supernet from: exactly one of ``zoo``, ``path``, ``official`` and ``table``."""
 
     zoo: NotRequired[str | None]
     """Name of a supernet that ships with the service"""
     path: NotRequired[str | None]
     """Supernet directory, relative to NETWRIGHT_IMPORT_DIR"""
+    official: NotRequired[OfficialFile | None]
+    """A file that once-for-all released; needs 'data', ImageNet images"""
     table: NotRequired[TableSpace | None]
     """The space of a table of measured archs: it has no networks, and can be predicted"""
     name: NotRequired[str | None]

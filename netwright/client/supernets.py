@@ -79,6 +79,14 @@ class Supernets(NamedCollection[Supernet]):
         """
         return self._create({"zoo": zoo, "path": path, "name": name, "data": data})
 
+    def import_official(self, kind: str, file: str, *, data: str, name: str | None = None) -> Supernet:
+        """Register a supernet that once-for-all released.
+
+        ``kind`` is its name (``ofa_mbv3_d234_e346_k357_w1.0``), ``file`` a path inside the server's import folder, and
+        ``data`` the ImageNet images that subnets are evaluated on (``folder:imagenet``).
+        """
+        return self._create({"official": {"kind": kind, "file": file}, "data": data, "name": name})
+
     def add_table(
         self,
         name: str,

@@ -16,7 +16,7 @@ from netwright.commands.options import Seed, SupernetArgument
 from netwright.commands.output import Json, Line, Table, Timeout, client_of, show, show_all
 from netwright.errors import NetwrightError
 
-app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, update, train, show, evaluate.")
+app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, import, update, train, show, evaluate.")
 DEFAULT_FAMILY = "mobilenet_v3"
 OF_DATA = ("num_classes", "image_channels")
 """Settings in a family's file that the server takes from the data, as ``netwright train`` does."""
@@ -47,6 +47,23 @@ def add(
 ) -> None:
     """Register a supernet: one of the zoo, or a directory on the server."""
     supernet = client_of(context).supernets.add(zoo, path=path, name=name, data=data)
+    show(supernet.to_dict(), supernet_card(supernet), as_json)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help="Name of the supernet, e.g. ofa_mbv3_d234_e346_k357_w1.0.")],
+    file: Annotated[str, typer.Argument(help="The file, inside the server's NETWRIGHT_IMPORT_DIR.")],
+    data: Annotated[
+        str,
+        typer.Option(help="ImageNet images inside the server's NETWRIGHT_IMPORT_DIR, e.g. folder:imagenet."),
+    ],
+    name: Annotated[str | None, typer.Option(help="Your own name for it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Register a supernet that once-for-all released, from the file that its authors published."""
+    supernet = client_of(context).supernets.import_official(kind, file, data=data, name=name)
     show(supernet.to_dict(), supernet_card(supernet), as_json)
 
 

@@ -77,6 +77,7 @@ class Bench:
         """
         from supernets.data import fingerprint, open_source
         from supernets.evaluate import check_data
+        from supernets.official import expecting
 
         source = open_source(self._images, self._data_dir)
         try:
@@ -85,7 +86,7 @@ class Bench:
                 self._kept = None  # two data sets may not fit into memory
                 data = source.splits()
                 check_data(self.supernet, data)
-                self._kept = mark, data
+                self._kept = mark, expecting(data, self.manifest)
         except DataError:
             self._kept = None
             raise

@@ -16,6 +16,7 @@ from service.http.files import content_of, keep
 from service.runtime import job_queries
 from service.supernets import checkpoints
 from service.supernets.datasets import proven_data, require_images
+from service.supernets.official import official_directory
 from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetUpdate, SupernetView
 from service.supernets.tables import space_manifest
 from supernets.manifest import MANIFEST_FILE, Manifest
@@ -43,7 +44,10 @@ def list_supernets(
     "", status_code=201, responses={200: {"model": SupernetView, "description": "It is registered already"}}
 )
 def create_supernet(app: App, project: Project, body: SupernetCreate, response: Response) -> SupernetView:
-    """Register a supernet from the zoo or the import folder, its hashes checked; or the space of a table."""
+    """Register a supernet from the zoo or the import folder, its hashes checked; or the space of a table.
+
+    A file that once-for-all released (``official``) becomes a supernet with ImageNet's preprocessing and classes.
+    """
     if body.table is not None:
         return _create_space(app, project, body, response)
     manifest, files = _take(app, body)
@@ -52,7 +56,7 @@ def create_supernet(app: App, project: Project, body: SupernetCreate, response: 
         row = queries.find(session, project, Supernet, name=name)
         if row is None:
             job_queries.require_unreserved(session, project, "supernet", name)
-            source = "zoo" if body.zoo is not None else "import"
+            source = "zoo" if body.zoo is not None else "official" if body.official is not None else "import"
             row = checkpoints.add_supernet(session, project, name, source, manifest, files)
         elif row.files[MANIFEST_FILE] != files[MANIFEST_FILE]:
             raise ConflictError(
@@ -88,6 +92,10 @@ def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
             if body.data is None:
                 require_images(manifest.name, manifest.as_json(), app.settings, "data")
             return _placed(app, body, manifest), checkpoints.put_directory(app.store, directory)
+    if body.official is not None:
+        assert body.data is not None
+        with official_directory(app.settings, body.official, body.data) as (manifest, directory):
+            return manifest, checkpoints.put_directory(app.store, directory)
     zoo = app.settings.zoo_dir
     names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))
     if body.zoo not in names:

@@ -9,17 +9,21 @@ from pydantic import Field, model_validator
 
 from service.http.schemas import ArchJson, Body, Choice, Name, Stamped
 from service.problems import View
+from service.supernets.official import OfficialFile
 from service.supernets.tables import TableSpace
 from supernets.data_spec import DataSpec
 
 
 class SupernetCreate(Body):
-    """Where to take a supernet from: exactly one of ``zoo``, ``path`` and ``table``."""
+    """Where to take a supernet from: exactly one of ``zoo``, ``path``, ``official`` and ``table``."""
 
     zoo: str | None = Field(
         None, description="Name of a supernet that ships with the service", examples=["digits"]
     )
     path: str | None = Field(None, description="Supernet directory, relative to NETWRIGHT_IMPORT_DIR")
+    official: OfficialFile | None = Field(
+        None, description="A file that once-for-all released; needs 'data', ImageNet images"
+    )
     table: TableSpace | None = Field(
         None, description="The space of a table of measured archs: it has no networks, and can be predicted"
     )
@@ -33,8 +37,12 @@ class SupernetCreate(Body):
 
     @model_validator(mode="after")
     def _one_source(self) -> SupernetCreate:
-        if sum(value is not None for value in (self.zoo, self.path, self.table)) != 1:
-            raise ValueError("give exactly one of 'zoo', 'path' and 'table'")
+        if sum(value is not None for value in (self.zoo, self.path, self.official, self.table)) != 1:
+            raise ValueError("give exactly one of 'zoo', 'path', 'official' and 'table'")
+        if self.official is not None and self.data is None:
+            raise ValueError(
+                "an official file needs 'data', the ImageNet images that subnets are evaluated on"
+            )
         if self.table is not None and self.data is not None:
             raise ValueError("a table has no 'data'")
         if self.table is not None and self.name is None:

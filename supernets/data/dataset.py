@@ -117,11 +117,29 @@ class Split:
         return self.images[chosen], self.labels[chosen]
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a network that was trained elsewhere expects of images.
+
+    Attributes:
+        mean: of pixels in 0..1, per channel.
+        std: of pixels in 0..1, per channel.
+        crop: share of the side that the centre crop keeps before images are resized.
+        outputs: the output that stands for each class of the data set.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: float
+    outputs: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """A named data set: train (weights, recalibration), validation (search), test (what is returned, once).
 
-    ``name`` is the data spec as text. ``report`` is the data report of a user's own images.
+    ``name`` is the data spec as text. ``report`` is the data report of a user's own images. ``expected`` replaces
+    what the images would say about preprocessing and labels, for a network that was trained on others.
 
     Promises: the splits share no image of the source, have equal channels and size, and every class is in
     ``train``; same name and seed give the same hashes. Every prefix of a split that was cut out of train
@@ -134,6 +152,7 @@ class DataSet:
     validation: Split
     test: Split
     report: DataReport | None = None
+    expected: Expected | None = None
 
     def __post_init__(self) -> None:
         shape = self.train.shape
@@ -187,12 +206,12 @@ class DataSet:
     @property
     def mean(self) -> tuple[float, ...]:
         """Mean of ``train`` (or of what is held of it) per channel, of pixels in 0..1."""
-        return self._moments[0]
+        return self._moments[0] if self.expected is None else self.expected.mean
 
     @property
     def std(self) -> tuple[float, ...]:
         """Standard deviation of ``train`` (or of what is held of it) per channel, of pixels in 0..1."""
-        return self._moments[1]
+        return self._moments[1] if self.expected is None else self.expected.std
 
     def split(self, name: str) -> TrainSplit:
         """The split called ``name``; raises ``DataError`` for another word."""
@@ -220,7 +239,9 @@ class DataSet:
 
     def preprocessing(self) -> dict[str, Any]:
         """What must be done to an image before a network sees it, as JSON; :func:`prepare` does this."""
+        crop = {} if self.expected is None else {"crop": self.expected.crop}
         return {
+            **crop,
             "mean": list(self.mean),
             "std": list(self.std),
             "channels": self.channels,

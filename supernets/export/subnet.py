@@ -124,11 +124,15 @@ def _metadata(
     )
 
 
+def parity_count(dimensions: Dimensions) -> int:
+    """How many examples a file is compared on: fewer of large images."""
+    pixels = max(1, dimensions.get("height", 32) * dimensions.get("width", 32))
+    return min(MOST_PARITY_EXAMPLES, max(LEAST_PARITY_EXAMPLES, PARITY_PIXELS // pixels))
+
+
 def _parity_examples(supernet: Supernet, data: DataSet, dimensions: Dimensions, batch: int | None) -> Inputs:
     """Prepared test examples, fewer of large images; a multiple of ``batch``."""
-    pixels = max(1, dimensions.get("height", 32) * dimensions.get("width", 32))
-    n = min(MOST_PARITY_EXAMPLES, max(LEAST_PARITY_EXAMPLES, PARITY_PIXELS // pixels))
-    stored = data.test.images[:n]
+    stored = data.test.images[: parity_count(dimensions)]
     if batch is not None:
         count = max(1, len(stored) // batch) * batch
         stored = stored[torch.arange(count) % len(stored)]

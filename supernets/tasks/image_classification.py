@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from supernets.tasks.images import ImageTask
@@ -24,9 +25,9 @@ class ImageClassification(ImageTask, CategoricalTask):
         """One output for each class."""
         return {"outputs": None if data.classes is None else len(data.classes), "channels": data.channels}
 
-    def targets(self, labels: Tensor, data: DataSet) -> Tensor:  # noqa: ARG002
-        """The labels."""
-        return labels
+    def targets(self, labels: Tensor, data: DataSet) -> Tensor:
+        """The labels, or the outputs that stand for them where the network was trained elsewhere."""
+        return labels if data.expected is None else torch.tensor(data.expected.outputs)[labels]
 
     def rows(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """One choice for each image."""

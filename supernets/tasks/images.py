@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from supernets.data import DataSet
 
 
+def centre_crop(stored: Tensor, share: float) -> Tensor:
+    """The middle ``share`` of height and width of images ``(n, c, h, w)``."""
+    height, width = (round(side * share) for side in stored.shape[2:])
+    top, left = (stored.shape[2] - height) // 2, (stored.shape[3] - width) // 2
+    return stored[:, :, top : top + height, left : left + width]
+
+
 class ImageTask(Task):
     """One image ``(c, h, w) uint8`` in, one row of outputs out.
 
@@ -25,7 +32,8 @@ class ImageTask(Task):
 
     def prepare(self, stored: Tensor, preprocessing: Preprocessing, dimensions: Dimensions) -> Inputs:
         """``(n, c, h, w) float32``, resized and normalised; see :func:`supernets.data.prepare`."""
-        images = prepare(stored, dimensions["height"], preprocessing["mean"], preprocessing["std"])
+        cropped = centre_crop(stored, preprocessing.get("crop", 1.0))
+        images = prepare(cropped, dimensions["height"], preprocessing["mean"], preprocessing["std"])
         return (images.contiguous(memory_format=torch.channels_last),)
 
     def augment(

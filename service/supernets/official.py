@@ -1,0 +1,74 @@
+"""Released once-for-all supernets: a file in the import folder becomes a supernet directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from service.errors import InvalidError
+from service.http import import_folder
+from service.http.schemas import Body
+from service.settings import Settings
+from service.supernets.datasets import LOAD_TIMEOUT_S, Spec, allowed_data
+from supernets import imagenet
+from supernets.child import ChildError, ChildFailedError, Progress, call
+from supernets.data_spec import DataSpec
+from supernets.errors import SupernetError
+from supernets.manifest import Manifest
+
+MAX_FILE_BYTES = 1 << 30
+
+
+class OfficialFile(Body):
+    """A file that once-for-all released."""
+
+    kind: str = Field(description="Name of the released supernet", examples=["ofa_mbv3_d234_e346_k357_w1.0"])
+    file: str = Field(description="Path of the file, relative to NETWRIGHT_IMPORT_DIR")
+
+
+@contextmanager
+def official_directory(
+    settings: Settings, official: OfficialFile, data: Spec
+) -> Iterator[tuple[Manifest, Path]]:
+    """The manifest and a temporary directory of the supernet of a released file.
+
+    ``data`` names ImageNet images: 256 pixels and colour unless it has options for that.
+
+    Raises:
+        InvalidError: names ``official.file`` or ``data``.
+    """
+    text = allowed_data(settings, _colour(data), "data")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="import-", dir=settings.home) as folder:
+        copy, directory = Path(folder) / (Path(official.file).name or "file"), Path(folder) / "supernet"
+        import_folder.copy_file(settings.import_dir, official.file, "official.file", MAX_FILE_BYTES, copy)
+        request = {"kind": official.kind, "file": str(copy), "data": text, "directory": str(directory)}
+        request["data_dir"] = str(settings.data.resolve()) if settings.data is not None else ""
+        try:
+            call(_import, request, timeout_s=LOAD_TIMEOUT_S)
+        except ChildError as error:
+            on_purpose = isinstance(error, ChildFailedError) and error.is_a(SupernetError)
+            reason = str(error) if on_purpose else "the file could not be imported"
+            allowed = "a released once-for-all file of this kind, and ImageNet images"
+            raise InvalidError("official.file", official.file, allowed, f"official.file: {reason}") from error
+        yield Manifest.read(directory), directory
+
+
+def _colour(data: Spec) -> DataSpec:
+    spec = DataSpec.parse(data)
+    fixed: dict[str, Any] = {"channels": 3, "resolution": imagenet.BASE_RESOLUTION}
+    return spec.model_copy(update={key: value for key, value in fixed.items() if getattr(spec, key) is None})
+
+
+def _import(request: dict[str, str], _progress: Progress) -> None:
+    from supernets.data import load_data
+    from supernets.official import import_official, official_kind
+
+    official_kind(request["kind"])  # a wrong name is refused before any image is read
+    data = load_data(request["data"], Path(request["data_dir"]) if request["data_dir"] else None)
+    import_official(request["kind"], Path(request["file"]), data, Path(request["directory"]))
