@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ LOW, HIGH = 0.05, 0.95
 TINY = 1e-12
 # Nets below this share of the median are judged beside it: one that compiles to nothing must not outweigh all others.
 SMALL = 0.1
+SURE = 1.645  # standard deviations that chance stays below with 95 %
+CLEAR = 0.98  # a ceiling above this is no limit worth a warning
 Values = NDArray[np.float64]
 
 
@@ -80,6 +83,29 @@ class Report:
         return _correlation(stats.spearmanr, self.predicted, self.measured)
 
     @property
+    def doubt(self) -> str | None:
+        """Why the predicted order of subnets means little, or more rows would not improve it; None if neither holds."""
+        rank = self.spearman
+        if rank is None or self.n < 3:
+            return None
+        # Standard deviation of the correlation of unrelated rankings.
+        chance = SURE / math.sqrt(self.n - 1)
+        if rank < chance:
+            return (
+                f"the predicted order of subnets is not better than chance: Spearman {rank:.2f} on {self.n} held-out "
+                f"subnets, chance reaches {chance:.2f}; more images for each evaluation, a longer training or more "
+                f"subnets would help"
+            )
+        if self.noise_ceiling is not None and self.noise_ceiling > 0:
+            best = math.sqrt(2 * self.noise_ceiling / (1 + self.noise_ceiling))
+            if rank >= best - chance and best < CLEAR:
+                return (
+                    f"Spearman {rank:.2f} is at the noise ceiling of the evaluations, {best:.2f}: more subnets would "
+                    f"not improve it, more images for each evaluation would"
+                )
+        return None
+
+    @property
     def kendall(self) -> float | None:
         """Kendall's tau-b of predicted and measured."""
         return _correlation(stats.kendalltau, self.predicted, self.measured)
@@ -99,6 +125,7 @@ class Report:
             "width90": float(((self.upper - self.lower) / np.maximum(np.abs(self.measured), TINY)).mean()),
             "interval_score": float(self.interval_scores.mean()),
             "noise_ceiling": self.noise_ceiling,
+            "doubt": self.doubt,
         }
         if points:
             figures["points"] = [

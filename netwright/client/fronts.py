@@ -89,6 +89,7 @@ class Front(Sequence[Point]):
         self.search: str | None = answer.get("search")
         self.objectives: list[str] = answer.get("objectives") or []
         self.note: str | None = answer.get("note")
+        self.noise: str | None = answer.get("noise")
         self.total: int = answer.get("total", len(self.points))
         self._answer, self._ask, self._fetch = answer, ask, fetch
         self._client = client

@@ -318,6 +318,8 @@ class FrontPoint:
     """params, macs, activation_mb, size_mb"""
     reason: str | None = field_(default=None)
     """Why this one, in words, where points were picked"""
+    within_noise: list[str] = field_(default_factory=list)
+    """Subnets of the same front whose quality cannot be told from this one's by the standard errors"""
 
 
 @dataclass(kw_only=True)
@@ -334,6 +336,8 @@ class FrontView:
     """Points before thinning and picking; those within the limits"""
     note: str | None = field_(default=None)
     """Why no point was picked"""
+    noise: str | None = field_(default=None)
+    """How many points cannot be told from another by their quality, and what would help"""
     points: list[FrontPoint]
     """The points, best first"""
 

@@ -28,6 +28,8 @@ def front_card(front: Front, names: Names, *, archs: bool = False) -> Iterator[S
         of = f" on {names.get(owner, owner)}" if owner is not None else ""
         shown = title if len(owners) == 1 else counted(len(mine), "point")
         yield _Columns(mine, owner, front.objectives, names).table(f"{shown}{of}", archs)
+    if front.noise is not None:
+        yield Line(f"note: {front.noise}")
     for point in front:
         if point.reason:
             yield Line(f"{point.id}: {with_names(point.reason, names)}")

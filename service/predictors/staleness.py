@@ -61,5 +61,7 @@ def doubts(session: Session, rows: Iterable[Predictor], *, fitted_first: bool = 
         if reason is not None:
             found.append(f"{of} is stale: {reason}")
         if row.report is not None and row.report.get("calibrated") is False:
-            found.append(f"{of} is not calibrated: no subnet evaluated here says how far it errs")
+            found.append(f"{of} is not calibrated: no subnet was evaluated here, so its errors are unknown")
+        if row.report is not None and row.report.get("doubt"):
+            found.append(f"{of}: {row.report['doubt']}")
     return found

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from search.constraints import Constraint
 from search.front import non_dominated
+from search.noise import within_noise
 from search.pick import fits, spread
 from search.pick import pick as pick_rows
 from service.search.schemas import FrontPoint
@@ -99,9 +100,46 @@ def pick(
         values = _values(mine, [*objectives, *(limit.metric for limit in limits)], target)
         found = pick_rows(values, objectives, how, k, limits, by)
         of = f"on target {owner}: " if owner is not None else ""
-        picked += [mine[each.row].model_copy(update={"reason": of + each.reason}) for each in found.points]
+        close, _ = noise_of(mine)
+        picked += [
+            mine[each.row].model_copy(
+                update={
+                    "reason": of + each.reason + _alike(len(close[each.row])),
+                    "within_noise": close[each.row],
+                }
+            )
+            for each in found.points
+        ]
         notes += [of + found.note] if found.note is not None else []
     return picked, "; ".join(notes) or None
+
+
+def _alike(count: int) -> str:
+    """What a reason adds where other points have a quality that cannot be told apart."""
+    if not count:
+        return ""
+    points = "another point is" if count == 1 else f"{count} other points are"
+    return f"; the quality of {points} within its standard error"
+
+
+def noise_of(points: Sequence[FrontPoint]) -> tuple[list[list[str]], str | None]:
+    """For each point the subnets of the same front whose quality cannot be told from its own; and a note, if any."""
+    quality = [point.validation for point in points]
+    values = np.array([np.nan if each is None else each.value for each in quality], dtype=float)
+    errors = np.array([np.nan if each is None else each.standard_error for each in quality], dtype=float)
+    close = within_noise(values, errors)
+    fronts = np.array([point.target or "" for point in points], dtype=object)
+    close &= fronts[:, None] == fronts[None, :]
+    names = [[points[other].subnet for other in np.flatnonzero(row)] for row in close]
+    doubtful = sum(bool(row) for row in names)
+    known = [each for each in quality if each is not None]
+    if not doubtful or not known:
+        return names, None
+    return names, (
+        f"{doubtful} of {len(points)} points have another point of the front whose {known[0].metric} differs by less "
+        f"than the standard errors can tell (about ±{float(np.nanmedian(errors)):.2g} on {known[0].n} validation "
+        f"examples): more validation examples, or a longer training, would separate them"
+    )
 
 
 def _owners(points: Sequence[FrontPoint]) -> list[str | None]:

@@ -217,6 +217,10 @@ class FrontPoint(View):
     validation: QualityValue | None
     costs: dict[str, float] = Field(description="params, macs, activation_mb, size_mb")
     reason: str | None = Field(None, description="Why this one, in words, where points were picked")
+    within_noise: list[str] = Field(
+        default_factory=list,
+        description="Subnets of the same front whose quality cannot be told from this one's by the standard errors",
+    )
 
 
 class FrontView(View):
@@ -227,6 +231,9 @@ class FrontView(View):
     pick: str | None = None
     total: int = Field(description="Points before thinning and picking; those within the limits")
     note: str | None = Field(None, description="Why no point was picked")
+    noise: str | None = Field(
+        None, description="How many points cannot be told from another by their quality, and what would help"
+    )
     points: list[FrontPoint]
 
 

@@ -82,3 +82,17 @@ def test_the_plot_is_a_png():
     values = np.arange(1.0, 9.0)
     png = Report(values, values * 1.1, values, values * 1.2, folds=2).plot("latency (ms)")
     assert png.startswith(b"\x89PNG") and len(png) > 2000
+
+
+def test_a_report_says_when_its_order_is_chance_or_at_the_noise_ceiling():
+    def report(noise, ceiling=None, n=100):
+        rng = np.random.default_rng(0)
+        truth = np.linspace(0.8, 0.9, n)
+        predicted = truth + noise * rng.standard_normal(n)
+        return Report(truth, predicted, predicted - 0.1, predicted + 0.1, 10, ceiling)
+
+    assert "not better than chance" in report(10.0).doubt and report(10.0).as_json()["doubt"]
+    assert report(0.001).doubt is None, "a good order"
+    limited = report(0.02, ceiling=0.7)
+    assert "more images for each evaluation would" in limited.doubt and "0.91" in limited.doubt
+    assert report(0.05, ceiling=0.95).doubt is None, "better evaluations are not what it lacks"

@@ -354,3 +354,19 @@ def test_everything_stored_gives_one_front_under_limits(client, stored, supernet
     assert best["subnet"] == some[0]["subnet"] and "needs latency_ms 11" in best["reason"]
     assert client.get("/v1/fronts", params=where | {"max_latency_ms": -1}).status_code == 422
     assert client.get("/v1/fronts", params={"supernet": "sup_x"}).status_code == 422
+
+
+def test_points_whose_quality_cannot_be_told_apart_are_named():
+    from types import SimpleNamespace
+
+    from service.search.fronts import noise_of
+
+    def point(subnet, value, target="a"):
+        quality = SimpleNamespace(metric="accuracy", value=value, standard_error=0.01, n=360)
+        return SimpleNamespace(subnet=subnet, target=target, validation=quality)
+
+    close, note = noise_of([point("n1", 0.90), point("n2", 0.91), point("n3", 0.99), point("n4", 0.90, "b")])
+    assert close == [["n2"], ["n1"], [], []]
+    assert note.startswith("2 of 4 points") and "360 validation examples" in note
+    assert noise_of([point("n1", 0.5), point("n2", 0.9)]) == ([[], []], None)
+    assert noise_of([]) == ([], None)
