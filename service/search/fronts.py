@@ -130,7 +130,7 @@ def noise_of(points: Sequence[FrontPoint]) -> tuple[list[list[str]], str | None]
     close = within_noise(values, errors)
     fronts = np.array([point.target or "" for point in points], dtype=object)
     close &= fronts[:, None] == fronts[None, :]
-    names = [[points[other].subnet for other in np.flatnonzero(row)] for row in close]
+    names = [[points[other].subnet for other in np.flatnonzero(row).tolist()] for row in close]
     doubtful = sum(bool(row) for row in names)
     known = [each for each in quality if each is not None]
     if not doubtful or not known:
