@@ -1,4 +1,4 @@
-"""Supernets on disk: weights in safetensors beside a manifest with their hash. Nothing is ever unpickled."""
+"""Supernets on disk: weights in safetensors and a manifest with their hash. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def save_supernet(directory: Path, net: ElasticModel, manifest: Manifest) -> Non
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write the manifest alone, beside the weights whose hash it carries."""
+    """Write the manifest alone, next to the weights whose hash it holds."""
     write_bytes(
         directory / MANIFEST_FILE,
         json.dumps(manifest.as_json(), indent=1, ensure_ascii=False).encode() + b"\n",

@@ -1,4 +1,4 @@
-"""Where a training runs: this machine's CPU or a GPU, and what both must promise."""
+"""The device of a training: this machine's CPU or a GPU, and what both promise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def choose(name: str) -> torch.device:
     """The device called ``name``; ``auto`` is a GPU where PyTorch sees one, or else the CPU.
 
-    Raises ``TrainingError`` for another word, and where ``cuda`` is asked for and there is none.
+    Raises ``TrainingError`` for another word, and for ``cuda`` where there is no GPU.
     """
     if name not in DEVICES:
         raise TrainingError(f"device must be one of {', '.join(DEVICES)}, got {name!r}")
@@ -35,7 +35,7 @@ def described(device: torch.device) -> str:
 
 @contextlib.contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """Hold a GPU to what a CPU does by itself: the same step gives the same bits, and fp32 means fp32.
+    """Make a GPU behave as a CPU does: the same step gives the same bits, and fp32 means fp32.
 
     Convolutions take deterministic algorithms and no shortened mantissas (TF32). The nets here are small: launching
     their kernels takes longer than running them, so that neither costs time.

@@ -1,4 +1,4 @@
-"""Errors of ``supernets``; every message says the rule, what was got, and the choices.
+"""Errors of ``supernets``; every message states the rule, what was got, and the choices.
 
 ::
 
@@ -35,7 +35,7 @@ class UnknownNameError(SupernetError, KeyError):
 
 
 class SpaceError(SupernetError, ValueError):
-    """A space contradicts itself, or is asked for more than it can give."""
+    """A space contradicts itself, or is too large for the operation."""
 
 
 class ArchError(SupernetError, ValueError):
@@ -43,7 +43,7 @@ class ArchError(SupernetError, ValueError):
 
 
 class CheckpointError(SupernetError, ValueError):
-    """Weights and manifest do not match, or a file is not what it says."""
+    """Weights and manifest do not match, or a file is not of its declared kind."""
 
 
 class DataError(SupernetError, ValueError):
@@ -68,7 +68,7 @@ class PlanError(SupernetError, ValueError):
 
 
 class TrainingError(SupernetError, RuntimeError):
-    """Training cannot go on."""
+    """Training failed or cannot start."""
 
 
 class ExportError(SupernetError, RuntimeError):

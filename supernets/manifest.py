@@ -110,7 +110,7 @@ class Manifest(Record):
             ) from error
         if space.sha256 != manifest.space_sha256:
             raise CheckpointError(
-                f"the family's space has hash {space.sha256[:12]}, the manifest says {manifest.space_sha256[:12]}"
+                f"the family's space has hash {space.sha256[:12]}, the manifest has {manifest.space_sha256[:12]}"
             )
         return manifest
 

@@ -80,7 +80,7 @@ def report_card(
     ``value`` is the task's quality, with its standard error; ``noise_ceiling`` is the Spearman correlation ``c``
     between the values on two halves of validation; a predictor that knew the truth would reach about
     ``sqrt(2 c / (1 + c))`` on the whole (Spearman-Brown), so ``c`` is a careful bound, not a hard one.
-    With ``alone``, validation quality of nets trained by themselves, ``kendall_alone`` says how far the
+    With ``alone``, validation quality of nets trained by themselves, ``kendall_alone`` is how far the
     supernet orders those nets alike (:func:`kendall_alone`); without, the card has no such entry.
     """
     alone = alone or {}

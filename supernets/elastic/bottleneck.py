@@ -15,7 +15,7 @@ from supernets.spaces.space import Choice
 
 
 class ElasticBottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut; ``largest`` is the plan of its widest form."""
+    """1x1, 3x3 and 1x1 convolutions and a shortcut; ``largest`` is the plan of its widest form."""
 
     def __init__(self, path: str, largest: BottleneckPlan) -> None:
         super().__init__()

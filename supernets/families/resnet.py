@@ -1,7 +1,7 @@
 """ResNet-50D supernets in the layout of once-for-all (He et al., 2019; Cai et al., 2020). No torch.
 
 The stem, the depth of each stage, its width, and the expansion of each block are elastic. A depth counts the
-blocks beyond the smallest stage; ``stem.depth`` says whether the stem's residual convolution is there. An axis
+blocks beyond the smallest stage; ``stem.depth`` is 1 where the stem has its residual convolution. An axis
 with a single choice is a constant of the configuration and no axis of the space.
 """
 

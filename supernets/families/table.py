@@ -38,7 +38,7 @@ class CostTable:
 
 
 class TableFamily(Family):
-    """See the module. ``layout`` says how the columns of its table name an arch."""
+    """See the module. ``layout`` maps the columns of its table to an arch."""
 
     name = "table"
     has_network = False

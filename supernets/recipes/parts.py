@@ -1,6 +1,6 @@
 """The parts of a training method: what is trained in a step, against what, within which part of the space.
 
-A method is a recipe that names parts; the loop knows these interfaces and no method. Every part may keep
+A method is a recipe that names parts; the loop uses these interfaces and contains no method. Every part may keep
 state: what :meth:`Part.state` returns is stored with the checkpoint and handed to :meth:`Part.restore`.
 """
 
@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a part is told when a training starts; equal on every process and after a resume."""
+    """The training that a part belongs to; equal on every process and after a resume."""
 
     family: Family
     steps: int
@@ -85,7 +85,7 @@ class Sampler(Part, ABC):
         """The items of global step ``step``, in the order in which they run; ``space`` is the open region."""
 
     def observe(self, view: View, losses: Mapping[str, float], rng: np.random.Generator) -> None:
-        """Look at what the step did, after its update; gradients asked of ``view`` are billed as passes."""
+        """Called after the update of a step; gradients that it takes from ``view`` are billed as passes."""
 
 
 class Loss(Part, ABC):
@@ -175,7 +175,7 @@ class Controller(Part, ABC):
     """When the structure changes: the only part that may open regions, reorder, swap teachers or split.
 
     Promises: called once before every step; the events are a function of the step, the view and own state.
-    ``reorders`` says whether it will sort channels, ``last_opening`` and ``first_split`` at which fraction of
+    ``reorders``: whether it will sort channels. ``last_opening`` and ``first_split``: at which fraction of
     the steps it opens a region for the last time and splits for the first: openings come before splits.
     """
 
@@ -202,7 +202,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class ItemGradients:
-    """Gradients of one item by parameter name, not yet weighted, and the 0/1 masks of its arch if asked for."""
+    """Gradients of one item by parameter name, not yet weighted, and the masks of its arch if the hook needs them."""
 
     item: Item
     weight: float

@@ -48,7 +48,7 @@ class PartSettings(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything beside ``kind``."""
+        """Everything except ``kind``."""
         return dict(self.__pydantic_extra__ or {})
 
 
@@ -116,7 +116,7 @@ class AugmentSettings(_Part):
 
 
 class Recipe(_Part):
-    """All that decides how a supernet is trained, beside family, data and seed.
+    """All that decides how a supernet is trained, except family, task, data and seed.
 
     A step trains one subnet per item of the sampler's plan on one batch and applies the *sum* of their
     gradients; ``steps`` counts optimizer steps.

@@ -53,7 +53,7 @@ class Column:
     read: str
 
     def parts(self, cell: Cell) -> list[Choice]:
-        """The choices in a cell; raises ``ArchError`` for an empty one, or a number where digits are wanted."""
+        """The choices in a cell; raises ``ArchError`` for an empty one, or a number where digits are expected."""
         value = choice(cell)
         if value is None:
             raise ArchError(f"{self.name!r} must not be empty")
@@ -69,7 +69,7 @@ class Column:
 class Layout:
     """How the columns of a table name an arch.
 
-    ``depth`` is a column that says how many positions of the split columns count; those behind are inactive, so
+    ``depth`` is a column with the number of positions of the split columns count; those behind are inactive, so
     that equal networks are equal archs.
     """
 
@@ -100,7 +100,7 @@ class Layout:
             if isinstance(depth, int):
                 if len(parts) < depth:
                     raise ArchError(
-                        f"{column.name!r} must have the {depth} entries that {self.depth!r} says, got {len(parts)}"
+                        f"{column.name!r} must have the {depth} entries given by {self.depth!r}, got {len(parts)}"
                     )
                 parts = parts[:depth]
             made |= {f"{column.name}{index}": part for index, part in enumerate(parts)}

@@ -38,7 +38,7 @@ class SegmentTable:
     """Rows of ``value(layers)`` for every combination of every segment's axes.
 
     A population is costed by one table lookup a segment: about as fast as adding the columns up.
-    ``combine`` says how segments join: ``sum`` for counts and latency, ``max`` for peaks.
+    ``combine`` is how segments join: ``sum`` for counts and latency, ``max`` for peaks.
     """
 
     def __init__(

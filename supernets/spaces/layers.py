@@ -92,12 +92,12 @@ class KnownCost(LayerSpec):
 
     @property
     def params(self) -> int:
-        """As the table says."""
+        """The value in the table."""
         return round(self.known_params)
 
     @property
     def macs(self) -> int:
-        """As the table says."""
+        """The value in the table."""
         return round(self.known_macs)
 
 

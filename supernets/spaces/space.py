@@ -267,7 +267,7 @@ class Space:
     def mutate(self, rng: np.random.Generator, population: Population, rate: float) -> Population:
         """Change each active gene to another choice with probability ``rate``, and at least one a row.
 
-        Genes that become active by a change of their parent are drawn anew.
+        Genes that become active by a change of their parent are redrawn.
         """
         n = len(population)
         active = self.active(population)
@@ -289,7 +289,7 @@ class Space:
         return self._settle(rng, np.where(take_left, left, right), active_left | active_right)
 
     def _settle(self, rng: np.random.Generator, child: Population, known: NDArray[np.bool_]) -> Population:
-        """Draw the genes that nobody chose, then make the rows canonical."""
+        """Draw the genes that are not set, then make the rows canonical."""
         return self.canonical(np.where(known, child, self._draw(rng, len(child))))
 
     def repair(self, population: Population) -> Population:
@@ -322,26 +322,26 @@ class Space:
         """The subspace in which the named axes, or all axes of a named kind, take only these choices."""
         allowed = [list(indices) for indices in self.allowed]
         kinds = {axis.kind for axis in self.axes}
-        for name, wanted in choices.items():
+        for name, requested in choices.items():
             columns = [c for c, axis in enumerate(self.axes) if name in (axis.name, axis.kind)]
             if not columns:
                 raise SpaceError(
                     f"no axis or kind {name!r}; kinds: {', '.join(sorted(kinds))}; axes: {', '.join(self._column)}"
                 )
             for column in columns:
-                allowed[column] = self._restricted(column, wanted)
+                allowed[column] = self._restricted(column, requested)
         return Space(self.axes, allowed)
 
-    def _restricted(self, column: int, wanted: Sequence[Choice]) -> list[int]:
+    def _restricted(self, column: int, requested: Sequence[Choice]) -> list[int]:
         axis = self.axes[column]
         known = [axis.choices[index] for index in self.allowed[column]]
         if (
-            isinstance(wanted, str)
-            or not wanted
-            or any(isinstance(w, bool) or w not in known for w in wanted)
+            isinstance(requested, str)
+            or not requested
+            or any(isinstance(w, bool) or w not in known for w in requested)
         ):
-            raise SpaceError(f"{axis.name!r} can be restricted to choices among {known}, got {wanted!r}")
-        return [axis.choices.index(choice) for choice in wanted]
+            raise SpaceError(f"{axis.name!r} can be restricted to choices among {known}, got {requested!r}")
+        return [axis.choices.index(choice) for choice in requested]
 
     def size(self) -> int:
         """Exact number of members."""

@@ -1,4 +1,4 @@
-"""What a training will cost, known before it starts: a rehearsal of all its steps without a forward pass."""
+"""The cost of a training before it starts: a rehearsal of all its steps without a forward pass."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Rehearsal:
     """Plans, openings and splits of a recipe in order, with a view whose gradients are all equal.
 
     ``billed`` is exact but for splits, whose axis depends on real gradients. Of ``passes`` and ``macs``, ``once``
-    and ``once_macs`` are what controllers asked for, which does not grow with the number of steps.
+    and ``once_macs`` are the cost of controllers, which does not grow with the number of steps.
     """
 
     def __init__(self, recipe: Recipe, family: Family, seed: int = 0, *, external: bool = False) -> None:
@@ -123,17 +123,17 @@ class Rehearsal:
 
 
 class Stored(Protocol):
-    """A data set, or what is known of one."""
+    """A data set, or the facts of one that is not loaded."""
 
     @property
     def stored_bytes(self) -> int | None:
-        """Memory of its images, if that is known."""
+        """Bytes of its stored examples; None where unknown."""
         ...
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training will take; MACs count a backward pass as two forward passes, MB are 10^6 bytes."""
+    """Cost of a training; MACs count a backward pass as two forward passes, MB are 10^6 bytes."""
 
     subnets: float
     steps: int

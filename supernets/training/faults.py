@@ -1,4 +1,4 @@
-"""Why a training step failed, in words that help."""
+"""Diagnosis of a failed training step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REMEDY = "lower optimizer.lr or set optimizer.clip_norm"
 
 
 def not_finite(training: Training) -> str | None:
-    """What is wrong where a weight or its momentum is not finite: no later step could be."""
+    """The first weight or momentum that is not finite, as a message; None where all are."""
     for shard in training.shards:
         for what, tensors in (
             ("weight", dict(shard.net.named_parameters())),
@@ -52,7 +52,7 @@ def first_bad(net: ElasticModel, arch: Arch, inputs: Inputs) -> str:
 
 @contextlib.contextmanager
 def explained(batch_size: int) -> Iterator[None]:
-    """Turn running out of memory into a ``TrainingError`` that says by how much and what to try."""
+    """Turn running out of memory into a ``TrainingError`` with the missing amount and a remedy."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -63,9 +63,10 @@ def explained(batch_size: int) -> Iterator[None]:
         if not known and "not enough memory" not in text:
             raise
         asked = re.search(r"ried to allocate ([\d.]+) ?(\w+)", text)
+        missing = _size(*asked.groups()) if asked else "unknown size"
         free = re.search(r"([\d.]+ \w+) is free", text)
         raise TrainingError(
-            f"out of memory: one more allocation of {_size(*asked.groups()) if asked else 'unknown size'} did not fit"
+            f"out of memory: one more allocation of {missing} did not fit"
             f"{f' into {free.group(1)} free' if free else ''} at batch_size {batch_size}; "
             f"try batch_size {max(2, batch_size // 2)} or a smaller largest subnet"
         ) from error

@@ -54,7 +54,7 @@ def finish(
     """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
 
     The report card reads the test split here, and nowhere else in training. ``alone``: validation quality of
-    nets trained by themselves; the card says how far the supernet orders them alike.
+    nets trained by themselves; the card shows how far the supernet orders them alike.
     """
     if not training.finished:
         raise TrainingError(

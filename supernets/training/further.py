@@ -1,7 +1,7 @@
-"""Training further: what an earlier training left is where a new stage, with a recipe of its own, begins.
+"""Further stages: a new stage, with a recipe of its own, starts from the weights of an earlier training.
 
 A stage has its own steps, schedule, seed and parts. It takes over weights, averaged weights if both recipes keep
-them, and on request momentum; nothing else. What every stage cost and saw is in the manifest of what comes out.
+them, and on request momentum. The manifest of the result records data and cost of every stage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from supernets.training.teacher import refuse_mixed
 from supernets.training.training import Training
 
 STATE_FOLDERS = ("training", "state", ".")
-"""Where a state may lie: in the folder of ``netwright train``, in a supernet of the zoo, or right there."""
+"""Places of a state: the folder of ``netwright train``, a supernet of the zoo, or the folder itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def read_source(directory: Path) -> Source:
     folder = next((directory / f for f in STATE_FOLDERS if (directory / f / STATE_INFO).is_file()), None)
     if folder is None and manifest is None:
         raise CheckpointError(
-            f"a training to go on from must be a supernet ({MANIFEST_FILE}) or hold a state ({STATE_INFO}), "
+            f"a training to continue must be a supernet ({MANIFEST_FILE}) or hold a state ({STATE_INFO}), "
             f"{directory.name!r} does not"
         )
     metrics = _metrics(directory, folder)
@@ -115,7 +115,7 @@ def _metrics(directory: Path, folder: Path | None) -> tuple[str, ...]:
 def go_on(training: Training, source: Source, *, momentum: bool = False) -> None:
     """Make the network of ``training``, at step 0, that of ``source``: a new stage begins.
 
-    Without averaged weights in the new recipe it begins at the old average, which is what its evaluation said.
+    Without averaged weights in the new recipe it begins at the old average, the weights that were evaluated.
     Raises ``CheckpointError`` for another family or space, ``DataError`` where the splits of old and new mix.
     """
     _check_family(training.family, source)

@@ -1,4 +1,4 @@
-"""One resolver for what a training is asked for: task, family, data, recipe and seed, from a request and its source.
+"""One resolver for training requests: task, family, data, recipe and seed, from a request and its source.
 
 The HTTP service, ``netwright train``, ``torchrun`` and the training job all use it, so equal requests give equal
 trainings everywhere. What a request leaves open is taken from the source (an earlier training), or else from the data.
@@ -74,7 +74,7 @@ class FamilyRequest:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What is asked for; None is left to the origin, or to the data and the defaults."""
+    """A requested training; None is left to the origin, or to the data and the defaults."""
 
     recipe: Recipe
     data: str | None = None
@@ -171,19 +171,19 @@ def _task(request: TrainingRequest) -> Task:
 
 def _family(request: TrainingRequest, sizes: Mapping[str, int | None]) -> tuple[Family, tuple[str, ...]]:
     """The family, and which of its dimensions only loaded data determine."""
-    origin, asked = request.origin, request.family
-    if asked is None:
+    origin, requested = request.origin, request.family
+    if requested is None:
         if origin is None:
             raise PlanError("family", None, "a family, or a source whose family is used", "family is missing")
         return origin.family, ()
     trainable = [each for each in FAMILIES if FAMILIES.load(each).has_network]
-    if asked.name not in trainable:
-        raise PlanError("family.family", asked.name, trainable, f"unknown family {asked.name!r}")
-    kind = FAMILIES.load(asked.name)
+    if requested.name not in trainable:
+        raise PlanError("family.family", requested.name, trainable, f"unknown family {requested.name!r}")
+    kind = FAMILIES.load(requested.name)
     own = {} if origin is None else origin.family.config()
-    config, fit = dict(asked.settings), []
+    config, fit = dict(requested.settings), []
     for dimension, setting in kind.fitted.items():
-        if setting in config and not asked.sized_by_data:
+        if setting in config and not requested.sized_by_data:
             continue
         size = own.get(setting, sizes.get(dimension))
         config.pop(setting, None)
@@ -194,10 +194,12 @@ def _family(request: TrainingRequest, sizes: Mapping[str, int | None]) -> tuple[
     try:
         family: Family = kind.from_config(config)
     except (SpaceError, TypeError) as error:
-        raise PlanError("family", dict(asked.settings), "a family with its settings", str(error)) from error
+        raise PlanError(
+            "family", dict(requested.settings), "a family with its settings", str(error)
+        ) from error
     if origin is not None and (words := family.difference(origin.family)):
         message = f"a stage must have the family of its source {origin.name!r}: {words}"
-        raise PlanError("family", dict(asked.settings), f"none, or that of {origin.name!r}", message)
+        raise PlanError("family", dict(requested.settings), f"none, or that of {origin.name!r}", message)
     return family, tuple(fit)
 
 

@@ -84,7 +84,7 @@ def _parts(training: Training) -> dict[str, Part]:
 
 
 def identity(training: Training) -> dict[str, Any]:
-    """What a state must agree in to be resumed."""
+    """The values in which a state and a training must agree for a resume."""
     source = training.source
     return {
         "recipe": training.recipe.sha256,
@@ -134,12 +134,12 @@ def restore(training: Training, out_dir: Path) -> None:
 
 
 def _differences(training: Training, stage: Mapping[str, Any]) -> str:
-    """Which values of recipe and seed are others, for people; empty where it is something else."""
+    """Differing values of recipe and seed as a message; empty where neither differs."""
     there = {**stage["recipe"], "seed": stage["seed"]}
     here = {**training.recipe.as_json(), "seed": training.seed}
     different = [key for key in here if there.get(key) != here[key]]
-    told = ", ".join(f"{key} is {there.get(key)} there, {here[key]} here" for key in different)
-    return f" ({told})" if told else ""
+    words = ", ".join(f"{key} is {there.get(key)} there, {here[key]} here" for key in different)
+    return f" ({words})" if words else ""
 
 
 def taken(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ def load_momentum(shard: Shard, slots: Mapping[str, Tensor]) -> None:
 
 
 def begin_metrics(training: Training, out_dir: Path) -> None:
-    """Make the log what it was at this step: earlier stages' lines, none of steps that will be done again."""
+    """Cut the log to this step: keep the lines of earlier stages, drop those of steps that will be repeated."""
     path = out_dir / METRICS_FILE
     kept = list(training.earlier_metrics) if training.step == 0 else []
     if training.step and path.is_file():

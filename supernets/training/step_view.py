@@ -38,8 +38,8 @@ class StepView:
         training, net = self._training, self._training.shards[shard].net
         source, processes = training.data.split(split), training.processes
         rng = np.random.default_rng(mix(training.seed, training.step, 2, draw))
-        wanted = min(training.recipe.batch_size, len(source) // processes.size * processes.size)
-        stored, labels = source.sample(rng, wanted)
+        size = min(training.recipe.batch_size, len(source) // processes.size * processes.size)
+        stored, labels = source.sample(rng, size)
         part = processes.part(len(stored))
         batch = training.batch(stored[part], labels[part])
         parameters = dict(net.named_parameters())

@@ -1,4 +1,4 @@
-"""What controllers ask for, done to a training: regions, channel order, teachers, shards."""
+"""The events of controllers applied to a training: regions, channel order, teachers, shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from supernets.training.training import Shard, Training, make_shard
 
 
 def apply(event: Event, training: Training) -> None:
-    """Change the structure of ``training`` as ``event`` says."""
+    """Apply ``event`` to the structure of ``training``."""
     if isinstance(event, Open):
         _open(event, training)
     elif isinstance(event, Reorder):

@@ -66,18 +66,18 @@ class Stages(Controller):
         return events
 
 
-def opened(space: Space, wanted: str | Mapping[str, int | str]) -> tuple[tuple[int, ...], ...]:
-    """Allowed choice indices, an axis each, with as many of the largest choices as ``wanted`` says."""
-    if isinstance(wanted, Mapping):
+def opened(space: Space, opening: str | Mapping[str, int | str]) -> tuple[tuple[int, ...], ...]:
+    """Allowed choice indices, an axis each, with as many of the largest choices as ``opening`` names."""
+    if isinstance(opening, Mapping):
         kinds = {axis.kind for axis in space.axes}
         known = kinds | {"kernel", "depth", "expand", "width", "resolution"}
-        if unknown := sorted(set(wanted) - known):
+        if unknown := sorted(set(opening) - known):
             raise RecipeError(f"no axis kind {unknown[0]!r} to open; kinds: {', '.join(sorted(kinds))}")
     followers = space.leaders if isinstance(space, CoupledSpace) else {}
     allowed = []
     for axis, choices in zip(space.axes, space.allowed, strict=True):
         count: int | str = "all"
-        if isinstance(wanted, Mapping) and axis.name not in followers:
-            count = wanted.get(axis.kind, "all" if axis.kind == "resolution" else 1)
+        if isinstance(opening, Mapping) and axis.name not in followers:
+            count = opening.get(axis.kind, "all" if axis.kind == "resolution" else 1)
         allowed.append(choices if count == "all" else choices[-int(count) :])
     return tuple(allowed)

@@ -1,4 +1,4 @@
-"""Cost buckets: how often archs of a cost occur, and how to draw one of a wanted cost (AttentiveNAS, §3).
+"""Cost buckets: how often archs of a cost occur, and how to draw one of a given cost (AttentiveNAS, §3).
 
 Written from the formulas of Wang et al., 2021 (arXiv:2011.09118).
 """

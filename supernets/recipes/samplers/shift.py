@@ -22,7 +22,7 @@ class ShiftSampler(Sampler):
     """The sandwich, its middle slots drawn from cost buckets with probability ``pi ~ g^gamma``.
 
     ``g`` is the moving average (``decay``) of the norm of a bucket's validation gradient, asked for every
-    ``every`` steps; ``explore`` of the probability is uniform. Until a bucket has been asked about, all are
+    ``every`` steps; ``explore`` of the probability is uniform. Until a bucket has been evaluated, all are
     equally likely. Buckets that hold no arch of the open region are left out.
     """
 
