@@ -73,9 +73,10 @@ def require_images(
     try:
         require_data(field, allowed_data(settings, spec, field), settings)
     except InvalidError as error:
+        command = "add --path PATH" if field == "data" else f"update {supernet}"
         words = (
             f"{field}: the images of {supernet!r} were looked for at {spec!r}: {error}; state where they are with "
-            f"'data' (netwright supernets update {supernet} --data folder:PATH), inside NETWRIGHT_IMPORT_DIR"
+            f"'data' (netwright supernets {command} --data folder:PATH), inside NETWRIGHT_IMPORT_DIR"
         )
         raise InvalidError(field, spec, "a data set that this service may read", words) from error
 
