@@ -144,7 +144,9 @@ class ImportCreate(TypedDict):
     supernet: NotRequired[str | None]
     """Whose archs the rows are; or give 'space'"""
     space: NotRequired[ImportSpace | None]
+    """The space that the archs of the file make"""
     table: TableRows
+    """The file and what its columns mean"""
 
 
 class ImportSpace(TypedDict):

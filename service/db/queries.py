@@ -92,9 +92,18 @@ def find(session: Session, project: str, table: type[Row], **equal: Any) -> Row 
     return session.scalars(query.order_by(table.created_at.desc(), table.id.desc()).limit(1)).first()
 
 
+def with_ids(table: type[Owned], project: str, ids: Iterable[str]) -> sa.ColumnElement[bool]:
+    """The project's rows with these ids, found by their ids.
+
+    SQLite takes an index that begins with the project for ``project_id = ?``, and then reads all its rows; an
+    expression leaves it only the ids.
+    """
+    return sa.and_(table.id.in_(list(ids)), sa.literal("").concat(table.project_id) == project)
+
+
 def by_id(session: Session, project: str, table: type[Row], ids: Iterable[str]) -> dict[str, Row]:
     """The project's rows with these ids."""
-    query = sa.select(table).where(table.project_id == project, table.id.in_(list(ids)))
+    query = sa.select(table).where(with_ids(table, project, ids))
     return {row.id: row for row in session.scalars(query)}
 
 

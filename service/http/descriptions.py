@@ -152,6 +152,7 @@ FIELDS: dict[str, str] = {
     "sha256": "SHA-256 of the content",
     "size": "Number of archs of the space",
     "smallest": "Value of the smallest subnet",
+    "space": "The space that the archs of the file make",
     "space_sha256": "Hash of the space: supernets of one space share predictors",
     "split": "Split of the data: train, validation or test; null for what is measured on a target",
     "splits": "Train, validation and test",
@@ -167,6 +168,7 @@ FIELDS: dict[str, str] = {
     "stride": "Stride of the layer",
     "subnet": "Id of the subnet",
     "supernet": "Id of the supernet; requests may give its name",
+    "table": "The file and what its columns mean",
     "target": "Id of the target; requests may give its name. Null: the value does not depend on one",
     "targets": "Ids of the targets; requests may give their names",
     "task": "Name of the task",
@@ -213,6 +215,11 @@ EXAMPLES: dict[str, Any] = {
     },
     "/v1/measurement-leases/{id}:renew": {"done": 3, "total": 16},
     "/v1/measurement-leases/{id}/results": {"rows": []},
+    "/v1/measurements:import": {
+        "target": {"name": "phone"},
+        "supernet": "digits",
+        "table": {"file": {"path": "phone.csv"}, "latency": "latency_ms"},
+    },
     "/v1/predictors": {"supernet": "digits", "target": "laptop", "metric": "latency_ms"},
     "/v1/searches:profile": {"supernet": "digits", "targets": ["laptop"]},
     "/v1/searches": {

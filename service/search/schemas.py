@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import Any, Literal
 
@@ -14,6 +13,10 @@ from service.problems import Action, View
 MAX_EVALUATIONS = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0
 DEFAULT_ALGORITHM = "surrogate"
+
+
+# The excess over a limit is relative to it, and must stay a number.
+SMALLEST_LIMIT, LARGEST_LIMIT = 1e-9, 1e15
 
 
 class ConstraintBody(Body):
@@ -29,8 +32,10 @@ class ConstraintBody(Body):
         if self.max is None and self.min is None:
             raise ValueError("give 'max', 'min' or both")
         for limit in (self.max, self.min):
-            if limit is not None and (not math.isfinite(limit) or limit < 0):
-                raise ValueError(f"a limit must be a finite number >= 0, got {limit}")
+            if limit is not None and not (limit == 0 or SMALLEST_LIMIT <= limit <= LARGEST_LIMIT):
+                raise ValueError(
+                    f"a limit must be 0 or from {SMALLEST_LIMIT:g} to {LARGEST_LIMIT:g}, got {limit:g}"
+                )
         if self.max is not None and self.min is not None and self.min > self.max:
             raise ValueError(f"'min' must not exceed 'max', got min {self.min} and max {self.max}")
         return self

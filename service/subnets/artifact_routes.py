@@ -13,7 +13,7 @@ from service.errors import RangeError
 from service.http.deps import App, Project
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.db.queries import INSERT_CHUNK, insert_new
+from service.db.queries import INSERT_CHUNK, insert_new, with_ids
 from service.db.tables import (
     Subnet,
     Supernet,
@@ -68,5 +68,5 @@ def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> di
 
 def archs_of(session: Session, project: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Subnet id to arch."""
-    query = sa.select(Subnet.id, Subnet.arch).where(Subnet.project_id == project, Subnet.id.in_(list(ids)))
+    query = sa.select(Subnet.id, Subnet.arch).where(with_ids(Subnet, project, ids))
     return {row.id: row.arch for row in session.execute(query)}

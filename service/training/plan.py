@@ -83,12 +83,17 @@ def _fields(settings: Settings, body: TrainingSpec) -> Iterator[None]:
         raise InvalidError(error.field, plain(got), allowed, str(error)) from error
 
 
+REFUSED = (CheckpointError, DataError, RecipeError, SpaceError, UnknownNameError)
+# What settings such as a divisor of 0, a width of 1e300 or a list for a number lead to.
+ODD_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+
+
 @contextmanager
-def _refused(field: str, got: Any, allowed: Any) -> Iterator[None]:
+def refused(field: str, got: Any, allowed: Any) -> Iterator[None]:
     """An error of ``supernets`` as an invalid field."""
     try:
         yield
-    except (CheckpointError, DataError, RecipeError, SpaceError, UnknownNameError, TypeError) as error:
+    except (*REFUSED, *ODD_VALUES) as error:
         raise InvalidError(field, plain(got), allowed, f"{field}: {error}") from error
 
 
@@ -99,7 +104,7 @@ def _source(session: Session, project: str, name: str | None) -> Supernet | None
     if name is None:
         return None
     row = checkpoints.named_network(session, project, name, "source")
-    with _refused("source", name, "a supernet with one network, and a record of its training"):
+    with refused("source", name, "a supernet with one network, and a record of its training"):
         from supernets.training.further import refuse_split
 
         refuse_split(row.name, len(row.manifest.get("shards", ())))
@@ -120,7 +125,7 @@ def _teacher(session: Session, project: str, name: str | None, recipe: Recipe) -
     allowed: Any = "absent"
     if name is None:
         allowed = checkpoints.network_names(session, project)
-    with _refused("teacher", name, allowed):
+    with refused("teacher", name, allowed):
         recipe.check_teacher(name is not None)
     return None if name is None else checkpoints.named_network(session, project, name, "teacher")
 
@@ -130,7 +135,7 @@ def _check_teacher(
 ) -> None:
     if teacher is None:
         return
-    with _refused("teacher", body.teacher, "a supernet with the task, classes and channels of the data"):
+    with refused("teacher", body.teacher, "a supernet with the task, classes and channels of the data"):
         from supernets.training.teacher import refuse_foreign
 
         manifest = Manifest.parse(teacher.manifest)
@@ -154,7 +159,7 @@ def _family(settings: Settings, requested: str | dict[str, Any]) -> FamilyReques
 def _recipe(settings: Settings, body: TrainingSpec) -> Recipe:
     from supernets.recipes.recipe import Recipe, built_in, with_steps
 
-    with _refused("recipe", body.recipe, "a recipe"):
+    with refused("recipe", body.recipe, "a recipe"):
         if isinstance(body.recipe, dict):
             values = body.recipe
         elif body.recipe in built_in():
@@ -183,7 +188,7 @@ def _facts(settings: Settings, name: str, got: str) -> Facts:
     from supernets.data import data_facts
 
     require_data("data", name, settings)
-    with _refused("data", got, "a data set that can be read"):
+    with refused("data", got, "a data set that can be read"):
         return data_facts(name, settings.data)
 
 

@@ -13,7 +13,7 @@ from service.http.job_views import accepted
 from service.http.schemas import Accepted
 from service.runtime import job_queries
 from service.supernets.datasets import report_on
-from service.training.plan import PlannedTraining, plan_training
+from service.training.plan import PlannedTraining, plan_training, refused
 from service.training.schemas import EstimateView, TrainingCreate, TrainingEstimate
 from supernets.data_report import DataReport
 from supernets.training.sizes import resolution_problems
@@ -49,8 +49,10 @@ def estimate_training(app: App, project: Project, body: TrainingEstimate) -> Est
     report = report_on(app.settings, plan.training.data)
     if report is not None:
         report.refuse()
-        report.problems += resolution_problems(report, make_family(plan.training))
-    return _estimate(plan, report)
+    with refused("family", body.family, "a family with settings that make a network"):
+        if report is not None:
+            report.problems += resolution_problems(report, make_family(plan.training))
+        return _estimate(plan, report)
 
 
 def _require_free(session: Session, project: str, name: str) -> None:

@@ -21,7 +21,7 @@ from service.db.tables import (
 )
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
-from service.supernets.queries import ensure_subnets
+from service.supernets.queries import archs_of, ensure_subnets
 from tests.service.test_data_layer import add_supernet
 
 P = DEFAULT_PROJECT
@@ -102,6 +102,21 @@ def test_every_list_with_every_filter_reads_an_index_in_its_order(db, table):
 
             (asked,) = statements(db.engine, ask)
             assert_indexed(db, *asked)
+
+
+def test_rows_are_found_by_their_ids_and_not_by_their_project(db):
+    def ask():
+        with db.read() as session:
+            queries.by_id(session, P, Target, ["a", "b"])
+            archs_of(session, P, ["a", "b"])
+
+    asked = statements(db.engine, ask)
+    assert len(asked) == 2
+    for statement, parameters in asked:
+        assert_indexed(db, statement, parameters)
+        if db.is_sqlite:
+            assert "(id=?)" in plan(db, statement, parameters)
+            assert "project_id=?" not in plan(db, statement, parameters)
 
 
 def test_a_count_of_measured_subnets_reads_one_row(db):
