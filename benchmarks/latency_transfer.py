@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.figures import read_figures
 from benchmarks.latency_figures import figures, pick_figures, summary
 from benchmarks.transfer_task import Table, Task
 
@@ -99,7 +100,7 @@ def _kept_rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for path in paths:
         known = {row["target"] for row in rows}
-        rows += [row for row in json.loads(path.read_text())["rows"] if row["target"] not in known]
+        rows += [row for row in read_figures(path)["rows"] if row["target"] not in known]
     return rows
 
 

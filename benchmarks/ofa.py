@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.figures import read_figures
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.spaces.space import Population, Space
 
@@ -107,7 +107,7 @@ class LatencyTable:
             blocks = 0.02 * work * (sizes / 224) ** 2 * rng.uniform(0.6, 1.6, (BLOCKS, 3, 3, 1))
             base = 2.0 * (sizes / 224) ** 2
         else:
-            value = json.loads(file.read_text())
+            value = read_figures(file)
             base, blocks = np.array(value["base"], float), np.array(value["blocks"], float)
         if base.shape != sizes.shape or blocks.shape != (BLOCKS, 3, 3, len(sizes)):
             raise ValueError(f"a latency table needs shapes {sizes.shape} and {(BLOCKS, 3, 3, len(sizes))}")

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.figures import read_figures
 from supernets.checkpoints import write_bytes
 from supernets.data import DataSet, Split, load_data
 from supernets.evaluate import evaluate_net
@@ -117,7 +118,7 @@ def unit(
     """Train and evaluate one arm and seed, or go on with it; nothing where its result already is."""
     path = folder / f"{label}-{seed}.json"
     if path.is_file():
-        known = json.loads(path.read_text())["recipe"]["sha256"]
+        known = read_figures(path)["recipe"]["sha256"]
         if known != recipe.sha256:
             raise SystemExit(
                 f"{path.name} holds the result of another recipe ({known[:12]}): choose another folder"
@@ -171,7 +172,7 @@ def figures(result: dict[str, Any], standalone: dict[int, float]) -> dict[str, f
 
 def table(folder: Path) -> dict[str, Any]:
     """What the result files say, and every arm's paired differences from the base arm: mean and spread."""
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    results = [read_figures(path) for path in sorted(folder.glob("*.json"))]
     standalone = {
         int(r["arm"].removeprefix("alone")): r["accuracy"][0] for r in results if r["arm"].startswith("alone")
     }
