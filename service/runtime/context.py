@@ -90,7 +90,8 @@ class WorkContext:
         self._window = (0, 0, 0)
         self._reported_at = 0.0
         self._opened = time.monotonic()
-        self._reached = 0.0
+        self.share = 0.0
+        """How far the whole job was reported to be, as a share; a worker that continues a job starts from its own."""
         self._began: tuple[float, float] | None = None
         self._pending: asyncio.TimerHandle | None = None
         self._metrics: Mapping[str, Any] | None = None
@@ -294,13 +295,14 @@ class WorkContext:
     def _write_progress(
         self, done: float, total: int, message: str | None, metrics: Mapping[str, Any] | None = None
     ) -> None:
-        """Write progress; it never goes back, though a step may turn out longer than it said."""
-        done = self._reached = max(done, self._reached)
+        """Write progress; its share never falls, also where another worker continues the job or a step grows."""
         began, first = self._began or (time.monotonic(), done)
         spent, gained = time.monotonic() - began, done - first
         eta = spent * (total - done) / gained if spent >= 1 and gained > 0 else None
+        self.share = max(self.share, done / total if total else 0.0)
+        done = self.share * total
         with suppress(*PASSING), self.database.write() as session:  # the next report is as good
-            job_queries.set_progress(session, self.id, int(done), total, eta, message, metrics)
+            job_queries.set_progress(session, self.id, int(done + 1e-9), total, eta, message, metrics)
             if self._step is not None:
                 self._note_time(session.get_one(JobStep, self._step.row_id))
 

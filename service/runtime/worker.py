@@ -212,6 +212,7 @@ class Worker:
                 self._children[job.short],
                 self._clock,
             )
+            run.share = job.done / job.total if job.total else 0.0
             return job.kind, run
 
     def _rest(self, job_id: str, settle: Settle) -> None:

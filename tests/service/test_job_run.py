@@ -3,7 +3,10 @@
 import asyncio
 from types import SimpleNamespace
 
+from service.db.tables import Job
+from service.ids import DEFAULT_PROJECT
 from service.runtime import context as run_module
+from service.runtime import job_queries
 from service.runtime.clock import LivingClock
 from service.runtime.context import WorkContext
 
@@ -43,3 +46,21 @@ def test_a_step_that_is_over_tells_no_more(monkeypatch):
         await asyncio.sleep(0.5)
 
     assert [line[2] for line in telling(monkeypatch, script)] == ["at it"]
+
+
+def test_a_job_that_is_continued_does_not_start_its_bar_again(database, settings):
+    with database.write() as session:
+        job = job_queries.create_job(session, DEFAULT_PROJECT, "count", {})
+    run = WorkContext(
+        database, settings, "wrk_1", job.id, DEFAULT_PROJECT, {}, SimpleNamespace(), LivingClock(1.0)
+    )
+    run.share = 60 / 200
+
+    def shown(done, total):
+        run._write_progress(done, total, "again")
+        with database.read() as session:
+            row = session.get_one(Job, job.id)
+            return row.done, row.total
+
+    assert shown(0, 200) == (60, 200) and shown(3, 200) == (60, 200)
+    assert shown(80, 200) == (80, 200) and shown(1, 2) == (1, 2) and shown(100, 400) == (200, 400)
