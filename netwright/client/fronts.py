@@ -46,16 +46,16 @@ class Point(Downloadable, models.FrontPoint):
         """Everything stored about this subnet."""
         return self._client.subnets.get(self.id)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """Its true values."""
         measured = dict.fromkeys(row.metric for row in self.measured)
         quality = [self.validation.metric] if self.validation else []
         return {"id": self.id, **{name: self.value(name) for name in (*measured, *quality)}}
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """Its values in one line of a table; metrics of a target as ``metric@target``."""
         names = self._client.targets.names()
-        found: dict[str, Any] = {
+        found: dict[str, object] = {
             "subnet": self.subnet,
             "target": names.get(self.target or "", self.target),
             "feasible": self.feasible,

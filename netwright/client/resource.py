@@ -6,7 +6,7 @@ import difflib
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, overload
 
 from netwright.client import models
 from netwright.client.decode import read
@@ -50,11 +50,11 @@ class Resource:
         """All its fields as the server's JSON."""
         return dict(self._answer)
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """All its fields in one line of a table; nested ones as ``outer.inner``."""
         return dict(_flat(self._answer))
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """What identifies it to a person."""
         return {name: getattr(self, name) for name in self.shown}
 

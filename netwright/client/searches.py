@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 from netwright.client import models, requests
 from netwright.client.constraints import Constraints, as_constraints
@@ -25,7 +25,7 @@ class Comparison(Resource, models.CompareView):
 
     shown: ClassVar[tuple[str, ...]] = ("objectives", "reference_point", "fronts")
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """Hypervolume, new and best points of each front."""
         return {
             f"{each.search} {name}": getattr(each, name)
@@ -135,7 +135,7 @@ class Searches(Collection[Search]):
 
     def _problem(
         self, supernet: str, target: str | None, targets: Sequence[str], constraints: Constraints
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         names = [*([target] if target else []), *targets]
         return {
             "supernet": self._client.supernets.id_of(supernet),

@@ -19,6 +19,7 @@ from rich.table import Table as RichTable
 
 from netwright.client import Client
 from netwright.client.models import Object
+from netwright.client.resource import Resource
 from netwright.commands.hints import as_command
 from netwright.errors import (
     ApiError,
@@ -113,7 +114,7 @@ def show(answer: object, sections: Iterable[Section], as_json: bool, console: Co
         _print(section, console or stdout())
 
 
-def show_all(items: Sequence[Any], sections: Iterable[Section], as_json: bool) -> None:
+def show_all(items: Sequence[Resource], sections: Iterable[Section], as_json: bool) -> None:
     """The JSON of all resources of a list, or sections for people."""
     show([item.to_dict() for item in items] if as_json else [], sections, as_json)
 
@@ -200,7 +201,7 @@ def with_error(value: float, error: float | None) -> str:
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
-def words(arch: Mapping[str, Any]) -> str:
+def words(arch: Mapping[str, object]) -> str:
     """An arch in one short cell: ``resolution 24 | depth 2 1 3 | kernel 3 5 … | expand 1 4 …``."""
     groups: dict[str, list[str]] = {}
     for axis, choice in arch.items():
