@@ -39,7 +39,7 @@ fitted = test_resources.fitted  # the fixture: two fitted predictors
 
 def another_target(session, like, name):
     """A copy of a target under another name, as a second device would be."""
-    copied = {c.name: getattr(like, c.name) for c in Target.__table__.columns}
+    copied = {c.name: getattr(like, c.name) for c in Target.__table__.columns if c.name != "name_key"}
     row = Target(**copied | {"id": new_id("tgt"), "name": name, "fingerprint": name[:16]})
     session.add(row)
     session.flush()
