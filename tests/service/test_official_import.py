@@ -85,12 +85,10 @@ def test_a_released_file_becomes_a_supernet_that_is_evaluated_and_exported(
 
 
 REFUSED = (
-    ({"kind": "ofa_mbv4"}, "choices: ofa_mbv3"),
     ({"kind": "ofa_mbv3_d234_e346_k357_w1.2"}, f"It looks like {KIND}"),
     ({"file": "part"}, "incomplete"),
     ({"file": "absent"}, "official.file"),
     ({"file": "../weights"}, "official.file"),
-    ({"data": "digits"}, "digits"),
 )
 
 
