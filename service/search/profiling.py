@@ -48,7 +48,10 @@ def look(
     ends = problem.predict(_ends(space))
     ranges = []
     for metric, target in keys:
-        low, high = found.metrics[metric, target].min, found.metrics[metric, target].max
+        smallest, largest = (float(value) for value in ends[metric, target])
+        # The ends were scored too, in a batch of another size, where the last bit of a prediction may differ.
+        low = min(found.metrics[metric, target].min, smallest, largest)
+        high = max(found.metrics[metric, target].max, smallest, largest)
         upward = METRICS[metric].direction == "max"
         ranges.append(
             MetricRange(
@@ -56,9 +59,9 @@ def look(
                 target=target,
                 unit=METRICS[metric].unit,
                 source="closed_form" if METRICS[metric].source == "closed_form" else "predicted",
-                smallest=float(ends[metric, target][0]),
+                smallest=smallest,
                 centroid=found.metrics[metric, target].centroid,
-                largest=float(ends[metric, target][1]),
+                largest=largest,
                 best=high if upward else low,
                 worst=low if upward else high,
             )
