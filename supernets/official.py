@@ -237,33 +237,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def import_official(name: str, path: Path, data: DataSet, directory: Path) -> Manifest:
-    """Write the supernet directory of a released file, to be evaluated on the images of ``data``.
-
-    Args:
-        name: key of :data:`OFFICIAL`.
-        path: the file.
-        data: ImageNet or a part of it: its classes are WordNet ids, class names or numbers 0..999.
-        directory: is made.
-
-    Raises:
-        UnknownNameError: no released supernet has this name.
-        CheckpointError: see :func:`load_official_net`.
-        DataError: classes that ImageNet does not have, or grey images.
-    """
-    from supernets.checkpoints import load_official, save_supernet
-
-    if data.channels != 3:
-        raise DataError(f"a released supernet reads colour images, {data.name!r} has {data.channels} channel")
-    record = DataRecord.model_validate(
-        {**data.describe(), "outputs": list(imagenet.outputs_of(data.classes))}
-    )
-    supernet = load_official(name, path)
-    manifest = supernet.manifest.model_copy(update={"data": record})
-    save_supernet(directory, supernet.net, manifest)
-    return manifest
-
-
 def expecting(data: DataSet, manifest: Manifest) -> DataSet:
     """``data`` as the network of ``manifest`` expects it, which matters where it was trained on other images."""
     outputs, known = manifest.data.outputs, manifest.preprocessing

@@ -1,0 +1,37 @@
+"""A released once-for-all supernet as a supernet directory that is evaluated on a given data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from supernets import imagenet
+from supernets.checkpoints import load_official, save_supernet
+from supernets.data.dataset import DataSet
+from supernets.errors import DataError
+from supernets.manifest import Manifest
+from supernets.records import DataRecord
+
+
+def import_official(name: str, path: Path, data: DataSet, directory: Path) -> Manifest:
+    """Write the supernet directory of a released file, to be evaluated on the images of ``data``.
+
+    Args:
+        name: key of :data:`supernets.official.OFFICIAL`.
+        path: the file.
+        data: ImageNet or a part of it: its classes are WordNet ids, class names or numbers 0..999.
+        directory: created.
+
+    Raises:
+        UnknownNameError: no released supernet has this name.
+        CheckpointError: see :func:`supernets.official.load_official_net`.
+        DataError: classes that ImageNet does not have, or grey images.
+    """
+    if data.channels != 3:
+        raise DataError(f"a released supernet reads colour images, {data.name!r} has {data.channels} channel")
+    record = DataRecord.model_validate(
+        {**data.describe(), "outputs": list(imagenet.outputs_of(data.classes))}
+    )
+    supernet = load_official(name, path)
+    manifest = supernet.manifest.model_copy(update={"data": record})
+    save_supernet(directory, supernet.net, manifest)
+    return manifest
