@@ -76,7 +76,7 @@ def test_a_source_gives_family_data_and_seed(client, database, supernet, by):
     assert found["source"] == supernet["id"] and found["data"] == "digits"
     assert found["seed"] == manifest["seed"] + 1
     assert found["config"]["stem_width"] == 2 and found["fit"] == []
-    own = params(client, database, asked(source="digits", family="digits", seed=7))
+    own = params(client, database, asked(name="other", source="digits", family="digits", seed=7))
     assert own["config"] == found["config"] and (own["seed"], own["source"]) == (7, supernet["id"])
 
 
@@ -207,7 +207,7 @@ def test_the_sources_data_must_be_where_the_service_may_read(client, database, s
     trained_on(inside)
     assert params(client, database, body)["data"] == inside
     trained_on("folder:/etc")
-    assert "NETWRIGHT_IMPORT_DIR" in refused(client, body, "data").detail
+    assert "NETWRIGHT_IMPORT_DIR" in refused(client, body | {"name": "other"}, "data").detail
 
 
 # --- recipes ---------------------------------------------------------------------------------------
