@@ -242,6 +242,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
+INTERNAL = "internal"
+"""Code of whatever was not raised on purpose: its text is for the log only."""
 HANDLED: tuple[type[Exception], ...] = (ServiceError, SupernetError, PredictorError, SearchError)
 
 
@@ -253,7 +255,7 @@ def classify(error: BaseException) -> tuple[int, str]:
             return status, code if isinstance(code, str) else default
     if isinstance(error, JobError):
         return 500, error.code
-    return 500, "internal"
+    return 500, INTERNAL
 
 
 def problem(
@@ -278,7 +280,7 @@ def problem(
 def problem_of(error: Exception) -> Problem:
     """The body for an exception of the table."""
     status, code = classify(error)
-    if code == "internal":
+    if code == INTERNAL:
         return problem(500, code, "the service failed; its log has the details under the request id")
     if isinstance(error, ServiceError):
         return problem(status, code, str(error), error.errors, error.actions)
