@@ -99,11 +99,17 @@ class PredictorsMissingError(InvalidError):
 class NotFoundError(ServiceError):
     """There is no such resource in the caller's project."""
 
-    def __init__(self, kind: str, id: str) -> None:
+    def __init__(self, kind: str, id: str, nearest: Sequence[str] = ()) -> None:
+        allowed = list(nearest) or f"the id of a {kind}"
         super().__init__(
-            f"there is no {kind} {plain(id)!r}",
-            errors=[FieldProblem(field=kind, got=plain(id), allowed=f"the id of a {kind}")],
+            f"there is no {kind} {plain(id)!r}{nearest_words(nearest)}",
+            errors=[FieldProblem(field=kind, got=plain(id), allowed=allowed)],
         )
+
+
+def nearest_words(names: Sequence[str]) -> str:
+    """The end of a message about an unknown name: the names most like it, if any are."""
+    return f"; the nearest names are {', '.join(map(repr, names))}" if names else ""
 
 
 class ConflictError(ServiceError):
