@@ -99,11 +99,17 @@ class PredictorsMissingError(InvalidError):
 class NotFoundError(ServiceError):
     """There is no such resource in the caller's project."""
 
-    def __init__(self, kind: str, id: str) -> None:
+    def __init__(self, kind: str, id: str, nearest: Sequence[str] = ()) -> None:
+        allowed = list(nearest) or f"the id of a {kind}"
         super().__init__(
-            f"there is no {kind} {plain(id)!r}",
-            errors=[FieldProblem(field=kind, got=plain(id), allowed=f"the id of a {kind}")],
+            f"there is no {kind} {plain(id)!r}{nearest_words(nearest)}",
+            errors=[FieldProblem(field=kind, got=plain(id), allowed=allowed)],
         )
+
+
+def nearest_words(names: Sequence[str]) -> str:
+    """The end of a message about an unknown name: the names most like it, if any are."""
+    return f"; the nearest names are {', '.join(map(repr, names))}" if names else ""
 
 
 class ConflictError(ServiceError):
@@ -242,6 +248,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
+INTERNAL = "internal"
+"""Code of whatever was not raised on purpose: its text is for the log only."""
 HANDLED: tuple[type[Exception], ...] = (ServiceError, SupernetError, PredictorError, SearchError)
 
 
@@ -253,7 +261,7 @@ def classify(error: BaseException) -> tuple[int, str]:
             return status, code if isinstance(code, str) else default
     if isinstance(error, JobError):
         return 500, error.code
-    return 500, "internal"
+    return 500, INTERNAL
 
 
 def problem(
@@ -278,7 +286,7 @@ def problem(
 def problem_of(error: Exception) -> Problem:
     """The body for an exception of the table."""
     status, code = classify(error)
-    if code == "internal":
+    if code == INTERNAL:
         return problem(500, code, "the service failed; its log has the details under the request id")
     if isinstance(error, ServiceError):
         return problem(status, code, str(error), error.errors, error.actions)

@@ -411,8 +411,11 @@ class JobTime:
     """
 
     active_s: float
+    """Seconds of work"""
     waited_for_devices_s: float
+    """Seconds of waiting for devices"""
     waited_for_machine_s: float
+    """Seconds of waiting for the machine to be free"""
 
 
 @dataclass(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,12 +31,16 @@ from service.db.tables import (
     name_key,
     now,
 )
-from service.errors import InvalidError, NotFoundError
+from service.errors import InvalidError, NotFoundError, nearest_words
 from service.ids import DEFAULT_PROJECT
+from service.problems import plain
 
 Row = TypeVar("Row", bound=Owned)
 MAX_PAGE = 500
 INSERT_CHUNK = 500
+MAX_CHOICES = 10
+MAX_COMPARED = 1000
+MAX_NAME = 130
 
 WORDS: dict[type[Owned], str] = {
     Artifact: "artifact",
@@ -61,29 +66,70 @@ def ensure_default_project(session: Session) -> None:
 # --- any resource ----------------------------------------------------------------------------------
 
 
-def get(session: Session, project: str, table: type[Row], id: str) -> Row:
-    """The project's row with this id; raises :class:`NotFoundError`."""
-    row = session.scalar(sa.select(table).where(table.id == id, table.project_id == project))
+def get(session: Session, project: str, table: type[Row], text: str) -> Row:
+    """The project's row with this id or name, see :func:`named`; raises :class:`NotFoundError`."""
+    row = named(session, project, table, text)
     if row is None:
-        raise NotFoundError(WORDS[table], id)
+        raise NotFoundError(WORDS[table], text, _nearest(session, project, table, text))
     return row
 
 
-def given(session: Session, project: str, table: type[Row], id: str, field: str) -> Row:
-    """Like :func:`get`, for an id that came in a request's field: unknown is a mistake in that field."""
-    row = session.scalar(sa.select(table).where(table.id == id, table.project_id == project))
+def given(
+    session: Session, project: str, table: type[Row], text: str, field: str, *, archived: bool = False
+) -> Row:
+    """Like :func:`get`, for an id or name in a field of a request: a mistake in it is one in that field.
+
+    Archived rows are refused unless ``archived``.
+    """
+    row = named(session, project, table, text)
     if row is None:
-        word = WORDS[table]
-        newest = session.scalars(
-            sa.select(table.id).where(table.project_id == project).order_by(table.created_at.desc()).limit(10)
-        ).all()
-        allowed = list(newest) or f"none yet: POST /v1/{word}s first"
-        raise InvalidError(field, id, allowed, f"{field}: there is no {word} {id!r}")
-    if getattr(row, "archived_at", None) is not None:
+        word, near = WORDS[table], _nearest(session, project, table, text)
+        allowed = list(dict.fromkeys([*near, *_newest(session, project, table)]))
         raise InvalidError(
-            field, id, "one that is not archived", f"{field}: {WORDS[table]} {id!r} is archived"
+            field,
+            text,
+            allowed or f"none yet: POST /v1/{word}s first",
+            f"{field}: there is no {word} {plain(text)!r}{nearest_words(near)}",
+        )
+    if not archived and getattr(row, "archived_at", None) is not None:
+        raise InvalidError(
+            field, text, "one that is not archived", f"{field}: {WORDS[table]} {text!r} is archived"
         )
     return row
+
+
+def filter_id(session: Session, project: str, table: type[Row], text: str | None, field: str) -> str | None:
+    """The id behind a list's query parameter, an id or name; None where it was not given."""
+    return None if text is None else given(session, project, table, text, field, archived=True).id
+
+
+def named(session: Session, project: str, table: type[Row], text: str) -> Row | None:
+    """The project's row with this id, or else with this name where the table has unique names.
+
+    Names are compared without case and without spaces around them. An archived row has given its name up.
+    """
+    row = find(session, project, table, id=text)
+    if row is None and hasattr(table, "name_key"):
+        row = find(session, project, table, name=text)
+    return row
+
+
+def _newest(session: Session, project: str, table: type[Row]) -> list[str]:
+    """Names of the newest rows, or ids where rows have no unique names; archived ones left out."""
+    column = getattr(table, "name", table.id) if hasattr(table, "name_key") else table.id
+    query = sa.select(column).where(table.project_id == project, *_not_archived(table))
+    return list(session.scalars(query.order_by(table.created_at.desc()).limit(MAX_CHOICES)))
+
+
+def _nearest(session: Session, project: str, table: type[Row], text: str) -> list[str]:
+    """The names most like ``text``, best first; none of tables without unique names."""
+    if not hasattr(table, "name_key"):
+        return []
+    query = sa.select(table.name_key, table.name).where(  # type: ignore[attr-defined]
+        table.project_id == project, *_not_archived(table)
+    )
+    names = {row.name_key: row.name for row in session.execute(query.limit(MAX_COMPARED))}
+    return [names[key] for key in difflib.get_close_matches(name_key(text)[:MAX_NAME], names)]
 
 
 def find(session: Session, project: str, table: type[Row], **equal: Any) -> Row | None:

@@ -35,9 +35,7 @@ MOST_ATTEMPTS = 3  # leases of a net without a usable row before it counts as re
 
 def target_of_agent(session: Session, project: str, id_or_name: str) -> Target:
     """The target that an agent asked for, its row held; unknown or local ones are refused with the choices."""
-    row = queries.find(session, project, Target, id=id_or_name) or queries.find(
-        session, project, Target, name=id_or_name
-    )
+    row = queries.named(session, project, Target, id_or_name)
     if row is not None and is_remote(row.kind):
         return lease_queries.locked_target(session, row.id)
     remote = [target.name for target in queries.every(session, project, Target) if is_remote(target.kind)]

@@ -76,7 +76,7 @@ def delete_target(app: App, project: Project, id: str) -> common.Removed:
     """Delete a target; one with measurements, predictors or searches is archived, and its name is free again."""
     with app.database.write() as session:
         row = queries.get(session, project, Target, id)
-        return common.Removed.of(id, remove_target(session, row))
+        return common.Removed.of(row.id, remove_target(session, row))
 
 
 @router.post("/v1/targets/{id}:refresh")

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, str] = {
 }
 
 FIELDS: dict[str, str] = {
+    "active_s": "Seconds of work",
     "active_when": "Choices of the parent with which this axis counts; empty: always",
     "algorithm": "Name of the search algorithm",
     "allowed": "The rule, or the choices",
@@ -184,6 +185,8 @@ FIELDS: dict[str, str] = {
     "verdict": "good, noisy, contended, refused or unsupported",
     "version": "Its version",
     "violations": "How far it is from each limit that it breaks",
+    "waited_for_devices_s": "Seconds of waiting for devices",
+    "waited_for_machine_s": "Seconds of waiting for the machine to be free",
     "warnings": "What to know before trusting the result",
     "workers": "Workers with a recent heartbeat",
     "worst": "Worst value that was found",

@@ -59,12 +59,14 @@ def create_measurements(
             columns = look(content, body.table, family)
     with app.database.write() as session:
         if body.table is None:
-            params = MeasureParams(target=id, **body.model_dump())
+            params = MeasureParams(target=target.id, **{**body.model_dump(), "supernet": supernet.id})
             job = job_queries.create_job(session, project, "measure", params)
         else:
             sha256 = keep(session, project, app.store, content)
             settings = body.table.model_dump(exclude={"file", "archs"})
-            rows = ImportParams(supernet=body.supernet, target=id, file=sha256, archs=columns, **settings)
+            rows = ImportParams(
+                supernet=supernet.id, target=target.id, file=sha256, archs=columns, **settings
+            )
             job = job_queries.create_job(session, project, "import", rows, short=True)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -137,6 +139,8 @@ def list_measurements(
 ) -> common.Page[MeasurementView]:
     """What was measured and evaluated, newest first."""
     with app.database.read() as session:
+        supernet = queries.filter_id(session, project, Supernet, supernet, "supernet")
+        target = queries.filter_id(session, project, Target, target, "target")
         rows, token = queries.page(
             session,
             project,

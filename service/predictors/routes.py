@@ -57,6 +57,8 @@ def list_predictors(
 ) -> common.Page[PredictorView]:
     """Predictors, newest first."""
     with app.database.read() as session:
+        supernet = queries.filter_id(session, project, Supernet, supernet, "supernet")
+        target = queries.filter_id(session, project, Target, target, "target")
         rows, token = queries.page(
             session,
             project,
@@ -79,6 +81,8 @@ def create_predictor(
 ) -> common.Accepted:
     """Job: fit a predictor to everything measured so far, and write its report card."""
     kind = _kind(body)
+    with app.database.read() as session:
+        body = _with_ids(session, project, body)
     base = _import(app, project, body) if body.import_ is not None else None
     with app.database.write() as session:
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
@@ -102,6 +106,15 @@ def create_predictor(
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
+
+
+def _with_ids(session: Session, project: str, body: PredictorCreate) -> PredictorCreate:
+    """The request with ids where it has names."""
+    supernet = queries.given(session, project, Supernet, body.supernet, "supernet").id
+    target = body.target
+    if target is not None:
+        target = queries.given(session, project, Target, target, "target").id
+    return body.model_copy(update={"supernet": supernet, "target": target})
 
 
 def _kind(body: PredictorCreate) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from service.db.session import Database
 from service.db.tables import JobStep
-from service.errors import JobError, WorkerLostError
+from service.errors import INTERNAL, JobError, WorkerLostError, classify
 from service.runtime import job_queries
 from service.runtime.clock import LivingClock
 from service.runtime.engine import Queue
@@ -326,9 +326,12 @@ class WorkContext:
         await asyncio.to_thread(self._flush_log)
 
 
-def failure(error: BaseException) -> tuple[str, str]:
-    """Code and message of a job's error."""
-    from service.errors import classify
+def failure(error: BaseException, job_id: str) -> tuple[str, str]:
+    """Code and public message of a job's error.
 
+    An exception that is not of the table of errors may hold SQL, paths or texts of drivers: only the log has its text.
+    """
     code = error.code if isinstance(error, JobError) else classify(error)[1]
+    if code == INTERNAL:
+        return code, f"the job failed unexpectedly; the log of the worker has the details under {job_id}"
     return code, str(error) or type(error).__name__

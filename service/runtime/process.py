@@ -9,12 +9,11 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.errors import TABLE, JobError
+from service.errors import INTERNAL, TABLE, JobError
 from service.runtime.task import In, Out, Task, output_type, run_task
 from supernets.child import COMMAND, ROOT, ChildFailedError, call_line, environment, read_answer
 
 LINE_LIMIT = 64 << 20
-TAIL = 4000
 LOG_WIDTH = 2000
 OnProgress = Callable[[int, int, str | None, Mapping[str, Any] | None], None]
 Log = Callable[[str], None]
@@ -38,7 +37,6 @@ class Child:
         self._environment = environment(threads)
         self._process: asyncio.subprocess.Process | None = None
         self._stderr: asyncio.Task[None] | None = None
-        self._tail = ""
 
     @property
     def pid(self) -> int | None:
@@ -77,14 +75,15 @@ class Child:
             raise
         status = await process.wait()
         await self.kill()
-        message = f"the process of {name} ended with status {status}: {self._tail.strip()[-400:]}"
+        message = (
+            f"the process of {name} ended with status {status}; its last lines are in the log of the job"
+        )
         if status < 0:
             raise ChildKilledError(message)
         raise JobError("child_died", message)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
-            self._tail = ""
             self._process = await asyncio.create_subprocess_exec(
                 *COMMAND,
                 stdin=asyncio.subprocess.PIPE,
@@ -103,7 +102,6 @@ class Child:
         rest = ""
         while text := await process.stderr.read(4096):
             decoded = text.decode(errors="replace")
-            self._tail = (self._tail + decoded)[-TAIL:]
             *lines, rest = (rest + decoded.replace("\r", "\n")).split("\n")
             for line in lines:
                 if line.strip():
@@ -134,4 +132,4 @@ def _code(error: ChildFailedError) -> str:
     for kind, _, code in TABLE:
         if error.is_a(kind):
             return error.code or code
-    return error.code if error.is_a(JobError) and error.code is not None else "internal"
+    return error.code if error.is_a(JobError) and error.code is not None else INTERNAL

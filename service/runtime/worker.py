@@ -173,7 +173,7 @@ class Worker:
             self._die(LOST)
         except Exception as error:
             log.exception("job %s failed", job_id)
-            await self._end(run, "failed", failure(error))
+            await self._end(run, "failed", failure(error, job_id))
         else:
             await self._end(run, "succeeded", None)
         finally:

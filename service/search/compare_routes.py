@@ -73,7 +73,7 @@ def compare_searches(
     """Compare the fronts of searches of one supernet with the same objectives, by true values."""
     with app.database.read() as session:
         if target is not None:
-            queries.given(session, project, Target, target, "target")
+            target = queries.given(session, project, Target, target, "target").id
         rows = [queries.given(session, project, Search, id, "search") for id in search]
         fronts = [
             [FrontPoint.model_validate(body) for body in points_of_search(session, project, row.id)]

@@ -17,7 +17,7 @@ from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.search.best import best_points
 from service.search.fronts import as_csv, as_parquet, best_of, noise_of, pick, thin, within
-from service.search.queries import points_of_search, target_names
+from service.search.queries import points_of_search, target_names, target_of
 from service.search.schemas import FrontPoint, FrontView
 from supernets.metrics import LATENCY, METRICS, Metric
 
@@ -149,8 +149,7 @@ def get_front(
     """The front of a search, best first objective first; all of it, thinned, or picked from."""
     with app.database.read() as session:
         row = queries.get(session, project, Search, id)
-        if target is not None and target not in row.spec["targets"]:
-            raise InvalidError("target", target, row.spec["targets"])
+        target = target_of(session, project, row, target)
         objectives: list[str] = row.spec["objectives"]
         points = [FrontPoint.model_validate(body) for body in points_of_search(session, project, id)]
         names = target_names(session, project)
@@ -171,7 +170,7 @@ def get_best_front(
     with app.database.read() as session:
         row = queries.given(session, project, Supernet, supernet, "supernet")
         if target is not None:
-            queries.given(session, project, Target, target, "target")
+            target = queries.given(session, project, Target, target, "target").id
         names = target_names(session, project)
         quality: str = row.manifest["quality"]
         points = best_points(session, row, target, asked.limits)
@@ -182,4 +181,4 @@ def get_best_front(
     best = best_of(inside, objectives, target)
     best += [point for point in best_of(points, objectives, target) if id(point) not in allowed]
     view = FrontView(search=None, objectives=objectives, total=0, points=[])
-    return asked.answer(view, best, target, f"front-{supernet}", names)
+    return asked.answer(view, best, target, f"front-{row.id}", names)

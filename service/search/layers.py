@@ -35,7 +35,7 @@ def layers_of(
     arch = family.space().arch(subnet.arch)
     parts, latencies = None, None
     if target is not None:
-        queries.given(session, project, Target, target, "target")
+        target = queries.given(session, project, Target, target, "target").id
         parts, latencies = _latency(session, project, supernet, family, arch, target)
     rows = family.layers(arch)
     return LayersView(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,7 @@ from supernets.metrics import METRICS
 from supernets.spaces.space import Space
 
 Key = tuple[str, str | None]
+Request = TypeVar("Request", SearchSpec, ProfileCreate)
 
 
 class PlannedObjective(StepData):
@@ -54,6 +55,23 @@ class SearchParams(StepData):
     plans: list[Plan]
     predictors: list[PredictorEntry]
     doubts: list[str]
+
+
+def with_ids(session: Session, project: str, body: Request) -> Request:
+    """A request about a supernet and targets, with ids where it has names."""
+
+    def target_id(text: str, field: str) -> str:
+        return queries.given(session, project, Target, text, field).id
+
+    supernet = queries.given(session, project, Supernet, body.supernet, "supernet").id
+    targets = [target_id(text, f"targets.{index}") for index, text in enumerate(body.targets)]
+    limits = [
+        limit
+        if limit.target is None
+        else limit.model_copy(update={"target": target_id(limit.target, f"constraints.{index}.target")})
+        for index, limit in enumerate(body.constraints)
+    ]
+    return body.model_copy(update={"supernet": supernet, "targets": targets, "constraints": limits})
 
 
 def require_measured(

@@ -8,7 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.db.tables import Point, Target
+from service.db import queries
+from service.db.tables import Point, Search, Target
+from service.errors import InvalidError
 
 
 def points_of_search(session: Session, project: str, search: str) -> list[dict[str, Any]]:
@@ -27,6 +29,16 @@ def target_names(session: Session, project: str) -> dict[str, str]:
     """Names of all targets by id, archived ones too."""
     query = sa.select(Target.id, Target.name).where(Target.project_id == project)
     return {row.id: row.name for row in session.execute(query)}
+
+
+def target_of(session: Session, project: str, search: Search, text: str | None) -> str | None:
+    """The id of the target of a search that a request names by id or name; None where it names none."""
+    if text is None:
+        return None
+    row = queries.named(session, project, Target, text)
+    if row is None or row.id not in search.spec["targets"]:
+        raise InvalidError("target", text, search.spec["targets"])
+    return row.id
 
 
 def labelled(spec: Any, labels: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:

@@ -25,9 +25,18 @@ from service.runtime import job_queries
 from service.runtime.job_queries import of_state
 from service.search.best import rebuild
 from service.search.evaluations import evaluations_of
-from service.search.plan import Key, Plan, SearchParams, limited_space, load_models, make_plans, profile_parts
+from service.search.plan import (
+    Key,
+    Plan,
+    SearchParams,
+    limited_space,
+    load_models,
+    make_plans,
+    profile_parts,
+    with_ids,
+)
 from service.search.profiling import look
-from service.search.queries import count_points, labelled
+from service.search.queries import count_points, labelled, target_of
 from service.search.schemas import (
     EvaluationsView,
     FrontPoint,
@@ -54,6 +63,7 @@ MAX_EVALUATED = 2000
 def profile_search(app: App, project: Project, body: ProfileCreate) -> ProfileView:
     """Smallest, centroid and largest of every metric, and whether the constraints can be met; answers at once."""
     with app.database.read() as session:
+        body = with_ids(session, project, body)
         supernet, limits, found, missing = profile_parts(session, project, body)
         family = family_of(supernet)
         space = limited_space(family, body.restrict)
@@ -77,6 +87,7 @@ def list_searches(
     if state is not None:
         where.append(of_state(Search.job_id, state))
     with app.database.read() as session:
+        supernet = queries.filter_id(session, project, Supernet, supernet, "supernet")
         rows, token = queries.page(
             session,
             project,
@@ -101,6 +112,7 @@ def _label(text: str) -> tuple[str, str]:
 def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
     with app.database.read() as session:
+        body = with_ids(session, project, body)
         plans, found = _checked(app, session, project, body)
         doubts = _doubts(session, body, found.values())
     return _started(app, project, body, plans, _starting(found), doubts, None, response)
@@ -128,7 +140,7 @@ def extend_search(
     with app.database.read() as session:
         row = queries.get(session, project, Search, id)
         _require_ended(session, row)
-        spec = _extended(row, body)
+        spec = with_ids(session, project, _extended(row, body))
         plans, found = _checked(app, session, project, spec)
         last = {entry.key: entry for entry in Provenance.model_validate(row.provenance).predictors_after}
         # The search left its predictors fitted to more rows than the stored ones.
@@ -237,8 +249,7 @@ def list_evaluated(
     """The evaluated subnets behind a front, thinned; while the search runs, its front so far."""
     with app.database.read() as session:
         row = queries.get(session, project, Search, id)
-        if target is not None and target not in row.spec["targets"]:
-            raise InvalidError("target", target, row.spec["targets"])
+        target = target_of(session, project, row, target)
         return evaluations_of(session, project, row, target, max_points)
 
 

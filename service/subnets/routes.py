@@ -154,7 +154,7 @@ def create_evaluations(
         check_archs(family_of(supernet).space(), body)
         require_images(supernet.name, supernet.manifest, app.settings)
     with app.database.write() as session:
-        params = EvaluateParams(supernet=id, **body.model_dump())
+        params = EvaluateParams(supernet=supernet.id, **body.model_dump())
         job = job_queries.create_job(session, project, "evaluate", params)
         app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"

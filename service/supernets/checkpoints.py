@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.artifacts import ArtifactStore, hash_file, own_artifact
-from service.db.queries import every, find
+from service.db.queries import every, find, named
 from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.http import import_folder
@@ -136,7 +136,7 @@ def materialise(
 
 def named_network(session: Session, project: str, text: str, field: str) -> Supernet:
     """The project's supernet that a request's field names, by id or name; it has networks."""
-    row = find(session, project, Supernet, id=text) or find(session, project, Supernet, name=text)
+    row = named(session, project, Supernet, text)
     if row is not None and WEIGHTS_FILE in row.files:
         return row
     allowed = network_names(session, project) or "none yet: POST /v1/supernets first"

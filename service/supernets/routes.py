@@ -139,7 +139,7 @@ def delete_supernet(app: App, project: Project, id: str) -> common.Removed:
     """Delete a supernet; one with subnets, measurements, predictors or searches is archived, and its name is free."""
     with app.database.write() as session:
         row = queries.get(session, project, Supernet, id)
-        return common.Removed.of(id, remove_supernet(session, row))
+        return common.Removed.of(row.id, remove_supernet(session, row))
 
 
 @router.get("/{id}/space")

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.orm import Session
-
+from service.db.session import Database
 from service.db.tables import Supernet
 from service.errors import InvalidError
 from service.problems import plain
@@ -43,13 +42,31 @@ class PlannedTraining:
         return TrainParams(name=name, training=self.training, source=self.source, teacher=self.teacher)
 
 
-def plan_training(session: Session, project: str, settings: Settings, body: TrainingSpec) -> PlannedTraining:
-    """The resolved training; raises :class:`InvalidError` that names the field, what was got and the choices."""
+@dataclass(frozen=True)
+class _Stored:
+    """What the database holds for a request: its source, its teacher, and the supernets that could teach."""
+
+    source: Supernet | None
+    teacher: Supernet | None
+    teachers: list[str]
+
+
+def plan_training(
+    database: Database, project: str, settings: Settings, body: TrainingSpec
+) -> PlannedTraining:
+    """The resolved training; raises :class:`InvalidError` that names the field, what was got and the choices.
+
+    Rows are read first: no session is open while data are looked at and the family is computed.
+    """
     from supernets.training.plan import TrainingRequest, resolve
 
-    source = _source(session, project, body.source)
+    stored = _stored(database, project, body)
+    source, teacher = stored.source, stored.teacher
+    if source is not None:
+        _check_source(source, body)
     recipe = _recipe(settings, body)
-    teacher = _teacher(session, project, body.teacher, recipe)
+    with refused("teacher", body.teacher, "absent" if body.teacher is not None else stored.teachers):
+        recipe.check_teacher(teacher is not None)
     family = None if body.family is None else _family(settings, body.family)
     data = body.data if body.data is None else allowed_data(settings, body.data, "data")
     origin = None if source is None else _origin(source)
@@ -100,17 +117,25 @@ def refused(field: str, got: Any, allowed: Any) -> Iterator[None]:
 # --- source and teacher ----------------------------------------------------------------------------
 
 
-def _source(session: Session, project: str, name: str | None) -> Supernet | None:
-    if name is None:
-        return None
-    row = checkpoints.named_network(session, project, name, "source")
-    with refused("source", name, "a supernet with one network, and a record of its training"):
+def _stored(database: Database, project: str, body: TrainingSpec) -> _Stored:
+    with database.read() as session:
+
+        def named(name: str | None, field: str) -> Supernet | None:
+            return None if name is None else checkpoints.named_network(session, project, name, field)
+
+        source, teacher = named(body.source, "source"), named(body.teacher, "teacher")
+        teachers = [] if teacher is not None else checkpoints.network_names(session, project)
+        session.expunge_all()
+    return _Stored(source, teacher, teachers)
+
+
+def _check_source(row: Supernet, body: TrainingSpec) -> None:
+    with refused("source", body.source, "a supernet with one network, and a record of its training"):
         from supernets.training.further import refuse_split
 
         refuse_split(row.name, len(row.manifest.get("shards", ())))
         if not row.manifest["training"].get("stages"):
             raise CheckpointError(f"the manifest of {row.name!r} has no record of its training")
-    return row
 
 
 def _origin(source: Supernet) -> Origin:
@@ -119,15 +144,6 @@ def _origin(source: Supernet) -> Origin:
     manifest = Manifest.parse(source.manifest)
     stages = tuple(manifest.training.stages)
     return Origin(source.name, manifest.make_family(), manifest.task, manifest.data.name, stages)
-
-
-def _teacher(session: Session, project: str, name: str | None, recipe: Recipe) -> Supernet | None:
-    allowed: Any = "absent"
-    if name is None:
-        allowed = checkpoints.network_names(session, project)
-    with refused("teacher", name, allowed):
-        recipe.check_teacher(name is not None)
-    return None if name is None else checkpoints.named_network(session, project, name, "teacher")
 
 
 def _check_teacher(

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 from supernets.errors import SpaceError
 from supernets.families.family import Family
+from supernets.families.limits import check_blocks, check_settings
 from supernets.spaces.channels import make_divisible
 from supernets.spaces.inverted_bottleneck import SE_REDUCTION, BlockPlan, block_layers
 from supernets.spaces.layers import LayerSpec, Segment
@@ -68,11 +69,13 @@ class MobileConfig:
     expansions: tuple[int, ...] = (3, 4, 6)
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for name in ("resolutions", "widths", "depths", "kernels", "expansions"):
             check_ascending(name, getattr(self, name))
         for stage in self.stages:
             if stage.depths is not None:
                 check_ascending("depths of a stage", stage.depths)
+        check_blocks((stage.depths or self.depths)[-1] for stage in self.stages)
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise SpaceError(f"kernels must be odd, got {self.kernels}")
         if not self.stages or any(stage.activation not in ACTIVATIONS for stage in self.stages):

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from supernets.errors import SpaceError
 from supernets.families.family import Family
+from supernets.families.limits import check_blocks, check_settings
 from supernets.families.mobile import check_ascending
 from supernets.spaces.bottleneck import BottleneckPlan, bottleneck_layers
 from supernets.spaces.channels import make_divisible
@@ -48,6 +49,7 @@ class ResNet50Config:
     expansions: tuple[float, ...] = (0.2, 0.25, 0.35)
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for name in ("resolutions", "widths", "expansions"):
             check_ascending(name, getattr(self, name))
         check_ascending("depths", self.depths, open_=False)
@@ -59,6 +61,7 @@ class ResNet50Config:
                 "stage_widths, strides and base_depths need one entry a stage, and base_depths at least 1, got "
                 f"{self.stage_widths}, {self.strides}, {self.base_depths}"
             )
+        check_blocks(self.blocks(stage) for stage in range(1, len(self.base_depths) + 1))
 
     def channels(self, base: float, width: float) -> int:
         """Channel count of a layer whose base count is ``base``."""

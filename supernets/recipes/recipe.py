@@ -20,6 +20,8 @@ from supernets.spaces.coupled import couple
 from supernets.spaces.space import Choice, Space
 
 RECIPE_DIR = Path(__file__).parent
+MAX_PARTS = 32
+"""The most controllers, hooks and stages of a schedule."""
 
 
 class _Part(BaseModel):
@@ -83,7 +85,7 @@ class ScheduleSettings(_Part):
     warmup_steps: int = Field(default=0, ge=0)
     floor: float = Field(default=0.0, ge=0, lt=1)
     decay: float = Field(default=5.0, gt=0, description="exponential: the rate falls by e^-decay in all")
-    stages: tuple[StageSettings, ...] = ()
+    stages: tuple[StageSettings, ...] = Field(default=(), max_length=MAX_PARTS)
 
     @model_validator(mode="after")
     def _ascending(self) -> ScheduleSettings:
@@ -136,9 +138,11 @@ class Recipe(_Part):
     schedule: ScheduleSettings = ScheduleSettings()
     augment: AugmentSettings = AugmentSettings()
     space: SpaceSettings = SpaceSettings()
-    controllers: tuple[PartSettings, ...] = Field(default=(), description="what changes structure, in order")
+    controllers: tuple[PartSettings, ...] = Field(
+        default=(), max_length=MAX_PARTS, description="what changes structure, in order"
+    )
     hooks: tuple[PartSettings, ...] = Field(
-        default=(), description="what is done to items' gradients, in order"
+        default=(), max_length=MAX_PARTS, description="what is done to items' gradients, in order"
     )
     ema_decay: float | None = Field(
         default=None, gt=0, lt=1, description="evaluate and keep an average of the weights that decays so"

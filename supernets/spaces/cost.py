@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
@@ -15,6 +16,7 @@ from supernets.spaces.space import Population, Space
 
 MEGA = 1e6
 MAX_TABLE = 100_000
+"""The most combinations of choices that the tables of all segments of a family have together."""
 
 
 def costs(layers: Iterable[LayerSpec]) -> dict[str, float]:
@@ -49,6 +51,7 @@ class SegmentTable:
         combine: Literal["sum", "max"] = "sum",
     ) -> None:
         self._combine = combine
+        _check_total(space, segments)
         self._lookups = [self._lookup(space, segment, value) for segment in segments]
         self.width = self._lookups[0][2].shape[1]
 
@@ -61,11 +64,6 @@ class SegmentTable:
         columns = np.array([space.column(axis) for axis in segment.axes], dtype=np.int64)
         # One more choice an axis than it has: 0 stands for "inactive".
         cardinalities = [int(space.cardinalities[column]) for column in columns]
-        total = int(np.prod([c + 1 for c in cardinalities]))
-        if total > MAX_TABLE:
-            raise SpaceError(
-                f"a segment may have at most {MAX_TABLE} combinations, {segment.name!r} has {total}"
-            )
         strides = np.array(
             [int(np.prod([c + 1 for c in cardinalities[k + 1 :]])) for k in range(len(columns))],
             dtype=np.int64,
@@ -98,6 +96,19 @@ class SegmentTable:
                 np.maximum(total, part, out=total)
         assert total is not None
         return total
+
+
+def _check_total(space: Space, segments: Sequence[Segment]) -> None:
+    """Refuse segments whose tables would take minutes to fill, before any is filled."""
+    total = sum(
+        math.prod(int(space.cardinalities[space.column(axis)]) + 1 for axis in segment.axes)
+        for segment in segments
+    )
+    if total > MAX_TABLE:
+        raise SpaceError(
+            f"the blocks of a family must have at most {MAX_TABLE} combinations of choices in all, got {total}; use "
+            f"fewer choices of resolution, width, kernel and expansion"
+        )
 
 
 class CostCounter:

@@ -101,12 +101,26 @@ def test_pages_hold_every_row_once_newest_first(db):
     assert times == sorted(times, reverse=True)
 
 
-def test_a_given_id_that_is_unknown_names_the_known_ones(db):
+def test_an_unknown_id_or_name_lists_those_that_exist_the_nearest_first(db):
     with db.write() as session:
         row = add_target(session)
         with pytest.raises(InvalidError) as caught:
             queries.given(session, P, Target, "tgt_x", "target")
-    assert caught.value.errors[0].allowed == [row.id]
+        assert caught.value.errors[0].allowed == [row.name]
+        with pytest.raises(NotFoundError, match=f"the nearest names are '{row.name}'"):
+            queries.get(session, P, Target, f"{row.name}s")
+
+
+def test_a_row_is_found_by_id_or_name_within_its_project(db):
+    with db.write() as session:
+        row = add_target(session)
+        for text in (row.id, row.name, f"  {row.name.upper()} "):
+            assert queries.get(session, P, Target, text) is row
+            assert queries.given(session, P, Target, text, "target") is row
+            assert queries.filter_id(session, P, Target, text, "target") == row.id
+            with pytest.raises(NotFoundError):
+                queries.get(session, "prj_other", Target, text)
+        assert queries.filter_id(session, P, Target, None, "target") is None
 
 
 def test_rows_with_the_same_key_are_stored_once(db):

@@ -1,6 +1,7 @@
 """One shape for every error, on every route."""
 
 import pytest
+import sqlalchemy.exc
 from starlette.testclient import TestClient
 
 from predictors import errors as predictor_errors
@@ -8,6 +9,7 @@ from search import errors as search_errors
 from service import errors
 from service.app import create_app
 from service.problems import Problem, plain
+from service.runtime.context import failure
 from supernets import errors as supernet_errors
 
 BODIES = {
@@ -80,6 +82,21 @@ def test_a_mistake_of_ours_is_a_problem_without_details(settings):
         problem = assert_problem(client.get("/broken"), 500)
     assert problem.code == "internal"
     assert "1234" not in problem.model_dump_json()
+
+
+def test_the_public_error_of_a_job_has_no_text_that_was_not_meant_for_users():
+    unforeseen = (
+        RuntimeError("/home/me/secret.py"),
+        sqlalchemy.exc.ProgrammingError("SELECT secret FROM keys", {}, Exception("driver")),
+        errors.JobError("internal", "KeyError: '/home/me/secret'"),
+    )
+    for error in unforeseen:
+        code, message = failure(error, "job_1")
+        assert code == "internal" and "job_1" in message
+        assert not any(word in message for word in ("secret", "SELECT", "driver"))
+    meant = errors.JobError("training_failed", "the loss is nan"), errors.InvalidError("a", 1, 2)
+    assert failure(meant[0], "job_1") == ("training_failed", "the loss is nan")
+    assert failure(meant[1], "job_1") == ("invalid_request", "a must be 2, got 1")
 
 
 def every_error():

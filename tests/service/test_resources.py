@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.db import queries
-from service.db.tables import Export, Predictor, Supernet, Target
+from service.db.tables import Export, Job, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
 from service.settings import ZOO_DIR
@@ -562,3 +562,56 @@ def test_targets_and_their_rows_belong_to_a_project(client, database, target):
         session.get_one(Target, target["id"]).project_id = "prj_other"
     assert_problem(client.get(f"/v1/targets/{target['id']}"), 404)
     assert listed(client, "/v1/targets") == []
+
+
+# --- names -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["id", "name", "other case"])
+def test_names_are_taken_wherever_ids_are(client, database, supernet, target, by):
+    def of(row):
+        return {"id": row["id"], "name": row["name"], "other case": f" {row['name'].upper()}"}[by]
+
+    mine, device = of(supernet), of(target)
+    assert client.get(f"/v1/supernets/{mine}").json() == supernet
+    assert client.get(f"/v1/supernets/{mine}/space").status_code == 200
+    assert client.get(f"/v1/targets/{device}").json()["id"] == target["id"]
+    measured = client.post(f"/v1/targets/{device}/measurements", json={"supernet": mine, "count": 3})
+    evaluated = client.post(f"/v1/supernets/{mine}/evaluations", json={"count": 3})
+    with database.read() as session:
+        params = session.get_one(Job, measured.json()["id"]).params
+        assert (params["supernet"], params["target"]) == (supernet["id"], target["id"])
+        assert session.get_one(Job, evaluated.json()["id"]).params["supernet"] == supernet["id"]
+    profile = {
+        "supernet": mine,
+        "targets": [device],
+        "constraints": [{"metric": "latency_ms", "max": 1, "target": device}],
+    }
+    answer = client.post("/v1/searches:profile", json=profile)
+    assert answer.status_code == 200, answer.text
+    assert {row["body"]["target"] for row in answer.json()["missing"]} == {None, target["id"]}
+    fit = {"supernet": mine, "target": device, "metric": "latency_ms"}
+    problem = assert_problem(client.post("/v1/predictors", json=fit), 422)
+    assert target["id"] in problem.actions[0].path and problem.actions[0].body["supernet"] == supernet["id"]
+
+
+@pytest.mark.parametrize("path", ["/v1/measurements", "/v1/predictors", "/v1/searches", "/v1/fronts"])
+def test_every_list_takes_a_supernet_by_id_or_name(client, supernet, path):
+    by_id = client.get(path, params={"supernet": supernet["id"]})
+    assert by_id.status_code == 200
+    assert client.get(path, params={"supernet": " Digits"}).json() == by_id.json()
+    problem = assert_problem(client.get(path, params={"supernet": "digit"}), 422)
+    assert problem.errors[0].field == "supernet" and problem.errors[0].allowed == ["digits"]
+    assert "the nearest names are 'digits'" in problem.detail
+
+
+@pytest.mark.parametrize("path", ["/v1/measurements", "/v1/predictors"])
+def test_every_list_takes_a_target_by_id_or_name(client, target, path):
+    by_id = client.get(path, params={"target": target["id"]})
+    assert client.get(path, params={"target": target["name"].upper()}).json() == by_id.json()
+    assert assert_problem(client.get(path, params={"target": "nope"}), 422).errors[0].field == "target"
+
+
+def test_an_unknown_name_in_a_path_is_not_found_and_names_the_nearest(client, supernet):
+    problem = assert_problem(client.get("/v1/supernets/digit"), 404)
+    assert "the nearest names are 'digits'" in problem.detail

@@ -76,7 +76,7 @@ def test_a_source_gives_family_data_and_seed(client, database, supernet, by):
     assert found["source"] == supernet["id"] and found["data"] == "digits"
     assert found["seed"] == manifest["seed"] + 1
     assert found["config"]["stem_width"] == 2 and found["fit"] == []
-    own = params(client, database, asked(source="digits", family="digits", seed=7))
+    own = params(client, database, asked(name="other", source="digits", family="digits", seed=7))
     assert own["config"] == found["config"] and (own["seed"], own["source"]) == (7, supernet["id"])
 
 
@@ -207,7 +207,7 @@ def test_the_sources_data_must_be_where_the_service_may_read(client, database, s
     trained_on(inside)
     assert params(client, database, body)["data"] == inside
     trained_on("folder:/etc")
-    assert "NETWRIGHT_IMPORT_DIR" in refused(client, body, "data").detail
+    assert "NETWRIGHT_IMPORT_DIR" in refused(client, body | {"name": "other"}, "data").detail
 
 
 # --- recipes ---------------------------------------------------------------------------------------
@@ -255,6 +255,38 @@ def test_a_long_training_is_estimated_at_once(client):
     body = asked(recipe={**SHORT, "steps": 10_000_000})
     told = client.post("/v1/trainings:estimate", json=body).json()
     assert (told["passes"], told["steps"]) == (10_000_000, 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ({"depths": [2, 60_000]}, "at most 128 blocks"),
+        ({"resolutions": [8] * 100}, "at most 32 entries, got 100"),
+    ],
+)
+def test_an_absurd_family_is_refused_with_the_limit(client, family, words):
+    problem = refused(client, asked(family={"family": "mobilenet_v3", **family}), "family")
+    assert words in problem.detail
+
+
+def test_an_estimate_that_takes_too_long_is_stopped(client, monkeypatch):
+    monkeypatch.setattr("service.training.estimate.TIMEOUT_S", 0.01)
+    problem = assert_problem(client.post("/v1/trainings:estimate", json=asked()), 503)
+    assert problem.code == "unavailable" and "at most 0.01 s" in problem.detail
+
+
+def test_no_connection_is_held_while_a_request_is_computed(client, monkeypatch):
+    from service.training import plan
+
+    engine, facts = client.app.state.services.database.engine, plan._facts
+
+    def look(*arguments):
+        assert engine.pool.checkedout() == 0
+        return facts(*arguments)
+
+    monkeypatch.setattr(plan, "_facts", look)
+    answer = client.post("/v1/trainings", json=asked())
+    assert answer.status_code == 202, answer.text
 
 
 # --- around it -------------------------------------------------------------------------------------
