@@ -21,7 +21,7 @@ class ExportCreate(Body):
         "and latency is measured and stored with the export",
     )
     opset: int = Field(18, ge=17, le=21, description="Version of the ONNX operators")
-    batch: Literal["dynamic"] | Annotated[int, Field(ge=1, le=1024)] = Field(
+    batch: Literal["dynamic"] | Annotated[int, Field(ge=1, le=1024, strict=True)] = Field(
         "dynamic", description="The batch that the file takes: any, or this number of examples"
     )
 

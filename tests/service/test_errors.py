@@ -19,6 +19,11 @@ BODIES = {
     "/v1/trainings:estimate": {"data": "nope", "family": "digits"},
     "/v1/targets": {"kind": "nope"},
     "/v1/measurement-leases": {"target": "nope"},
+    "/v1/measurements:import": {
+        "target": {"name": "t"},
+        "supernet": "nope",
+        "table": {"file": {"content": ""}, "latency": "ms"},
+    },
     "/v1/measurement-leases/{id}/results": {"rows": "none"},
     "/v1/targets/{id}/measurements": {"supernet": "sup_x", "count": 3},
     "/v1/predictors": {"supernet": "sup_x", "metric": "accuracy"},
@@ -64,7 +69,7 @@ def test_every_route_answers_mistakes_with_a_problem(client, path, method):
         assert_problem(client.get(url), 404)
     else:
         assert_problem(client.get(url, params={"page_size": 0, "supernet": "sup_x", "max_points": 0}), 422)
-    assert_problem(client.request("PATCH", url), 405)
+    assert_problem(client.request("PUT", url), 405)
 
 
 def test_an_unknown_path_is_a_problem(client):

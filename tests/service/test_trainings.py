@@ -148,11 +148,11 @@ def test_classes_and_channels_are_those_of_the_data(client, database, settings, 
     assert zoo["config"]["num_classes"] == 3
 
     fixed = {**FAMILY, "num_classes": 10}
-    problem = refused(client, asked(data="folder:pets", family=fixed), "family.num_classes")
+    problem = refused(client, asked(data="folder:pets", family=fixed, name="c"), "family.num_classes")
     assert (problem.errors[0].got, problem.errors[0].allowed) == (10, 3)
-    problem = refused(client, asked(data="folder:pets", source="digits", family=None), "data")
+    problem = refused(client, asked(data="folder:pets", source="digits", family=None, name="c"), "data")
     assert "source 'digits' has 10 outputs" in problem.detail
-    problem = refused(client, asked(data="folder:pets", recipe=TAUGHT, teacher="digits"), "teacher")
+    problem = refused(client, asked(data="folder:pets", recipe=TAUGHT, teacher="digits", name="c"), "teacher")
     assert "'digits' has 10" in problem.detail
 
 
