@@ -19,7 +19,7 @@ from service.http.schemas import Choice
 from service.predictors.queries import newest_predictor
 from service.problems import Action
 from service.runtime.task import StepData
-from service.search.schemas import ConstraintBody, PredictorEntry, ProfileCreate, SearchSpec
+from service.search.schemas import ConstraintBody, PredictorEntry, ProfileCreate, SearchCreate, SearchSpec
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError
@@ -28,7 +28,7 @@ from supernets.metrics import METRICS
 from supernets.spaces.space import Space
 
 Key = tuple[str, str | None]
-Request = TypeVar("Request", SearchSpec, ProfileCreate)
+Request = TypeVar("Request", SearchSpec, SearchCreate, ProfileCreate)
 
 
 class PlannedObjective(StepData):
