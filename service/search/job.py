@@ -12,12 +12,9 @@ import math
 from sqlalchemy.orm import Session
 
 from service.db import queries
-from service.db.tables import Search, Supernet, Target, now
-from service.devices.hardware import is_measurable
+from service.db.tables import Search, Supernet, now
 from service.ids import new_id
-from service.measurements.models import KnownLatencies, Quality, SubnetTiming
-from service.measurements.rows import store_evaluations, training_rows, unsupported_rows
-from service.measuring.measure import measure
+from service.measurements.rows import unsupported_rows
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
 from service.search import propose
@@ -28,8 +25,6 @@ from service.search.history import (
     KnownEvaluations,
     SearchHistory,
     known_evaluations,
-    known_quality,
-    known_timings,
 )
 from service.search.judge import (
     Judgement,
@@ -45,9 +40,8 @@ from service.search.plan import SearchParams, plan_keys
 from service.search.points import describe_nearest, front_points, outcome_of, warnings_of
 from service.search.propose import KnownValues, Proposed, ProposeIn, ReferenceIn
 from service.search.schemas import Provenance, SearchSpec
-from service.subnets import tasks as subnet_tasks
-from service.subnets.tasks import Evaluated, EvaluateIn
-from service.supernets.bench import bench_of, population_of
+from service.search.true_values import TrueValues
+from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
 from service.version import VERSION
 
@@ -65,12 +59,6 @@ class Begun(StepData):
     """The size of each front before the first round."""
 
     history: list[FrontSize]
-
-
-class KnownTimings(StepData):
-    """Stored timings of the subnets of a round; None where there is none."""
-
-    timings: list[SubnetTiming | None]
 
 
 class StoredFront(StepData):
@@ -157,6 +145,7 @@ class SearchRun:
             self.extras,
         )
         self.bench = bench_of(job.settings, supernet)
+        self.true = TrueValues(job, supernet, params, self.spec, self.extras)
         self.learning = Learning(job, supernet, self.bench, params.predictors)
         self.began = self.reached = 0.0
         self.references: list[list[float] | None] = []
@@ -271,55 +260,21 @@ class SearchRun:
         step = f"evaluate {number}"
         self._window(0.1, 0.4)
         rows = self.history.last
-        found = await self._evaluated(step, rows, "validation", f"round {number + 1}", self._left())
+        found = await self.true.quality(step, rows, "validation", f"round {number + 1}", self._left())
         self.history.keep(len(found))
         self.history.set_quality(found)
-
-    async def _evaluated(
-        self, step: str, rows: Rows, split: str, doing: str, seconds: float | None = None
-    ) -> list[Quality]:
-        """Quality of rows on a split, in their order; of fewer where the time ran out."""
-        population = population_of(self.family, rows)
-        with self.job.read() as session:
-            known = known_quality(session, self.job, self.supernet, split)
-        archs = self.family.space().decode(population)
-        unknown = [index for index, arch in enumerate(archs) if arch.id not in known]
-
-        def store(session: Session, result: Evaluated) -> Evaluated:
-            fresh = result.evaluations
-            done = population[unknown[: len(fresh)]]
-            store_evaluations(session, self.job, self.supernet, step, done, fresh)
-            by_index = dict(zip(unknown, fresh, strict=False))
-            found = []
-            for index, arch in enumerate(archs):
-                evaluation = by_index.get(index) or known.get(arch.id)
-                if evaluation is None:
-                    break  # out of time from here on
-                found.append(evaluation)
-            return Evaluated(evaluations=found)
-
-        await self.job.report(f"{doing}: evaluating {len(unknown)} subnets on {split}")
-        request = EvaluateIn(
-            bench=self.bench, population=population[unknown].tolist(), split=split, seconds=seconds
-        )
-        return (await self.job.step(step, subnet_tasks.evaluate, request, store)).evaluations
 
     async def measure(self, number: int, target: str) -> None:
         """Latency of the round's subnets on a target; what was measured there before is not measured again."""
         rows = self.history.last
         step = f"measure {number} {target}"
-
-        def look(session: Session) -> KnownTimings:
-            known = known_timings(session, self.job, self.supernet, target, self.extras)
-            archs = self.family.space().decode(population_of(self.family, rows))
-            return KnownTimings(timings=[known.get(arch.id) for arch in archs])
-
-        # Recorded: when a job that waited for devices continues, the database has more rows.
-        timings = list((await self.job.write(f"known {number} {target}", look)).timings)
+        timings = await self.true.stored_timings(f"known {number} {target}", target, rows)
         unknown = [index for index, timing in enumerate(timings) if timing is None]
         self._window(0.4, 0.9)
         await self.job.report(f"round {number + 1}: measuring {len(unknown)} subnets")
-        fresh = await self._timed(step, target, [rows[index] for index in unknown])
+        fresh = await self.true.timings(
+            step, target, [rows[index] for index in unknown], seconds=self._left()
+        )
         for index, timing in zip(unknown, fresh, strict=False):
             timings[index] = timing
         # Where the time ran out, what was not measured on every target is no evaluation.
@@ -327,42 +282,6 @@ class SearchRun:
         self.history.keep(count)
         whole = [timing for timing in timings[:count] if timing is not None]
         self.history.set_timings(target, rows[:count], whole, confirmed=False)
-
-    async def _timed(
-        self, step: str, target: str, rows: Rows, *, together: bool = False
-    ) -> list[SubnetTiming]:
-        """Measure rows on a target; no timings where the time ran out."""
-        if not rows:
-            return []
-        return await measure(
-            self.job,
-            step,
-            self.supernet,
-            target,
-            rows,
-            self.spec.seed,
-            metrics=["latency_ms", *self.extras],
-            together=together,
-            seconds=None if together else self._left(),
-            lookup=self._lookup(target),
-        )
-
-    def _lookup(self, target: str) -> KnownLatencies | None:
-        """On a target that cannot measure: its rows, and the predictor that the search began with."""
-        with self.job.read() as session:
-            row = queries.get(session, self.job.project, Target, target)
-            if is_measurable(row.kind):
-                return None
-            population, values = training_rows(session, self.job, self.supernet, "latency_ms", target)
-            precision = row.settings["precision"]
-        versions = [entry.version for entry in self.params.predictors if entry.target == target]
-        return KnownLatencies(
-            population=population,
-            values=values,
-            predictor=versions[0] if versions else None,
-            confidence=self.spec.confidence,
-            precision=precision,
-        )
 
     async def refit(self, number: int) -> None:
         """Refit every predictor to all rows there are now; the next round uses these."""
@@ -397,7 +316,7 @@ class SearchRun:
             self._closing()
             await self.job.report(f"confirming {len(rows)} subnets")
             for target in self.targets:
-                timings = await self._timed(f"confirm {attempt} {target}", target, rows, together=True)
+                timings = await self.true.timings(f"confirm {attempt} {target}", target, rows, together=True)
                 self.history.set_timings(target, rows, timings, confirmed=True)
             if not self.targets:
                 self.history.confirm_without_target(rows)
@@ -410,7 +329,7 @@ class SearchRun:
         """Quality on the test split, of what is returned and of nothing else."""
         chosen = sorted({index for judgement in judgements for index in judgement.returned})
         self._closing()
-        found = await self._evaluated("test", [self.history.rows[i] for i in chosen], "test", "testing")
+        found = await self.true.quality("test", [self.history.rows[i] for i in chosen], "test", "testing")
         self.history.set_test(chosen, found)
 
     async def store(self, judgements: list[Judgement], stopped: str) -> None:

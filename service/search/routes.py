@@ -112,10 +112,10 @@ def _label(text: str) -> tuple[str, str]:
 def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
     with app.database.read() as session:
-        body = with_ids(session, project, body)
-        plans, found = _checked(app, session, project, body)
-        doubts = _doubts(session, body, found.values())
-    return _started(app, project, body, plans, _starting(found), doubts, None, response)
+        spec = with_ids(session, project, body)
+        plans, found = _checked(app, session, project, spec)
+        doubts = _doubts(session, spec, found.values())
+    return _started(app, project, spec, plans, _starting(found), doubts, None, response)
 
 
 @router.delete("/searches/{id}")
