@@ -71,7 +71,7 @@ class Result:
     """All scored archs in order, and the trace of the search.
 
     ``scores (n, m)`` are minimised, ``violations (n,)`` are 0 for feasible archs. ``dropped`` is the number of archs
-    with predictions that were not finite; they are not included. ``reference (m,)`` is the reference point of ``trace``.
+    with predictions that were not finite and that are not included. ``reference (m,)`` is that of ``trace``.
     """
 
     archs: Population
