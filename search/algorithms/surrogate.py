@@ -81,9 +81,7 @@ class SurrogateSearch(Algorithm):
         self.dropped = 0
         self._only = members is not None
         self._members = self._listed(members)
-        self._short: tuple[int, Rows, Scores] | None = (
-            None  # number of told rows at that time, members, limits
-        )
+        self._short: tuple[int, Rows, Scores] | None = None  # number of told rows, members, limits
 
     def _listed(self, members: Population | None) -> Population | None:
         if members is None:
