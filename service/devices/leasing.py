@@ -173,7 +173,7 @@ def view(session: Session, lease: Lease, target: Target) -> LeaseView:
 
 
 def held(session: Session, project: str, id: str) -> tuple[Lease, Target]:
-    """A lease and its target, both refreshed and locked."""
+    """A refreshed lease and its target, with the row of the target locked."""
     lease = queries.get(session, project, Lease, id)
     target = lease_queries.locked_target(session, lease.target_id)
     session.refresh(lease)
