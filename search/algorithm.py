@@ -35,7 +35,7 @@ class Algorithm(ABC):
     max_objectives: ClassVar[int | None] = None
     constrained: ClassVar[bool] = True
     costly: ClassVar[bool] = False
-    """Worth its own time only where every evaluation is real; thousands of predictions are not its job."""
+    """Whether it is intended for real evaluations only, and too slow for thousands of predictions."""
 
     def __init__(self, space: Space, n_objectives: int, seed: int) -> None:
         self.space, self.n_objectives = space, n_objectives

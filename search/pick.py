@@ -318,7 +318,7 @@ PICKS: dict[str, tuple[Callable[[_Table, int, str | None], list[Picked]], int]] 
     "buckets": (_buckets, 4),
     "spread": (_spread, 4),
 }
-"""Ways to pick, and how many points each gives unless told."""
+"""Ways to pick, and the default number of points of each."""
 
 
 # --- words -----------------------------------------------------------------------------------------

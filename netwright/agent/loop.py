@@ -154,7 +154,7 @@ class Agent:
         try:
             told = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))
         except NotFoundError as error:
-            self._say(f"rows of a lease that the server does not know are dropped: {error}")
+            self._say(f"rows of an unknown lease are dropped: {error}")
             folder.drop(lease)
             return 0
         except ApiError as error:
@@ -162,7 +162,7 @@ class Agent:
                 folder.drop(lease)  # sending them again would have no effect
             else:
                 self._say(
-                    f"{len(rows['rows'])} rows are kept in {folder.path}, and told by the next agent here"
+                    f"{len(rows['rows'])} rows are kept in {folder.path} and sent by the next agent on this machine"
                 )
             raise
         folder.drop(lease)

@@ -60,7 +60,7 @@ def _block(rows: list[LayerSpec]) -> str:
     depthwise = next((row for row in rows if row.kind == "depthwise"), None)
     if depthwise is None or rows[-1].kind not in ("conv", "add"):
         raise FitError(
-            f"a table of operators knows blocks of mobilenet_v3, got layers {[r.name for r in rows]}"
+            f"a table of operators must be for blocks of mobilenet_v3, got layers {[r.name for r in rows]}"
         )
     project = next(row for row in rows if row.name.endswith(".project"))
     details = {
@@ -80,7 +80,7 @@ def _head(row: LayerSpec) -> str:
     if row.name == "head.classifier":
         return f"Logits-input:{_shape(row.in_positions, row.in_channels)}-output:{row.out_channels}"
     if row.name not in HEAD:
-        raise FitError(f"a table of operators knows the head of mobilenet_v3, got layer {row.name!r}")
+        raise FitError(f"a table of operators must be for the head of mobilenet_v3, got layer {row.name!r}")
     return f"{HEAD[row.name]}-{_shapes(row)}"
 
 

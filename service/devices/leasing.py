@@ -122,9 +122,9 @@ def give_up_on(session: Session, order: Order) -> None:
     """Refuse networks that were returned from several leases without a row."""
     for item in lease_queries.items_of(session, order.id):
         if item.state == "waiting" and item.attempts >= MOST_ATTEMPTS:
-            why = (item.result or {}).get("refused") or "no agent that had it came back with a row"
+            why = (item.result or {}).get("refused") or "no agent that leased it returned a row"
             item.state = "done"
-            item.result = no_timing(item, f"given to agents {item.attempts} times: {why}")
+            item.result = no_timing(item, f"leased {item.attempts} times: {why}")
 
 
 def no_timing(item: Item, error: str) -> Json:

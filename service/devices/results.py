@@ -103,7 +103,7 @@ def _fault(raw: Json, id: str, item: Item | None, lease: Lease, target: Target) 
     if item is None:
         return RefusedRow(item=id, field="item", got=id, allowed="a net of this lease")
     if item.lease_id != lease.id:
-        allowed = "a net that nobody else was given meanwhile"
+        allowed = "a network that no other agent has leased since"
         return RefusedRow(item=id, field="item", got=id, allowed=allowed)
     try:
         row = ResultRow.model_validate(raw)
