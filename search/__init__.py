@@ -1,6 +1,6 @@
-"""Which archs to try next: fronts, limits, problems and the algorithms that search them. No torch, no models.
+"""Multi-objective search: fronts, constraints, problems and search algorithms. No torch, no models.
 
-A new algorithm is one file in ``search/algorithms/`` and one line here; the contract tests run over the table.
+A new algorithm is one file in ``search/algorithms/`` and one line here. The contract tests run all of them.
 """
 
 from supernets.registry import Registry

@@ -1,7 +1,7 @@
-"""A first guess at a front: as if every choice had an effect of its own.
+"""A first estimate of a front from an additive model, in which every choice has an independent effect.
 
-Costs are nearly sums over layers and quality is not far from one, so the optimum of an additive model is a
-good place to begin, and it is found exactly, however large the space.
+Costs are nearly sums over layers, and quality nearly so. The optimum of an additive model is therefore a good
+starting point, and it can be computed exactly for a space of any size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NOISE = 0.3
 
 
 def effects(space: Space, archs: Population, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Effect ``(features, m)`` of each choice on each score, scores in standard deviations: ridge regression."""
+    """Effect ``(features, m)`` of each choice on each score, in standard deviations, by ridge regression."""
     features = space.features(archs).astype(np.float64)
     features -= features.mean(axis=0)
     spread = scores.std(axis=0)
@@ -31,11 +31,11 @@ def effects(space: Space, archs: Population, scores: NDArray[np.float64]) -> NDA
 def best_of_sums(space: Space, sums: NDArray[np.float64]) -> Population:
     """For each row of ``sums (n, features)`` the member with the smallest total over its active choices.
 
-    Exact, by dynamic programming from the children to their parents: a choice costs its own term and the
-    best of every axis that it makes active.
+    Exact, by dynamic programming from child axes to parent axes: a choice costs its own term plus the optimum
+    of every axis that it activates.
     """
     offset = np.concatenate([[0], np.cumsum(space.cardinalities)]).tolist()
-    terms = np.array(sums.T, order="C")  # a row of memory for each choice; totals are gathered in place
+    terms = np.array(sums.T, order="C")  # contiguous rows per choice; totals are accumulated in place
     genes = np.zeros((space.d, len(sums)), dtype=np.int64)
     for column in range(space.d - 1, -1, -1):
         axis, allowed = space.axes[column], np.array(space.allowed[column])
@@ -54,8 +54,8 @@ def guess(
 ) -> Population:
     """``n`` members near the front of the additive model fitted to ``scores (k, m)``; rows may repeat.
 
-    Each row minimises one weighting of the scores (evenly graded for two, random for more), with a little
-    noise on the effects so that rows differ.
+    Each row minimises one weighting of the scores (evenly spaced for two scores, random for more). A little
+    noise on the effects makes the rows differ.
     """
     effect = effects(space, archs, scores)
     m = scores.shape[1]
@@ -70,9 +70,9 @@ def guess(
 
 
 class AdditiveModel:
-    """Bayesian linear regression on the one-hot encoding: the surrogate for when none is handed in.
+    """Bayesian linear regression on the one-hot encoding: the surrogate if none is passed.
 
-    Weights have a normal prior whose size, and the noise, maximise the evidence (MacKay 1992), by at most
+    The width of the normal prior on the weights and the noise maximise the evidence (MacKay 1992), in at most
     30 fixed-point steps.
     """
 
@@ -84,7 +84,7 @@ class AdditiveModel:
         self._mean, self._unit, self._noise = 0.0, 1.0, 1.0
 
     def fit(self, archs: Population, y: NDArray[np.float64]) -> None:
-        """Learn from archs ``(n, d)`` and values ``(n,)``."""
+        """Fit to archs ``(n, d)`` and values ``(n,)``."""
         features = self._space.features(archs).astype(np.float64)
         self._centre = features.mean(axis=0)
         self._mean, self._unit = float(y.mean()), float(y.std()) or 1.0

@@ -1,4 +1,4 @@
-"""What every search algorithm must offer."""
+"""The interface of search algorithms."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ Scores = NDArray[np.float64]
 
 
 class Algorithm(ABC):
-    """Asks for archs and is told how they did.
+    """A search algorithm with ask and tell.
 
-    **Asks.** Canonical members of the space only, none asked or told before; at most ``n``, fewer when it
-    runs out, none when it has finished. Always returns: every loop inside has a bound.
+    **Ask** returns at most ``n`` canonical members of the space, none of which was asked or told before. It
+    returns fewer if there are not enough, and none when the algorithm has finished. All loops are bounded.
 
-    **Tells.** Scores ``(n, m)`` are minimised, violations ``(n,) >= 0`` with 0 feasible. Archs that were
-    never asked may be told (a warm start); each arch is told once. Rows that are not finite are ignored.
+    **Tell** passes scores ``(n, m)``, which are minimised, and violations ``(n,) >= 0``, where 0 is feasible.
+    Archs that were never asked may be told (warm start). Each arch is told once. Rows that are not finite are
+    ignored.
 
-    **Repeatability.** The same seed, asks and tells give the same answers. ``state()`` is plain JSON, and
-    another instance (same space, objectives and settings) that restores it goes on identically.
+    **Repeatability.** The same seed, asks and tells give the same results. ``state()`` is plain JSON. Another
+    instance with the same space, objectives and settings that restores it continues identically.
     """
 
     name: ClassVar[str]
@@ -34,7 +35,7 @@ class Algorithm(ABC):
     max_objectives: ClassVar[int | None] = None
     constrained: ClassVar[bool] = True
     costly: ClassVar[bool] = False
-    """Worth its own time only where every evaluation is real; thousands of predictions are not its job."""
+    """Whether it is intended for real evaluations only, and too slow for thousands of predictions."""
 
     def __init__(self, space: Space, n_objectives: int, seed: int) -> None:
         self.space, self.n_objectives = space, n_objectives
@@ -43,16 +44,16 @@ class Algorithm(ABC):
         self._pending: Population | None = None
 
     def ask(self, n: int) -> Population:
-        """Up to ``n`` new members ``(k, d)``; ``k = 0`` means that the algorithm has finished."""
+        """Up to ``n`` new members ``(k, d)``; ``k = 0`` if the algorithm has finished."""
         self._pending = self._ask(n)
         return self._pending
 
     @abstractmethod
     def _ask(self, n: int) -> Population:
-        """What :meth:`ask` returns; every row is in ``seen`` afterwards."""
+        """Implements :meth:`ask`; adds every returned row to ``seen``."""
 
     def tell(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
-        """Learn how ``archs (n, d)`` did."""
+        """Pass the results of ``archs (n, d)`` to the algorithm."""
         archs = np.asarray(archs, dtype=np.int64)
         scores, violations = np.asarray(scores, dtype=np.float64), np.asarray(violations, dtype=np.float64)
         if scores.shape != (len(archs), self.n_objectives) or violations.shape != (len(archs),):
@@ -69,10 +70,10 @@ class Algorithm(ABC):
 
     @abstractmethod
     def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
-        """Take in usable rows."""
+        """Implements :meth:`tell` for rows that are finite."""
 
     def state(self) -> dict[str, Any]:
-        """Everything that :meth:`restore` needs, as JSON."""
+        """The state for :meth:`restore`, as JSON."""
         return {
             "algorithm": self.name,
             "space": self.space.sha256,
@@ -81,7 +82,7 @@ class Algorithm(ABC):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described; the state of another algorithm or space is refused."""
+        """Restore a :meth:`state`; the state of another algorithm or space is an error."""
         for field, mine in (("algorithm", self.name), ("space", self.space.sha256)):
             if state.get(field) != mine:
                 raise AlgorithmError(
@@ -110,7 +111,7 @@ def _kinds() -> dict[str, type[Algorithm]]:
 def make_algorithm(
     name: str, space: Space, n_objectives: int, seed: int, *, constrained: bool = False, **settings: Any
 ) -> Algorithm:
-    """The registered algorithm ``name``, refused where it cannot do so many objectives or keep limits."""
+    """The registered algorithm ``name``; an error if it does not support this number of objectives or constraints."""
     from search import ALGORITHMS
 
     kind: type[Algorithm] = ALGORITHMS.load(name)

@@ -1,4 +1,4 @@
-"""Hard limits on metrics, and by how much they are missed."""
+"""Hard constraints on metrics, and by how much they are violated."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Values = NDArray[np.float64]
 class Constraint:
     """``min <= metric <= max`` on one target (``None`` for metrics that depend on no target).
 
-    Limits are in the metric's own unit. Refused are an unknown metric, no limit at all, limits that are not finite or
-    outside the metric's bounds, an upper limit at the lower bound, and ``min > max``.
+    Limits are in the metric's unit. The following are errors: an unknown metric, no limit, limits that are not finite
+    or outside the metric's bounds, an upper limit at the lower bound, and ``min > max``.
     """
 
     metric: str
@@ -60,19 +60,19 @@ class Constraint:
 
     @property
     def key(self) -> Key:
-        """What is limited: ``(metric, target)``."""
+        """The constrained quantity: ``(metric, target)``."""
         return self.metric, self.target
 
     @property
     def label(self) -> str:
-        """``metric`` or ``metric@target``, for people."""
+        """``metric`` or ``metric@target``, for display."""
         return self.metric if self.target is None else f"{self.metric}@{self.target}"
 
     def excess(self, upper: Values, lower: Values | None = None) -> Values:
-        """Relative excess ``(n,)`` over the limits, 0 where they hold.
+        """Relative excess ``(n,)`` over the limits, 0 where they are met.
 
-        ``max`` is compared with ``upper (n,)`` and ``min`` with ``lower (n,)``, which is ``upper`` when
-        left out (a value that is known, not predicted).
+        ``max`` is compared with ``upper (n,)`` and ``min`` with ``lower (n,)``, which defaults
+        to ``upper`` (for a known value instead of a predicted one).
         """
         lower = upper if lower is None else lower
         total = np.zeros(len(upper))
@@ -89,7 +89,7 @@ class Constraint:
 
 
 def merged(constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
-    """One constraint for each metric and target, with the tightest limits; limits that contradict are refused."""
+    """One constraint for each metric and target, with the tightest limits; contradictory limits are errors."""
     limits: dict[Key, Constraint] = {}
     for constraint in constraints:
         known = limits.get(constraint.key)

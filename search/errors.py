@@ -1,12 +1,12 @@
-"""Errors of ``search``; every message says the rule, what was got, and the choices.
+"""Errors of ``search``; every message states the rule, the value and the choices.
 
 ::
 
     SearchError
-    ├── ProblemError             objectives or settings that make no sense
-    │   ├── ConstraintError      limits that are no numbers, out of range or contradict each other
-    │   └── MissingPredictorError  a metric in play that nobody predicts
-    ├── AlgorithmError           an algorithm that cannot do what is asked, or a state it cannot restore
+    ├── ProblemError             invalid objectives or settings
+    │   ├── ConstraintError      limits that are not numbers, out of range or contradictory
+    │   └── MissingPredictorError  a metric without a predictor
+    ├── AlgorithmError           an unsupported request, or a state that cannot be restored
     └── SurrogateError           predictions of the wrong shape, or too many that are not finite
 """
 
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 
 class SearchError(Exception):
-    """Base class of everything raised on purpose in this folder."""
+    """Base class of all errors of this package."""
 
 
 class ProblemError(SearchError, ValueError):
-    """A search is described in a way that makes no sense; ``field`` names the part at fault."""
+    """The definition of a search is invalid; ``field`` is the invalid part."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         self.field = field
@@ -26,11 +26,11 @@ class ProblemError(SearchError, ValueError):
 
 
 class ConstraintError(ProblemError):
-    """A limit is not a number, out of range, or contradicts another."""
+    """A limit is not a number, out of range, or contradicts another limit."""
 
 
 class MissingPredictorError(ProblemError):
-    """A metric is to be optimised or limited, but nothing predicts it."""
+    """A metric is an objective or has a constraint, but has no predictor."""
 
     def __init__(self, metric: str, target: str | None, choices: list[str]) -> None:
         self.metric, self.target = metric, target
@@ -43,7 +43,7 @@ class MissingPredictorError(ProblemError):
 
 
 class AlgorithmError(SearchError, ValueError):
-    """An algorithm cannot do what is asked of it, or a state is not its own."""
+    """An algorithm does not support the request, or a state is of another algorithm."""
 
 
 class SurrogateError(SearchError, RuntimeError):

@@ -1,8 +1,8 @@
 """Pareto fronts as pure functions on arrays.
 
-Scores are ``(n, m)`` floats, every column minimised, in any unit. A point dominates another when it is no
+Scores are ``(n, m)`` floats, every column minimised, in any unit. A point dominates another if it is no
 worse in every column and better in at least one; equal points do not dominate each other. Two columns
-cost ``n log n``; more go through ``moocore`` (the indicators that pymoo uses).
+cost ``n log n``; more columns use ``moocore`` (the library of pymoo's indicators).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from search.errors import ProblemError
 
 Scores = NDArray[np.float64]
 
-PEELED = 32  # fronts that are cheap to take off one by one
+PEELED = 32  # number of fronts that are cheap to remove one by one
 PEELED_OF_MANY = 4  # the same with more than two columns
 
 
 def checked(scores: Scores) -> Scores:
-    """``scores`` as ``(n, m)`` floats without NaN, ``m >= 1``; anything else is refused."""
+    """``scores`` as ``(n, m)`` floats without NaN, ``m >= 1``; anything else is an error."""
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] < 1:
         raise ProblemError(f"scores must have shape (n, m) with m >= 1, got {scores.shape}")
@@ -31,7 +31,7 @@ def checked(scores: Scores) -> Scores:
 
 
 def non_dominated(scores: Scores) -> NDArray[np.bool_]:
-    """Which points ``(n,)`` no other point dominates; copies of such a point are all kept."""
+    """Which points ``(n,)`` no other point dominates; all duplicates of such a point are included."""
     scores = checked(scores)
     if len(scores) == 0:
         return np.zeros(0, dtype=bool)
@@ -46,9 +46,9 @@ def non_dominated(scores: Scores) -> NDArray[np.bool_]:
 
 
 def _distinct(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64] | slice]:
-    """Two columns: rows in lexicographic order, the second column of distinct points, and whose copy each row is.
+    """Two columns: rows in lexicographic order, second column of distinct points, distinct point of each row.
 
-    Copies of a point share its fate. Without ties in the first column one plain sort is all it takes.
+    Without ties in the first column, one sort is sufficient.
     """
     order = np.argsort(scores[:, 0])
     x, y = scores[order, 0], scores[order, 1]
@@ -64,8 +64,8 @@ def _distinct(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.float64], N
 def with_new(front: Scores, new: Scores) -> Scores:
     """The distinct non-dominated points of ``front (k, m)`` and ``new (n, m)``, sorted by the first column.
 
-    ``front`` is what an earlier call returned, or empty. Two columns cost ``(n + k) log k`` while few new points
-    are good.
+    ``front`` is the result of an earlier call, or empty. Two columns cost ``(n + k) log k`` if few of the new points
+    are non-dominated.
     """
     new = checked(new)
     if new.shape[1] == 2 and len(front):
@@ -84,7 +84,7 @@ def with_new(front: Scores, new: Scores) -> Scores:
 
 
 def _lowest_so_far(y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The non-dominated among distinct points in lexicographic order, by their second column."""
+    """The non-dominated points among distinct points in lexicographic order, by their second column."""
     keep = np.ones(len(y), dtype=bool)
     keep[1:] = y[1:] < np.minimum.accumulate(y)[:-1]
     return keep
@@ -97,10 +97,10 @@ def _non_dominated_many(scores: Scores, copies: bool = True) -> NDArray[np.bool_
 
 
 def ranks(scores: Scores, enough: int | None = None) -> NDArray[np.int64]:
-    """Number ``(n,)`` of the front each point belongs to: 0 non-dominated, 1 once those are gone, and so on.
+    """Index ``(n,)`` of the front of each point: 0 if non-dominated, 1 if non-dominated without those, and so on.
 
-    With ``enough``, ranking may end with a front that brings the number of ranked points to it; all others
-    then get the next rank.
+    With ``enough``, ranking may stop once at least ``enough`` points are ranked; all others then get the next
+    rank.
     """
     scores = checked(scores)
     if len(scores) == 0:
@@ -116,7 +116,7 @@ def ranks(scores: Scores, enough: int | None = None) -> NDArray[np.int64]:
 
 
 def _ranks_of_many(scores: Scores, enough: int) -> NDArray[np.int64]:
-    """A few fronts are peeled off where that may be enough; all the rest is ranked in one go."""
+    """Peels off a few fronts if that may be enough, and ranks all remaining points at once."""
     from moocore import pareto_rank
 
     rank = np.empty(len(scores), dtype=np.int64)
@@ -137,7 +137,7 @@ def _ranks_of_many(scores: Scores, enough: int) -> NDArray[np.int64]:
 def _ranks_of_two(y: NDArray[np.float64], enough: int | None) -> NDArray[np.int64]:
     """Ranks of distinct points in lexicographic order, by their second column.
 
-    A few fronts are peeled off as arrays; where that is not enough, a point joins the first front whose last
+    A few fronts are peeled off as arrays. After those, each point is added to the first front whose last
     member does not dominate it, so that many small fronts still cost ``n log n``.
     """
     rank = np.empty(len(y), dtype=np.int64)
@@ -165,7 +165,7 @@ def _ranks_of_two(y: NDArray[np.float64], enough: int | None) -> NDArray[np.int6
 
 
 def best_first(scores: Scores, keep: int) -> NDArray[np.int64]:
-    """Indices of the ``keep`` best points: by rank; in a front, and to cut the last one, the loneliest first."""
+    """Indices of the ``keep`` best points: by rank, then by decreasing crowding distance."""
     rank = ranks(scores, keep)
     if len(rank) == 0 or keep < 1:
         return np.zeros(0, dtype=np.int64)
@@ -176,14 +176,14 @@ def best_first(scores: Scores, keep: int) -> NDArray[np.int64]:
 
 
 def _crowding_of_fronts(scores: Scores, rank: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Crowding distance ``(n,)`` of each point within the front that ``rank`` puts it in."""
+    """Crowding distance ``(n,)`` of each point within its front by ``rank``."""
     distance = np.empty(len(rank))
     if scores.shape[1] != 2:
         for number in range(int(rank.max()) + 1):
             rows = np.flatnonzero(rank == number)
             distance[rows] = crowding(scores[rows])
         return distance
-    # All fronts in one go: along a front of two columns one rises where the other falls.
+    # All fronts at once: along a front of two columns one increases while the other decreases.
     order = np.lexsort((scores[:, 1], scores[:, 0], rank))
     x, y, front = scores[order, 0], scores[order, 1], rank[order]
     ends = np.flatnonzero(front[1:] != front[:-1])
@@ -203,10 +203,10 @@ def _crowding_of_fronts(scores: Scores, rank: NDArray[np.int64]) -> NDArray[np.f
 
 
 def crowding(scores: Scores) -> NDArray[np.float64]:
-    """Crowding distance ``(n,)`` of the points of one front (Deb et al. 2002); larger is lonelier.
+    """Crowding distance ``(n,)`` of the points of one front (Deb et al. 2002); larger is less crowded.
 
     In each column the distance between a point's two neighbours, divided by the column's range; summed.
-    The ends of a column get infinity; a column without range says nothing.
+    The ends of a column get infinity; a column with a single value is ignored.
     """
     scores = checked(scores)
     n = len(scores)
@@ -225,7 +225,7 @@ def crowding(scores: Scores) -> NDArray[np.float64]:
 
 
 def hypervolume(scores: Scores, reference: NDArray[np.float64]) -> float:
-    """Volume that the points dominate up to ``reference (m,)``; points not better than it everywhere add 0."""
+    """Volume that the points dominate up to ``reference (m,)``; points not better in every column add 0."""
     scores = checked(scores)
     reference = np.asarray(reference, dtype=np.float64)
     if reference.shape != (scores.shape[1],) or not np.isfinite(reference).all():
@@ -256,7 +256,7 @@ def _area(x: NDArray[np.float64], y: NDArray[np.float64], reference: NDArray[np.
 
 
 def normalised(scores: Scores) -> Scores:
-    """Each column moved and scaled so that its smallest value is 0 and its largest 1 (0 without range)."""
+    """Each column shifted and scaled so that its smallest value is 0 and its largest 1 (0 for a single value)."""
     scores = checked(scores)
     low = scores.min(axis=0)
     span = scores.max(axis=0) - low
@@ -264,9 +264,9 @@ def normalised(scores: Scores) -> Scores:
 
 
 def knee(scores: Scores) -> int:
-    """Index of the knee of a non-empty front: the point furthest below the plane through its ends.
+    """Index of the knee of a non-empty front: the point farthest below the plane through its ends.
 
-    With every column scaled to ``[0, 1]`` over the front that is the smallest sum of columns.
+    With every column scaled to ``[0, 1]`` over the front, this is the smallest sum of columns.
     """
     scores = checked(scores)
     if len(scores) == 0:

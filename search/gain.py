@@ -1,9 +1,9 @@
-"""The expected gain of a front from evaluating archs, when only predictions of them are known.
+"""The expected improvement of a front from evaluating archs that have only predictions.
 
-The hypervolume is an integral over limits on all scores but the first; under each limit an arch gains by
-what it is expected to improve the first score, times the probability that it keeps the limit. So the sum
-over slices ``(s, m - 1)`` stands for the expected hypervolume improvement where limits are spread evenly,
-and for expected regret where they are spread like the archs.
+The hypervolume is an integral over limits on all scores but the first. Under each limit, the gain of an arch
+is its expected improvement of the first score, times the probability that it meets the limit. The sum over
+slices ``(s, m - 1)`` approximates the expected hypervolume improvement if the limits are spread evenly, and
+the expected regret if they are distributed like the archs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SHORT, SHORT_EACH = 1500, 30
 
 
 def chance_of(excess: Values, unsure: Values) -> Values:
-    """Probability ``(n,)`` of meeting all limits of a problem, from the predicted excess."""
+    """Probability ``(n,)`` of meeting all limits of a problem, from the predicted excess and its deviation."""
     return np.where(unsure > TINY, ndtr(-excess / np.maximum(unsure, TINY)), excess <= TINY)
 
 
 def even_limits(mean: Scores, known: Scores, n: int, spots: Scores) -> Scores:
-    """``n`` limits ``(n, m - 1)`` for one or two scores: half of them where archs are, half evenly along the front."""
+    """``n`` limits ``(n, m - 1)`` for one or two scores: half at the archs, half evenly spaced along the front."""
     if mean.shape[1] == 1:
         return np.zeros((1, 0))
     front = np.concatenate([mean, known])
@@ -40,7 +40,7 @@ def gains(
     mean: Scores, std: Scores, chance: Values, known: Scores, limits: Scores
 ) -> tuple[Scores, Scores, Values]:
     """Expected improvement ``(c, s)`` of the first score under each slice, the probability ``(c, s)`` of
-    staying under it, and the best known there ``(s,)``."""
+    meeting it, and the best known score there ``(s,)``."""
     spread = np.maximum(std, TINY)
     under = np.repeat(chance[:, None], len(limits), axis=1)
     for column in range(1, mean.shape[1]):
@@ -58,7 +58,7 @@ def improvement(mean: Values, std: Values, best: Values) -> Scores:
 
 
 def shortlist(mean: Scores, std: Scores, chance: Values, known: Scores, limits: Scores) -> NDArray[np.int64]:
-    """Rows worth looking at again soon: the largest gains over all slices, and in each of them."""
+    """Rows to score again soon: those with the largest gains over all slices and in each slice."""
     gain = gains(mean, std, chance, known, limits)[0]
     kept = np.zeros(len(mean), dtype=bool)
     kept[np.argsort(-gain.sum(axis=1), kind="stable")[:SHORT]] = True
@@ -68,13 +68,13 @@ def shortlist(mean: Scores, std: Scores, chance: Values, known: Scores, limits: 
 
 
 def best_batch(mean: Scores, std: Scores, chance: Values, known: Scores, limits: Scores, n: int) -> list[int]:
-    """Rows of the greedy batch of largest expected gain.
+    """Rows of the batch with the largest expected gain, selected greedily.
 
-    ``mean``, ``std (c, m)`` predict candidates, ``chance (c,)`` is the probability of meeting all limits of
-    the problem, ``known (k, m)`` are feasible true scores, ``limits (s, m - 1)`` the slices.
+    ``mean``, ``std (c, m)`` are predictions for candidates, ``chance (c,)`` is the probability of meeting all
+    constraints of the problem, ``known (k, m)`` are feasible real scores, ``limits (s, m - 1)`` the slices.
     """
     gain, under, best = gains(mean, std, chance, known, limits)
-    # Slices far from any gain cost as much as others: rows that cannot gain are left out once.
+    # Slices without any gain cost as much as the others, so rows that cannot gain are removed first.
     alive = np.argsort(-gain.sum(axis=1), kind="stable")[: max(20 * n, 500)]
     spread = np.maximum(std[alive, 0], TINY)
     total = gain[alive].sum(axis=1)

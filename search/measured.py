@@ -1,4 +1,4 @@
-"""Judging archs by what was truly measured."""
+"""Fronts of measured values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.problem import Objective, objectives_from
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """By how much a constraint is missed: the value measured and the relative excess (0 when met)."""
+    """By how much a constraint is violated: the measured value and the relative excess (0 if met)."""
 
     constraint: Constraint
     value: float
@@ -26,10 +26,10 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFront:
-    """Judged by true values alone.
+    """The front by measured values alone.
 
-    ``feasible_rows (n,)`` is a mask; ``front`` are row numbers, best first objective first, empty when nothing
-    is feasible; then ``nearest`` is the row with the smallest violation and ``misses`` says by how much.
+    ``feasible_rows (n,)`` is a mask; ``front`` are row numbers, best first objective first, empty if nothing
+    is feasible. In that case ``nearest`` is the row with the smallest violation, and ``misses`` are its violations.
     ``unusable`` rows lack a finite value.
     """
 
@@ -47,10 +47,10 @@ def measured_front(
     objectives: Iterable[Objective | tuple[str, Any]],
     constraints: Iterable[Constraint] = (),
 ) -> MeasuredFront:
-    """The non-dominated archs among those whose true ``values (n,)`` meet every limit.
+    """The non-dominated archs among those whose measured ``values (n,)`` meet every constraint.
 
-    ``values`` maps ``(metric, target)`` to true values in the metric's own unit, one per arch, NaN where it
-    is not known. An arch with an unknown value is neither feasible nor nearest.
+    ``values`` maps ``(metric, target)`` to measured values in the metric's unit, one per arch, NaN if
+    unknown. An arch with an unknown value is neither feasible nor nearest.
     """
     wanted, limits = objectives_from(objectives), merged(constraints)
     columns = {key: np.asarray(column, dtype=np.float64) for key, column in values.items()}

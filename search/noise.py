@@ -1,4 +1,4 @@
-"""Which quality values of a front differ by more than their standard errors allow to tell."""
+"""Which quality values of a front are indistinguishable given their standard errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SURE = 1.96  # standard errors of a difference: two-sided 95 %
 
 
 def within_noise(values: Values, errors: Values) -> NDArray[np.bool_]:
-    """Which pairs ``(n, n)`` of values cannot be told apart; the diagonal is False.
+    """Which pairs ``(n, n)`` of values are indistinguishable; the diagonal is False.
 
-    ``errors (n,)`` are standard errors in the unit of ``values (n,)``; NaN (unknown) tells nothing apart or together.
-    The errors are taken as independent. For values of the same examples that is too careful, never too bold, as long
-    as harder examples are hard for all.
+    ``errors (n,)`` are standard errors in the unit of ``values (n,)``; pairs with NaN (unknown) are False.
+    The errors are assumed to be independent. For values on the same examples this is conservative as long as harder
+    examples are hard for all subnets.
     """
     gap = np.abs(values[:, None] - values[None, :])
     error = np.sqrt(errors[:, None] ** 2 + errors[None, :] ** 2)

@@ -1,4 +1,4 @@
-"""Searching on predictions alone."""
+"""Search on predictions alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from supernets.spaces.space import Population
 
 MAX_BATCH = 1_000
 GENERATIONS = 10
-MAX_DROPPED = 0.5  # of what was scored, once MIN_SCORED were
+MAX_DROPPED = 0.5  # share of the scored archs, once there are MIN_SCORED
 MIN_SCORED = 20
 PATIENCE = 2_000  # evaluations without a feasible arch or a violation smaller by MIN_PROGRESS
 MIN_PROGRESS = 0.01
@@ -31,7 +31,7 @@ Stopped = Literal["budget", "exhausted", "infeasible", "stalled"]
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
-    """How good the front was after so many evaluations; ``seconds`` since the start, of this run only."""
+    """The hypervolume of the front after a number of evaluations; ``seconds`` since the start of this run."""
 
     evaluations: int
     seconds: float
@@ -40,11 +40,11 @@ class TracePoint:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Stop rule: over the last ``evaluations`` the hypervolume has grown by less than ``gain`` of itself.
+    """Stop rule: over the last ``evaluations`` the relative growth of the hypervolume was less than ``gain``.
 
-    Nothing stops before twice as many evaluations, nor while the hypervolume is 0 (nothing feasible is better
+    A search never stops before twice as many evaluations, or while the hypervolume is 0 (nothing feasible is better
     than the reference point). All points of a trace share one reference point, fixed before the first of them.
-    This is the one place of the rule: :func:`optimise` and jobs that evaluate for real both ask it.
+    Both :func:`optimise` and search jobs with real evaluations use this rule.
     """
 
     evaluations: int
@@ -68,10 +68,10 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Everything that was scored, in order, and how the search went.
+    """All scored archs in order, and the trace of the search.
 
-    ``scores (n, m)`` are minimised, ``violations (n,)`` 0 for feasible; ``dropped`` archs had predictions
-    that were not finite and are not among them. ``reference (m,)`` bounds the hypervolumes of ``trace``.
+    ``scores (n, m)`` are minimised, ``violations (n,)`` are 0 for feasible archs. ``dropped`` is the number of archs
+    with predictions that were not finite and that are not included. ``reference (m,)`` is that of ``trace``.
     """
 
     archs: Population
@@ -83,7 +83,7 @@ class Result:
     stopped: Stopped
 
     def as_json(self) -> dict[str, Any]:
-        """How the search went, without the archs: plain numbers and lists."""
+        """The result without the archs, as plain numbers and lists."""
         return {
             "evaluations": len(self.archs) + self.dropped,
             "dropped": self.dropped,
@@ -95,17 +95,17 @@ class Result:
 
     @property
     def feasible(self) -> bool:
-        """Whether anything met all limits."""
+        """Whether any arch met all constraints."""
         return bool((self.violations <= 0).any())
 
     def front(self) -> NDArray[np.int64]:
-        """Rows of the feasible non-dominated archs, best first score first; empty when nothing is feasible."""
+        """Rows of the feasible non-dominated archs, best first score first; empty if nothing is feasible."""
         rows = np.flatnonzero(self.violations <= 0)
         rows = rows[non_dominated(self.scores[rows])]
         return rows[np.lexsort(self.scores[rows].T[::-1])]
 
     def nearest(self) -> int | None:
-        """Row with the smallest violation, the better scored among equals; ``None`` without rows."""
+        """Row with the smallest violation, ties broken by score; ``None`` without rows."""
         if len(self.violations) == 0:
             return None
         keys = (*self.scores.T[::-1], self.violations)
@@ -113,12 +113,12 @@ class Result:
 
 
 def default_algorithm(problem: Problem, evaluations: int) -> str:
-    """``exhaustive`` where the budget covers the space, else ``nsga2``."""
+    """``exhaustive`` if the budget covers the space, otherwise ``nsga2``."""
     return "exhaustive" if problem.space.size() <= min(evaluations, 50_000) else "nsga2"
 
 
 class _Ledger:
-    """What one run has scored so far, with the front and hypervolume kept up to date."""
+    """The scored archs of one run, with their current front and hypervolume."""
 
     def __init__(self, problem: Problem, reference: NDArray[np.float64] | None, margin: bool) -> None:
         self.problem, self.margin = problem, margin
@@ -131,7 +131,7 @@ class _Ledger:
         self.started = time.perf_counter()
 
     def score(self, archs: Population) -> tuple[Population, NDArray[np.float64], NDArray[np.float64]]:
-        """Score a batch, drop what is not finite, and keep the books."""
+        """Score a batch, drop rows that are not finite, and update the front and the trace."""
         scores, violation = self.problem.score(archs, self.margin)
         usable = np.isfinite(violation)
         self.scored += len(archs)
@@ -159,7 +159,7 @@ class _Ledger:
         self.trace.append(TracePoint(self.scored, seconds, hypervolume(self.front, self.reference)))
 
     def result(self, stopped: Stopped) -> Result:
-        """Everything so far."""
+        """The result so far."""
         d, m = self.problem.space.d, self.problem.n_objectives
         parts = [(np.zeros((0, d), dtype=np.int64), np.zeros((0, m)), np.zeros(0)), *self.parts]
         archs, scores, violation = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -168,14 +168,14 @@ class _Ledger:
 
 
 def reference_point(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A hypervolume reference ``(m,)`` from the scores of a start set: the worst of each, and a tenth of the range."""
+    """A hypervolume reference ``(m,)`` from the scores of a start set: the worst of each plus a tenth of the range."""
     worst, best = scores.max(axis=0), scores.min(axis=0)
     span = worst - best
     return np.asarray(worst + 0.1 * np.where(span > 0, span, np.maximum(np.abs(worst), 1.0)))
 
 
 def checked_budget(evaluations: int) -> int:
-    """``evaluations`` where it is a whole number from 1 to 10^7; anything else is refused."""
+    """``evaluations`` if it is an integer from 1 to 10^7; anything else is an error."""
     if isinstance(evaluations, bool) or not isinstance(evaluations, int | np.integer):
         raise ProblemError(f"evaluations must be a whole number, got {evaluations!r}", "budget")
     if not 1 <= evaluations <= MAX_EVALUATIONS:
@@ -184,7 +184,7 @@ def checked_budget(evaluations: int) -> int:
 
 
 def checked_reference(problem: Problem, reference: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """``reference (m,)`` where it has a finite number for each objective, or none."""
+    """``reference (m,)`` if it has a finite number for each objective, or ``None``."""
     if reference is None:
         return None
     reference = np.asarray(reference, dtype=np.float64)
@@ -212,12 +212,12 @@ def optimise(
 ) -> Result:
     """Search on predictions only, scoring each arch at most once and at most ``evaluations`` in all.
 
-    ``algorithm`` is a name of ``ALGORITHMS``, an instance, or ``None`` for :func:`default_algorithm`.
+    ``algorithm`` is a name in ``ALGORITHMS``, an instance, or ``None`` for :func:`default_algorithm`.
     ``batch`` archs are asked at a time; by default a tenth of the budget, from 20 to 1,000.
-    ``initial (k, d)`` archs are scored first (they count). Limits are checked at the problem's confidence
-    with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or set by
-    the first batch. Ends early when the space is exhausted, or when nothing is feasible and the smallest
-    violation has not shrunk by 1 % for ``patience`` evaluations, or when ``stall`` says so.
+    ``initial (k, d)`` archs are scored first (they count). Constraints are checked at the problem's
+    confidence with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or
+    computed from the first batch. Stops early if the space is exhausted, if nothing is feasible and the smallest
+    violation has not decreased by 1 % for ``patience`` evaluations, or if ``stall`` is reached.
     """
     evaluations = checked_budget(evaluations)
     if batch is not None and batch < 1:
@@ -250,7 +250,7 @@ def optimise(
 
 
 def unique_members(problem: Problem, population: Population) -> Population:
-    """The distinct members of a population; a row outside the space is dropped (it was measured elsewhere)."""
+    """The distinct members of a population; rows outside the space are dropped (measured in another space)."""
     population = np.asarray(population, dtype=np.int64)
     population = population[problem.space.member(population)]
     return population[Seen(problem.space).new(population)]

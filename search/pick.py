@@ -1,4 +1,4 @@
-"""Choosing points of a front, and saying why."""
+"""Select points of a front, each with a reason."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from search.errors import ProblemError
 from search.front import Scores, normalised
 from supernets.metrics import Metric, metric_named
 
-BEND = 1e-9  # how far below the line through the ends a knee must lie, of the front's ranges
+BEND = 1e-9  # minimum distance of a knee below the line through the ends, relative to the front's ranges
 
 
 def spread(scores: Scores, k: int, first: Iterable[int] = ()) -> list[int]:
-    """Up to ``k`` rows of ``scores (n, m)``, spread well: ``first``, the best of each column, then the farthest.
+    """Up to ``k`` rows of ``scores (n, m)``, spread evenly: ``first``, the best of each column, then the farthest.
 
-    Each further row is the one whose nearest chosen row is farthest away, columns scaled to ``[0, 1]``.
+    Each further row is the one whose nearest selected row is farthest away, with columns scaled to ``[0, 1]``.
     """
     if k < 0:
         raise ProblemError(f"k must be 0 or more, got {k}", "k")
@@ -42,7 +42,7 @@ def spread(scores: Scores, k: int, first: Iterable[int] = ()) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """A row of the front, and in words why this one."""
+    """A row of the front, and the reason why it was selected."""
 
     row: int
     reason: str
@@ -50,7 +50,7 @@ class Picked:
 
 @dataclass(frozen=True, slots=True)
 class Picks:
-    """What was picked; where that is nothing, ``note`` says why."""
+    """The selected points; if there are none, ``note`` is the reason."""
 
     points: tuple[Picked, ...]
     note: str | None = None
@@ -64,15 +64,15 @@ def pick(
     limits: Iterable[Constraint] = (),
     by: str | None = None,
 ) -> Picks:
-    """Points of a front by one of ``PICKS``: up to ``k``, fewer where the front or the limits leave fewer.
+    """Points of a front by one of ``PICKS``: up to ``k``, fewer if the front or the limits leave fewer.
 
-    ``values`` maps each metric to its true values ``(n,)`` in its own unit; ``objectives`` are in order of
-    importance. Only rows that meet the ``limits`` (their targets play no part) and have a value of every
-    objective are picked. ``knee`` is the point farthest below the line or plane through the ends, further
-    ones spread around it; ``best`` is the first objective's best; ``buckets`` divides the range of the
-    metric ``by`` (by default an objective that is a cost) evenly and takes the best of each part;
-    ``spread`` takes the ends and what lies farthest from the others. Among equals the better by the next
-    objective, then the earlier row.
+    ``values`` maps each metric to its real values ``(n,)`` in its unit; ``objectives`` are in order of
+    importance. Only rows that meet the ``limits`` (their targets are ignored) and have a value for every
+    objective are selected. ``knee`` is the point farthest below the line or plane through the ends, further
+    ones are spread around it. ``best`` is the best of the first objective. ``buckets`` divides the range of the
+    metric ``by`` (by default an objective that is a cost) evenly and selects the best of each part.
+    ``spread`` selects the ends and the points farthest from the others. Ties are broken by the next objective,
+    then by row.
     """
     if how not in PICKS:
         raise ProblemError(f"a pick must be one of {', '.join(PICKS)}, got {how!r}", "pick")
@@ -87,7 +87,7 @@ def pick(
 
 
 class _Table:
-    """The rows that may be picked, best first objective first, and those that only the limits exclude."""
+    """The rows that may be selected, best first objective first, and those excluded only by the limits."""
 
     def __init__(
         self, values: Mapping[str, Values], objectives: Sequence[Metric], limits: tuple[Constraint, ...]
@@ -118,7 +118,7 @@ class _Table:
         return float(self._column(metric if isinstance(metric, str) else metric.name)[row])
 
     def apart(self, metric: Metric, a: int, b: int) -> str:
-        """How much two rows differ in a metric, in words."""
+        """The difference of two rows in a metric, as text."""
         return amount(metric, abs(self.value(metric, a) - self.value(metric, b)))
 
     def of_how_many(self) -> str:
@@ -127,7 +127,7 @@ class _Table:
         return f"{points} with {' and '.join(_limits(self.limits))}" if self.limits else f"all {points}"
 
     def why_none(self) -> str:
-        """Why there is nothing to pick from."""
+        """Why there are no rows to select from."""
         if self.total == 0:
             return "the front is empty: no subnet met the limits of its search"
         if not len(self.excluded):
@@ -145,7 +145,7 @@ class _Table:
 
 
 def fits(values: Mapping[str, Values], limits: Iterable[Constraint], n: int) -> NDArray[np.bool_]:
-    """Which rows ``(n,)`` meet every limit by their true ``values``; an unknown value never does."""
+    """Which rows ``(n,)`` meet every limit by their real ``values``; an unknown value never does."""
     mask = np.ones(n, dtype=bool)
     for limit in limits:
         known = np.asarray(values.get(limit.metric, np.full(n, np.nan)), dtype=np.float64)
@@ -180,7 +180,7 @@ def _tie(table: _Table, row: int) -> str:
 
 
 def _next_better(table: _Table, row: int) -> str:
-    """What the next better point that the limits exclude would need."""
+    """The value that the next better point excluded by the limits would need."""
     if not table.limits:
         return ""
     first = table.objectives[0]
@@ -209,7 +209,7 @@ def _next_better(table: _Table, row: int) -> str:
 
 def _knee(table: _Table, k: int, by: str | None) -> list[Picked]:  # noqa: ARG001
     sums = normalised(table.scores).sum(axis=1)
-    at = int(sums.argmin())  # rows are ordered: of equals the best by the objectives in turn
+    at = int(sums.argmin())  # rows are ordered, so ties go to the best by the objectives in turn
     knee = Picked(int(table.rows[at]), _knee_reason(table, at, float(sums[at])))
     return [knee, *_spread_rows(table, k, [at])[1:]] if k > 1 else [knee]
 
@@ -262,7 +262,7 @@ def _buckets(table: _Table, k: int, by: str | None) -> list[Picked]:
     for part in range(parts):
         inside = [index for index in kept.tolist() if number_of[index] == part]
         if not inside:
-            continue  # nothing on the front costs that much
+            continue  # no point of the front has this cost
         row = int(table.rows[inside[0]])
         points = "the only point" if len(inside) == 1 else f"of {len(inside)} points"
         between = f"{metric.name} from {number(edges[part])} to {number(edges[part + 1])}"
@@ -318,7 +318,7 @@ PICKS: dict[str, tuple[Callable[[_Table, int, str | None], list[Picked]], int]] 
     "buckets": (_buckets, 4),
     "spread": (_spread, 4),
 }
-"""Ways to pick, and how many points each gives unless told."""
+"""Ways to pick, and the default number of points of each."""
 
 
 # --- words -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a search is told: a space, what to optimise, what must hold, and who predicts it."""
+"""The definition of a search: space, objectives, constraints and surrogates."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ Costs = Callable[[Population], Mapping[str, Values]]
 
 
 class Surrogate(Protocol):
-    """A model of one metric that a job hands in; ``search`` contains no model of its own.
+    """A model of one metric, passed in by the caller.
 
-    Populations are canonical ``(n, d)`` matrices of the supernet's space; values are in the metric's own
-    unit and direction. Promises: ``std >= 0``; ``quantile`` never falls as ``p`` rises; predicting
-    changes nothing; the same fit gives the same predictions.
+    Populations are canonical ``(n, d)`` matrices of the supernet's space; values are in the metric's
+    unit and direction. Requirements: ``std >= 0``, ``quantile`` does not decrease with ``p``, predictions
+    have no side effects, and the same fit gives the same predictions.
     """
 
     def fit(self, archs: Population, y: NDArray[np.float64]) -> None:
-        """Learn from archs ``(n, d)`` and their true values ``(n,)``, replacing what was learnt before."""
+        """Fit to archs ``(n, d)`` and their real values ``(n,)``, replacing any earlier fit."""
 
     def predict(self, archs: Population) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean ``(n,)`` and standard deviation ``(n,)``."""
 
     def quantile(self, archs: Population, p: float) -> NDArray[np.float64]:
-        """The value ``(n,)`` that the truth stays below with probability ``p``, ``0 < p < 1``."""
+        """The ``p``-quantile ``(n,)`` of the predictive distribution, ``0 < p < 1``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One metric to be made as good as it can be.
+    """One metric to optimise.
 
-    ``target`` is ``None`` for a metric that depends on no target; several targets mean the worst of them,
-    which is how one front is shared by a fleet.
+    ``target`` is ``None`` for a metric that depends on no target; several targets count as their worst
+    value, which gives one front for a group of devices.
     """
 
     metric: str
@@ -49,17 +49,17 @@ class Objective:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The ``(metric, target)`` pairs it reads."""
+        """The ``(metric, target)`` pairs that it uses."""
         targets = self.target if isinstance(self.target, tuple) else (self.target,)
         return tuple((self.metric, target) for target in targets)
 
     @property
     def definition(self) -> Metric:
-        """Unit and direction; an unknown metric lists the choices."""
+        """Unit and direction; the error for an unknown metric lists the choices."""
         return metric_named(self.metric)
 
     def score(self, values: Mapping[Key, Values]) -> Values:
-        """Minimised score ``(n,)`` from the metric's values ``(n,)``: the worst target's, sign flipped if need be."""
+        """Minimised score ``(n,)`` from values ``(n,)``: that of the worst target, negated if larger is better."""
         sign = self.definition.sign
         return np.asarray(
             np.max([sign * np.asarray(values[key], dtype=np.float64) for key in self.keys], axis=0)
@@ -67,7 +67,7 @@ class Objective:
 
 
 def objectives_from(wanted: Iterable[Objective | tuple[str, Any]]) -> tuple[Objective, ...]:
-    """Checked objectives: at least one, all known, none twice."""
+    """Checked objectives: at least one, all registered, no duplicates."""
     objectives = tuple(o if isinstance(o, Objective) else Objective(*o) for o in wanted)
     if not objectives:
         raise ProblemError("a search needs at least one objective, got none", "objectives")
@@ -83,10 +83,10 @@ def objectives_from(wanted: Iterable[Objective | tuple[str, Any]]) -> tuple[Obje
 
 
 class Problem:
-    """Turns populations into scores and violations, by surrogates and closed forms.
+    """Computes scores and violations of populations from surrogates and closed forms.
 
-    Promises: immutable (but for the surrogates, which their owner may refit); scoring is pure; the same
-    population gets the same scores. A limit is checked against the surrogate's quantile at
+    Immutable, except that the owner of the surrogates may refit them. Scoring has no side effects and is
+    deterministic. A limit is checked against the surrogate's quantile at
     ``confidence``: the upper one for ``max``, the lower one (``1 - confidence``) for ``min``. Closed
     forms are exact and need no margin.
     """
@@ -133,7 +133,7 @@ class Problem:
         return len(self.objectives)
 
     def with_constraints(self, constraints: Iterable[Constraint]) -> Problem:
-        """The same problem under other limits."""
+        """The same problem with other constraints."""
         return Problem(
             self.space,
             self.objectives,
@@ -144,7 +144,7 @@ class Problem:
         )
 
     def predict(self, population: Population) -> dict[Key, Values]:
-        """Expected value ``(n,)`` of every metric in play, in its own unit and direction."""
+        """Expected value ``(n,)`` of every metric in use, in its unit and direction."""
         exact = self._exact(population)
         return {key: exact[key] if key in exact else self._mean(key, population) for key in self.keys}
 
@@ -171,7 +171,7 @@ class Problem:
         return scores, violation
 
     def slack(self, population: Population, margin: bool = True) -> Values:
-        """How far ``(n, constraints)`` each limit is away, relative to it; negative where it is missed."""
+        """Relative distance ``(n, constraints)`` to each limit; negative if it is violated."""
         exact = self._exact(population)
         columns = [np.zeros((len(population), 0))]
         for constraint in self.constraints:
@@ -192,7 +192,7 @@ class Problem:
         means: Mapping[Key, Values],
         margin: bool,
     ) -> tuple[Values, Values]:
-        """What ``max`` and what ``min`` is compared with."""
+        """The values that are compared with ``max`` and with ``min``."""
         key = constraint.key
         if key in exact:
             return exact[key], exact[key]

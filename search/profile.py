@@ -1,4 +1,4 @@
-"""What a space offers, as predicted, and whether limits can be met: answers at once."""
+"""Predicted ranges of a space, and whether constraints can be met, without a job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROFILE_EVALUATIONS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Predicted values of a metric in its own unit: smallest found, of the centroid arch, largest found."""
+    """Predicted values of a metric in its unit: smallest, of the centroid arch, largest."""
 
     min: float
     centroid: float
@@ -30,7 +30,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a space offers, as predicted. ``nearest`` is the arch ``(d,)`` with the smallest violation."""
+    """Predicted ranges of a space. ``nearest`` is the arch ``(d,)`` with the smallest violation."""
 
     metrics: dict[Key, Range]
     satisfiable: bool
@@ -40,7 +40,7 @@ class Profile:
     scored: int
 
     def as_json(self) -> dict[str, Any]:
-        """Lists in place of arrays; one entry a metric and target."""
+        """As JSON, with one entry per metric and target."""
         rows = [
             {"metric": m, "target": t, "min": r.min, "centroid": r.centroid, "max": r.max}
             for (m, t), r in self.metrics.items()
@@ -64,10 +64,10 @@ def centroid(problem: Problem) -> Population:
 
 
 def profile(problem: Problem, seed: int) -> Profile:
-    """Range of every metric in play and whether the limits can be met, from predictions alone.
+    """Range of every metric in use and whether the constraints can be met, from predictions alone.
 
-    256 probes spread over sizes; a search for feasibility follows only where none of them meets the
-    limits, of at most 2,000 archs. Ranges cover all that was scored.
+    Scores 256 probes spread over sizes. If none of them is feasible, it searches up to 2,000 archs for a
+    feasible one. Ranges cover all scored archs.
     """
     space = problem.space
     rng = np.random.default_rng(seed)

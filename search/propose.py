@@ -1,4 +1,4 @@
-"""Which archs to evaluate for real next."""
+"""Select the archs to evaluate next."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def propose(
     evaluations: int = PROPOSE_EVALUATIONS,
     algorithm: str | None = None,
 ) -> Population:
-    """``n`` new finalists ``(k, d)``, none of them in ``evaluated (e, d)``; ``k < n`` only when the space runs out.
+    """``n`` new finalists ``(k, d)``, none of them in ``evaluated (e, d)``; ``k < n`` only if the space is exhausted.
 
-    Half come from the front predicted with the confidence margin, half from the one predicted without it;
-    in both, the archs closest under each limit come first and the others are spread well over the front.
-    Where nothing is predicted to be feasible, those with the smallest violation are proposed.
+    Half come from the front predicted with the confidence margin, half from the one predicted without it.
+    In both, the archs closest below each limit come first and the others are spread over the front. If no arch
+    is predicted to be feasible, those with the smallest violation are proposed.
     """
     if isinstance(n, bool) or n < 1:
         raise ProblemError(f"n must be at least 1, got {n!r}", "n")
@@ -60,7 +60,7 @@ def finalists(problem: Problem, found: Result, seen: Seen, n: int, margin: bool)
     """Up to ``n`` archs of ``found`` that are not in ``seen``: feasible fronts in turn, then by violation."""
     new = seen.new(found.archs)
     feasible = np.flatnonzero(found.violations <= 0)
-    # Ranked with what was seen: an arch that a known one is predicted to dominate has to wait.
+    # Ranked together with the evaluated archs: predicted-dominated archs come later.
     rank = ranks(found.scores[feasible])
     picked: list[int] = []
     for front in range(int(rank.max(initial=-1)) + 1):
@@ -77,7 +77,7 @@ def finalists(problem: Problem, found: Result, seen: Seen, n: int, margin: bool)
 
 
 def _closest(problem: Problem, archs: Population, margin: bool) -> list[int]:
-    """For each limit, the row of ``archs`` that stays closest under it."""
+    """For each limit, the row of ``archs`` closest below it."""
     if len(archs) == 0:
         return []
     slack = problem.slack(archs, margin)

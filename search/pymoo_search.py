@@ -1,9 +1,8 @@
-"""pymoo's algorithms (Blank & Deb 2020, doi:10.1109/ACCESS.2020.2990567) behind our ask and tell.
+"""pymoo's algorithms (Blank & Deb 2020, doi:10.1109/ACCESS.2020.2990567) with the ask and tell interface.
 
-pymoo selects, mates and decides who survives; archs are made by the space's own crossover and mutation, so
-that children are members and no real-valued operator is rounded. pymoo's objects are made anew at every ask
-and tell from the arrays that :meth:`PymooSearch.state` writes, so that nothing is pickled and a restored
-search cannot differ.
+pymoo does parent selection and survival. Crossover and mutation are those of the space, so children are members
+and no real-valued operator has to be rounded. pymoo's objects are rebuilt at every ask and tell from the arrays
+of :meth:`PymooSearch.state`, so nothing is pickled and a restored search is identical.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from search.seen import fresh, start_set
 from supernets.spaces.space import Population, Space
 
 ROUNDS = 4
-START = 40  # archs that are told before anything breeds
-CHUNK = 20  # told rows are taken in so many at a time, as they come from small asks
+START = 40  # archs that are told before the first children
+CHUNK = 20  # told rows are processed in chunks of this size, as with small asks
 
 
 class SpaceCrossover(Crossover):  # type: ignore[misc]
-    """Uniform crossover of active genes; one child a pair, in nine of ten pairs."""
+    """Uniform crossover of active genes; one child per pair, for nine of ten pairs."""
 
     def __init__(self, space: Space) -> None:
         super().__init__(n_parents=2, n_offsprings=1, prob=0.9)
@@ -47,7 +46,7 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
 
 
 class SpaceMutation(Mutation):  # type: ignore[misc]
-    """About one gene a child, at least one."""
+    """About one gene per child, at least one."""
 
     def __init__(self, space: Space) -> None:
         super().__init__(prob=1.0)
@@ -58,9 +57,9 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
 
 
 class PymooSearch(Algorithm):
-    """An algorithm of pymoo; a subclass says how it is made and who survives a tell.
+    """An algorithm of pymoo; a subclass defines its engine and its survival selection.
 
-    The first ``START`` archs are spread over sizes. ``population`` are kept.
+    The first ``START`` archs are spread over sizes. ``population`` archs survive.
     """
 
     def __init__(self, space: Space, n_objectives: int, seed: int, *, population: int = 100) -> None:
@@ -73,7 +72,7 @@ class PymooSearch(Algorithm):
         self.scores: Scores = np.zeros((0, n_objectives))
         self.violations = np.zeros(0)
         self.told = 0
-        # Real bounds are of no use here: operators are the space's own.
+        # The bounds are not used: the operators are those of the space.
         self.problem = PymooProblem(n_var=space.d, n_obj=n_objectives, n_ieq_constr=1, xl=0, xu=1, vtype=int)
 
     @abstractmethod
@@ -82,10 +81,10 @@ class PymooSearch(Algorithm):
 
     @abstractmethod
     def _survive(self, engine: GeneticAlgorithm, new: Individuals) -> Individuals:
-        """Who is kept of the engine's population and ``new``."""
+        """The survivors of the engine's population and ``new``."""
 
     def operators(self) -> dict[str, Any]:
-        """What every engine mates with."""
+        """The crossover and mutation of every engine."""
         return {"crossover": SpaceCrossover(self.space), "mutation": SpaceMutation(self.space)}
 
     def _ready(self) -> GeneticAlgorithm:
@@ -95,7 +94,7 @@ class PymooSearch(Algorithm):
         return engine
 
     def _ask(self, n: int) -> Population:
-        """A spread start, then what pymoo makes of the survivors; random members where that is not new."""
+        """A spread start, then pymoo's children of the survivors; random members if there are no new children."""
         parts = [np.zeros((0, self.space.d), dtype=np.int64)]
         if len(self.seen) == 0:
             parts.append(self.seen.take(start_set(self.space, self.rng, min(n, START)), n))
@@ -110,7 +109,7 @@ class PymooSearch(Algorithm):
         return np.concatenate(parts)
 
     def _children(self, engine: GeneticAlgorithm, n: int) -> Population:
-        """About ``n`` children; copies are left to the caller to drop."""
+        """About ``n`` children; the caller drops duplicates."""
         children = engine.mating.do(
             self.problem, engine.pop, n, n_max_iterations=1, algorithm=engine, random_state=self.rng
         )
@@ -128,7 +127,7 @@ class PymooSearch(Algorithm):
                 self.told += len(new)
 
     def state(self) -> dict[str, Any]:
-        """Survivors in their order, beside the generator and what was seen."""
+        """Survivors in order, the random generator and the seen archs."""
         return {
             **super().state(),
             "told": self.told,
@@ -138,7 +137,7 @@ class PymooSearch(Algorithm):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self.told = int(state["told"])
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
@@ -147,16 +146,16 @@ class PymooSearch(Algorithm):
 
 
 def individuals(archs: Population, scores: Scores, violations: NDArray[np.float64]) -> Individuals:
-    """pymoo's form of rows that were scored."""
+    """Scored rows as pymoo individuals."""
     if len(archs) == 0:
         return Individuals.empty()
     return Individuals.new(X=archs, F=scores, G=violations[:, None])
 
 
 def directions(n_objectives: int, most: int) -> NDArray[np.float64]:
-    """As many evenly spread weights ``(k, m)`` that sum to 1 as fit into ``most``: Das & Dennis 1998.
+    """Up to ``most`` evenly spread weights ``(k, m)`` that sum to 1 (Das & Dennis 1998).
 
-    With more objectives than ``most`` there is still one for each.
+    With more objectives than ``most`` there is one weight per objective.
     """
     if n_objectives == 1:
         return np.ones((1, 1))

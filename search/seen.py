@@ -1,4 +1,4 @@
-"""Which archs a search has met: exact, and one set lookup an arch."""
+"""An exact set of the archs that a search has seen, with one lookup per arch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from search.variation import graded
 from supernets.spaces.space import Population, Space
 
-EXACT = 2**53  # whole numbers below it are exact in a float64
+EXACT = 2**53  # integers below it are exact in a float64
 
 
 class Seen:
     """A set of canonical archs of one space.
 
-    A row is known by one or more whole numbers: its genes as digits, as many as a float64 holds exactly in
-    each. Two archs are one only when they are equal, and all rows are converted by one matrix product.
+    The key of a row is one or more integers with its genes as digits, as many per integer as a float64 holds
+    exactly. Only equal archs have equal keys. All rows are converted by one matrix product.
     """
 
     def __init__(self, space: Space) -> None:
@@ -46,7 +46,7 @@ class Seen:
         return keys
 
     def new(self, population: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """Which rows ``(n,)`` are neither in the set nor copies of an earlier row."""
+        """Which rows ``(n,)`` are neither in the set nor duplicates of an earlier row."""
         keys = self._keys(population)
         first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         mask = np.zeros(len(keys), dtype=np.bool_)
@@ -54,9 +54,9 @@ class Seen:
         return mask
 
     def take(self, population: NDArray[np.integer[Any]], limit: int) -> Population:
-        """The first ``limit`` new rows, put into the set."""
+        """The first ``limit`` new rows, which are added to the set."""
         keys = self._keys(population)
-        # Every row gets a number of its own; a key that was there before answers with the number it has.
+        # Every row gets a unique number; an existing key returns its earlier number.
         numbers = range(self._next, self._next + len(keys))
         self._next = numbers.stop
         answers = np.fromiter(map(self._rows.setdefault, keys, numbers), np.int64, len(keys))
@@ -66,26 +66,26 @@ class Seen:
         return population[new[: max(limit, 0)]].astype(np.int64)
 
     def add(self, population: Population) -> None:
-        """Put all rows in."""
+        """Add all rows."""
         for key in self._keys(population):
             self._rows.setdefault(key, -1)
 
     def state(self) -> str:
-        """The set as base64 text, in the order in which archs came."""
+        """The set as base64 text, in insertion order."""
         return base64.b64encode(b"".join(self._rows)).decode()
 
     def restore(self, state: str) -> None:
-        """Become the set that :meth:`state` wrote."""
+        """Restore a :meth:`state`."""
         data = base64.b64decode(state)
         keys = (data[at : at + self._width] for at in range(0, len(data), self._width))
         self._rows = dict.fromkeys(keys, -1)
 
 
 def fresh(space: Space, rng: np.random.Generator, seen: Seen, n: int, rounds: int = 4) -> Population:
-    """Up to ``n`` random members that are not in ``seen``, and puts them in.
+    """Up to ``n`` random members that are not in ``seen``, which are added to it.
 
-    Bounded: after ``rounds`` of sampling what is missing is taken from the enumerated space where that is
-    small enough to enumerate. Fewer than ``n`` come back when (nearly) everything has been seen.
+    After ``rounds`` of sampling, missing members are taken from the enumeration of the space if it is small
+    enough. Fewer than ``n`` are returned if (nearly) all members have been seen.
     """
     parts = [np.zeros((0, space.d), dtype=np.int64)]
     missing = n
@@ -105,7 +105,7 @@ ENUMERABLE = 50_000
 
 
 def start_set(space: Space, rng: np.random.Generator, n: int) -> Population:
-    """``n`` rows to begin with, spread over sizes: smallest, largest, then graded and uniform ones by halves.
+    """``n`` initial rows spread over sizes: smallest, largest, then half graded and half uniform.
 
     Rows may repeat in small spaces.
     """

@@ -1,4 +1,4 @@
-"""Making new archs from good ones, whole batches at a time."""
+"""Vectorised crossover and mutation of archs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Genomes = NDArray[np.integer[Any]]
 
 
 def graded(space: Space, rng: np.random.Generator, n: int, spread: float = 0.25) -> Population:
-    """``n`` members around levels that run evenly from the smallest network to the largest.
+    """``n`` members around levels that are evenly spaced from the smallest network to the largest.
 
-    Sums of independently drawn axes crowd in the middle of every cost; here a row draws a level first and then
-    each axis around it (choices are ordered by size).
+    With independently drawn axes, most costs would be near the middle of the range. Here a level is drawn for
+    each row first, and then each axis around it (choices are ordered by size).
     """
     count = np.array([len(choices) for choices in space.allowed])
     level = (np.arange(n) + rng.random(n)) / max(n, 1)
@@ -31,10 +31,10 @@ def graded(space: Space, rng: np.random.Generator, n: int, spread: float = 0.25)
 
 
 class Activity:
-    """Which genes matter, looked up by the genes that decide it: one row of a table for each of their values.
+    """Which genes are active, looked up in a table with one row per combination of the parent genes.
 
-    Parents whose values make too many rows for one table get several, the trees of different roots being
-    independent; a single tree that is too large is left to the space.
+    If there are too many combinations for one table, independent trees of axes get separate tables. A single
+    tree that is too large is computed by the space.
     """
 
     def __init__(self, space: Space) -> None:
@@ -62,7 +62,7 @@ class Activity:
     def _table(
         self, columns: list[int], root: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
-        """Columns, the place value of each, and which genes of their trees are active, ``(rows, d)``."""
+        """Columns, their place values, and which genes of their trees are active, ``(rows, d)``."""
         sizes = [int(self._space.cardinalities[column]) for column in columns]
         rows = np.zeros((math.prod(sizes), self._space.d), dtype=np.int64)
         rows[:, columns] = np.stack(np.unravel_index(np.arange(len(rows)), sizes), axis=1)
@@ -71,7 +71,7 @@ class Activity:
         return np.array(columns), places, active.astype(np.uint8)
 
     def __call__(self, genomes: Genomes) -> NDArray[np.uint8]:
-        """1 where a gene matters, else 0, ``(n, d)``."""
+        """1 where a gene is active, else 0, ``(n, d)``."""
         if self._tables is None:
             return self._space.active(genomes.astype(np.int64)).astype(np.uint8)
         active: NDArray[np.uint8] | None = None
@@ -82,11 +82,11 @@ class Activity:
 
 
 class Variation:
-    """Children of a parent population: uniform crossover, then a mutation in three of four.
+    """Children of a parent population: uniform crossover, then a mutation of three in four children.
 
-    The hot path of a search on predictors: genomes are bytes where choices fit, a gene is crossed over by one
-    random bit and a row mutated by a few numbers, where ``Space.crossover`` and ``Space.mutate`` draw several
-    floats a gene. Inactive genes of parents are filled at random, so that a gene that a child makes active is
+    This is the hot path of a search on predictors. Genomes are bytes if the choices fit, crossover takes one
+    random bit per gene and mutation a few numbers per row, while ``Space.crossover`` and ``Space.mutate`` draw
+    several floats per gene. Inactive genes of parents are filled at random, so that a gene that a child makes active is
     drawn from all allowed choices.
     """
 
@@ -116,7 +116,7 @@ class Variation:
     ) -> Genomes:
         """One member ``(n, d)`` for each pair of rows ``left (n,)``, ``right (n,)`` of filled ``genomes``.
 
-        Three of four, by chance, have one gene set to another choice besides: fewer leave more copies.
+        Three in four, at random, also have one gene mutated; a lower share would give more duplicates.
         """
         n, d = len(left), self._space.d
         bits = np.unpackbits(np.frombuffer(rng.bytes(-(-n * d // 8)), dtype=np.uint8), count=n * d)

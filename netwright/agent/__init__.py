@@ -1,1 +1,1 @@
-"""``netwright agent``: takes nets from a server, measures them on this machine, brings back rows."""
+"""``netwright agent``: leases networks from a server, measures them on this machine and returns rows."""

@@ -18,10 +18,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Device:
-    """What runs nets here, under the settings of a target.
+    """Runs networks on this machine with the settings of a target.
 
     Raises:
-        NetwrightError: ONNX Runtime is not installed, or this machine cannot do what the settings say.
+        NetwrightError: ONNX Runtime is not installed, or this machine does not support the settings.
     """
 
     def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
@@ -58,9 +58,9 @@ class Device:
         references: Mapping[str, Path],
         progress: Progress,
     ) -> tuple[list[JSON], JSON]:
-        """Measure files by item, all interleaved in one run: rows as the server wants them, and calibrations.
+        """Measure files by item, all interleaved in one run: the rows for the server, and calibrations.
 
-        What ``progress`` raises stops the run. Raises :class:`NetwrightError` where measuring cannot go on.
+        An exception from ``progress`` stops the run. Raises :class:`NetwrightError` if measuring cannot continue.
         """
         from predictors.errors import PredictorError
         from predictors.measuring.protocol import Protocol
@@ -85,6 +85,6 @@ def _row(timing: JSON, extras: JSON) -> JSON:
 
 
 def host() -> str:
-    """A name for this machine that a server takes."""
+    """A name of this machine that a server accepts."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in platform.node())
     return kept.strip("._-")[:60] or "device"

@@ -1,4 +1,4 @@
-"""The agent's folder: nets while they are measured, and rows until the server has them."""
+"""The agent's folder: networks while they are measured, and rows until the server has stored them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = dict[str, Any]
 
 
 class Folder:
-    """One agent's own; what it holds survives the agent."""
+    """The folder of one agent; its contents survive restarts of the agent."""
 
     def __init__(self, path: Path, name: str, lock: IO[str] | None) -> None:
         self.path, self.name, self._lock = path, name, lock
@@ -26,7 +26,7 @@ class Folder:
             folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, lease: str, body: Mapping[str, Any]) -> None:
-        """Put rows on the disk before the server is told of them, whole or not at all."""
+        """Write rows to disk atomically, before they are sent to the server."""
         partial = self._rows / f".{lease}.partial"
         with partial.open("w") as file:
             json.dump(body, file)
@@ -35,30 +35,30 @@ class Folder:
         partial.replace(self._rows / f"{lease}.json")
 
     def kept(self) -> Iterator[tuple[str, JSON]]:
-        """Rows that the server has not confirmed, by lease."""
+        """Rows that the server has not confirmed, per lease."""
         for path in sorted(self._rows.glob("*.json")):
             yield path.stem, json.loads(path.read_text())
 
     def drop(self, lease: str) -> None:
-        """The server has the rows of a lease, or does not want them."""
+        """Delete the rows of a lease that the server has stored or refused."""
         (self._rows / f"{lease}.json").unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove every net."""
+        """Delete all networks."""
         for path in self.nets.iterdir():
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let another agent have it."""
+        """Release the folder for other agents."""
         if self._lock is not None:
             self._lock.close()
 
 
 def open_folder(work: Path, target: str, name: str | None, host: str) -> Folder:
-    """A folder that no other running agent has; without a name, the next free one of this machine.
+    """A folder that no other running agent uses; without a name, the next free one of this machine.
 
     Raises:
-        NetwrightError: an agent of this name is running, or all the names are taken.
+        NetwrightError: an agent of this name is running, or all names are in use.
     """
     names = [name] if name else [host, *(f"{host}-{number}" for number in range(2, NAMES + 1))]
     for candidate in names:

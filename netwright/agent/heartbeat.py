@@ -1,4 +1,4 @@
-"""Signs of life while a batch is measured, and the news that it is no longer ours."""
+"""Renews a lease while a batch is measured, and detects that it was lost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from netwright.client.connection import Connection
 from netwright.errors import ApiError, NetwrightError, ServerError, UnreachableError
 
-END_S = 5.0  # a server that hangs does not hold the agent
-BEATS = 3  # in the time of a lease: two may be lost
+END_S = 5.0  # so that a server that does not respond cannot block the agent
+BEATS = 3  # per duration of a lease: two may be lost
 
 
 class Heartbeat:
-    """Renews a lease beside the measuring; :meth:`tell` raises what the server said against it."""
+    """Renews a lease in the background; :meth:`tell` raises errors from the server."""
 
     def __init__(self, connection: Connection, lease: str, seconds: float) -> None:
         self._connection, self._lease, self._pause = connection, lease, seconds / BEATS
@@ -23,7 +23,7 @@ class Heartbeat:
         self._ended = threading.Event()
 
     def tell(self, step: str, done: int, total: int) -> None:
-        """How far the measuring is. Raises :class:`ApiError` when the lease or the key is lost."""
+        """Set the progress to report. Raises :class:`ApiError` if the lease was lost or the key was revoked."""
         known = step if step in ("wait", "calibrate") else "measure"
         self._told = {"step": known, "done": done, "total": total}
         if self._fault is not None:
@@ -31,7 +31,7 @@ class Heartbeat:
 
     @contextmanager
     def beating(self) -> Iterator[Heartbeat]:
-        """Beat until the block ends."""
+        """Send heartbeats until the block ends."""
         thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
         thread.start()
         try:
@@ -45,7 +45,7 @@ class Heartbeat:
             try:
                 self._connection.post(f"/v1/measurement-leases/{self._lease}:renew", self._told)
             except (UnreachableError, ServerError):
-                continue  # a server that is being restarted: the rows may still be in time
+                continue  # the server may be restarting: the rows may still arrive in time
             except ApiError as error:
                 self._fault = error
                 return

@@ -1,4 +1,4 @@
-"""The agent's life: ask for nets, measure them, tell; through restarts of the server and its own."""
+"""The loop of the agent: lease networks, measure them, send rows; survives restarts of the server and its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LEASES = "/v1/measurement-leases"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What ``netwright agent`` was asked for; ``patience_s`` bounds how long a server may be away."""
+    """The options of ``netwright agent``; ``patience_s`` limits how long a server may be unreachable."""
 
     target: str
     work: Path
@@ -46,7 +46,7 @@ class Plan:
 
 
 class Agent:
-    """One agent of one target. ``say`` gets a line when something happens, ``show`` how far a batch is."""
+    """One agent of one target. ``say`` is called with a line per event, ``show`` with the progress of a batch."""
 
     def __init__(self, client: Client, plan: Plan, say: Say, show: Show) -> None:
         self._client, self._plan, self._say, self._show = client, plan, say, show
@@ -54,7 +54,7 @@ class Agent:
         self._wait = time.sleep
 
     def run(self) -> int:
-        """Work until told to stop, or as the plan says; returns how many nets were measured."""
+        """Work until stopped or until the plan is done; returns the number of measured networks."""
         plan = self._plan
         target = self._steadily(lambda: self._client.targets.get(plan.target))
         if target.measured_by != "agent":
@@ -100,7 +100,7 @@ class Agent:
     # --- a batch -----------------------------------------------------------------------------------
 
     def _batch(self, lease: JSON, device: Device, folder: Folder) -> int:
-        """Measure a leased batch and tell; returns how many rows were taken."""
+        """Measure a leased batch and send the rows; returns the number of accepted rows."""
         count, began = len(lease["items"]), time.monotonic()
         self._say(
             f"{count} nets to measure{'' if lease['calibrations'] else ', and reference nets to calibrate'}"
@@ -145,24 +145,24 @@ class Agent:
     def _download(self, entry: Mapping[str, Any], folder: Folder) -> Path:
         sha256 = str(entry["sha256"])
         path = folder.nets / f"{sha256}.onnx"
-        if not path.exists():  # a file appears complete and with its hash, or not at all
+        if not path.exists():  # downloads are atomic and verified by hash
             self._steadily(lambda: self._http.download(f"/v1/artifacts/{sha256}", path, sha256))
         return path
 
     def _tell(self, folder: Folder, lease: str, rows: JSON) -> int:
-        """Bring rows until the server has them; returns how many it took."""
+        """Send rows until the server has stored them; returns the number of accepted rows."""
         try:
             told = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))
         except NotFoundError as error:
-            self._say(f"rows of a lease that the server does not know are dropped: {error}")
+            self._say(f"rows of an unknown lease are dropped: {error}")
             folder.drop(lease)
             return 0
         except ApiError as error:
             if error.status == 422:
-                folder.drop(lease)  # to bring them again would change nothing
+                folder.drop(lease)  # sending them again would have no effect
             else:
                 self._say(
-                    f"{len(rows['rows'])} rows are kept in {folder.path}, and told by the next agent here"
+                    f"{len(rows['rows'])} rows are kept in {folder.path} and sent by the next agent on this machine"
                 )
             raise
         folder.drop(lease)
@@ -179,10 +179,10 @@ class Agent:
             self._http.post(f"{LEASES}/{lease}:release")
             self._say("the batch is given back")
 
-    # --- a server that is away ---------------------------------------------------------------------
+    # --- an unreachable server ---------------------------------------------------------------------
 
     def _steadily(self, call: Callable[[], T]) -> T:
-        """Make a call that the server's absence only delays, with growing waits; bounded by the plan's patience."""
+        """Retry a call while the server is unreachable, with increasing waits, up to the plan's ``patience_s``."""
         pause, away_since = FIRST_WAIT_S, None
         while True:
             try:

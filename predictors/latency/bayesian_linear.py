@@ -1,8 +1,8 @@
-"""Bayesian linear model on LayerSpec features: latency from 20-30 measured nets.
+"""Bayesian linear model on LayerSpec features: latency from 20-30 measured subnets.
 
-``latency = b + w . features``, with a Gaussian prior on ``w`` whose width, like that of the noise, is found
-by maximising the evidence (MacKay, 1992, "Bayesian interpolation"). Noise is relative: a net twice as slow
-is measured with twice the error.
+``latency = b + w . features``, with a Gaussian prior on ``w``. The widths of the prior and of the noise
+maximise the evidence (MacKay, 1992, "Bayesian interpolation"). Noise is relative: a network twice as slow has
+twice the error.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from supernets.spaces.space import Population
 
 ROUNDS = 300
 CONVERGED = 1e-4
-# The intercept is as good as free: its prior is this much wider than the mean latency.
+# The intercept is practically free: its prior is wider than the mean latency by this factor.
 FREE = 1e3
 FIXED = 1
-# What is known of the noise before any row: 2 %, what measuring twice differs by, worth two rows. Without
-# it a fit with as many features as rows believes that there is none.
+# Prior of the noise: 2 %, the usual difference of two measurements, with the weight of two rows. Without it,
+# a fit with as many features as rows would estimate no noise.
 KNOWN_NOISE, KNOWN_ROWS = 0.02, 2.0
-# Up to so many rows the interval is calibrated by refitting without each row; then the shortcut is as good.
+# Up to this many rows the interval is calibrated by refitting without each row; above, the closed form is as good.
 REFIT_UP_TO = 64
 
 
 class BayesianLinear(Predictor):
-    """See the module. Needs 8 rows; 20-30 that span the space give a median error of a few percent."""
+    """See the module docstring. Needs 8 rows; 20-30 that cover the space give a median error of a few percent."""
 
     name = "bayesian_linear"
     fewest_rows = 8
@@ -49,7 +49,7 @@ class BayesianLinear(Predictor):
         return np.concatenate([np.ones((len(features), 1)), features], axis=1)
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
-        # Divided by what was measured, every row has the same relative noise and the answer 1.
+        # Divided by its measured value, every row has the same noise and the target 1.
         unit = float(y.mean())
         rows, ones = self._design(archs) * (unit / y)[:, None], np.ones(len(y))
         fit = maximise_evidence(rows, ones, FIXED)
@@ -88,12 +88,12 @@ class Fit:
 
     @property
     def parameters(self) -> float:
-        """How many weights the data determined (the others stayed at their prior)."""
+        """The effective number of parameters determined by the data (the others stay at their prior)."""
         return float(self.determined.sum())
 
     @property
     def leave_one_out(self) -> Values:
-        """Residual of each row ``(n,)`` had it been left out, in its predictive standard deviations."""
+        """Residual of each row ``(n,)`` if it is left out, in its predictive standard deviations."""
         left = np.maximum(1 - self.spread, 1e-6)
         # residual / left, over noise * sqrt(1 + spread / left) = noise / sqrt(left).
         return np.asarray(self.residuals / np.sqrt(left) / self.noise)
@@ -102,8 +102,8 @@ class Fit:
 def maximise_evidence(rows: NDArray[np.float64], y: Values, fixed: int, start: Fit | None = None) -> Fit:
     """Posterior of ``y (n,) = rows (n, k) . w + noise`` at the most likely prior width and noise.
 
-    The first ``fixed`` weights have a very wide prior of their own. At most ``ROUNDS`` fixed-point steps,
-    from what ``start`` found or from a width of 1 and a noise of 10 %.
+    The first ``fixed`` weights have a separate, very wide prior. Takes at most ``ROUNDS`` fixed-point steps,
+    starting from ``start`` or from a width of 1 and a noise of 10 %.
     """
     n, k = rows.shape
     learnt = np.arange(k) >= fixed

@@ -1,4 +1,4 @@
-"""What the latency of a net is made of, summed over its layers."""
+"""Latency features of a network, summed over its layers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SCALE_SAMPLE = 2048
 
 
 # Vectorised convolutions work on blocks of channels. ONNX Runtime's depthwise kernel pads channels to 16
-# floats, and falls back to one matrix product a channel, 2-3x slower, where 4 do not divide them.
+# floats, and falls back to one matrix product per channel, 2-3x slower, if their number is not divisible by 4.
 LANES, BLOCK = 4, 16
 
 
 def layer_kind(layer: LayerSpec) -> str:
-    """Layers of one kind run the same code.
+    """The kind of a layer; layers of one kind run the same code.
 
-    Pointwise and spatial convolutions do not, nor do depthwise ones whose channels fill whole vectors of 4
-    and those whose channels do not.
+    Pointwise and spatial convolutions are different kinds, and so are depthwise convolutions with a number of
+    channels that is or is not divisible by 4.
     """
     if layer.kind == "conv":
         return "pointwise" if layer.kernel == 1 and layer.groups == 1 else "conv"
@@ -35,7 +35,7 @@ def layer_kind(layer: LayerSpec) -> str:
 
 
 def _padding(kind: str, layer: LayerSpec) -> float:
-    """Channels computed over channels asked for."""
+    """Ratio of computed channels to actual channels."""
     if kind != "depthwise":
         return 1.0
     return -(-layer.out_channels // BLOCK) * BLOCK / layer.out_channels
@@ -44,8 +44,8 @@ def _padding(kind: str, layer: LayerSpec) -> float:
 class LayerFeatures:
     """Count, MACs, activation bytes and weight bytes per layer kind, and elements per activation function.
 
-    MACs, bytes and elements are those computed: depthwise layers count the channels they are padded to.
-    Whole populations are looked up in one table a segment. :meth:`__call__` gives physical values,
+    MACs, bytes and elements are those actually computed: depthwise layers count padded channels. Populations
+    are looked up in one table per segment. :meth:`__call__` gives physical values,
     :meth:`standardised` the same with mean 0 and variance 1 over the space.
     """
 
@@ -61,7 +61,7 @@ class LayerFeatures:
         self._table = SegmentTable(self._space, segments, self._values)
         sample = self(self._space.sample(np.random.default_rng(0), SCALE_SAMPLE))
         self._mean, std = sample.mean(axis=0), sample.std(axis=0)
-        # What does not vary (up to rounding) explains nothing: the intercept covers it.
+        # Constant features (up to rounding) are covered by the intercept.
         self.varying = std > 1e-9 * np.maximum(np.abs(self._mean), 1e-300)
         self._std = np.where(self.varying, std, 1.0)
 

@@ -1,9 +1,9 @@
-"""Latency on one device from a few rows, given what to expect of devices.
+"""Latency on one device from a few rows and a prior over devices.
 
 ``latency = typical * (1 + parts + noise)``, or ``typical * exp(parts + noise)``: the parts (:data:`PARTS`) are
-Gaussian processes, most of them linear. How large each is, and the noise, is not known for a new device; a
-:class:`Prior` says what is usual. Its draws are averaged with the weights that the rows give them (Bayesian model
-averaging), so that a device unlike the others, or a noisy one, is believed to be so only as far as its rows say it.
+Gaussian processes, most of them linear. Their sizes and the noise are unknown for a new device; a
+:class:`Prior` describes the usual sizes. Draws from it are averaged, weighted by the likelihood of the rows (Bayesian
+model averaging). A device is treated as unusual or noisy only as far as its rows support it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from scipy.stats import norm, qmc
 from predictors.latency.inputs import Matrix, exponential
 from predictors.predictor import Values
 
-# Overhead: small nets feel it more. Differences: known devices against their mean. Physical: bound by arithmetic,
-# memory or the number of layers. Layers, encoding: something of the device's own that grows with latency.
-# Own layers, own encoding: something of its own that does not: costs of operations. Smooth: any.
+# Overhead: affects small networks more. Differences: source devices against their mean. Physical: arithmetic, memory
+# or the number of layers. Layers, encoding: device-specific effects proportional to latency. Own layers, own encoding:
+# device-specific effects independent of it, such as costs of operations. Smooth: any smooth function.
 PARTS = (
     "overhead",
     "differences",
@@ -32,32 +32,32 @@ PARTS = (
     "own_encoding",
     "smooth",
 )
-# Log variances of the coefficients of the parts and, last, of the relative noise, where nothing is known.
+# Log variances of the coefficients of the parts and, last, of the relative noise, without source devices.
 NONE = 1e-9
 USUAL = np.log([0.1, 0.7, 0.02, 1e-3, 1e-3, NONE, NONE, NONE, 0.03**2])
 USUAL_STD = np.array([1.5, 1.2, 1.5, 1.5, 1.5, 0, 0, 0, 1.5])
-# A device unlike all others: what is its own is large.
+# A device unlike all others: its device-specific parts are large.
 UNLIKE = np.log([0.1, 0.2, 0.1, 0.01, 0.01, 0.1, 0.1, 0.1, 0.06**2])
 UNLIKE_STD = np.array([1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5])
-# The same where the logarithm is modelled, on which operations do not add up.
+# The same for models of the logarithm, in which operations do not add up.
 UNLIKE_LOG = np.log([0.1, 0.2, 0.1, 0.1, 0.1, NONE, NONE, 0.1, 0.06**2])
 LEAST = np.log([1e-3, 0.03, 1e-4, 1e-5, 1e-5, NONE, NONE, NONE, 4e-6])
 MOST = np.log([3.0, 10.0, 1.0, 0.1, 0.1, NONE, NONE, NONE, 0.15])
-# What is believed of a new device before any row: that it is unlike all others, in a sum or in a product.
+# Prior probability that a new device is unlike all others, in a sum or in a product.
 UNLIKE_SHARE, UNLIKE_LOG_SHARE = 0.07, 0.03
-# The mean level is as good as unknown.
+# The prior of the mean level is practically flat.
 WIDE = 1e4
 DRAWS, UNLIKE_DRAWS, CLIPPED_DRAW = 256, 128, 2.5
 KEPT_DRAWS, CHOICE_DRAWS = 48, 8
-# One in so many samples is drawn at random.
+# One in this many samples is drawn at random.
 RANDOM_SHARE = 3
-# Draws that are so much less likely than the best are left out.
+# Draws less likely than the best by this log likelihood are omitted.
 LEAST_WEIGHT = 0.01
-# Hyperparameters are weighed on at most so many rows; above, the most likely draw alone answers.
+# Draws are weighted on at most this many rows; above, only the most likely draw is used.
 WEIGHED_ROWS, MANY_ROWS = 200, 60
-# A row far from what the others say has a larger error than they: Student's distribution with so many degrees.
+# Outliers have larger errors: degrees of freedom of Student's distribution.
 ROBUST_DOF, ROBUST_STEPS, ROBUST_ROWS = 4.0, 2, 8
-# Shape of the interval: nearly normal, for doubt about the noise is in the average over draws already.
+# Shape of the interval: nearly normal, because the average over draws already covers the uncertainty of the noise.
 DOF = 30.0
 SMOOTH_WIDTH = 1.0
 LEAST_RATIO = 1e-3
@@ -67,8 +67,8 @@ TINY = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """``typical (n,)`` latency of each arch over that of the space, one matrix ``(n, k)`` a linear part, and
-    ``inputs (n, k)`` on which the smooth part depends."""
+    """``typical (n,)`` latency of each arch over that of the space, one matrix ``(n, k)`` per linear part, and
+    ``inputs (n, k)`` of the smooth part."""
 
     typical: Values
     parts: tuple[Matrix, ...]
@@ -103,20 +103,20 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Mean and spread ``(parts + 1,)`` of the log variances over devices like the known ones; the last is that of
-    the noise. A small share of devices is unlike all of them."""
+    """Mean and spread ``(parts + 1,)`` of the log variances over devices like the source devices; the last is that
+    of the noise. A small share of devices is unlike all of them."""
 
     mean: Values
     std: Values
 
     @classmethod
     def usual(cls) -> Prior:
-        """What is believed where no device is known."""
+        """The prior without source devices."""
         return cls(USUAL, USUAL_STD)
 
     @cached_property
     def draws(self) -> Draws:
-        """The same in every call."""
+        """Draws from the prior, the same in every call."""
         kinds = (
             (self.mean, self.std, 1 - UNLIKE_SHARE - UNLIKE_LOG_SHARE, DRAWS),
             (UNLIKE, UNLIKE_STD, UNLIKE_SHARE, UNLIKE_DRAWS),
@@ -132,24 +132,24 @@ class Prior:
         return Draws(np.concatenate(sizes), weights, np.repeat([False, False, True], counts))
 
     def as_array(self) -> Matrix:
-        """What :meth:`from_array` reads back."""
+        """The array for :meth:`from_array`."""
         return np.stack([self.mean, self.std])
 
     @classmethod
     def from_array(cls, values: Matrix) -> Prior:
-        """The prior that :meth:`as_array` wrote."""
+        """The prior from an :meth:`as_array`."""
         return cls(values[0], values[1])
 
 
 def candidates(n: int = 256) -> Matrix:
-    """Log variances ``(n, parts + 1)`` all over the range that devices may have."""
+    """Log variances ``(n, parts + 1)`` over the whole range that devices may have."""
     return np.asarray(LEAST + (MOST - LEAST) * qmc.Sobol(len(LEAST), seed=0).random(n))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posteriors:
     """``m`` draws and the same ``n`` rows: inverse Cholesky factors of the covariance ``(m, n, n)``, whitened
-    target ``(m, n)`` and log likelihoods ``(m,)`` up to a constant, the draws' own weights included."""
+    target ``(m, n)`` and log likelihoods ``(m,)`` up to a constant, including the weights of the draws."""
 
     draws: Draws
     whiten: Matrix
@@ -158,7 +158,7 @@ class Posteriors:
 
     @classmethod
     def of(cls, draws: Draws, products: Matrix, noise: Values, ratio: Values) -> Posteriors:
-        """``ratio (n,)`` of latency to the typical one; ``noise (n,)`` multiplies each draw's own variance."""
+        """``ratio (n,)`` of latency to the typical one; ``noise (n,)`` multiplies the noise variance of each draw."""
         n, sizes = len(ratio), draws.sizes
         logs = np.log(np.maximum(ratio, LEAST_RATIO))
         target = np.where(draws.logarithmic[:, None], logs, ratio)
@@ -170,7 +170,7 @@ class Posteriors:
         likely = -np.log(factor[:, np.arange(n), np.arange(n)]).sum(axis=1) - 0.5 * np.square(white).sum(
             axis=1
         )
-        # A density of the logarithm, as one of the ratio.
+        # Converts the density of the logarithm to that of the ratio.
         likely -= np.where(draws.logarithmic, logs.sum(), 0.0)
         return cls(draws, whiten, white, likely + draws.weights)
 
@@ -179,7 +179,7 @@ class Posteriors:
         return Posteriors(self.draws[index], self.whiten[index], self.white[index], self.evidence[index])
 
     def left_out(self, noise: Values) -> Matrix:
-        """Residual of each row ``(m, n)`` without it, in the standard deviations of an undisturbed row."""
+        """Leave-one-out residual of each row ``(m, n)``, in standard deviations of a row with usual noise."""
         precision = np.square(self.whiten).sum(axis=1)
         weights = np.einsum("mij,mi->mj", self.whiten, self.white)
         variance = 1 / precision + self.draws.sizes[:, -1:] * (1 - noise)
@@ -200,13 +200,13 @@ def evidences(logs: Matrix, products: Matrix, ratio: Values) -> Values:
 
 
 def normalised(logs: Values) -> Values:
-    """Weights that add up to 1 from their logarithms."""
+    """Normalised weights from their logarithms."""
     weights = np.exp(logs - logs.max())
     return np.asarray(weights / weights.sum())
 
 
 class FewShot:
-    """Posterior of one device from measured rows ``y (n,)``, ms (see the module)."""
+    """Posterior of one device from measured rows ``y (n,)``, ms (see the module docstring)."""
 
     def __init__(self, basis: Basis, y: Values, prior: Prior) -> None:
         self.basis = basis
@@ -222,13 +222,13 @@ class FewShot:
 
     @property
     def left_out(self) -> Values:
-        """Residual of each row ``(n,)`` without it, in predictive standard deviations."""
+        """Leave-one-out residual of each row ``(n,)``, in predictive standard deviations."""
         return np.asarray(self.posteriors.rows(np.array([0])).left_out(np.ones(len(self.noise)))[0])
 
     def __call__(self, basis: Basis) -> tuple[Values, Values]:
         """Mean and standard deviation ``(n,)`` of a measurement, ms."""
         products, squares = basis.products(self.basis), basis.squares()
-        # As many of the new rows are disturbed as of those that were measured.
+        # New rows are assumed to be disturbed as often as the measured ones.
         raised = float(self.noise.mean()) - 1
         mean, second = np.zeros(len(basis.typical)), np.zeros(len(basis.typical))
         draws = self.posteriors.draws
@@ -245,10 +245,10 @@ class FewShot:
 
 
 def _weigh(basis: Basis, ratio: Values, draws: Draws) -> tuple[Values, Posteriors, Values]:
-    """Weights and posteriors of the likeliest draws, the best first, and how much each row's noise is raised.
+    """Weights and posteriors of the most likely draws, best first, and the noise factor of each row.
 
-    Two beginnings, for rows that lie far off can make all others look wrong: every row is trusted, or those that
-    are like what is typical. What explains the rows better counts.
+    Outliers can make all other rows look wrong, so there are two starting points: usual noise for every row, or only
+    for rows near the typical latency. The more likely result is used.
     """
     products, even = basis.products(basis), np.ones(len(ratio))
     if not ROBUST_ROWS <= len(ratio) <= WEIGHED_ROWS:
@@ -263,12 +263,12 @@ def _weigh(basis: Basis, ratio: Values, draws: Draws) -> tuple[Values, Posterior
 def _reweigh(
     products: Matrix, ratio: Values, draws: Draws, noise: Values
 ) -> tuple[float, Values, Posteriors, Values]:
-    """From one beginning: its log likelihood, and what :func:`_weigh` answers."""
+    """From one starting point: its log likelihood, and the result of :func:`_weigh`."""
     for _ in range(ROBUST_STEPS):
         weights, found, _ = _kept(Posteriors.of(draws, products, noise, ratio), noise)
         noise = _raised(weights @ np.square(found.left_out(noise)))
     found = Posteriors.of(draws, products, noise, ratio)
-    # Student's noise is normal noise whose precision has a gamma distribution.
+    # Student's distribution is normal noise with gamma-distributed precision.
     doubt = float((-(ROBUST_DOF / 2 - 1) * np.log(noise) - ROBUST_DOF / 2 / noise).sum())
     return float(np.logaddexp.reduce(found.evidence)) + doubt, *_kept(found, noise)
 
@@ -291,9 +291,9 @@ def half_width(std: Values) -> Values:
 
 
 def most_informative(basis: Basis, n: int, prior: Prior) -> NDArray[np.int64]:
-    """Greedy choice of ``n`` rows: each takes away the most variance of all rows, as a share of what is left.
+    """Greedy selection of ``n`` rows: each reduces the remaining variance of all rows most, relatively.
 
-    Averaged over some draws of the prior, so that the rows serve whatever device comes.
+    Averaged over some draws of the prior, so that the rows suit any device.
     """
     draws = prior.draws.sizes[np.linspace(0, DRAWS - 1, CHOICE_DRAWS).astype(np.int64)]
     products = basis.products(basis)
@@ -314,10 +314,10 @@ def most_informative(basis: Basis, n: int, prior: Prior) -> NDArray[np.int64]:
 
 
 def telling_rows(basis: Basis, n: int, prior: Prior, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows ``(n,)`` to measure: two thirds by :func:`most_informative`, which come first, the rest at random.
+    """Rows ``(n,)`` to measure: two thirds by :func:`most_informative`, which come first, the others at random.
 
-    What is informative about devices like the known ones lies at the ends of the space; on a device unlike them
-    that is where the surprises are, and ordinary archs show what most archs do.
+    Rows that are informative about devices like the source devices lie at the ends of the space. On an unusual
+    device these are atypical, and random rows represent most archs.
     """
     drawn = n // RANDOM_SHARE
     chosen = most_informative(basis, n - drawn, prior)

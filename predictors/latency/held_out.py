@@ -1,4 +1,4 @@
-"""Errors on rows that a model did not see, from which its interval is calibrated."""
+"""Errors on held-out rows, used to calibrate the interval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDS = 8
 
 
 class Trainable(Protocol):
-    """What is trained anew for every fold."""
+    """A model that is trained for every fold."""
 
     def _train(self, archs: Population, y: Values) -> object: ...
 
@@ -22,10 +22,10 @@ class Trainable(Protocol):
 
 
 def held_out_residuals(fresh: Callable[[], Trainable], archs: Population, y: Values, seed: int) -> Values:
-    """Residuals ``(n,)`` over predicted standard deviations, each from a model that never saw its row.
+    """Residuals ``(n,)`` over predicted standard deviations, each from a model fitted without its row.
 
-    Everything is learned anew in each fold, hyperparameters too: leaving a row out by formula keeps what that
-    row taught them, and makes intervals too narrow.
+    Each fold refits everything, including hyperparameters. Closed-form leave-one-out would use hyperparameters
+    fitted to the left-out row and make intervals too narrow.
     """
     folds = min(FOLDS, len(y))
     fold = np.random.default_rng(seed).permutation(len(y)) % folds

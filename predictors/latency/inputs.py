@@ -1,4 +1,4 @@
-"""Encoding and layers of an arch as one matrix on which distances make sense."""
+"""Encoding and layers of an arch as one matrix with meaningful distances."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from supernets.spaces.space import Population
 
 Matrix = NDArray[np.float64]
 SCALE_SAMPLE = 2048
-# Layer quantities that add up to one bound on a device's speed.
+# Layer quantities that are summed into one bound on a device's speed.
 BOUNDS = (("count",), ("macs",), ("activation_bytes", "weight_bytes"))
 
 
@@ -27,24 +27,24 @@ class Inputs:
         self._mean = sample.mean(axis=0)
         self._encoding_scale = max(float(sample.var(axis=0).sum()), 1e-12) ** 0.5
         self._layer_scale = max(int(self._layers.varying.sum()), 1) ** 0.5
-        # How many columns are the encoding's; the rest are the layers'.
+        # Number of encoding columns; the others are layer features.
         self.encoding = sample.shape[1]
         quantities = [name.rpartition(".")[2] for name in self._layers.names]
         self._totals = np.array([[q in bound for bound in BOUNDS] for q in quantities], dtype=np.float64)
 
     def __call__(self, archs: Population) -> Matrix:
-        """Inputs ``(n, k)``: one-hot columns, then layer features (none where a space has no layers)."""
+        """Inputs ``(n, k)``: one-hot columns, then layer features (none if a space has no layers)."""
         encoding = (self._space.features(archs) - self._mean) / self._encoding_scale
         return np.concatenate([encoding, self._layers.standardised(archs) / self._layer_scale], axis=1)
 
     def bounds(self, archs: Population) -> Matrix:
-        """What a device may be bound by ``(n, 3)``: number of layers, MACs, bytes moved."""
+        """Quantities that may limit a device's speed ``(n, 3)``: number of layers, MACs, bytes moved."""
         return np.asarray(self._layers(archs) @ self._totals)
 
 
 @lru_cache(maxsize=16)
 def inputs_of(family: Family) -> Inputs:
-    """The inputs of ``family``, built once for all models of it."""
+    """The inputs of ``family``, built once and shared by all its models."""
     return Inputs(family)
 
 

@@ -1,12 +1,12 @@
-"""Latency as a sum over fused kernels, and what that sum leaves over.
+"""Latency as a sum over fused kernels, with a model of the residual.
 
-After nn-Meter (Zhang et al., 2021): runtimes fuse a convolution with what follows it element by element, and
-run the fused kernels one after the other. Only whole nets are measured here, so that the cost of each kind of
-kernel (a call, its MACs, its bytes) is found from those: none is negative. Devices that overlap kernels break
-the sum; a Bayesian linear model of measured over summed latency on encoding and layers mends what it can.
+After nn-Meter (Zhang et al., 2021): runtimes fuse a convolution with the element-wise operations after it, and run
+the fused kernels one after the other. Only whole networks are measured here, so the cost of each kind of kernel
+(per call, MAC and byte, all non-negative) is fitted to those. The sum is wrong for devices that overlap kernels; a
+Bayesian linear model of measured over summed latency on encoding and layers corrects part of this.
 
-Outside the range of what was measured (calls, MACs and bytes of each kind of kernel) a sum says little: the spread
-grows with the distance, measured in widths of that range.
+Outside the measured range (calls, MACs and bytes of each kind of kernel) the sum is unreliable: the standard
+deviation grows with the distance, in widths of that range.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from supernets.spaces.space import Population
 
 FUSED = ("scale", "add")
 TERMS = 3
-# Weight of the pull towards no cost, against one row: ties between kinds that always come together.
+# Weight of the regularisation towards no cost, relative to one row, for kinds that always occur together.
 PULL = 0.03
 LEAST = 1e-9
-# A range that is a single point is taken to be so wide, as a share of that point.
+# Width of a range with a single point, as a share of that point.
 LEAST_RANGE = 0.1
 
 
@@ -44,7 +44,7 @@ def fused(layers: tuple[LayerSpec, ...]) -> list[tuple[str, NDArray[np.float64]]
     kernels: list[tuple[str, NDArray[np.float64]]] = []
     for layer in layers:
         if layer.kind in FUSED and kernels:
-            # The fused operand is read, the result was written anyway.
+            # The fused operand is read; the result is written in either case.
             kernels[-1][1][2] += BYTES_PER_ELEMENT * layer.in_elements
             continue
         traffic = layer.in_elements + layer.out_elements + layer.weights
@@ -54,7 +54,7 @@ def fused(layers: tuple[LayerSpec, ...]) -> list[tuple[str, NDArray[np.float64]]
 
 
 class KernelSum(Predictor):
-    """See the module. Needs 8 rows."""
+    """See the module docstring. Needs 8 rows."""
 
     name = "kernel_sum"
     fewest_rows = 8
@@ -83,7 +83,7 @@ class KernelSum(Predictor):
         return row
 
     def _kernels(self, archs: Population) -> Matrix:
-        """What is summed ``(n, 1 + 3 kinds)``; the first column is the fixed part."""
+        """The terms of the sum ``(n, 1 + 3 kinds)``; the first column is the constant part."""
         terms = self._table(self.space, archs)
         terms[:, 0] = 1.0
         return terms
@@ -94,18 +94,18 @@ class KernelSum(Predictor):
 
     @property
     def fixed_latency(self) -> float:
-        """The part of every latency that no kernel explains, in ms."""
+        """The constant part of every latency, in ms."""
         return float(self._costs[0])
 
     def kernel_latencies(self, layers: tuple[LayerSpec, ...]) -> list[float]:
-        """Latency of each kernel of :func:`fused` in ms, in order of execution, without the net's fixed part."""
+        """Latency of each kernel of :func:`fused` in ms, in order of execution, without the constant part."""
         if not len(self._costs):
             raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
         costs = self._costs[1:].reshape(len(self.kinds), TERMS)
         return [float(terms @ costs[self.kinds.index(kind)]) for kind, terms in fused(layers)]
 
     def costs_by_kind(self) -> dict[str, dict[str, float]]:
-        """What each kind of kernel costs: ms a call, a million MACs, a megabyte."""
+        """Cost of each kind of kernel: ms per call, per million MACs and per megabyte."""
         scale = np.array([1.0, 1e6, 1e6])
         values = (self._costs[1:].reshape(len(self.kinds), TERMS) * scale).tolist()
         names = ("call", "million_macs", "megabyte")
@@ -118,7 +118,7 @@ class KernelSum(Predictor):
         return held_out_residuals(self.fresh, archs, y, self.seed), determined
 
     def _train(self, archs: Population, y: Values) -> float:
-        """Fit; returns the number of parameters that the data determined."""
+        """Fit; returns the effective number of parameters determined by the data."""
         terms = self._kernels(archs)
         self._low, self._high = terms.min(axis=0), terms.max(axis=0)
         unit = np.maximum(terms.mean(axis=0), LEAST)
@@ -148,10 +148,10 @@ class KernelSum(Predictor):
         return total * ratio, total * np.sqrt(variance) * (1 + self.outside(terms))
 
     def outside(self, terms: Matrix) -> Values:
-        """How far ``(n,)`` the kernels ``(n, 1 + 3 kinds)`` are from any measured, in widths of what was; 0 inside."""
+        """Distance ``(n,)`` of ``terms (n, 1 + 3 kinds)`` from the measured range, in widths of it; 0 inside."""
         width = np.maximum(self._high - self._low, LEAST_RANGE * np.abs(self._high))
         beyond = np.maximum(np.maximum(self._low - terms, terms - self._high), 0.0)
-        # A kind of kernel that was never measured has no width at all: it counts as one.
+        # A kind of kernel that was never measured has no range and counts as one width.
         share = np.where(width > 0, beyond / np.where(width > 0, width, 1.0), beyond > 0)
         return np.asarray(share.max(axis=1, initial=0.0))
 

@@ -1,13 +1,13 @@
-"""What other targets of the same space teach about a new one.
+"""Transfer from source devices, which are other targets of the same space, to a new device.
 
-Latency on the new device over what is typical of the known ones is a constant, plus an overhead that small nets
-feel more, plus a mixture of how the known devices differ from their mean, plus shares that follow MACs, bytes and
-the number of layers, plus something of its own in layers and encoding. How large each is, and the noise, is
-learned from the known devices, each in turn playing the new one without its kin; see
-:mod:`predictors.latency.few_shot`.
+The ratio of the latency on the new device to the typical latency of the source devices is a constant, plus an overhead
+that affects small networks more, plus a mixture of the differences of the source devices from their mean, plus shares
+proportional to MACs, bytes and the number of layers, plus device-specific effects of layers and encoding. The sizes of
+these parts and the noise are estimated from the source devices, each of which is held out in turn together with its
+device family; see :mod:`predictors.latency.few_shot`.
 
-Features of a candidate are its encoding, its layers and the *predictions* of the known targets' models. For an
-arch that a known target did measure, the prediction is that of a model which never saw it.
+Features of a candidate are its encoding, its layers and the *predictions* of the models of the source devices. For an
+arch that was measured on a source device, the prediction comes from a model fitted without it.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from supernets.families.family import Family
 from supernets.spaces.space import Population
 
 FOLDS = 4
-# Populations whose features are kept, for mean and quantile are asked of the same one.
+# Number of populations with cached features, because mean and quantile are computed for the same one.
 MEMORY, LARGEST_KEPT = 64, 4096
 LEVEL_ROWS = 300
 PRIOR_ROWS = 60
 SCORED_ROWS = 200
 CALIBRATION_DRAWS = 2
 CHOICE_POOL = 300
-# No net is taken to be faster than this share of the typical one when errors are made relative.
+# Lower bound of a latency as a share of the typical one, for relative errors.
 FLOOR = 0.2
 CLIP = 4.0
-# The usual prior counts as one more known device, and twice as wide when likely sizes are looked for.
+# The usual prior counts as one more source device, with twice the width when sizes are estimated.
 USUAL_WEIGHT, SEARCH_WIDTH = 1.0, 2.0
-# The interval's factor is believed as far as devices stand behind it: as if so many had shown 1.
+# The factor of the interval is shrunk towards 1 as if this many devices had shown 1.
 CALIBRATION_WEIGHT = 1.0
 NARROWEST, WIDEST = 0.6, 4.0
 
 
 class KnownTarget:
-    """A fitted predictor of another target, and models of it that leave each of its own rows out.
+    """A fitted predictor of another target, and models of it fitted without each of its rows.
 
-    ``kin`` names the device family: members of one are left out together when one of them plays the new
-    device, for a new device has no twin among the known ones. By default every target is its own.
+    ``kin`` is the device family. Members of a family are held out together, because a new device has no close
+    relative among the source devices. By default every target is its own family.
     """
 
     def __init__(self, predictor: Predictor, kin: str = "") -> None:
@@ -76,7 +76,7 @@ class KnownTarget:
         self._memory: dict[bytes, Values] = {}
 
     def predict(self, archs: Population) -> Values:
-        """Latency ``(n,)`` in ms; rows that it measured are predicted by a model that did not see them."""
+        """Latency ``(n,)`` in ms; measured rows are predicted by a model fitted without them."""
         key = archs.tobytes()
         if key not in self._memory:
             if len(self._memory) >= MEMORY:
@@ -98,7 +98,7 @@ class KnownTarget:
 
 
 class KnownTargets:
-    """The known targets of a space; none at all is allowed, and then every part has its usual size."""
+    """The source devices of a space; without any, every part has its usual size."""
 
     def __init__(self, family: Family, targets: Sequence[KnownTarget], prior: Prior | None = None) -> None:
         for target in targets:
@@ -117,7 +117,7 @@ class KnownTargets:
     # --- features --------------------------------------------------------------------------------------
 
     def _reference_rows(self) -> Population:
-        """Archs on which levels of devices and quantities are compared."""
+        """Archs on which the levels of devices and quantities are compared."""
         rng = np.random.default_rng(0)
         if not self.targets:
             return self.family.space().sample(rng, LEVEL_ROWS)
@@ -125,18 +125,18 @@ class KnownTargets:
         return rows[rng.permutation(len(rows))[:LEVEL_ROWS]]
 
     def _others(self, k: int) -> tuple[int, ...]:
-        """The targets that know target ``k`` as little as they know a new one: those not of its kin."""
+        """The targets outside the device family of target ``k``."""
         rest = [j for j in range(len(self.targets)) if j != k]
         kin = self.targets[k].kin
         return tuple([j for j in rest if not kin or self.targets[j].kin != kin] or rest)
 
     def _weights(self) -> Values:
-        """Weight ``(k,)`` of each target: families count alike."""
+        """Weight ``(k,)`` of each target: every device family has the same total weight."""
         kin = [target.kin or str(k) for k, target in enumerate(self.targets)]
         return np.array([1 / kin.count(name) for name in kin])
 
     def basis(self, archs: Population, kept: tuple[int, ...] | None = None) -> Basis:
-        """Features of archs ``(n, d)``, as seen with some of the targets (all by default)."""
+        """Features of archs ``(n, d)``, using some of the targets (all by default)."""
         kept = tuple(range(len(self.targets))) if kept is None else kept
         key = (archs.tobytes(), kept)
         if key not in self._memory:
@@ -172,10 +172,10 @@ class KnownTargets:
             inputs,
         )
 
-    # --- what the known targets say about new ones -----------------------------------------------------
+    # --- prior and calibration from the source devices -------------------------------------------------
 
     def _learn(self) -> Prior:
-        """Sizes of the parts and of the noise over devices, from each known target seen as new."""
+        """Sizes of the parts and of the noise over devices, from each source device held out in turn."""
         if len(self.targets) < 2:
             return Prior.usual()
         logs = candidates()
@@ -204,10 +204,10 @@ class KnownTargets:
         return basis.products(basis), np.asarray(ratio / np.median(ratio))
 
     def scale(self, n: int) -> float:
-        """Factor on the interval of ``n`` samples that makes it hold on known targets seen as new.
+        """Factor on the interval of ``n`` samples, calibrated on held-out source devices.
 
-        The 90 % quantile, every device family counting alike, of errors over half the interval's width; with
-        fewer samples those errors are what they are with fewer samples.
+        It is the 90 % quantile of errors over half the interval's width, where every device family has the same
+        weight and the errors are those with ``n`` samples.
         """
         if len(self.targets) < 2:
             return 1.0
@@ -224,7 +224,7 @@ class KnownTargets:
         return self._scales[n]
 
     def _scores(self, k: int, n: int) -> Values:
-        """Sizes of errors over the half-width of the 90 % interval, target ``k`` seen as new."""
+        """Absolute errors over the half-width of the 90 % interval, with target ``k`` held out."""
         target, found, others = self.targets[k], [], self._others(k)
         for draw in range(CALIBRATION_DRAWS):
             order = np.random.default_rng((k, draw)).permutation(len(target.y))
@@ -244,7 +244,7 @@ class KnownTargets:
         """Rows ``(n,)`` of ``pool`` to measure; see :func:`~predictors.latency.few_shot.telling_rows`.
 
         Raises:
-            FitError: fewer archs in the pool than asked for.
+            FitError: the pool has fewer than ``n`` archs.
         """
         if not 1 <= n <= len(pool):
             raise FitError(f"n must be from 1 to the {len(pool)} archs of the pool, got {n}")

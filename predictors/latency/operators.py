@@ -1,12 +1,13 @@
-"""Latency as the sum of a table of operators that somebody measured, in the layout that once-for-all uses.
+"""Latency as a sum over a lookup table of operators, in the format of once-for-all.
 
 The table (YAML) names every operator by its shapes, ``expanded_conv-input:28x28x24-output:14x14x40-expand:96-kernel:5-
 stride:2-idskip:0-se:1-hs:0`` for a block (``expand`` is its number of middle channels), and ``Conv``, ``Conv_1``,
 ``AvgPool2D``, ``Conv_2`` and ``Logits`` for stem and head, and gives ``mean`` (ms) and ``count`` of each (Cai et al.,
-2020). A latency is the sum over a net's operators.
+2020). A latency is the sum over a network's operators.
 
-How far the sum is from whole nets nobody says. From 5 nets measured as a whole on, it is shifted and scaled to fit
-them, and its interval comes from what that leaves over. With fewer it answers as it is, with a wide interval.
+The table has no information about the error of the sum. With at least 5 measured networks, the sum is shifted and
+scaled to fit them, and the interval is computed from the residuals. With fewer, the sum is used unchanged with a wide
+interval.
 """
 
 from __future__ import annotations
@@ -32,17 +33,16 @@ MOST_BYTES, MOST_OPERATORS = 32 << 20, 500_000
 LONGEST_MS = 1e6
 SHOWN_MISSING = 5
 HEAD = {"head.expand": "Conv_1", "head.pool": "AvgPool2D", "head.mix": "Conv_2"}
-# Relative error of a sum that was never held against a whole net: runtimes fuse and overlap operators, and by how
-# much is not in the table.
+# Relative error of an uncalibrated sum: runtimes fuse and overlap operators, which the table does not include.
 UNKNOWN_ERROR = 0.3
 TINY = 1e-12
 
 
 def operators_of(layers: Iterable[LayerSpec]) -> list[str]:
-    """The names that a net's operators have in a table; layers are those of a ``mobilenet_v3``.
+    """The names of a network's operators in a table; layers are those of a ``mobilenet_v3``.
 
     Raises:
-        FitError: a layer that such tables have no word for.
+        FitError: a layer that has no name in such tables.
     """
     names: list[str] = []
     for block, group in groupby(layers, key=lambda layer: layer.name.rsplit(".", 1)[0].removesuffix(".se")):
@@ -60,7 +60,7 @@ def _block(rows: list[LayerSpec]) -> str:
     depthwise = next((row for row in rows if row.kind == "depthwise"), None)
     if depthwise is None or rows[-1].kind not in ("conv", "add"):
         raise FitError(
-            f"a table of operators knows blocks of mobilenet_v3, got layers {[r.name for r in rows]}"
+            f"a table of operators must be for blocks of mobilenet_v3, got layers {[r.name for r in rows]}"
         )
     project = next(row for row in rows if row.name.endswith(".project"))
     details = {
@@ -80,7 +80,7 @@ def _head(row: LayerSpec) -> str:
     if row.name == "head.classifier":
         return f"Logits-input:{_shape(row.in_positions, row.in_channels)}-output:{row.out_channels}"
     if row.name not in HEAD:
-        raise FitError(f"a table of operators knows the head of mobilenet_v3, got layer {row.name!r}")
+        raise FitError(f"a table of operators must be for the head of mobilenet_v3, got layer {row.name!r}")
     return f"{HEAD[row.name]}-{_shapes(row)}"
 
 
@@ -97,7 +97,7 @@ def read_operators(content: bytes) -> dict[str, float]:
     """Operator to mean latency in ms, of a YAML file.
 
     Raises:
-        PredictorFileError: no such table, too large, or an operator without a usable mean (the first are named).
+        PredictorFileError: not such a table, too large, or operators without a valid mean (the first are listed).
     """
     import yaml
 
@@ -130,7 +130,7 @@ def _usable(name: Any, entry: Any) -> bool:
 
 
 class OperatorTable(Predictor):
-    """See the module. ``operators`` are as :func:`read_operators` gives them, and must cover the whole space."""
+    """See the module docstring. ``operators`` are those of :func:`read_operators` and must cover the whole space."""
 
     name = "operator_table"
     fewest_rows = 5
@@ -147,7 +147,7 @@ class OperatorTable(Predictor):
             self._set(operators)
 
     def _set(self, operators: Mapping[str, float]) -> None:
-        """Take a table; an operator of the space that it lacks is an error, never a zero."""
+        """Set the table; a missing operator of the space is an error, not a zero."""
         missing: dict[str, None] = {}
 
         def total(layers: tuple[LayerSpec, ...]) -> list[float]:
@@ -165,23 +165,23 @@ class OperatorTable(Predictor):
             )
 
     def fresh(self) -> Self:
-        """The same table, not yet held against a whole net."""
+        """The same table, not yet calibrated."""
         return type(self)(self.family, self.scope, self.seed, self._operators or None)
 
     def adopt(self) -> None:
-        """Answer as the table does, without a net measured as a whole; the interval is wide."""
+        """Use the table without calibration; the interval is wide."""
         self._archs, self._y = np.zeros((0, self.space.d), dtype=np.int64), np.zeros(0)
         self._scale, self._dof = 1.0, float(self.fewest_rows)
         self._forget()
 
     def _forget(self) -> None:
-        """The plain sum."""
+        """Reset to the uncalibrated sum."""
         self._line: NDArray[Any] = np.array([0.0, 1.0])
         self._open: NDArray[Any] = np.zeros((2, 2))
         self._error = UNKNOWN_ERROR
 
     def sum(self, archs: Population) -> Values:
-        """The plain sum over the operators of archs ``(n, d)``, ``(n,)`` in ms."""
+        """The uncalibrated sum over the operators of archs ``(n, d)``, ``(n,)`` in ms."""
         if self._table is None:
             raise FitError(
                 f"{self.name} must be given a table of operators before anything else: import a file"
@@ -189,7 +189,7 @@ class OperatorTable(Predictor):
         return np.asarray(self._table(self.space, archs)[:, 0])
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
-        # latency = fixed + factor * sum, in least squares of relative errors; more work never takes less time.
+        # latency = fixed + factor * sum, by least squares of relative errors; the factor is not negative.
         rows = np.stack([np.ones(len(y)), self.sum(archs)], axis=1) / y[:, None]
         self._line, *_ = np.linalg.lstsq(rows, np.ones(len(y)), rcond=None)
         if self._line[1] < 0:
@@ -197,7 +197,7 @@ class OperatorTable(Predictor):
         errors = rows @ self._line - 1
         self._open = np.linalg.pinv(rows.T @ rows)
         self._error = max(float(np.sqrt(np.square(errors).sum() / max(len(y) - 2, 1))), 1e-9)
-        # Left out, a row's error is this much larger (Cook & Weisberg, 1982).
+        # Factor between the residual and the leave-one-out error of a row (Cook & Weisberg, 1982).
         left = np.maximum(1 - np.einsum("ij,jk,ik->i", rows, self._open, rows), 1e-6)
         return errors / np.sqrt(left) / self._error, 2.0
 

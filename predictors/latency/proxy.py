@@ -1,8 +1,8 @@
-"""MACs and bytes: an answer when next to nothing is known.
+"""Latency from MACs and bytes, for very few rows.
 
-``latency = a + b * macs + c * bytes``, the roofline's two terms added (Williams et al., 2009) to a fixed part, none
-of them negative, from as little as two rows; without any, :meth:`RooflineProxy.guess` answers for
-a typical processor core with an interval that spans a factor of ten either way.
+``latency = a + b * macs + c * bytes``: the two terms of the roofline model (Williams et al., 2009) plus a constant, all
+non-negative. Two rows are enough. Without rows, :meth:`RooflineProxy.guess` uses the values of a typical processor core
+with an interval of a factor of ten in both directions.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from predictors.scope import Scope
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
-# ms: fixed, a MAC, a megabyte. A core that multiplies 10^10 times and moves 10^10 bytes a second.
+# ms: constant, per MAC, per megabyte. A core with 10^10 MACs and 10^10 bytes per second.
 USUAL_COSTS = (0.0, 1e-7, 0.1)
-# Relative error of a net's latency given the device's speed, and of the speed itself before any row.
+# Relative error of a latency if the device's speed is known, and of the speed without any row.
 USUAL_ERROR = 0.35
 UNKNOWN_SPEED = 1.4
 DOF = 5.0
 CONFIDENT_ROWS = 4.0
-# A factor above this says nothing more; some device's rows are so far apart that it would be infinite.
+# Upper bound of the factor; for rows that are very far apart it would be infinite.
 LARGEST_OFFSET = 30.0
 
 
 class RooflineProxy(Predictor):
-    """See the module. Needs 2 rows; a better model takes over from 8."""
+    """See the module docstring. Needs 2 rows; from 8 rows other models are better."""
 
     name = "roofline_proxy"
     fewest_rows = 2
@@ -41,7 +41,7 @@ class RooflineProxy(Predictor):
         self._error = USUAL_ERROR
 
     def guess(self) -> None:
-        """Answer without any row."""
+        """Use typical values, without any row."""
         self._archs = np.zeros((0, self.space.d), dtype=np.int64)
         self._y = np.zeros(0)
         self._costs, self._error = np.array(USUAL_COSTS), UNKNOWN_SPEED
@@ -50,7 +50,7 @@ class RooflineProxy(Predictor):
     def fit(self, archs: Population, y: Values) -> None:
         """See :meth:`Predictor.fit`."""
         super().fit(archs, y)
-        # Few residuals calibrate nothing: the usual error stands in for them, weighed by their number.
+        # Few residuals are not enough to calibrate: they are combined with the usual error, weighted by their number.
         self._scale, self._dof = 1.0, max(DOF, self.rows - 1.0)
 
     def _terms(self, archs: Population) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ class RooflineProxy(Predictor):
         size = np.maximum(np.abs(y), 1e-12)
         terms = self._terms(archs)
         unit = np.maximum(terms.mean(axis=0), 1e-12)
-        # Relative errors: every row is divided by what was measured.
+        # Relative errors: every row is divided by its measured value.
         found, _ = nnls(terms / unit / size[:, None], y / size)
         self._costs = found / unit
         errors = y / np.maximum(terms @ self._costs, 1e-12) - 1
@@ -76,7 +76,7 @@ class RooflineProxy(Predictor):
         return mean, mean * self._error
 
     def quantile(self, archs: Population, p: float) -> Values:
-        """See :meth:`Predictor.quantile`; errors are factors, so that no quantile falls below 0."""
+        """See :meth:`Predictor.quantile`; errors are factors, so quantiles are never negative."""
         middle = super().quantile(archs, 0.5)
         offset = (super().quantile(archs, p) - middle) / np.maximum(middle, 1e-300)
         grown: Values = middle * np.exp(np.clip(offset, -LARGEST_OFFSET, LARGEST_OFFSET))

@@ -1,9 +1,9 @@
-"""Latency from hundreds of rows: a Gaussian process on encoding and layers that shrugs off outliers.
+"""Latency from hundreds of rows: a robust Gaussian process on encoding and layers.
 
-Latency adds up over layers, so that most of it is linear in the inputs; what fused and parallel layers change
+Latency is nearly a sum over layers, so most of it is linear in the inputs; the effect of fused and parallel layers
 is smooth. The share and width of the smooth part and the noise maximise the evidence in closed form (one
-eigendecomposition a candidate, on at most ``EVIDENCE_ROWS`` rows). Rows further from what the others say
-than ``CLIP`` robust standard deviations are pulled in: a measurement that someone disturbed is no latency.
+eigendecomposition per candidate, on at most ``EVIDENCE_ROWS`` rows). Rows with residuals above ``CLIP`` robust
+standard deviations are clipped, because they are disturbed measurements.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ EVIDENCE_ROWS = 300
 CANDIDATES = ((0.0, 1.0), (0.1, 2.0), (0.1, 1.0), (0.5, 2.0), (0.5, 1.0), (0.9, 2.0), (0.9, 1.0), (0.9, 0.5))
 NOISES = np.geomspace(1e-5, 1e1, 25)
 CLIP = 4.0
-# Above this leave-one-out by formula is as good, and n times cheaper.
+# Above this number of rows, closed-form leave-one-out is as good and n times cheaper.
 REFIT_UP_TO = 300
-# Noise is no smaller than that of a net of this share of the median latency.
+# Lower bound of the noise: that of a network with this share of the median latency.
 FLOOR = 0.2
 TINY = 1e-12
 BLOCK = 1024
 
 
 class LatencySurface(Predictor):
-    """See the module. Needs 10 rows; made for hundreds. Cost of a fit grows as n^3, up to
+    """See the module docstring. Needs 10 rows; intended for hundreds. The cost of a fit grows as n^3, up to
     ``most_rows``."""
 
     name = "latency_surface"
@@ -62,10 +62,10 @@ class LatencySurface(Predictor):
         return self._left_out, determined
 
     def _train(self, archs: Population, y: Values) -> float:
-        """Fit; returns the number of parameters that the data determined."""
+        """Fit; returns the effective number of parameters determined by the data."""
         self._rows = self._inputs(archs)
         self._unit = float(np.median(y))
-        # Noise is relative: every row is divided by its latency, as far as that is a scale.
+        # Noise is relative: every row is divided by its latency, bounded from below.
         self._sizes = np.maximum(y / self._unit, FLOOR)
         target = (y / self._unit - 1) / self._sizes
         self._share, self._width, self._noise = self._most_likely(target)
@@ -87,7 +87,7 @@ class LatencySurface(Predictor):
             kept = np.random.default_rng(self.seed).permutation(len(target))[:EVIDENCE_ROWS]
             rows, values, sizes = rows[kept], target[kept], sizes[kept]
         spread = 1.4826 * float(np.median(np.abs(values - np.median(values)))) or float(values.std())
-        # A first clip on the values themselves, so that one absurd row does not make everything noise.
+        # First clips the values themselves, so that a single extreme row does not dominate the noise estimate.
         values = np.clip(values, np.median(values) - 6 * spread, np.median(values) + 6 * spread)
         best, found = -np.inf, (0.0, 1.0, 1.0)
         for share, width in CANDIDATES:

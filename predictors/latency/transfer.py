@@ -1,9 +1,9 @@
-"""Few-shot transfer: a new device from 5-20 measurements, when others of the same space are known.
+"""Few-shot transfer: a new device from 5-20 measurements and source devices on the same space.
 
-See :mod:`predictors.latency.known` for the features and :mod:`predictors.latency.few_shot` for the model. The
-idea of learning across devices is HELP's (Lee et al., 2021) and that of diverse samples NASFLAT's (Akhauri &
-Abdelfattah, 2024); here both are Bayesian linear algebra, so that a fit takes milliseconds and an interval comes
-with it, calibrated on the known devices.
+See :mod:`predictors.latency.known` for the features and :mod:`predictors.latency.few_shot` for the model. Learning
+across devices follows HELP (Lee et al., 2021), and diverse samples follow NASFLAT (Akhauri & Abdelfattah, 2024). Here
+both are closed-form Bayesian models: a fit takes milliseconds and has an interval that is calibrated on the source
+devices.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from supernets.spaces.space import Population
 
 
 class FewShotTransfer(Predictor):
-    """See the module. ``known`` are predictors of other targets, best fitted to hundreds of rows each.
+    """See the module docstring. ``known`` are predictors of source devices, ideally fitted to hundreds of rows each.
 
-    Needs 5 rows, best chosen by :meth:`choose`. Without known targets it is a Bayesian linear model on
-    encoding and layers. The interval is Student's, its factor that which held on the known targets.
+    Needs 5 rows, ideally selected by :meth:`choose`. Without source devices it is a Bayesian linear model on
+    encoding and layers. The interval is Student's, with a factor calibrated on the source devices.
     """
 
     name = "transfer"
@@ -50,15 +50,15 @@ class FewShotTransfer(Predictor):
         self._model: FewShot | None = None
 
     def choose(self, n: int, pool: Population, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Which rows of ``pool (m, d)`` to measure first; see :meth:`KnownTargets.choose`."""
+        """Rows of ``pool (m, d)`` to measure first; see :meth:`KnownTargets.choose`."""
         return self.known.choose(n, pool, rng)
 
     def fresh(self) -> Self:
-        """An unfitted predictor with the same known targets."""
+        """An unfitted predictor with the same source devices."""
         return type(self)(self.family, self.scope, self.seed, self.known)
 
     def fit(self, archs: Population, y: Values) -> None:
-        """See :meth:`Predictor.fit`; the interval comes from the known targets, where there are two."""
+        """See :meth:`Predictor.fit`; the interval is calibrated on the source devices if there are at least two."""
         super().fit(archs, y)
         assert self._model is not None
         if len(self.known.targets) >= 2:

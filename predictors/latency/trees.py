@@ -1,7 +1,7 @@
-"""Gradient-boosted trees on encoding and layers: no shape of the truth is assumed, many rows are needed.
+"""Gradient-boosted trees on encoding and layers: few assumptions, but many rows are needed.
 
-scikit-learn's histogram boosting (after LightGBM, Ke et al., 2017) on the logarithm of what is measured.
-A saved file holds the rows, not the trees: reading trees means running code, fitting them again does not.
+scikit-learn's histogram boosting (after LightGBM, Ke et al., 2017) on the logarithm of the measured values.
+A saved file contains the rows instead of the trees: loading trees would run code, refitting them does not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEAST_SPREAD = 1e-4
 
 
 class GradientTrees(Predictor):
-    """See the module. Needs 8 rows; worth having from some hundreds. No trend beyond the rows it saw."""
+    """See the module docstring. Needs 8 rows, useful from a few hundred. Does not extrapolate."""
 
     name = "trees"
     fewest_rows = 8

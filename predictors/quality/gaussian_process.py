@@ -1,9 +1,9 @@
 """Gaussian process on the encoded arch: quality from about a hundred evaluated subnets.
 
 The kernel is a sum of parts whose sizes maximise the marginal likelihood (Rasmussen & Williams, 2006,
-ch. 5): a linear one on the one-hot encoding (every choice adds its own share), and squared
-exponentials of fixed widths on the encoding and on the size of the net (log params, log MACs, log
-activation memory). Parts that explain nothing shrink to nothing, so that a hundred rows suffice.
+ch. 5): a linear one on the one-hot encoding (every choice has an additive effect), and squared
+exponentials of fixed widths on the encoding and on the size of the network (log params, log MACs, log
+activation memory). Parts without explanatory power shrink to zero, so a hundred rows are enough.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from predictors.scope import Scope
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
-# The widest kernel of a group; each further part is half as wide.
+# Width of the widest kernel of a group; each further part is half as wide.
 ENCODING_WIDTH, ENCODING_PARTS = 2.0, 3
 SIZE_WIDTH, SIZE_PARTS = 4.0, 4
 STEPS = 50
-# A weak prior on the log of every part's share of the variance: without data a part stays near 5 %.
+# A weak prior on the log share of the variance of each part: without data a part stays near 5 %.
 PRIOR_MEAN, PRIOR_STD = np.log(0.05), 3.0
 LEAST, LARGEST = np.log(1e-6), np.log(1e2)
 BLOCK = 1024
 
 
 class GaussianProcess(Predictor):
-    """See the module. Needs 10 rows; about a hundred give useful ranks. Cost of a fit grows as n^3, up to
+    """See the module docstring. Needs 10 rows; about a hundred give useful ranks. The cost of a fit grows as n^3, up to
     ``most_rows``."""
 
     name = "gaussian_process"
@@ -66,7 +66,7 @@ class GaussianProcess(Predictor):
         self._weights = cho_solve((lower, True), target)
         self._factor = lower
         inverse = cho_solve((lower, True), np.eye(len(y)))
-        # Rasmussen & Williams (5.12): residual left out over its standard deviation.
+        # Rasmussen & Williams (5.12): leave-one-out residual over its standard deviation.
         residuals = self._weights / np.sqrt(np.diag(inverse))
         determined = len(y) - self._shares[-1] * float(np.trace(inverse))
         return residuals, min(determined, len(y) / 2)
@@ -106,7 +106,7 @@ class GaussianProcess(Predictor):
 def _exponentials(left: Matrix, right: Matrix, width: float, parts: int) -> list[Matrix]:
     """Squared exponential kernels ``(n, m)`` of ``width``, half of it, a quarter, …
 
-    Halving the width is raising to the fourth power, which is much cheaper than another exponential.
+    Halving the width equals raising to the fourth power, which is much cheaper than another exponential.
     """
     squares = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)[None, :]
     distances = np.maximum(squares - 2 * left @ right.T, 0.0)
@@ -121,7 +121,7 @@ def maximise_likelihood(
 ) -> Values:
     """Shares ``(k,)`` of the covariances ``parts (k, n, n)`` under which ``y (n,)`` is most likely.
 
-    The log marginal likelihood and a weak log-normal prior, by L-BFGS with exact gradients, at most
+    Maximises the log marginal likelihood with a weak log-normal prior by L-BFGS with exact gradients, in at most
     ``steps`` steps; ``jitter`` is added to the diagonal.
     """
     n = len(y)

@@ -1,12 +1,12 @@
-"""A network that somebody else trained on evaluated subnets, in the layout that once-for-all released.
+"""An imported MLP that was trained on evaluated subnets, in the format published by once-for-all.
 
 Fully connected layers with ReLU between them, ``0.weight 0.bias 2.weight …``; once-for-all's has 128-400-400-400-1
 (Cai et al., 2020). Inputs are one-hot: the kernel of every block, then the expansion of every block (all zero
-where a block is skipped), then slots for the resolution. The output is the quality in its own unit.
+if a block is skipped), then slots for the resolution. The output is the quality in its unit.
 
-Nobody says how far such a network errs *here*. From 10 evaluated subnets on it is moved and stretched to fit them
-(pulled towards leaving it as it is), and its interval comes from what that leaves over. With fewer it answers as
-it is, with an interval so wide that it promises next to nothing, and ``calibrated`` is false.
+The error of such a network on this supernet is unknown. With at least 10 evaluated subnets, its output is shifted and
+scaled to fit them (regularised towards no change), and the interval is computed from the residuals. With fewer, the
+output is used unchanged with a very wide interval, and ``calibrated`` is false.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 MOST_LAYERS, MOST_BYTES = 16, 64 * 2**20
 READ_TIMEOUT_S = 120
-# Once-for-all numbers the slots of the resolution from 112 pixels on, 16 apart; the first is never used.
+# The resolution slots of once-for-all start at 112 pixels in steps of 16; the first is never used.
 SLOTS, FIRST_RESOLUTION, RESOLUTION_STEP = 8, 112, 16
-# How much the scale is pulled towards 1, in rows; and the error taken for granted before any row is seen.
+# Regularisation of the scale towards 1, in rows; and the error assumed without any row.
 PULL = 2.0
 UNKNOWN_ERROR = 0.1
 TINY = 1e-12
 
 
 class Layout:
-    """The inputs of such a network for a space: kernels and expansions of all blocks, and the resolution."""
+    """The inputs of such an MLP for a space: kernels and expansions of all blocks, and the resolution."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -71,7 +71,7 @@ class Layout:
 
 
 def _slots(resolutions: Sequence[Any]) -> tuple[NDArray[np.int64], int]:
-    """The slot of each resolution and their number: once-for-all's where they fit, else one a choice."""
+    """The slot of each resolution and their number: those of once-for-all if they fit, otherwise one per choice."""
     at = [(resolution - FIRST_RESOLUTION) / RESOLUTION_STEP for resolution in resolutions]
     if at and all(slot == int(slot) and 0 <= slot < SLOTS for slot in at):
         return np.array(at, dtype=np.int64), SLOTS
@@ -79,7 +79,7 @@ def _slots(resolutions: Sequence[Any]) -> tuple[NDArray[np.int64], int]:
 
 
 class ImportedMlp(Predictor):
-    """See the module. ``layers`` are ``(weight (out, in), bias (out,))``, as :func:`read_layers` gives them."""
+    """See the module docstring. ``layers`` are ``(weight (out, in), bias (out,))``, from :func:`read_layers`."""
 
     name = "imported_mlp"
     fewest_rows = 10
@@ -95,16 +95,16 @@ class ImportedMlp(Predictor):
         self._numbers = np.array([0.0, 1.0, 0.0, 0.0, UNKNOWN_ERROR])
 
     def fresh(self) -> Self:
-        """The same network, not yet calibrated."""
+        """The same MLP, not yet calibrated."""
         return type(self)(self.family, self.scope, self.seed, self._layers)
 
     @property
     def calibrated(self) -> bool:
-        """Whether its interval rests on subnets that were evaluated here."""
+        """Whether the interval was calibrated on evaluated subnets."""
         return self.rows > 0
 
     def adopt(self) -> None:
-        """Answer as the network does, without a row of one's own; its interval promises next to nothing."""
+        """Use the MLP without calibration; the interval is very wide."""
         self._archs = np.zeros((0, self.space.d), dtype=np.int64)
         self._y, self._scale, self._dof = np.zeros(0), 1.0, float(PULL + 2)
         self._numbers = np.array([0.0, 1.0, 0.0, 0.0, UNKNOWN_ERROR])
@@ -131,7 +131,7 @@ class ImportedMlp(Predictor):
         errors = y - offset - slope * raw
         noise = max(float(np.sqrt(np.square(errors).sum() / max(n - 2, 1))), TINY)
         self._numbers = np.array([offset, slope, middle, 1 / (squares + pull), noise])
-        # Left out, a row's error is this much larger (Cook & Weisberg, 1982).
+        # Factor between the residual and the leave-one-out error of a row (Cook & Weisberg, 1982).
         left = np.maximum(1 - weight, 1e-6)
         return errors / np.sqrt(left) / noise, 2.0
 
@@ -161,7 +161,7 @@ def read_layers(data: bytes) -> list[Layer]:
     """The layers in an npz file or a torch checkpoint (which is read without running code in it).
 
     Raises:
-        PredictorFileError: neither, or not such a network.
+        PredictorFileError: neither format, or not such an MLP.
     """
     if len(data) > MOST_BYTES:
         raise PredictorFileError(f"a network may take at most {MOST_BYTES} bytes, got {len(data)}")
@@ -170,7 +170,7 @@ def read_layers(data: bytes) -> list[Layer]:
 
 
 def _is_checkpoint(data: bytes) -> bool:
-    """Whether these are bytes as torch writes them: an archive with a pickle in it, or a bare pickle."""
+    """Whether the bytes are a torch file: an archive with a pickle, or a plain pickle."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return data.startswith(b"\x80")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -192,7 +192,7 @@ def _converted(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _convert(paths: Sequence[str], _progress: Progress) -> None:
-    """Write a torch checkpoint as npz without running code in it; in a process of its own, since it needs torch."""
+    """Convert a torch checkpoint to npz without running code in it, in a separate process."""
     import torch
 
     source, result = paths
@@ -221,10 +221,10 @@ def _natural(name: str) -> tuple[int, str]:
 
 
 def check_layers(layers: Sequence[Layer], layout: Layout) -> None:
-    """Refuse layers that do not follow on each other, or do not fit the inputs of the space.
+    """Check the shapes of the layers against each other and against the inputs of the space.
 
     Raises:
-        PredictorFileError: what was expected, and what was got.
+        PredictorFileError: shapes that do not fit; the message has the expected and the actual shape.
     """
     width = layout.width
     for index, (weight, bias) in enumerate(layers):

@@ -1,4 +1,4 @@
-"""What quality is learned from: the encoding of an arch, and its size."""
+"""Inputs of quality predictors: the encoding of an arch and its size."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """An ensemble of small networks: quality from hundreds of evaluated subnets, in time linear in their number.
 
-Each member is an MLP with a linear path beside it, on encoding and sizes, and learns from four fifths of the
-rows; what it says of the other fifth calibrates the interval, so that nothing is fitted twice. The spread of
-the members stands for what the rows leave open (Lakshminarayanan et al., 2017, "Simple and scalable predictive
-uncertainty estimation using deep ensembles"), their error on rows they did not see for the rest.
+Each member is an MLP with a parallel linear path, on encoding and sizes, trained on four fifths of the rows. Its
+predictions for the other fifth calibrate the interval, so no additional fits are needed. The spread of the members
+estimates the model uncertainty (Lakshminarayanan et al., 2017, "Simple and scalable predictive uncertainty estimation
+using deep ensembles"), and their error on held-out rows the remaining uncertainty.
 
-All members are trained at once as batched matrix products in NumPy: at this size that is as fast as a
-framework, gives the same bits everywhere, and a saved file holds plain arrays.
+All members are trained together as batched matrix products in NumPy. At this size this is as fast as a framework,
+and a saved file contains plain arrays.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ STEPS, BATCH = 600, 256
 LEARNING_RATE, DECAY = 0.01, 0.02
 MOMENTS = 0.9, 0.999
 TINY = 1e-12
-LEAST_NOISE = 1e-3  # of the spread of the values: rows are never known exactly
+LEAST_NOISE = 1e-3  # relative to the spread of the values: rows are never exact
 
 
 class MlpEnsemble(Predictor):
-    """See the module. Needs 10 rows; worth having from some hundreds."""
+    """See the module docstring. Needs 10 rows, useful from a few hundred."""
 
     name = "mlp_ensemble"
     fewest_rows = 10
@@ -59,10 +59,10 @@ class MlpEnsemble(Predictor):
         mean = (outputs * held).sum(axis=0) / count
         spread = (np.square(outputs - mean) * held).sum(axis=0) / np.maximum(count - 1, 1)
         errors = target - mean
-        # Members that never saw a row err by their spread and by noise; what the spread leaves is the noise.
+        # The held-out error of members consists of their spread and the noise; subtracting the spread gives the noise.
         left = float(np.square(errors).mean() - spread.mean())
         self._noise = max(left, LEAST_NOISE**2, 0.25 * float(np.square(errors).mean()))
-        # A few rows may be learned by heart by the others; they determine about half as many numbers.
+        # With few rows, members may memorise theirs; the effective number of parameters is about half the rows.
         return errors / np.sqrt(spread + self._noise), len(y) / 2
 
     def _answer(self, archs: Population) -> tuple[Values, Values]:
@@ -80,7 +80,7 @@ class MlpEnsemble(Predictor):
 
 
 def started(width: int, rng: np.random.Generator) -> Arrays:
-    """Weights before training: each layer keeps the variance of what it is given, the outputs begin at 0."""
+    """Weights before training: each layer keeps the variance of its input, and the outputs are 0."""
 
     def drawn(inputs: int, outputs: int) -> NDArray[np.float64]:
         return np.asarray(rng.standard_normal((MEMBERS, inputs, outputs)) / np.sqrt(inputs))
@@ -97,7 +97,7 @@ def started(width: int, rng: np.random.Generator) -> Arrays:
 
 
 def answer(members: Arrays, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each member says ``(members, n)`` of inputs ``(n, k)``, shared by all, or ``(members, n, k)``."""
+    """Output of each member ``(members, n)`` for shared inputs ``(n, k)`` or separate inputs ``(members, n, k)``."""
     return _forward(members, inputs)[0]
 
 
@@ -111,9 +111,9 @@ def _forward(
 
 
 def train(inputs: NDArray[np.float64], target: Values, seen: NDArray[np.bool_], seed: int) -> Arrays:
-    """Members trained on the rows each may see, ``seen (members, n)``, by AdamW on the mean squared error.
+    """Members trained on the rows of their mask ``seen (members, n)``, with AdamW on the mean squared error.
 
-    ``STEPS`` steps on batches of at most ``BATCH`` rows, with a learning rate that falls to 0 along a cosine.
+    Takes ``STEPS`` steps on batches of at most ``BATCH`` rows, with a cosine learning rate schedule down to 0.
     """
     rng = np.random.default_rng((seed, 1))
     members = started(inputs.shape[1], rng)
@@ -135,7 +135,7 @@ def train(inputs: NDArray[np.float64], target: Values, seen: NDArray[np.bool_], 
 
 
 def _gradients(members: Arrays, inputs: NDArray[np.float64], target: NDArray[np.float64]) -> Arrays:
-    """Of the mean squared error of each member on a batch of its own: inputs ``(members, n, k)``."""
+    """Gradients of the mean squared error of each member on its own batch: inputs ``(members, n, k)``."""
     output, first, second = _forward(members, inputs)
     error = ((output - target) * (2 / target.shape[1]))[..., None]
     back = error @ members["last"].transpose(0, 2, 1) * (1 - np.square(second))

@@ -1,4 +1,4 @@
-"""Which arch a row of a brought table means. A row that means none says why, and the others go on."""
+"""Converts rows of an imported table to archs. Invalid rows do not affect the others."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KnownArchs = Mapping[str, Mapping[str, Choice]]
 
 
 def arch_columns(family: Family, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """The columns that say which arch a row is: those ``wanted``, else every axis that the table has.
+    """The columns that define the arch of a row: those ``wanted``, or every axis that the table has.
 
-    The space of a table knows its own columns; others are refused.
+    For the space of a table, these are the columns it was defined with; others are errors.
 
     Raises:
-        TableError: columns that are no axes (more than one), or an axis that every arch needs and no column
-            gives.
+        TableError: more than one column that is not an axis, or no column for an axis that every arch
+            needs.
     """
     if isinstance(family, TableFamily):
         if wanted and set(wanted) != set(family.layout.names):
@@ -53,10 +53,10 @@ def arch_columns(family: Family, names: Sequence[str], wanted: Sequence[str]) ->
 
 
 def reader(family: Family, columns: Sequence[str], known: KnownArchs) -> Reader:
-    """What turns the cells of ``columns`` into an arch, or raises ``ArchError``.
+    """A function that converts the cells of ``columns`` to an arch, or raises ``ArchError``.
 
-    Columns are axes (an empty cell: inactive), or a single one holds the id of a ``known`` arch or the arch
-    itself as JSON. Choices on inactive axes are dropped: equal networks are equal archs.
+    Columns are axes (an empty cell is inactive), or a single column holds the id of a ``known`` arch or the arch
+    as JSON. Choices on inactive axes are dropped, so equal networks are equal archs.
     """
     space = family.space()
     if isinstance(family, TableFamily):
@@ -70,7 +70,7 @@ def reader(family: Family, columns: Sequence[str], known: KnownArchs) -> Reader:
 
 
 def _by_layout(space: Space, layout: Layout) -> Reader:
-    """Archs by the columns of a table's own space; a cell with too few digits says so."""
+    """Reads archs of a table's space; a cell with too few digits is an error."""
     digits = {
         column.name: sum(axis.name.removeprefix(column.name).isdecimal() for axis in space.axes)
         for column in layout.columns

@@ -1,6 +1,6 @@
-"""Rows that somebody brought: which can be believed, and what is wrong with each of the others.
+"""Checks of imported rows: the valid ones, and the reason for refusing each of the others.
 
-Bad rows never stop good ones. Rows are numbered from 1, the header not counted.
+Invalid rows do not affect valid ones. Rows are numbered from 1, without the header.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from supernets.spaces.space import Population
 
 # Factor to milliseconds.
 UNITS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3, "ns": 1e-6}
-# Values that a gap this wide separates from most others, and whose middle is this far from theirs, are in
-# another unit: ms and s differ by 1000, and nets of one space by less (but see ``accept_jumps``).
+# Values that are separated from most others by this gap, and whose median differs from theirs by this factor,
+# are in another unit: ms and s differ by 1000, and networks of one space by less (but see ``accept_jumps``).
 GAP, JUMP = 20.0, 100.0
 FEWEST_FOR_JUMP = 3
-# Multiply-accumulates a second that no device can do (slower than an 8-bit microcontroller, faster than a
-# rack of accelerators), and those that few do: outside of these the unit is doubted aloud.
+# Impossible multiply-accumulates per second (slower than an 8-bit microcontroller, faster than a rack of
+# accelerators), and unusual ones, for which there is a warning about the unit.
 ABSURD_MACS = (1e4, 1e16)
 UNUSUAL_MACS = (1e7, 1e14)
-# Repeats of one arch differ by noise up to this share of their median; beyond it they contradict each other.
+# Repeats of one arch may differ by noise up to this share of their median; beyond it they are contradictory.
 REPEAT = 0.1
 SAME = 1e-9
 SHOWN_GOT = 120
@@ -41,7 +41,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a row was not taken: the rule it breaks, and what it says."""
+    """Why a row was refused: the rule and the value."""
 
     row: int
     rule: str
@@ -58,9 +58,9 @@ class Refusal:
 
 @dataclass
 class Checked:
-    """Accepted archs ``(n, d)`` with their values in ms, how many rows each rests on, and what was refused.
+    """Accepted archs ``(n, d)`` with their values in ms, the number of rows of each, and the refused rows.
 
-    ``known`` counts rows that are stored already with the same value: they are neither taken twice nor refused.
+    ``known`` counts rows that are already stored with the same value: they are neither stored again nor refused.
     """
 
     population: Population
@@ -90,7 +90,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the target has already: archs ``(m, d)`` and values ``(m,)`` in ms."""
+    """The existing rows of the target: archs ``(m, d)`` and values ``(m,)`` in ms."""
 
     population: Population
     values: Values
@@ -108,7 +108,7 @@ def check_rows(
     batch: int = 1,
     accept_jumps: bool = False,
 ) -> Checked:
-    """Check every row: its arch, its value, the value against the others and against what devices can do.
+    """Check every row: its arch, its value, and the value against other rows and the limits of devices.
 
     Raises:
         TableError: an unknown unit.
@@ -144,7 +144,7 @@ def check_rows(
 
 
 class _RowProblem(ValueError):
-    """A cell that is no latency."""
+    """A cell that is not a latency."""
 
 
 def _value(cell: Any, factor: float) -> float:
@@ -160,14 +160,14 @@ def _value(cell: Any, factor: float) -> float:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Rows that are fine so far."""
+    """Rows that are valid so far."""
 
     rows: NDArray[np.int64]
     population: Population
     values: Values
 
     def without(self, bad: Mapping[int, tuple[str, str]], refused: list[Refusal]) -> _Batch:
-        """The others; those left out (index to rule and reason) are refused."""
+        """The other rows; those in ``bad`` (index to rule and reason) are added to ``refused``."""
         for index, (rule, reason) in bad.items():
             refused.append(Refusal(int(self.rows[index]), rule, float(self.values[index]), reason))
         kept = np.array([index not in bad for index in range(len(self.rows))], dtype=bool)
@@ -175,7 +175,7 @@ class _Batch:
 
 
 def _absurd(rows: _Batch, family: Family, batch: int, warnings: list[str]) -> dict[int, tuple[str, str]]:
-    """Rows that no device can have: too many or too few multiply-accumulates a second."""
+    """Rows with an impossible number of multiply-accumulates per second."""
     if not len(rows.rows) or "macs" not in family.known_costs:
         return {}
     macs = np.maximum(family.costs(rows.population)["macs"], 1.0)
@@ -194,7 +194,7 @@ def _absurd(rows: _Batch, family: Family, batch: int, warnings: list[str]) -> di
 
 
 def _jumps(rows: _Batch, stored: Stored, warnings: list[str]) -> dict[int, tuple[str, str]]:
-    """Rows in another unit than most: apart from them by a wide gap, and 100 times as far up or down."""
+    """Rows in another unit than most: separated by a wide gap and larger or smaller by a factor of 100."""
     every = np.concatenate([rows.values, stored.values])
     if len(every) < FEWEST_FOR_JUMP:
         return {}
@@ -231,7 +231,7 @@ def _jump_reason(middle: float, value: float) -> str:
 
 
 def _merge(rows: _Batch, stored: Stored, refused: list[Refusal], d: int) -> Checked:
-    """One row an arch: repeats become their median, contradictions are refused, all of them."""
+    """One row per arch: repeats become their median, and all contradictory rows are refused."""
     groups: dict[bytes, list[int]] = {}
     for index, row in enumerate(rows.population):
         groups.setdefault(row.tobytes(), []).append(index)
@@ -253,7 +253,7 @@ def _merge(rows: _Batch, stored: Stored, refused: list[Refusal], d: int) -> Chec
         if not fresh:
             continue
         accepted += len(fresh)
-        # Equal lines are one measurement written twice; different ones are repeats of it.
+        # Equal rows are duplicates of one measurement; different ones are repeats.
         distinct = sorted(set(fresh))
         spread = float(np.std(distinct, ddof=1) / math.sqrt(len(distinct))) if len(distinct) > 1 else None
         kept.append((indices[0], float(np.median(distinct)), len(distinct), spread))
@@ -278,7 +278,7 @@ def _contradiction(rows: NDArray[np.int64], values: Values, old: Sequence[float]
     them = f"rows {where} give" if len(rows) > 1 else f"row {where} gives"
     has = f", and the target has {', '.join(f'{value:.4g}' for value in old[:5])} ms" if old else ""
     said = ", ".join(f"{value:.4g}" for value in values[:10])
-    # Otherwise all rows in another unit than those stored would be many contradictions and no word of it.
+    # Otherwise rows in another unit than the stored ones would be reported as contradictions, not as a wrong unit.
     ratio = float(every.max() / every.min())
     unit = ", about 1000x apart, as another unit would be" if 1000 / 6 < ratio < 6000 else ""
     return (

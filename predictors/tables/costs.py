@@ -1,8 +1,8 @@
-"""Parameters and MACs of a table's archs as a closed form: what each part of an arch adds.
+"""Closed form of parameters and MACs of a table's archs, as a sum over the parts of an arch.
 
-An arch's count is the sum over positions of what the choices there cost, which may depend on the plain axes (the
-width of the net), plus a part of the plain axes alone. That is exact for chains of blocks and for cells; for
-anything else the error on rows left out says how far off it is.
+The count of an arch is the sum over positions of the cost of the choices there, which may depend on the plain axes
+(the width of the network), plus a part of the plain axes alone. This is exact for chains of blocks and for cells. For
+other archs the error on held-out rows shows how accurate it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from supernets.spaces.space import Population, Space
 MOST_COMBINATIONS = 512
 MOST_ROWS, HELD_OUT = 4000, 0.2
 FEWEST_ROWS = 10
-# A position's own cost counts this much beside what all positions share: few rows say little about each alone.
+# Weight of the separate cost of a position relative to the shared cost: few rows do not determine each alone.
 OWN = 0.1
 Values = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -30,14 +30,14 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fitted:
-    """Closed form of the counts, and its relative error on rows left out of a fit."""
+    """Closed form of the counts, and its relative error on held-out rows."""
 
     tables: tuple[CostTable, ...]
     errors: dict[str, dict[str, float]]
 
 
 def fit_costs(space: Space, layout: Layout, population: Population, counts: Mapping[str, Values]) -> Fitted:
-    """Fit ``counts`` (``params`` and/or ``macs``, ``(n,)``) of archs ``(n, d)``; NaN where a row has none.
+    """Fit ``counts`` (``params`` and/or ``macs``, ``(n,)``) of archs ``(n, d)``; NaN if missing.
 
     Raises:
         TableError: fewer than ``FEWEST_ROWS`` rows with a count.
@@ -89,7 +89,7 @@ def _combinations(space: Space, axes: Sequence[str]) -> int:
 
 
 def _blocks(space: Space, population: Population, parts: Sequence[tuple[str, ...]]) -> list[Matrix]:
-    """For each part one column a combination, ``(n, k)``: 1 where an arch has it."""
+    """For each part one column per combination, ``(n, k)``: 1 if an arch has it."""
     active = space.active(population)
     blocks = []
     for axes in parts:
@@ -104,7 +104,7 @@ def _blocks(space: Space, population: Population, parts: Sequence[tuple[str, ...
 
 
 def _alike(space: Space, parts: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Parts that mean the same at different positions: equal kinds of axes with equal choices."""
+    """Groups of equivalent parts at different positions: equal kinds of axes with equal choices."""
     groups: dict[Any, list[int]] = {}
     for index, axes in enumerate(parts):
         found = [space.axes[space.column(axis)] for axis in axes]
@@ -113,9 +113,9 @@ def _alike(space: Space, parts: Sequence[tuple[str, ...]]) -> list[list[int]]:
 
 
 def _solve(blocks: Sequence[Matrix], alike: Sequence[Sequence[int]], values: Values) -> list[Values]:
-    """What each combination of each part costs: least squares of relative errors, the smallest such weights.
+    """Cost of each combination of each part: minimum-norm least squares of relative errors.
 
-    Parts that mean the same share a weight, beside a smaller one of their own.
+    Equivalent parts have a shared cost and a smaller separate one.
     """
     size = np.maximum(values, 1.0)[:, None]
     unit = float(np.median(size))

@@ -1,4 +1,4 @@
-"""Files of measurements that users bring: parquet or CSV, read within bounds. Never a pickle."""
+"""Reads imported files of measurements, Parquet or CSV, with size limits; pickles are never read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARQUET = b"PAR1"
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of equal length. ``typed``: numbers are numbers; else every cell is text or missing."""
+    """Named columns of equal length. ``typed``: cells have types; otherwise every cell is text or missing."""
 
     columns: dict[str, list[Cell]]
     names: tuple[str, ...]
@@ -38,11 +38,11 @@ class Table:
 
 
 def read_table(content: bytes, wanted: Sequence[str] | None = None) -> Table:
-    """The ``wanted`` columns of a file (``None``: none of them, only names and number of rows).
+    """The ``wanted`` columns of a file (``None``: no columns, only their names and the number of rows).
 
     Raises:
-        TableError: neither parquet nor CSV, damaged, over a bound, or without a wanted column (the message
-            lists those there are).
+        TableError: neither Parquet nor CSV, damaged, too large, or without a wanted column (the message
+            lists the existing ones).
     """
     if len(content) > MAX_BYTES:
         raise TableError(f"a table may take at most {MAX_BYTES} bytes, got {len(content)}")
@@ -97,12 +97,12 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
 
 
 def _plain(cell: Any) -> Any:
-    """SQL databases export decimals; everything else as it is."""
+    """Converts decimals, which SQL databases export, and returns other values unchanged."""
     return float(cell) if isinstance(cell, Decimal) else cell
 
 
 def _batches(file: Any, columns: list[str]) -> Iterator[Any]:
-    """The rows in pieces whose size is bounded by the metadata, before anything is unpacked."""
+    """The rows in batches; their size is checked in the metadata before decompression."""
     if not columns:
         return
     for index in range(file.metadata.num_row_groups):

@@ -1,4 +1,4 @@
-"""Regularised evolution (Real et al. 2019, arXiv:1802.01548): the oldest dies, not the worst."""
+"""Regularised evolution (Real et al. 2019, arXiv:1802.01548): the oldest arch is removed, not the worst."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROUNDS = 4
 
 
 class RegularisedEvolution(Algorithm):
-    """Mutants of tournament winners among the youngest.
+    """Mutants of tournament winners among the youngest archs.
 
-    A tournament is won by feasibility, then rank, then crowding, so that any number of objectives works.
+    Tournaments compare feasibility, then rank, then crowding, and so support any number of objectives.
     """
 
     name = "evolution"
@@ -28,7 +28,7 @@ class RegularisedEvolution(Algorithm):
     def __init__(
         self, space: Space, n_objectives: int, seed: int, *, population: int = 100, tournament: int = 10
     ) -> None:
-        """``population`` archs are alive, ``tournament`` of them compete for each child."""
+        """``population`` is the number of archs kept, ``tournament`` the number that compete for each child."""
         super().__init__(space, n_objectives, seed)
         if not 2 <= tournament <= population:
             raise AlgorithmError(
@@ -62,7 +62,7 @@ class RegularisedEvolution(Algorithm):
         self.violations = np.concatenate([self.violations, violations])[-self.population :]
 
     def state(self) -> dict[str, Any]:
-        """Who is alive, oldest first, beside the generator and what was seen."""
+        """The population, oldest first, the random generator and the seen archs."""
         return {
             **super().state(),
             "archs": self.archs.tolist(),
@@ -71,7 +71,7 @@ class RegularisedEvolution(Algorithm):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
         self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)

@@ -1,4 +1,4 @@
-"""Every member of a small space, in a shuffled order so that a cut-short run is a fair sample."""
+"""Every member of a small space, in shuffled order, so that an interrupted run is a random sample."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from supernets.spaces.space import Population, Space
 
 
 class Exhaustive(Algorithm):
-    """All members once; refused for more than 50,000."""
+    """All members once; an error for spaces of more than 50,000."""
 
     name = "exhaustive"
 
@@ -34,7 +34,7 @@ class Exhaustive(Algorithm):
         self._members = members[np.random.default_rng(seed).permutation(len(members))]
 
     def _ask(self, n: int) -> Population:
-        """The next members that were not told."""
+        """The next members that have not been told."""
         parts = [np.zeros((0, self.space.d), dtype=np.int64)]
         missing = n
         while missing > 0 and self._next < len(self._members):
@@ -45,14 +45,14 @@ class Exhaustive(Algorithm):
         return np.concatenate(parts)
 
     def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
-        """Nothing is learnt: the order is fixed by the seed."""
+        """Does nothing: the order is fixed by the seed."""
 
     def state(self) -> dict[str, Any]:
-        """How far it got, and the seed of its order."""
+        """The position and the seed of the order."""
         return {**super().state(), "next": self._next, "seed": self._seed}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self._shuffle(int(state["seed"]))
         self._next = int(state["next"])

@@ -1,4 +1,4 @@
-"""Pareto local search (Paquete et al. 2004): the neighbours of the front, until none is better."""
+"""Pareto local search (Paquete et al. 2004): evaluates the neighbours of the front until none is better."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ROUNDS = 64
 
 
 class LocalSearch(Algorithm):
-    """Asks all members one decision away from the loneliest unexplored front member, then of the next.
+    """Asks for all members one choice away from the least crowded unexplored front member, then from the next.
 
-    Where everything is explored it goes on from random members. While nothing is feasible the archs with
-    the smallest violation take the place of the front.
+    If all of the front is explored, it continues from random members. While nothing is feasible, the archs
+    with the smallest violation are used instead of the front.
     """
 
     name = "local"
@@ -35,7 +35,7 @@ class LocalSearch(Algorithm):
         self.violations = np.zeros(0)
 
     def _ask(self, n: int) -> Population:
-        """Neighbours of the front; a spread start before anything was told."""
+        """Neighbours of the front; before the first tell, a start set spread over sizes."""
         parts = [np.zeros((0, self.space.d), dtype=np.int64)]
         missing = n
         if len(self.archs) == 0:
@@ -68,7 +68,7 @@ class LocalSearch(Algorithm):
         self.archs, self.scores, self.violations = archs[keep], scores[keep], violations[keep]
 
     def state(self) -> dict[str, Any]:
-        """The front and what of it was explored, beside the generator and what was seen."""
+        """The front, which of it is explored, the random generator and the seen archs."""
         return {
             **super().state(),
             "explored": self.explored.state(),
@@ -78,7 +78,7 @@ class LocalSearch(Algorithm):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self.explored.restore(state["explored"])
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)

@@ -1,4 +1,4 @@
-"""MOEA/D (Zhang & Li 2007, doi:10.1109/TEVC.2007.892759): one arch for each weighting of the scores, by pymoo."""
+"""MOEA/D (Zhang & Li 2007, doi:10.1109/TEVC.2007.892759): one arch per weight vector, with pymoo."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NEIGHBOURS = 20
 
 
 class MOEADSearch(PymooSearch):
-    """Parents come from neighbouring weightings, and a child may replace their archs.
+    """Parents come from neighbouring weight vectors, and a child may replace their archs.
 
-    Other than the original: scores are scaled to the range of the population; a child goes to the
-    neighbourhood of the weighting that it suits best, whoever its parents were (as Wang et al. 2014 do), so
-    that archs of any origin can be told; a smaller violation wins before any weighting is asked.
+    Differences from the original: scores are scaled to the range of the population; a child belongs to the
+    neighbourhood of the weight vector that suits it best, independent of its parents (as in Wang et al. 2014),
+    so that archs of any origin can be told; violations are compared before weighted scores.
     """
 
     name = "moead"
@@ -38,7 +38,7 @@ class MOEADSearch(PymooSearch):
         return engine
 
     def _children(self, engine: MOEAD, n: int) -> Population:
-        """Children of neighbours, for weightings in random order."""
+        """Children of neighbours, for weight vectors in random order."""
         k = len(self.directions)
         order = np.concatenate([self.rng.permutation(k) for _ in range(-(-n // k))])[:n]
         parents = engine.selection.do(
@@ -54,7 +54,7 @@ class MOEADSearch(PymooSearch):
         scores, violations = merged.get("F"), merged.get("G")[:, 0]
         values = self._values(scores, violations)
         if len(self.archs) < len(self.directions):
-            # Nobody is there to be replaced: each weighting takes the best.
+            # The population is empty: each weight vector takes the best row.
             return merged[[np.lexsort((column, violations))[0] for column in values.T]]
         holder = np.arange(len(self.archs))
         for row in range(len(self.archs), len(merged)):
@@ -67,7 +67,7 @@ class MOEADSearch(PymooSearch):
         return merged[holder]
 
     def _values(self, scores: Scores, violations: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Each row under each weighting, ``(n, k)``, smaller is better."""
+        """Score of each row under each weight vector, ``(n, k)``, smaller is better."""
         fair = scores[violations <= 0] if (violations <= 0).any() else scores
         low, span = fair.min(axis=0), np.ptp(fair, axis=0)
         scaled = (scores - low) / np.where(span > 0, span, 1.0)

@@ -1,4 +1,4 @@
-"""NSGA-II (Deb et al. 2002, doi:10.1109/4235.996017) on whole populations as integer matrices."""
+"""NSGA-II (Deb et al. 2002, doi:10.1109/4235.996017) on populations as integer matrices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.variation import Genomes, Variation
 from supernets.spaces.space import Population, Space
 
 ROUNDS = 4
-STEPS = np.array([-3, -2, -1, 1, 2, 3])  # how far along the front a mate may be
+STEPS = np.array([-3, -2, -1, 1, 2, 3])  # distance of a mate along the front
 LEAST_TO_GUESS, MOST_GUESSES = 50, 500
 SPARE, LEAST_SHARE = 1.1, 0.25
 
@@ -25,16 +25,15 @@ SPARE, LEAST_SHARE = 1.1, 0.25
 class NSGA2(Algorithm):
     """Feasibility first, then non-dominated rank, then crowding.
 
-    There are no individuals: a generation is a handful of array operations. Other than the original: no
-    arch is ever asked twice; the first batch is spread over sizes and the second is the front of an
-    additive model of the first; parents mate with near neighbours on the front, since the genes that suit
-    one trade-off rarely suit another.
+    A generation is a few array operations. Differences from the original: no arch is asked twice; the first
+    batch is spread over sizes and the second is the front of an additive model of the first; parents mate
+    with near neighbours on the front, since genes that suit one trade-off rarely suit another.
     """
 
     name = "nsga2"
 
     def __init__(self, space: Space, n_objectives: int, seed: int, *, population: int = 100) -> None:
-        """``population`` is how many archs survive; at least 4."""
+        """``population`` is the number of archs that survive, at least 4."""
         super().__init__(space, n_objectives, seed)
         if population < 4:
             raise AlgorithmError(f"population must be at least 4, got {population}")
@@ -43,11 +42,11 @@ class NSGA2(Algorithm):
         self.scores: Scores = np.zeros((0, self.n_objectives))
         self.violations = np.zeros(0)
         self._phase = 0  # 0 spread, 1 guess, 2 breed
-        self._share = 1.0  # of the last children that were no copies
+        self._share = 1.0  # share of the last children that were new
         self._variation = Variation(space)
 
     def _ask(self, n: int) -> Population:
-        """A spread start, then a guess at the front, then children of the survivors."""
+        """A start set spread over sizes, then the additive estimate of the front, then children of the survivors."""
         parts = [np.zeros((0, self.space.d), dtype=np.int64)]
         if self._phase < 2:
             parts.append(self.seen.take(self._first(n), n))
@@ -57,7 +56,7 @@ class NSGA2(Algorithm):
         return np.concatenate(parts)
 
     def _breed(self, missing: int) -> list[Population]:
-        """New children, in a few rounds since some are copies; more are made at once by the share that was new."""
+        """New children, in a few rounds because some are duplicates; the share of new ones sets how many are made."""
         parts: list[Population] = []
         genomes = self._variation.filled(self.rng, self.archs)
         along = np.argsort(self.scores[:, 0], kind="stable")
@@ -68,13 +67,13 @@ class NSGA2(Algorithm):
             parts.append(self.seen.take(children, missing))
             if len(parts[-1]) < missing:
                 self._share = max(len(parts[-1]) / len(children), LEAST_SHARE)
-            else:  # there may have been more: how many is not known
+            else:  # more may have been new; the number is unknown
                 self._share = min(self._share * SPARE, 1.0)
             missing -= len(parts[-1])
         return parts
 
     def _first(self, n: int) -> Population:
-        """What the first and the second ask begin with."""
+        """The archs of the first and the second ask."""
         self._phase += 1
         if self._phase == 1:
             return start_set(self.space, self.rng, n)
@@ -83,7 +82,7 @@ class NSGA2(Algorithm):
         return guess(self.space, self.rng, self.archs, self.scores, min(n, MOST_GUESSES))
 
     def _children(self, genomes: Genomes, along: NDArray[np.int64], n: int) -> Genomes:
-        """Each child has a tournament winner and one of its neighbours ``along`` the front as parents."""
+        """The parents of each child are a tournament winner and one of its neighbours ``along`` the front."""
         count = len(genomes)
         # Survivors are sorted from best to worst, so a binary tournament is a minimum of two indices.
         left = self.rng.integers(count, size=(2, n)).min(axis=0)
@@ -97,12 +96,12 @@ class NSGA2(Algorithm):
         archs = np.concatenate([self.archs, archs])
         scores = np.concatenate([self.scores, scores])
         violations = np.concatenate([self.violations, violations])
-        # The guess wants all of the start, so nobody dies before it was made.
+        # The estimate uses the whole start set, so all archs survive until it is made.
         keep = survivors(scores, violations, self.population if self._phase == 2 else len(archs))
         self.archs, self.scores, self.violations = archs[keep], scores[keep], violations[keep]
 
     def state(self) -> dict[str, Any]:
-        """Survivors beside the generator and what was seen."""
+        """Survivors, the random generator and the seen archs."""
         return {
             **super().state(),
             "phase": self._phase,
@@ -113,7 +112,7 @@ class NSGA2(Algorithm):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self._phase, self._share = int(state["phase"]), float(state["share"])
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)

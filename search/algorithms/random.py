@@ -1,4 +1,4 @@
-"""Random search: the baseline that everything else has to beat."""
+"""Random search, the baseline of all other algorithms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from supernets.spaces.space import Population
 
 
 class RandomSearch(Algorithm):
-    """Uniform members, none twice, whatever is told."""
+    """Uniformly drawn members without repetition."""
 
     name = "random"
 
@@ -20,5 +20,5 @@ class RandomSearch(Algorithm):
         return fresh(self.space, self.rng, self.seen, n)
 
     def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
-        """Nothing is learnt."""
+        """Does nothing."""
         _ = np, archs, scores, violations

@@ -1,4 +1,4 @@
-"""SMS-EMOA (Beume et al. 2007, doi:10.1016/j.ejor.2006.08.008): whoever adds least hypervolume goes, by pymoo."""
+"""SMS-EMOA (Beume et al. 2007, doi:10.1016/j.ejor.2006.08.008) with pymoo: survival by hypervolume contribution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.pymoo_search import PymooSearch
 
 
 class SMSEMOASearch(PymooSearch):
-    """One goes for each one that comes; contributions of five objectives would cost 50 ms each."""
+    """Each new arch replaces one; with five objectives, computing contributions would take 50 ms each."""
 
     name = "smsemoa"
     min_objectives = 2

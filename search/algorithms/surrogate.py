@@ -1,8 +1,8 @@
-"""Search with surrogates in the loop, for when every evaluation is dear.
+"""Search with surrogates in the loop, for expensive evaluations.
 
 The idea of LINAS (Cummings et al. 2022, arXiv:2202.12954): predictors fitted to all evaluations so far
-propose what to evaluate next. Here they say how sure they are, and the proposal is the batch with the
-largest expected gain of the front rather than the predicted front itself.
+propose the next evaluations. Here the predictors also return deviations, and the proposal is the batch with
+the largest expected improvement of the front instead of the predicted front.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from supernets.spaces.space import Population, Space
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-ENUMERATED = 20_000  # spaces up to here are scanned whole
+ENUMERATED = 20_000  # spaces up to this size are scanned completely
 GENERATIONS, BROOD = 12, 200
 SLICES = 64
-RENEWED = 1.15  # all members are scanned again when there are so many times more evaluations
+RENEWED = 1.15  # all members are scanned again after this growth of the number of evaluations
 MAX_DROPPED = 0.5
 MIN_SCORED = 20
 
@@ -36,14 +36,14 @@ _Predict = Callable[[Population], tuple[Values, Values]]
 
 
 class SurrogateSearch(Algorithm):
-    """A diverse start, then batches of largest expected gain; models are fitted anew before each batch.
+    """A diverse start, then batches with the largest expected improvement; models are refitted before each batch.
 
-    The gain is that of the hypervolume, integrated over slices: limits on all scores but the first are
-    drawn where archs are, and under each the first score's expected improvement counts with the
-    probability that the arch stays under it. Within a batch a chosen arch is believed to score what was
-    predicted, so the next one is sought elsewhere.
+    The improvement is that of the hypervolume, integrated over slices: limits on all scores but the first are
+    drawn at the archs. Under each limit, the expected improvement of the first score is weighted with the
+    probability that the arch meets the limit. Within a batch, selected archs are assumed to have their
+    predicted scores, so that the next one differs from them.
 
-    Archs that a model gives no finite prediction for are dropped and counted (``dropped``); more than half
+    Archs without a finite prediction are dropped and counted (``dropped``); more than half
     of the candidates raise :class:`SurrogateError`.
     """
 
@@ -62,11 +62,11 @@ class SurrogateSearch(Algorithm):
         members: Population | None = None,
         start: int = 30,
     ) -> None:
-        """``models`` makes one surrogate a score column (minimised); Bayesian additive ones by default.
+        """``models`` returns one surrogate per score column (minimised); by default Bayesian additive models.
 
-        ``known`` gives the columns that cost nothing, exactly; ``violation`` does so for the limits, which
-        are learnt from what is told otherwise. ``members (k, d)`` are the only archs that may be asked;
-        without them all of the space. ``start`` archs are asked before the first fit.
+        ``known`` returns the columns that are known exactly without an evaluation. ``violation`` does the same
+        for violations, which are otherwise predicted from the told ones. ``members (k, d)`` are the only archs
+        that may be asked; by default all of the space. ``start`` archs are asked before the first fit.
         """
         super().__init__(space, n_objectives, seed)
         if models is not None and len(models) != n_objectives:
@@ -81,7 +81,7 @@ class SurrogateSearch(Algorithm):
         self.dropped = 0
         self._only = members is not None
         self._members = self._listed(members)
-        self._short: tuple[int, Rows, Scores] | None = None  # rows told then, members, limits
+        self._short: tuple[int, Rows, Scores] | None = None  # number of told rows, members, limits
 
     def _listed(self, members: Population | None) -> Population | None:
         if members is None:
@@ -102,7 +102,7 @@ class SurrogateSearch(Algorithm):
         return np.concatenate(parts)
 
     def _any(self, n: int) -> Population:
-        """Random new archs, where nothing better is left."""
+        """Random new archs, if no better ones are left."""
         if n <= 0 or not self._only or self._members is None:
             return fresh(self.space, self.rng, self.seen, n)
         left = self._members[self.seen.new(self._members)]
@@ -114,7 +114,7 @@ class SurrogateSearch(Algorithm):
         self.violations = np.concatenate([self.violations, violations])
 
     def state(self) -> dict[str, Any]:
-        """All that was told beside the generator and what was seen; models follow from it."""
+        """All told rows, the random generator and the seen archs; the models are refitted from them."""
         short = None
         if self._short is not None:
             told, rows, limits = self._short
@@ -129,7 +129,7 @@ class SurrogateSearch(Algorithm):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
         self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
@@ -144,7 +144,7 @@ class SurrogateSearch(Algorithm):
     # --- start -------------------------------------------------------------------------------------
 
     def _diverse(self, n: int) -> Population:
-        """New members, each as far as possible from all before it: the share of choices that differ."""
+        """New members, each as far as possible from all earlier ones, by the share of different choices."""
         pool = start_set(self.space, self.rng, 20 * n + 100)
         if self._only and self._members is not None:
             pool = self._members[self.rng.permutation(len(self._members))[: len(pool)]]
@@ -163,7 +163,7 @@ class SurrogateSearch(Algorithm):
     # --- batches -----------------------------------------------------------------------------------
 
     def _promising(self, n: int) -> Population:
-        """The batch of largest expected gain among candidates."""
+        """The batch of candidates with the largest expected improvement."""
         predict, violation = self._fitted()
         feasible = self.violations <= 0
         told = len(self.archs)
@@ -200,13 +200,13 @@ class SurrogateSearch(Algorithm):
     def _slices(self, mean: Scores) -> Scores:
         if self.n_objectives > 2:
             return mean[self.rng.integers(len(mean), size=SLICES), 1:]
-        # Candidates of a large space crowd at the front; what was told is a fairer sample of archs.
+        # Candidates of a large space are concentrated at the front; told archs are a more representative sample.
         return even_limits(
             mean, self.scores, SLICES, spots=mean if self._members is not None else self.scores
         )
 
     def _drop(self, archs: Population, usable: NDArray[np.bool_]) -> None:
-        """Count the archs without a usable prediction and never come back to them."""
+        """Count and exclude the archs without a usable prediction."""
         bad = archs[~usable]
         self.dropped += int(self.seen.new(bad).sum())
         self.seen.add(bad)
@@ -246,7 +246,7 @@ class SurrogateSearch(Algorithm):
         return predict, violation
 
     def _searched(self, predict: _Predict, violation: _Predict) -> Population:
-        """Candidates of a large space: what a quick search on the models comes to."""
+        """Candidates of a large space: the result of a short search on the models."""
         found = [self.space.sample(self.rng, BROOD)]
         for optimism in (0.0, 1.0):
             inner = NSGA2(self.space, self.n_objectives, int(self.rng.integers(2**31)))

@@ -1,4 +1,4 @@
-"""U-NSGA-III (Seada & Deb 2016, doi:10.1109/TEVC.2015.2459718), for three and more objectives, by pymoo."""
+"""U-NSGA-III (Seada & Deb 2016, doi:10.1109/TEVC.2015.2459718), for three and more objectives, with pymoo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NORM = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 
 
 class UnifiedNSGA3(PymooSearch):
-    """Survivors are spread along fixed directions; parents of one direction compete, others do not."""
+    """Survivors are spread along fixed directions; only parents of the same direction compete."""
 
     name = "unsga3"
 
@@ -51,14 +51,14 @@ class UnifiedNSGA3(PymooSearch):
             random_state=self.rng,
         )
         norm = engine.survival.norm
-        if norm.nadir_point is not None:  # something was feasible
+        if norm.nadir_point is not None:  # there was a feasible arch
             self.norm = {name: getattr(norm, name).tolist() for name in NORM}
         return kept
 
     def _winners(self, _pop: Any, pairs: NDArray[np.int64], **_kwargs: Any) -> NDArray[np.int64]:
         """Winner of each row of ``pairs (k, 2)``: by violation; in one niche by rank, then by closeness.
 
-        pymoo's own tournament breaks ties of violations by a generator that nobody can seed.
+        pymoo's tournament breaks ties of violations with a generator that cannot be seeded.
         """
         niche, closeness = np.zeros(len(self.archs), dtype=np.int64), np.zeros(len(self.archs))
         rank = np.zeros(len(self.archs), dtype=np.int64)
@@ -81,10 +81,10 @@ class UnifiedNSGA3(PymooSearch):
         return niche, distance
 
     def state(self) -> dict[str, Any]:
-        """Beside the rest the corners of the front as estimated so far."""
+        """As in the base class, plus the current estimate of the corners of the front."""
         return {**super().state(), "norm": self.norm}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state` described."""
+        """Restore a :meth:`state`."""
         super().restore(state)
         self.norm = dict(state["norm"])

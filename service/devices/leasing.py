@@ -1,4 +1,4 @@
-"""Who measures what: agents come with a device, are given nets, and bring back rows."""
+"""Leases: agents describe their device, lease networks and return rows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from service.runtime.engine import Queue
 from supernets.metrics import LATENCY
 
 Json = dict[str, Any]
-MOST_ATTEMPTS = 3  # leases of a net without a usable row before it counts as refused
+MOST_ATTEMPTS = 3  # leases of a network without a valid row before it is refused
 
 
 def target_of_agent(session: Session, project: str, id_or_name: str) -> Target:
-    """The target that an agent asked for, its row held; unknown or local ones are refused with the choices."""
+    """The requested target, with its row locked; unknown and local targets are errors that list the choices."""
     row = queries.named(session, project, Target, id_or_name)
     if row is not None and is_remote(row.kind):
         return lease_queries.locked_target(session, row.id)
@@ -47,7 +47,7 @@ def target_of_agent(session: Session, project: str, id_or_name: str) -> Target:
 
 
 def attach(target: Target, found: DeviceDescription) -> str | None:
-    """Let the first device define the target, and refuse others; returns why the target is stale, if it is."""
+    """The first device defines the target, others are errors; returns the reason if the target is stale."""
     known = target.description
     if known.get("device") is not None and known["device"] != found.device:
         raise OtherDeviceError(
@@ -73,13 +73,13 @@ def attach(target: Target, found: DeviceDescription) -> str | None:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """What two descriptions differ in: ``cores 4 there, 8 here``."""
+    """The differences of two descriptions: ``cores 4 there, 8 here``."""
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return "; ".join(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
 
 
 def store_references(session: Session, project: str, store: ArtifactStore) -> None:
-    """Let agents download the reference nets."""
+    """Store the reference networks for download by agents."""
     for name in SIZES:
         content = reference_net(name)
         own_artifact(
@@ -98,16 +98,16 @@ def store_references(session: Session, project: str, store: ArtifactStore) -> No
 def take(
     session: Session, queue: Queue, target: Target, agent: Agent, most: int, seconds: float
 ) -> Lease | None:
-    """A lease of the nets that are next, or none: nothing to do, or the target is being calibrated."""
+    """A lease of the next networks; ``None`` if there are none or while the target is being calibrated."""
     expire(session, queue, target)
     if target.calibrations is None and lease_queries.open_leases(session, target.project_id, target.id):
-        return None  # two calibrations would be two scales
+        return None  # two calibrations would give two scales
     items = lease_queries.next_items(session, target.project_id, target.id, most)
     return lease_queries.make_lease(session, agent, items, seconds) if items else None
 
 
 def expire(session: Session, queue: Queue, target: Target) -> int:
-    """Take back what silent agents had; returns how many leases that were."""
+    """Expire overdue leases and release their networks; returns the number of leases."""
     overdue = lease_queries.expire_leases(session, target.project_id, target.id)
     if overdue:
         for order in lease_queries.open_orders(session, target.project_id, target.id):
@@ -117,16 +117,16 @@ def expire(session: Session, queue: Queue, target: Target) -> int:
 
 
 def give_up_on(session: Session, order: Order) -> None:
-    """A net that came back from several leases without a row is not given again."""
+    """Refuse networks that were returned from several leases without a row."""
     for item in lease_queries.items_of(session, order.id):
         if item.state == "waiting" and item.attempts >= MOST_ATTEMPTS:
-            why = (item.result or {}).get("refused") or "no agent that had it came back with a row"
+            why = (item.result or {}).get("refused") or "no agent that leased it returned a row"
             item.state = "done"
-            item.result = no_timing(item, f"given to agents {item.attempts} times: {why}")
+            item.result = no_timing(item, f"leased {item.attempts} times: {why}")
 
 
 def no_timing(item: Item, error: str) -> Json:
-    """The result of a net that nobody could measure."""
+    """The result of a network that could not be measured."""
     from predictors.measuring.protocol import Timing
 
     timing = Timing(str(item.position), "refused", sha256=item.file_sha256, error=error)
@@ -150,7 +150,7 @@ def settle_order(order_id: str, session: Session, queue: Queue) -> None:
 
 
 def view(session: Session, lease: Lease, target: Target) -> LeaseView:
-    """A lease as its agent needs it."""
+    """The view of a lease for its agent."""
     order = session.get_one(Order, lease.order_id)
     items = [item for item in lease_queries.items_of(session, order.id) if item.lease_id == lease.id]
     return LeaseView(
@@ -171,7 +171,7 @@ def view(session: Session, lease: Lease, target: Target) -> LeaseView:
 
 
 def held(session: Session, project: str, id: str) -> tuple[Lease, Target]:
-    """A lease and its target, both as they are now, and nobody else's to change meanwhile."""
+    """A refreshed lease and its target, with the row of the target locked."""
     lease = queries.get(session, project, Lease, id)
     target = lease_queries.locked_target(session, lease.target_id)
     session.refresh(lease)
@@ -179,7 +179,7 @@ def held(session: Session, project: str, id: str) -> tuple[Lease, Target]:
 
 
 def renew(session: Session, lease: Lease, target: Target, told: LeaseRenew) -> RenewView:
-    """Start the lease's time anew; an expired one takes back what nobody else has yet."""
+    """Extend a lease to its full duration; an expired one gets back the networks that no other lease holds."""
     items = lease_queries.items_of(session, lease.order_id)
     mine = [item for item in items if item.lease_id == lease.id and item.state != "done"]
     if lease.state == "closed" or not mine:
@@ -204,7 +204,7 @@ def _doing(told: LeaseRenew) -> str:
 
 
 def release(session: Session, queue: Queue, lease: Lease, target: Target) -> None:
-    """An agent gives its nets back; that it had them does not count."""
+    """Release the networks of a lease; this does not count as an attempt."""
     if lease.state != "open":
         raise ConflictError(f"lease {lease.id} is {lease.state} already")
     for item in lease_queries.items_of(session, lease.order_id):
@@ -216,7 +216,7 @@ def release(session: Session, queue: Queue, lease: Lease, target: Target) -> Non
 
 
 def tell(session: Session, order: Order, words: str) -> None:
-    """Show how far an order is, as progress of its job."""
+    """Update the progress of the job of an order."""
     session.flush()
     items = lease_queries.items_of(session, order.id)
     done = sum(item.state == "done" for item in items)

@@ -1,4 +1,4 @@
-"""Rows that an agent brings: judged one by one, recorded once."""
+"""Results of agents: each row is checked and stored once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from service.problems import plain
 from service.runtime.engine import Queue
 
 Json = dict[str, Any]
-UNIT_FACTOR = 100.0  # a latency this far from its own raw median is in another unit
+UNIT_FACTOR = 100.0  # a latency that differs from its raw median by this factor is in another unit
 SAME_SCALE = 1e-6
 
 
 def record(session: Session, queue: Queue, lease: Lease, target: Target, body: ResultsCreate) -> ResultsView:
-    """Record what is good, say what is not and why, and give the rest back to the pool.
+    """Store the valid rows, return the others with reasons, and release the networks without a row.
 
-    Doing it again changes nothing. A lease that has expired may still bring rows of nets that nobody
-    else was given; rows of others are refused.
+    Idempotent. An expired lease may still return rows of networks that no other lease holds; rows of other
+    networks are refused.
 
     Raises:
-        InvalidError: a row of a file that is not the one given, or calibrations of other reference nets.
+        InvalidError: a row of another file than the leased one, or calibrations of other reference networks.
     """
     order = session.get_one(Order, lease.order_id)
     agent = session.get_one(Agent, lease.agent_id)
@@ -86,7 +86,7 @@ def _check_hashes(rows: list[Json], items: Mapping[str, Item]) -> None:
 
 
 def _of_this_protocol(rows: list[Json]) -> bool:
-    """Calibrations say no version; the rows that came with them do. An old agent must not set a target's scale."""
+    """Whether the rows sent with calibrations, which have no version, are of the current protocol version."""
     return all(row.get("protocol_version") == PROTOCOL_VERSION for row in rows)
 
 
@@ -99,11 +99,11 @@ def _calibrations(given: Mapping[str, CalibrationRow]) -> Json:
 
 
 def _fault(raw: Json, id: str, item: Item | None, lease: Lease, target: Target) -> RefusedRow | ResultRow:
-    """What is wrong with a row, or the row."""
+    """The row, or the reason for refusing it."""
     if item is None:
         return RefusedRow(item=id, field="item", got=id, allowed="a net of this lease")
     if item.lease_id != lease.id:
-        allowed = "a net that nobody else was given meanwhile"
+        allowed = "a network that no other agent has leased since"
         return RefusedRow(item=id, field="item", got=id, allowed=allowed)
     try:
         row = ResultRow.model_validate(raw)
@@ -117,7 +117,7 @@ def _fault(raw: Json, id: str, item: Item | None, lease: Lease, target: Target) 
 
 
 def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, Any, Any]]:
-    """What a row says that cannot be: ``(field, got, allowed)``."""
+    """Impossible values of a row: ``(field, got, allowed)``."""
     if row.protocol_version != PROTOCOL_VERSION:
         return [("protocol_version", row.protocol_version, f"{PROTOCOL_VERSION}; update the agent")]
     if row.verdict in ("refused", "unsupported"):
@@ -142,7 +142,7 @@ def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, Any, Any]
 
 
 def _result(row: ResultRow, item: Item, agent: Agent, lease: Lease) -> Json:
-    """The protocol's timing, with who measured it."""
+    """The timing, with the agent that measured it."""
     fields = row.model_dump(exclude={"item", "extras"})
     fields |= {"raw_ms": fields["raw_ms"] or {}, "reference": fields["reference"] or {}}
     return {
