@@ -140,7 +140,7 @@ def test_neither_a_source_nor_what_it_would_give_is_refused(client, missing, fie
 
 def test_classes_and_channels_are_those_of_the_data(client, database, settings, supernet):
     write_folder(settings.import_dir / "pets", {"cat": 70, "dog": 70, "emu": 70})
-    found = params(client, database, asked(data="folder:pets"))
+    found = params(client, database, asked(data="folder:pets", name="a"))
     config = found["config"]
     assert (config["num_classes"], config["image_channels"], found["fit"]) == (3, 3, [])
     assert found["data"] == f"folder:{settings.import_dir.resolve() / 'pets'}"
