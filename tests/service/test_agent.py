@@ -199,7 +199,7 @@ def test_what_the_server_refuses_ends_an_agent_with_a_message(house, database, k
     for agent in (wrong, nobody):
         assert ended(agent) == 1
         assert "401 unauthorized" in said(agent) and "Traceback" not in said(agent)
-    assert ended(unknown) == 1 and "there are: pi" in said(unknown)
+    assert ended(unknown) == 1 and "existing: pi" in said(unknown)
     working = house.agent(key, name="d")
     wait_until(lambda: "asking every" in said(working))
     twin = house.agent(key, name="d")
