@@ -84,7 +84,9 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
             if unpacked > MAX_UNPACKED:
                 raise TableError(f"columns may take at most {MAX_UNPACKED} bytes unpacked, got more")
             for column in columns:
-                found[column] += map(_plain, batch.column(column).to_pylist())
+                cells = batch.column(column).to_pylist()
+                _check_lengths(column, cells)
+                found[column] += map(_plain, cells)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, TableError):
             raise
@@ -94,6 +96,13 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
         if odd is not None:
             raise TableError(f"column {column!r} must hold numbers or text, got {type(odd).__name__}")
     return Table(found, names, file.metadata.num_rows, typed=True)
+
+
+def _check_lengths(column: str, cells: Sequence[Any]) -> None:
+    """The bound that CSV fields have. Checked for each batch, so that a few long cells are not collected first."""
+    longest = max((len(cell) for cell in cells if isinstance(cell, str | bytes)), default=0)
+    if longest > MAX_FIELD:
+        raise TableError(f"cells may have at most {MAX_FIELD} characters, got {longest} in column {column!r}")
 
 
 def _plain(cell: Any) -> Any:

@@ -121,8 +121,11 @@ class CoupledSpace(Space):
 def couple(space: Space, kinds: Mapping[str, str]) -> CoupledSpace:
     """``space`` with every axis of a kind following its own stage's axis of another kind.
 
-    ``{"expand": "depth"}`` ties ``stage2.block1.expand`` to ``stage2.depth``; an axis without a leader in
-    its stage is refused.
+    ``{"expand": "depth"}`` ties ``stage2.block1.expand`` to ``stage2.depth``. A stage without a leader, such as
+    one of fixed depth, keeps its axes free.
+
+    Raises:
+        SpaceError: no axis of a kind, no stage with both kinds, or a stage with several leaders.
     """
     leaders = {}
     for follower_kind, leader_kind in kinds.items():
@@ -133,11 +136,16 @@ def couple(space: Space, kinds: Mapping[str, str]) -> CoupledSpace:
         for axis in followers:
             stage = axis.name.split(".", 1)[0] + "."
             own = [a.name for a in space.axes if a.kind == leader_kind and a.name.startswith(stage)]
-            if len(own) != 1:
+            if len(own) > 1:
                 raise SpaceError(
-                    f"{axis.name!r} needs one axis of kind {leader_kind!r} in its stage, got {own}"
+                    f"{axis.name!r} must have one axis of kind {leader_kind!r} in its stage, got {', '.join(own)}"
                 )
-            leaders[axis.name] = own[0]
+            if own:
+                leaders[axis.name] = own[0]
+        if not leaders.keys() & {axis.name for axis in followers}:
+            raise SpaceError(
+                f"no stage has an axis of kind {leader_kind!r} for its axes of kind {follower_kind!r} to follow"
+            )
     return CoupledSpace(space.axes, space.allowed, leaders=leaders)
 
 

@@ -413,7 +413,9 @@ def test_the_key_is_sent_as_a_bearer_token_and_never_shown() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         headers.append(request.headers["authorization"])
-        return httpx.Response(200, json={"status": "ok", "database": "", "schema_version": "", "workers": 0})
+        ready = {"status": "ok", "database": "sqlite", "schema_version": "1", "workers": 0}
+        ready |= {"queued_for_s": 0.0, "disk_free_mb": 1000.0, "disk": "ok"}
+        return httpx.Response(200, json=ready)
 
     with Client("http://fake", "secret", transport=httpx.MockTransport(answer)) as client:
         client.ready()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 
 from supernets.families.mobilenet_v3 import MobileNetV3, MobileNetV3Config
+from supernets.families.proxyless import Proxyless, ProxylessConfig
 from supernets.recipes.hooks.masked import MaskedGradients
 from supernets.recipes.hooks.opening_ramp import OpeningRamp
 from supernets.recipes.losses.alpha_divergence import AlphaDivergence, divergence
@@ -143,6 +144,17 @@ def test_an_arch_that_breaks_a_coupling_is_refused() -> None:
         space.restrict({"expand": [1]})
     with pytest.raises(SpaceError, match="kinds"):
         couple(SPACE, {"colour": "depth"})
+    with pytest.raises(SpaceError, match="no stage has an axis of kind 'resolution'"):
+        couple(SPACE, {"expand": "resolution"})
+
+
+def test_a_stage_of_fixed_depth_keeps_its_expansions_free() -> None:
+    """ProxylessNAS's last stage has one block and thus no axis of depth."""
+    space = couple(Proxyless().space(), {"expand": "depth"})
+    last = f"stage{len(ProxylessConfig().stages)}."
+    free = [axis.name for axis in space.axes if axis.kind == "expand" and axis.name not in space.leaders]
+    assert free == [f"{last}block1.expand"]
+    assert set(space.leaders.values()) == {axis.name for axis in space.axes if axis.kind == "depth"}
 
 
 # --- attentive sampling ----------------------------------------------------------------------------
