@@ -101,14 +101,16 @@ class ElasticModel(nn.Module, ABC):
         return {name: module for name, module in self.named_modules() if isinstance(module, nn.BatchNorm2d)}
 
     def load_weights(self, state: dict[str, Tensor]) -> None:
-        """Load a complete state; anything missing, foreign or of another shape is refused."""
+        """Load a complete state; missing, unexpected and misshapen tensors raise ``CheckpointError``."""
         own: dict[str, Any] = self.state_dict()
         missing, foreign = sorted(set(own) - set(state)), sorted(set(state) - set(own))
         wrong = sorted(k for k in set(own) & set(state) if own[k].shape != state[k].shape)
         if missing or foreign or wrong:
+            shapes = [f"{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}" for k in wrong[:3]]
             raise CheckpointError(
                 f"weights must match the network exactly, got {len(missing)} missing {missing[:3]}, "
-                f"{len(foreign)} foreign {foreign[:3]}, {len(wrong)} of another shape {wrong[:3]}"
+                f"{len(foreign)} unexpected {foreign[:3]}, {len(wrong)} of another shape {shapes}; "
+                "weights of another family or of other sizes do not fit"
             )
         for name, tensor in state.items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):

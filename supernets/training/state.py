@@ -83,6 +83,10 @@ def _parts(training: Training) -> dict[str, Part]:
     return named | {f"hook{k}": part for k, part in enumerate(training.hooks)}
 
 
+IN_WORDS = {"train": "set of training images (their hash)"}
+"""How a message names the keys of :func:`identity` that are no words of their own."""
+
+
 def identity(training: Training) -> dict[str, Any]:
     """The values in which a state and a training must agree for a resume."""
     source = training.source
@@ -105,7 +109,7 @@ def restore(training: Training, out_dir: Path) -> None:
     different = sorted(key for key in own if info["identity"].get(key) != own[key])
     if different:
         raise CheckpointError(
-            f"the training in {str(out_dir)!r} has another {' and '.join(different)}"
+            f"the training in {str(out_dir)!r} has another {' and '.join(IN_WORDS.get(key, key) for key in different)}"
             f"{_differences(training, info['stage'])}; choose an empty folder, or resume with the same"
         )
     tensors = read_tensors(out_dir / info["file"])

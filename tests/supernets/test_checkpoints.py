@@ -70,7 +70,7 @@ def test_missing_foreign_misshapen_and_infinite_weights(directory: Path) -> None
     name = "first_conv.conv.weight"
     for bad, message in (
         ({k: v for k, v in good.items() if k != name}, "1 missing"),
-        ({**good, "extra": torch.zeros(1)}, "1 foreign"),
+        ({**good, "extra": torch.zeros(1)}, "1 unexpected"),
         ({**good, name: torch.zeros(1)}, "1 of another shape"),
         ({**good, name: torch.full_like(good[name], float("nan"))}, "must be finite"),
     ):

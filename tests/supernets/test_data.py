@@ -322,7 +322,7 @@ def test_a_missing_folder_a_mixed_one_and_a_link_are_refused(tmp_path: Path) -> 
     with pytest.raises(DataError, match="leads out"):
         load_data(f"folder:{root}")
     mixed = write_folder(tmp_path / "mixed", {"train/dogs": 1, "cats": 1})
-    with pytest.raises(DataError, match="beside cats"):
+    with pytest.raises(DataError, match="and also cats"):
         load_data(f"folder:{mixed}")
 
 

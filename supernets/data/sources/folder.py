@@ -118,7 +118,7 @@ def _splits(root: Path, listing: _Listing) -> dict[str, Path]:
         return {"train": root}
     if others:
         raise DataError(
-            f"{root} must hold either splits or classes, but holds {', '.join(named)} beside "
+            f"{root} must hold either splits or classes, but holds the splits {', '.join(named)} and also "
             f"{', '.join(others[:SHOWN])}; move or rename one of them",
             "ambiguous_split",
         )
