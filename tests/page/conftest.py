@@ -43,8 +43,9 @@ def stocked(studio):
     return studio
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    # Playwright runs an event loop in this thread until it is stopped: other files of tests need one of their own.
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")

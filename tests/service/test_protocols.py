@@ -129,7 +129,7 @@ def test_a_worker_measures_nothing_on_it_and_marks_it(database, supernet, target
         row = session.get_one(Supernet, supernet["id"])
         add_row(session, target["id"], OLD, row)
     with pytest.raises(JobError, match=rf"version {OLD}.*version {NEW}.*netwright targets refresh"):
-        nothing = measuring.measure(Job(database), "measure", row, target["id"], [], 0, lambda *_: None)
+        nothing = measuring.measure(Job(database), "measure", row, target["id"], [], 0)
         asyncio.run(nothing)
     with database.read() as session:
         assert f"version {OLD}" in stale_reason(session.get_one(Target, target["id"]))

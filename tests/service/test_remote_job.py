@@ -38,7 +38,7 @@ def test_a_job_on_a_device_rests_until_its_agent_has_measured(house, database):
                 return session.get_one(Job, job.id).waiting_since is not None
 
         wait_until(rests)
-        wait_until(lambda: "none is connected" in (job.refresh()["message"] or ""))
+        wait_until(lambda: "none is connected" in (job.refresh().message or ""))
         assert job.state == "running"
         # The worker is free for others meanwhile, and its death changes nothing.
         other = supernet.evaluate(count=1).wait(300)

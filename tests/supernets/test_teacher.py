@@ -123,7 +123,8 @@ def test_provenance_and_resume_hold_its_hash(data: DataSet, teacher: ExternalTea
     train(recipe(), small_family(), data, tmp_path / "parts", until_step=2, **options)
     parts = train(recipe(), small_family(), data, tmp_path / "parts", **options)
     assert all(torch.equal(v, parts.net.state_dict()[n]) for n, v in whole.net.state_dict().items())
-    assert whole.record()["teacher"] == {"name": "digits", "sha256": teacher.sha256}
+    taught_by = whole.record().teacher
+    assert taught_by is not None and (taught_by.name, taught_by.sha256) == ("digits", teacher.sha256)
     assert (
         json.loads((tmp_path / "whole" / "training.json").read_text())["stage"]["teacher"]["name"] == "digits"
     )

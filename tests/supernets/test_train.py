@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -129,7 +128,7 @@ def test_data_that_does_not_fit_is_refused(data: DataSet) -> None:
         start(recipe(batch_size=5000), small_family(), data, 0)
     with pytest.raises(DataError, match="10 outputs and 1 channels"):
         start(recipe(), small_family(num_classes=7), data, 0)
-    with pytest.raises(DataError, match="image channels"):
+    with pytest.raises(DataError, match="got 10 outputs and 3 channels"):
         start(recipe(), small_family(image_channels=3), data, 0)
 
 
@@ -173,13 +172,14 @@ def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Pa
 
 
 def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Path) -> None:
+    from netwright.progress import Shown
     from netwright.train_commands import _told
 
-    shown: list[dict[str, Any]] = []
+    shown: list[Shown] = []
     tell = _told(shown.append, 101)
     made = recipe(steps=101)
     train(made, small_family(), data, tmp_path, until_step=100, evaluate_every=50, progress=tell)
-    lines = [job["message"] for job in shown]
+    lines = [each.message for each in shown]
     first = next(k for k, line in enumerate(lines) if "accuracy smallest" in line)
     assert all("accuracy smallest 0." in line and " largest " in line for line in lines[first:])
     for words in ("epoch 0.", "loss max ", " min ", "passes/s"):
