@@ -76,7 +76,7 @@ def test_a_batch_is_leased_downloaded_renewed_and_told_of(client, order):
     no_json = client.post(path, content=content.replace(b"0.5,", b"NaN,", 1), headers=as_json)
     assert assert_problem(no_json, 422).errors[0].field == "body"
     told = client.post(path, content=content.replace(b"0.5,", b"-0.5,", 1), headers=as_json).json()
-    assert (told["recorded"], told["refused"][0]["item"], told["refused"][0]["got"]) == (1, first.id, "-0.5")
+    assert (told["recorded"], told["refused"][0]["item"], told["refused"][0]["got"]) == (1, first.id, -0.5)
     again = client.post(path, json={"rows": [row(second)]}).json()
     assert again == {"recorded": 0, "known": 1, "refused": []}
 

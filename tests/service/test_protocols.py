@@ -121,7 +121,7 @@ class Job:
 
     async def write(self, _name, store):
         with self._database.write() as session:
-            store(session, {})
+            store(session)
 
 
 def test_a_worker_measures_nothing_on_it_and_marks_it(database, supernet, target):

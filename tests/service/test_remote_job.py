@@ -51,21 +51,21 @@ def test_a_job_on_a_device_rests_until_its_agent_has_measured(house, database):
         house.start("worker")
         job.wait(300)
         rows = list(client.measurements.list(job=job.id))
-        assert len(rows) == COUNT and {row["metric"] for row in rows} == {"latency_ms"}
+        assert len(rows) == COUNT and {row.metric for row in rows} == {"latency_ms"}
         for row in rows:
-            assert row["target"] == target.id and row["stale"] is None
-            assert row["details"]["provenance"]["agent"] == "a"
-            assert row["details"]["provenance"]["runtime"]["name"] == "onnxruntime"
-            assert len(row["details"]["file_sha256"]) == 64
+            assert row.target == target.id and row.stale is None
+            assert row.details["provenance"]["agent"] == "a"
+            assert row.details["provenance"]["runtime"]["name"] == "onnxruntime"
+            assert len(row.details["file_sha256"]) == 64
         found = client.targets.get("pi")
-        assert found["calibrations"] and found["metrics"][0] == "latency_ms"
-        assert job["progress"]["done"] == job["progress"]["total"]
-        assert job["attempts"] == 1  # to rest is no failed attempt
+        assert found.calibrations and found.metrics[0] == "latency_ms"
+        assert job.progress.done == job.progress.total
+        assert job.attempts == 1  # to rest is no failed attempt
 
-        if "peak_memory_mb" in found["metrics"]:
+        if "peak_memory_mb" in found.metrics:
             again = found.measure(supernet.id, count=2, seed=0, metrics=metrics)
             house.agent(device)
             again.wait(300)
             rows = list(client.measurements.list(job=again.id))
-            memory = [row for row in rows if row["metric"] == "peak_memory_mb"]
-            assert len(memory) == 2 and all(row["value"] > 0 and row["unit"] == "MB" for row in memory)
+            memory = [row for row in rows if row.metric == "peak_memory_mb"]
+            assert len(memory) == 2 and all(row.value > 0 and row.unit == "MB" for row in memory)

@@ -184,4 +184,4 @@ def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Pat
     assert all("accuracy smallest 0." in line and " largest " in line for line in lines[first:])
     for words in ("epoch 0.", "loss max ", " min ", "passes/s"):
         assert all(words in line for line in lines)
-    assert shown[-1]["progress"]["done"] == 100 and shown[0]["progress"]["eta_s"] > 0
+    assert shown[-1].done == 100 and shown[0].eta_s > 0
