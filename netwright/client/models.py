@@ -319,7 +319,9 @@ class FrontPoint:
     reason: str | None = field_(default=None)
     """Why this one, in words, where points were picked"""
     within_noise: list[str] = field_(default_factory=list)
-    """Subnets of the same front whose quality cannot be told from this one's by the standard errors"""
+    """Subnets of the same front whose quality cannot be told from this one's by the standard errors; at
+    most 20
+    """
 
 
 @dataclass(kw_only=True)

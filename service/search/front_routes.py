@@ -16,7 +16,7 @@ from service.db.tables import Search, Supernet, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.search.best import best_points
-from service.search.fronts import as_csv, as_parquet, best_of, noise_of, pick, thin, within
+from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, with_noise, within
 from service.search.queries import points_of_search, target_names, target_of
 from service.search.schemas import FrontPoint, FrontView
 from supernets.metrics import LATENCY, METRICS, Metric
@@ -91,11 +91,10 @@ class Wanted:
         """The front in the format asked for; all points within the limits, thinned, or a pick."""
         inside = within(points, self.limits, target) if self.limits else points
         view.pick, view.total = self.how, len(inside)
-        close, view.noise = noise_of(inside)
+        thinned = thin(inside, view.objectives, self.max_points)
+        with_neighbours, view.noise = with_noise(thinned)
         if self.how is None:
-            named = zip(inside, close, strict=True)
-            told = [point.model_copy(update={"within_noise": subnets}) for point, subnets in named]
-            view.points = thin(told, view.objectives, self.max_points)
+            view.points = with_neighbours
         else:
             try:
                 view.points, view.note = pick(

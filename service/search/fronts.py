@@ -19,6 +19,9 @@ from search.pick import pick as pick_rows
 from service.search.schemas import FrontPoint
 from supernets.metrics import METRICS
 
+MAX_CLOSE = 20
+"""The most subnets that a point names as indistinguishable: on a front of thousands it would be thousands."""
+
 
 def true_value(point: FrontPoint, metric: str, target: str | None = None) -> float:
     """A point's real value of a metric: on validation, measured (worst target), or closed form; NaN if unknown.
@@ -100,15 +103,15 @@ def pick(
         values = _values(mine, [*objectives, *(limit.metric for limit in limits)], target)
         found = pick_rows(values, objectives, how, k, limits, by)
         of = f"on target {owner}: " if owner is not None else ""
-        close, _ = noise_of(mine)
+        close = close_to(mine, [each.row for each in found.points])
         picked += [
             mine[each.row].model_copy(
                 update={
-                    "reason": of + each.reason + _alike(len(close[each.row])),
-                    "within_noise": close[each.row],
+                    "reason": of + each.reason + _alike(len(subnets)),
+                    "within_noise": subnets[:MAX_CLOSE],
                 }
             )
-            for each in found.points
+            for each, subnets in zip(found.points, close, strict=True)
         ]
         notes += [of + found.note] if found.note is not None else []
     return picked, "; ".join(notes) or None
@@ -122,24 +125,40 @@ def _alike(count: int) -> str:
     return f"; the quality of {points} within its standard error"
 
 
-def noise_of(points: Sequence[FrontPoint]) -> tuple[list[list[str]], str | None]:
-    """For each point the subnets of the same front whose quality cannot be told from its own; and a note, if any."""
-    quality = [point.validation for point in points]
-    values = np.array([np.nan if each is None else each.value for each in quality], dtype=float)
-    errors = np.array([np.nan if each is None else each.standard_error for each in quality], dtype=float)
-    close = within_noise(values, errors)
-    fronts = np.array([point.target or "" for point in points], dtype=object)
-    close &= fronts[:, None] == fronts[None, :]
-    names = [[points[other].subnet for other in np.flatnonzero(row).tolist()] for row in close]
-    doubtful = sum(bool(row) for row in names)
-    known = [each for each in quality if each is not None]
+def close_to(points: Sequence[FrontPoint], rows: Sequence[int]) -> list[list[str]]:
+    """For each of ``rows`` the subnets of the same front whose quality cannot be told from its own, in their order."""
+    values, errors = _qualities(points)
+    close = within_noise(values, errors, rows)
+    codes = {owner: code for code, owner in enumerate(_owners(points))}
+    fronts = np.array([codes[point.target] for point in points], dtype=np.int64)
+    close &= fronts[list(rows), None] == fronts[None, :]
+    return [[points[other].subnet for other in np.flatnonzero(row).tolist()] for row in close]
+
+
+def with_noise(points: Sequence[FrontPoint]) -> tuple[list[FrontPoint], str | None]:
+    """Points that name their ``within_noise`` among these, at most ``MAX_CLOSE`` each; and a note, if there are any."""
+    names = close_to(points, range(len(points))) if points else []
+    told = [
+        point.model_copy(update={"within_noise": subnets[:MAX_CLOSE]})
+        for point, subnets in zip(points, names, strict=True)
+    ]
+    doubtful = sum(bool(subnets) for subnets in names)
+    known = [point.validation for point in points if point.validation is not None]
     if not doubtful or not known:
-        return names, None
-    return names, (
+        return told, None
+    return told, (
         f"{doubtful} of {len(points)} points have another point of the front whose {known[0].metric} differs by less "
-        f"than the standard errors can tell (about ±{float(np.nanmedian(errors)):.2g} on {known[0].n} validation "
-        f"examples): more validation examples, or a longer training, would separate them"
+        f"than the standard errors can tell (about ±{float(np.nanmedian(_qualities(points)[1])):.2g} on {known[0].n} "
+        f"validation examples): more validation examples, or a longer training, would separate them"
     )
+
+
+def _qualities(points: Sequence[FrontPoint]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Quality on validation and its standard error, each ``(n,)``; NaN where unknown."""
+    quality = [point.validation for point in points]
+    values = [np.nan if each is None else each.value for each in quality]
+    errors = [np.nan if each is None else each.standard_error for each in quality]
+    return np.array(values, dtype=float), np.array(errors, dtype=float)
 
 
 def _owners(points: Sequence[FrontPoint]) -> list[str | None]:

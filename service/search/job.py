@@ -20,7 +20,7 @@ from service.runtime.task import Rows, StepData
 from service.search import propose
 from service.search.best import store_points
 from service.search.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
-from service.search.fronts import noise_of
+from service.search.fronts import with_noise
 from service.search.history import (
     KnownEvaluations,
     SearchHistory,
@@ -357,7 +357,7 @@ class SearchRun:
             nearest = describe_nearest(session, job, supernet, self.search_id, judgements, history)
             search.nearest = None if nearest is None else nearest.model_dump(mode="json")
             search.feasible = any(judgement.front for judgement in judgements)
-            noise = [note for points in fronts if (note := noise_of(points)[1]) is not None]
+            noise = [note for points in fronts if (note := with_noise(points)[1]) is not None]
             search.warnings = [*warnings_of(judgements, history, stopped), *noise]
             search.provenance = self._provenance(stopped).model_dump(mode="json")
             search.evaluations = history.spent

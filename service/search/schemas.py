@@ -224,7 +224,8 @@ class FrontPoint(View):
     reason: str | None = Field(None, description="Why this one, in words, where points were picked")
     within_noise: list[str] = Field(
         default_factory=list,
-        description="Subnets of the same front whose quality cannot be told from this one's by the standard errors",
+        description="Subnets of the same front whose quality cannot be told from this one's by the standard errors; "
+        "at most 20",
     )
 
 

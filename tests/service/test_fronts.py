@@ -359,14 +359,20 @@ def test_everything_stored_gives_one_front_under_limits(client, stored, supernet
 def test_points_whose_quality_cannot_be_told_apart_are_named():
     from types import SimpleNamespace
 
-    from service.search.fronts import noise_of
+    from service.search.fronts import MAX_CLOSE, close_to, with_noise
+    from service.search.schemas import FrontPoint
 
     def point(subnet, value, target="a"):
         quality = SimpleNamespace(metric="accuracy", value=value, standard_error=0.01, n=360)
-        return SimpleNamespace(subnet=subnet, target=target, validation=quality)
+        return FrontPoint.model_construct(subnet=subnet, target=target, validation=quality)
 
-    close, note = noise_of([point("n1", 0.90), point("n2", 0.91), point("n3", 0.99), point("n4", 0.90, "b")])
-    assert close == [["n2"], ["n1"], [], []]
+    points = [point("n1", 0.90), point("n2", 0.91), point("n3", 0.99), point("n4", 0.90, "b")]
+    assert close_to(points, [1, 3]) == [["n1"], []]
+    named, note = with_noise(points)
+    assert [each.within_noise for each in named] == [["n2"], ["n1"], [], []]
     assert note.startswith("2 of 4 points") and "360 validation examples" in note
-    assert noise_of([point("n1", 0.5), point("n2", 0.9)]) == ([[], []], None)
-    assert noise_of([]) == ([], None)
+    apart, note = with_noise([point("n1", 0.5), point("n2", 0.9)])
+    assert [each.within_noise for each in apart] == [[], []] and note is None
+    assert with_noise([]) == ([], None)
+    crowd, _ = with_noise([point(f"n{k}", 0.9) for k in range(MAX_CLOSE + 5)])
+    assert {len(each.within_noise) for each in crowd} == {MAX_CLOSE}
