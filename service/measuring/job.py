@@ -45,5 +45,5 @@ async def run(job: WorkContext) -> None:
 
 
 def measured(timings: list[SubnetTiming]) -> int:
-    """How many have a latency."""
-    return sum(timing.latency_ms is not None for timing in timings)
+    """How many have a value: a latency, or another metric where the latency was refused as on a busy machine."""
+    return sum(timing.latency_ms is not None or bool(timing.extras) for timing in timings)

@@ -11,7 +11,7 @@ from tests.service.house import House, ended, said, wait_until
 from tests.service.lease_tools import P
 
 pytestmark = pytest.mark.timeout(900)
-COUNT = 3
+COUNT = 6
 
 
 @pytest.fixture
