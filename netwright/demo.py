@@ -13,7 +13,6 @@ from rich.console import Console
 from netwright.client import Client
 from netwright.client.fronts import Point
 from netwright.client.jobs import Job
-from netwright.client.metrics import LATENCY
 from netwright.client.predictors import Predictor
 from netwright.client.subnets import Export
 from netwright.client.supernets import Supernet
@@ -21,6 +20,7 @@ from netwright.client.targets import Measurement, Target
 from netwright.commands.front_cards import front_card
 from netwright.commands.output import number, show, stdout
 from netwright.errors import ConflictError, NetwrightError
+from netwright.metric_names import LATENCY
 from netwright.plot import plot_front
 from netwright.processes import running_server
 from netwright.progress import bar

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwright.client.fronts import Front, Point
-from netwright.client.metrics import LATENCY
 from netwright.client.searches import Comparison, Search
 from netwright.errors import NetwrightError
+from netwright.metric_names import ACCURACY, LATENCY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ def plot_front(
     *,
     limit_ms: float | None = None,
     pick: Point | None = None,
-    quality: str = "accuracy",
+    quality: str = ACCURACY,
 ) -> Path:
     """Save measured latency against quality on test as a PNG; bars are standard errors, a star is the pick."""
     figure = _figure((7, 4.5))
@@ -74,7 +74,7 @@ def _coordinates(points: Sequence[Point]) -> tuple[list[float], list[float], lis
 def plot_fronts(fronts: Mapping[str, Front], path: Path) -> Path:
     """Save fronts as a PNG: the second objective against the first, by true values; a colour a front and target."""
     series: dict[str, list[tuple[float, float]]] = {}
-    x_name, y_name = LATENCY, "accuracy"
+    x_name, y_name = LATENCY, ACCURACY
     for label, front in fronts.items():
         y_name, x_name = (*front.objectives, LATENCY)[:2] if front.objectives else (y_name, x_name)
         names = front.target_names()

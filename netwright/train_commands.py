@@ -11,6 +11,7 @@ import typer
 
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
+from netwright.metric_names import MACS, PARAMS
 from netwright.processes import first_signal_asks
 from netwright.progress import Show, Shown, bar, duration, steps
 
@@ -196,9 +197,9 @@ def _print_estimate(plan: TrainingPlan, device: torch.device) -> None:
     sizes = " / ".join(f"{split.name} {len(split)}" for split in (data.train, data.validation, data.test))
     typer.echo(f"data      {data.name}: {sizes} examples, {len(data.classes)} classes, task {plan.task.name}")
     typer.echo(
-        f"space     {space.size():.3g} subnets, {costs['params'][0]:,.0f} to {costs['params'][1]:,.0f} parameters"
+        f"space     {space.size():.3g} subnets, {costs[PARAMS][0]:,.0f} to {costs[PARAMS][1]:,.0f} parameters"
     )
-    typer.echo(f"          {costs['macs'][0] / 1e6:.3g} to {costs['macs'][1] / 1e6:.3g} million MACs")
+    typer.echo(f"          {costs[MACS][0] / 1e6:.3g} to {costs[MACS][1] / 1e6:.3g} million MACs")
     training = start(plan, device=device)
     train_step(training)
     began = time.monotonic()

@@ -14,6 +14,7 @@ from netwright.client.targets import Target
 from netwright.commands.output import number
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
+from netwright.metric_names import LATENCY
 from netwright.progress import bar, steps
 
 CHECK_BATCH = 256
@@ -115,7 +116,7 @@ def check_file(path: Path, supernet: Supernet, target: Target) -> Checked:
     return Checked(
         accuracy=accuracy,
         images=images,
-        latency_ms=timing["latency_ms"],
+        latency_ms=timing[LATENCY],
         raw_p50_ms=timing["raw_ms"].get("p50"),
         rounds=timing["rounds"],
         verdict=timing["verdict"],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from predictors.errors import FitError
 from supernets.families.family import Family
+from supernets.metrics import MACS
 from supernets.spaces.space import ENUMERATE_LIMIT, Population, Space
 
 CANDIDATES_PER_PICK = 40
@@ -42,7 +43,7 @@ def spread_sample(
     pool = _pool(space, n, rng)
     if n > len(pool):
         raise FitError(f"at most {len(pool)} archs can be spread at once, got {n}")
-    macs = family.costs(pool)["macs"]
+    macs = family.costs(pool)[MACS]
     values = _default_features(space, pool, macs) if features is None else features(pool)
     strata = np.array_split(np.argsort(macs[2:], kind="stable") + 2, max(n - 2, 1))
     chosen = [0, 1][: len(pool)]

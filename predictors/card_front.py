@@ -16,6 +16,7 @@ from predictors.targets.target import Target
 from supernets.checkpoints import Supernet
 from supernets.data import DataSet
 from supernets.evaluate import evaluate_arch
+from supernets.metrics import LATENCY, MACS
 from supernets.report import spearman
 from supernets.spaces.space import Arch
 
@@ -48,7 +49,7 @@ def card_front(
     rows = spread_sample(supernet.family, min(subnets, space.size()), np.random.default_rng(seed))
     archs = space.decode(rows)
     timings = _timed(supernet, archs, target, protocol, progress)
-    macs = supernet.family.costs(rows)["macs"]
+    macs = supernet.family.costs(rows)[MACS]
     points = []
     for done, (arch, timing, cost) in enumerate(zip(archs, timings, macs, strict=True), start=1):
         if timing.usable:
@@ -56,8 +57,8 @@ def card_front(
             points.append(
                 {
                     "arch": arch.as_dict(),
-                    "macs": float(cost),
-                    "latency_ms": timing.latency_ms,
+                    MACS: float(cost),
+                    LATENCY: timing.latency_ms,
                     "standard_error_ms": timing.standard_error_ms,
                     "verdict": timing.verdict,
                     "value": found.value,
@@ -101,12 +102,12 @@ def _timed(
 
 def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float) -> dict[str, Any]:
     """The card; ``sign`` times the quality is minimised."""
-    points = sorted(points, key=lambda point: (point["latency_ms"], sign * point["value"]))
+    points = sorted(points, key=lambda point: (point[LATENCY], sign * point["value"]))
     best = np.inf
     for point in points:
         point["on_front"] = bool(sign * point["value"] < best)
         best = min(best, sign * point["value"])
-    latency, quality, macs = ([point[key] for point in points] for key in ("latency_ms", "value", "macs"))
+    latency, quality, macs = ([point[key] for point in points] for key in (LATENCY, "value", MACS))
     told = target.describe()
     return {
         "device": _words(told["device"], "cpu", "model", "name"),

@@ -21,6 +21,7 @@ from supernets.errors import DataError
 from supernets.export.graph import UntranslatedError, direct_model
 from supernets.export.runtime import Session, memory_session
 from supernets.extract import extract
+from supernets.metrics import MACS
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Interface, Task
 
@@ -92,7 +93,7 @@ def _running(
 ) -> Iterator[Callable[[Inputs], Tensor]]:
     """A function from inputs to outputs on the CPU: ONNX Runtime where it pays, else the network itself."""
     device = _device(net)
-    macs = float(net.family.costs(net.family.space().encode([arch]))["macs"][0])
+    macs = float(net.family.costs(net.family.space().encode([arch]))[MACS][0])
     if device.type == "cpu" and macs * examples >= RUNTIME_FROM_MACS:
         interface = task.interface(net.family.dimensions(arch))
         try:

@@ -16,6 +16,7 @@ Source = Literal["measured", "evaluated", "closed_form"]
 
 LATENCY, ENERGY, PEAK_MEMORY = "latency_ms", "energy_mj", "peak_memory_mb"
 PARAMS, MACS, ACTIVATION, SIZE = "params", "macs", "activation_mb", "size_mb"
+ACCURACY, MEAN_ABSOLUTE_ERROR = "accuracy", "mean_absolute_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "fraction", "max", "evaluated", "Share of images classified correctly", 0.0, 1.0),
+        Metric(ACCURACY, "fraction", "max", "evaluated", "Share of images classified correctly", 0.0, 1.0),
         Metric(
-            "mean_absolute_error",
+            MEAN_ABSOLUTE_ERROR,
             "standard deviations",
             "min",
             "evaluated",

@@ -9,6 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from supernets.metrics import LATENCY
+
 FEW_ROWS = 20
 """Up to so many rows are drawn with a point each: a role that is logged once has no line."""
 
@@ -53,7 +55,7 @@ def plot_front(front: Mapping[str, Any], title: str, metric: str) -> bytes:
         (best, "on the front", "C0", "o"),
     ):
         axes.errorbar(
-            [point["latency_ms"] for point in points],
+            [point[LATENCY] for point in points],
             [point["value"] for point in points],
             yerr=[point["standard_error"] for point in points],
             label=label,
@@ -63,7 +65,7 @@ def plot_front(front: Mapping[str, Any], title: str, metric: str) -> bytes:
             elinewidth=1,
         )
     axes.plot(
-        [p["latency_ms"] for p in best],
+        [p[LATENCY] for p in best],
         [p["value"] for p in best],
         color="C0",
         linewidth=1,

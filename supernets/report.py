@@ -13,6 +13,7 @@ from torch import Tensor
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
 from supernets.evaluate import calibrate, example_scores, summarise
+from supernets.metrics import MACS
 from supernets.spaces.space import Arch, Space
 from supernets.tasks.task import Task
 
@@ -28,7 +29,7 @@ def panel(net: ElasticModel, seed: int = 0, size: int = PANEL) -> list[Arch]:
     """Smallest, largest and ``size`` random subnets, as many from each third of the MACs."""
     space = net.family.space()
     pool = np.unique(space.sample(np.random.default_rng(seed), 50 * size), axis=0)
-    order = np.argsort(net.family.costs(pool)["macs"], kind="stable")
+    order = np.argsort(net.family.costs(pool)[MACS], kind="stable")
     rng = np.random.default_rng(seed + 1)
     chosen: list[int] = []
     for third in range(3):
@@ -131,7 +132,7 @@ def _row(net: ElasticModel, task: Task, data: DataSet, arch: Arch, splits: tuple
 
 
 def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, Any]:
-    inner = sorted(rows[1:-1], key=lambda row: float(row["macs"]))
+    inner = sorted(rows[1:-1], key=lambda row: float(row[MACS]))
     thirds = [inner[len(inner) * k // 3 : len(inner) * (k + 1) // 3] for k in range(3)]
     return {
         "smallest": rows[0][split],
@@ -143,7 +144,7 @@ def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, Any]:
 
 def _ranking(net: ElasticModel, task: Task, archs: list[Arch], scores: list[Tensor]) -> dict[str, Any]:
     """Rank correlations and spread of random subnets, from each one's ``scores (n,)``."""
-    macs = net.family.costs(net.family.space().encode(archs))["macs"]
+    macs = net.family.costs(net.family.space().encode(archs))[MACS]
     quality, even, odd = (
         np.array([task.summarise(each[part])[0] for each in scores])
         for part in (slice(None), slice(0, None, 2), slice(1, None, 2))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 Side = Literal["max", "min"]
 Directions = Mapping[str, Side]
 """Of each metric the side of a plain limit: ``max`` where smaller values are better."""
-LATENCY = "latency_ms"
 
 
 class Metric(Resource, models.MetricView):

@@ -11,6 +11,7 @@ from netwright.client.jobs import Pending
 from netwright.client.requests import PredictorsQuery
 from netwright.client.resource import Collection, Deletable, Listing, checked
 from netwright.errors import NetwrightError
+from netwright.metric_names import LATENCY
 
 
 class Predictor(Deletable, Pending, models.PredictorView):
@@ -73,7 +74,7 @@ class Predictors(Collection[Predictor]):
             {
                 "supernet": found.id,
                 "target": self._client.targets.id_of(target) if target else None,
-                "metric": metric or ("latency_ms" if target else found.quality),
+                "metric": metric or (LATENCY if target else found.quality),
                 "import": file_body(file, on_server=on_server),
             }
         )

@@ -17,6 +17,7 @@ from netwright.client.requests import (
     TrainingOptions,
 )
 from netwright.client.resource import Deletable, Listing, NamedCollection, Resource, checked
+from netwright.metric_names import MACS, PARAMS
 
 if TYPE_CHECKING:
     from netwright.client import Client
@@ -147,8 +148,8 @@ def space_of(
     space = {
         "archs": [_arch_column(text) for text in archs],
         "depth_axis": depth_axis,
-        "params": _cost_column(params),
-        "macs": _cost_column(macs),
+        PARAMS: _cost_column(params),
+        MACS: _cost_column(macs),
     }
     return {key: value for key, value in space.items() if value is not None}
 

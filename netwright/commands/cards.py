@@ -27,6 +27,7 @@ from netwright.commands.output import (
     with_error,
     words,
 )
+from netwright.metric_names import LATENCY, MACS, PARAMS
 from netwright.progress import duration
 
 Names = Mapping[str, str]
@@ -73,12 +74,12 @@ def supernet_card(supernet: Supernet) -> Iterator[Section]:
         yield Table((f"{quality} on", "smallest", "largest"), rows)
     if report.get("panel"):
         columns: Columns = {
-            "macs": ("MACs", _count),
-            "params": ("params", _count),
+            MACS: ("MACs", _count),
+            PARAMS: (PARAMS, _count),
             "validation": ("on validation", _quality),
             "test": ("on test", _quality),
         }
-        yield table_of(sorted(report["panel"], key=lambda row: float(row.get("macs", 0))), columns)
+        yield table_of(sorted(report["panel"], key=lambda row: float(row.get(MACS, 0))), columns)
     random: Object = report.get("random") or {}
     if random:
         yield Fields(
@@ -137,7 +138,7 @@ def target_card(target: Target) -> Iterator[Section]:
     """Device, runtime and settings, which agents measure, and whether the measurements are current."""
     agent = target.measured_by == "agent"
     calibrated = [
-        f"{name} {number(float(row['latency_ms']))} ms" for name, row in (target.calibrations or {}).items()
+        f"{name} {number(float(row[LATENCY]))} ms" for name, row in (target.calibrations or {}).items()
     ]
     yield Fields(
         {

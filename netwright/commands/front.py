@@ -14,6 +14,7 @@ from netwright.client.requests import ExportOptions
 from netwright.commands.front_cards import front_card
 from netwright.commands.options import Limits, SomeTarget, SupernetOption, front_limits
 from netwright.commands.output import Json, Line, Timeout, cell, client_of, show
+from netwright.metric_names import LATENCY
 from netwright.plot import plot_fronts
 
 app = typer.Typer(
@@ -152,7 +153,7 @@ def export(
 
 def _changed(change: dict[str, Any], precision: str) -> str:
     """What a reduced precision changes, in one line."""
-    times, kind = change["latency_ms"], change["activation"] or precision
+    times, kind = change[LATENCY], change["activation"] or precision
     return (
         f"{change['metric']} {change['fp32']:.4f} -> {change[precision]:.4f} on {change['n']} test examples, "
         f"{times['fp32']:.2f} ms -> {times[kind]:.2f} ms on the worker, "

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from netwright.client.fronts import Front, Point
-from netwright.client.metrics import LATENCY
 from netwright.client.models import MeasuredValue, PredictedValue
 from netwright.client.resource import counted
 from netwright.commands.output import Line, Section, Table, number, with_error, words
+from netwright.metric_names import LATENCY, MACS, PARAMS
 
-COSTS = {"macs": "MACs", "params": "params"}
+COSTS = {MACS: "MACs", PARAMS: PARAMS}
 Names = Mapping[str, str]
 Value = TypeVar("Value", MeasuredValue, PredictedValue)
 

@@ -10,7 +10,6 @@ import typer
 
 from netwright.client import Client
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.client.metrics import LATENCY
 from netwright.client.predictors import Predictor
 from netwright.client.supernets import space_of
 from netwright.commands.cards import (
@@ -32,6 +31,7 @@ from netwright.commands.options import (
 )
 from netwright.commands.output import Fields, Json, Line, Timeout, client_of, show, show_all
 from netwright.errors import NetwrightError
+from netwright.metric_names import LATENCY
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
 from supernets.families.family import Family
+from supernets.metrics import ACTIVATION, MACS, SIZE
 from supernets.spaces.space import Population
 
 # ms: constant, per MAC, per megabyte. A core with 10^10 MACs and 10^10 bytes per second.
@@ -56,8 +57,8 @@ class RooflineProxy(Predictor):
     def _terms(self, archs: Population) -> NDArray[np.float64]:
         """One, MACs and megabytes moved ``(n, 3)``."""
         costs = self.family.costs(archs)
-        moved = costs["size_mb"] + costs["activation_mb"]
-        return np.stack([np.ones(len(archs)), costs["macs"], moved], axis=1)
+        moved = costs[SIZE] + costs[ACTIVATION]
+        return np.stack([np.ones(len(archs)), costs[MACS], moved], axis=1)
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
         size = np.maximum(np.abs(y), 1e-12)

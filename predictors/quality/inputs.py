@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supernets.families.family import Family
+from supernets.metrics import ACTIVATION, MACS, PARAMS
 from supernets.spaces.space import Population
 
 Matrix = NDArray[np.float64]
 
 SCALE_SAMPLE = 2048
-SIZES = ("params", "macs", "activation_mb")
+SIZES = (PARAMS, MACS, ACTIVATION)
 JITTER = 1e-8
 
 

@@ -19,6 +19,7 @@ from predictors.tables.archs import Reader, cells_of
 from predictors.tables.read import Table
 from supernets.errors import ArchError
 from supernets.families.family import Family
+from supernets.metrics import MACS
 from supernets.spaces.columns import number
 from supernets.spaces.space import Population
 
@@ -176,9 +177,9 @@ class _Batch:
 
 def _absurd(rows: _Batch, family: Family, batch: int, warnings: list[str]) -> dict[int, tuple[str, str]]:
     """Rows with an impossible number of multiply-accumulates per second."""
-    if not len(rows.rows) or "macs" not in family.known_costs:
+    if not len(rows.rows) or MACS not in family.known_costs:
         return {}
-    macs = np.maximum(family.costs(rows.population)["macs"], 1.0)
+    macs = np.maximum(family.costs(rows.population)[MACS], 1.0)
     rates = macs / (rows.values / 1e3)
     low, high = ABSURD_MACS[0], ABSURD_MACS[1] * batch
     middle = float(np.median(rates))

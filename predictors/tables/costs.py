@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from predictors.errors import TableError
 from supernets.families.table import CostTable
+from supernets.metrics import MACS, PARAMS
 from supernets.spaces.columns import Layout
 from supernets.spaces.space import Population, Space
 
@@ -134,7 +135,7 @@ def _tables(parts: Sequence[tuple[str, ...]], found: Mapping[str, list[Values]])
         size = len(next(iter(found.values()))[index])
         params, macs = (
             tuple(found[metric][index].tolist()) if metric in found else nothing * size
-            for metric in ("params", "macs")
+            for metric in (PARAMS, MACS)
         )
         tables.append(CostTable(axes, params, macs))
     return tuple(tables)
@@ -142,5 +143,5 @@ def _tables(parts: Sequence[tuple[str, ...]], found: Mapping[str, list[Values]])
 
 def as_config(fitted: Fitted) -> dict[str, Any]:
     """The ``costs`` of a :class:`~supernets.families.table.TableFamily`'s configuration."""
-    known = [metric for metric in ("params", "macs") if metric in fitted.errors]
+    known = [metric for metric in (PARAMS, MACS) if metric in fitted.errors]
     return {"known": known, "segments": [table.as_json() for table in fitted.tables]}

@@ -19,6 +19,7 @@ from service.devices.staleness import note_drift
 from service.errors import InvalidError
 from service.problems import plain
 from service.runtime.engine import Queue
+from supernets.metrics import LATENCY
 
 Json = dict[str, Any]
 UNIT_FACTOR = 100.0  # a latency that differs from its raw median by this factor is in another unit
@@ -122,19 +123,17 @@ def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, Any, Any]
         return [("protocol_version", row.protocol_version, f"{PROTOCOL_VERSION}; update the agent")]
     if row.verdict in ("refused", "unsupported"):
         wrong = row.latency_ms is not None
-        return [("latency_ms", row.latency_ms, f"absent with verdict {row.verdict}")] if wrong else []
+        return [(LATENCY, row.latency_ms, f"absent with verdict {row.verdict}")] if wrong else []
     if row.latency_ms is None or row.standard_error_ms is None or row.raw_ms is None or row.reference is None:
-        return [("latency_ms", row.latency_ms, "there with its error, raw times and reference")]
+        return [(LATENCY, row.latency_ms, "there with its error, raw times and reference")]
     found: list[tuple[str, Any, Any]] = []
     raw = row.raw_ms
     if not raw.min <= raw.p50 <= raw.p90:
         found.append(("raw_ms", raw.model_dump(), "in order: min <= p50 <= p90"))
     if not raw.p50 / UNIT_FACTOR <= row.latency_ms <= raw.p50 * UNIT_FACTOR:
-        found.append(
-            ("latency_ms", row.latency_ms, f"within a factor {UNIT_FACTOR:g} of raw p50, {raw.p50} ms")
-        )
+        found.append((LATENCY, row.latency_ms, f"within a factor {UNIT_FACTOR:g} of raw p50, {raw.p50} ms"))
     known = (target.calibrations or {}).get(row.reference.name)
-    scale = None if known is None else (known["sha256"], known["latency_ms"])
+    scale = None if known is None else (known["sha256"], known[LATENCY])
     mine = row.reference.sha256, row.reference.calibrated_ms
     if scale is None or scale[0] != mine[0] or not math.isclose(scale[1], mine[1], rel_tol=SAME_SCALE):
         found.append(("reference", mine, f"on the scale of the target, {scale}"))

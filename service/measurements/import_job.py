@@ -23,6 +23,7 @@ from service.supernets.checkpoints import family_of
 from service.supernets.queries import archs_by_id
 from supernets import FAMILIES
 from supernets.families.family import Family
+from supernets.metrics import LATENCY
 
 CHUNK = 2000  # rows a transaction, so that other writers wait briefly
 MOST_KNOWN = 50_000
@@ -142,7 +143,7 @@ def _remove_created(session: Session, job: WorkContext, params: ImportParams) ->
 
 def _request(session: Session, job: WorkContext, params: ImportParams, supernet: Supernet) -> CheckIn:
     target = queries.get(session, job.project, Target, params.target)
-    population, values = training_rows(session, job, supernet, "latency_ms", target.id)
+    population, values = training_rows(session, job, supernet, LATENCY, target.id)
     axes = {axis.name for axis in family_of(supernet).space().axes}
     by_id = len(params.archs) == 1 and params.archs[0] not in axes
     return CheckIn(

@@ -8,6 +8,7 @@ from predictors.predictor import load
 from service.measurements.models import KnownLatencies, Measured, SubnetTiming
 from service.runtime.task import Rows
 from service.supernets.bench import Bench, model_scope
+from supernets.metrics import LATENCY
 
 IMPORTED, PREDICTED = "brought", "predicted"
 # Neither is a new measurement: nothing of it is stored, and it has no protocol.
@@ -26,7 +27,7 @@ def look_up(bench: Bench, target: str, known: KnownLatencies, rows: Rows) -> Mea
         values.setdefault(row.tobytes(), []).append(value)
     limits: list[float | None] = [None] * len(population)
     if known.predictor is not None and len(population):
-        scope = model_scope(bench.manifest.as_json(), "latency_ms", target)
+        scope = model_scope(bench.manifest.as_json(), LATENCY, target)
         model = load(bench.store.read(known.predictor), bench.family, scope)
         limits = model.quantile(population, known.confidence).tolist()
     timings = [

@@ -169,7 +169,7 @@ def store_imported(
     ids = subnet_ids(session, run, supernet, population_of(family_of(supernet), rows.population))
     details = {"file_sha256": params.file, "column": params.latency, "unit": params.unit}
     written = [
-        _row(run, supernet, step, subnet, "latency_ms", target.id)
+        _row(run, supernet, step, subnet, LATENCY, target.id)
         | {
             "value": value,
             "spread": spread,

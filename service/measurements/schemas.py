@@ -91,7 +91,7 @@ class MeasureParams(MeasurementCreate):
     """Parameters of a measuring job."""
 
     target: str
-    metric: str = "latency_ms"
+    metric: str = LATENCY
 
 
 class ImportTarget(Body):

@@ -29,9 +29,9 @@ from service.runtime.context import WaitingJobError, WorkContext
 from service.runtime.task import Rows, StepData
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
+from supernets.metrics import LATENCY
 
 WRITING_SHARE = 0.2  # of a remote measurement's progress
-LATENCY = ("latency_ms",)
 
 
 class Placed(StepData):
@@ -54,7 +54,7 @@ async def measure(
     rows: Rows,
     seed: int,
     *,
-    metrics: Sequence[str] = LATENCY,
+    metrics: Sequence[str] = (LATENCY,),
     together: bool = False,
     seconds: float | None = None,
     lookup: KnownLatencies | None = None,

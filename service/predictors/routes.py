@@ -34,7 +34,7 @@ from service.runtime import job_queries
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.families.family import Family
-from supernets.metrics import METRICS
+from supernets.metrics import LATENCY, METRICS
 
 router = APIRouter(prefix="/v1/predictors", tags=["predictors"])
 IMPORTED = {"measured": "operator_table", "evaluated": "imported_mlp"}
@@ -214,10 +214,10 @@ def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
         path = f"/v1/supernets/{body.supernet}/evaluations"
         return Action(method="POST", path=path, body={"count": 100})
     wanted: dict[str, Any] = {"count": 30}
-    if body.metric != "latency_ms":
-        wanted["metrics"] = ["latency_ms", body.metric]
+    if body.metric != LATENCY:
+        wanted["metrics"] = [LATENCY, body.metric]
     if not is_measurable(queries.get(session, project, Target, body.target).kind):
-        wanted = {"table": {"file": {"path": "rows.csv"}, "latency": "latency_ms"}}
+        wanted = {"table": {"file": {"path": "rows.csv"}, "latency": LATENCY}}
     path = f"/v1/targets/{body.target}/measurements"
     return Action(method="POST", path=path, body={"supernet": body.supernet, **wanted})
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from service.http.files import FileBody
 from service.http.schemas import Body, Stamped
+from supernets.metrics import ACCURACY, LATENCY
 
 
 class PredictorCreate(Body):
@@ -16,7 +17,7 @@ class PredictorCreate(Body):
 
     supernet: str
     target: str | None = Field(None, description="For a measured metric; none for the supernet's quality")
-    metric: str = Field(examples=["latency_ms", "accuracy"])
+    metric: str = Field(examples=[LATENCY, ACCURACY])
     kind: str | None = Field(
         None,
         description="Name in the predictor registry; auto, the default, compares all that can be fitted, by "

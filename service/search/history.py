@@ -19,6 +19,7 @@ from service.search.plan import Key
 from service.search.propose import Proposed
 from service.search.schemas import PredictedValue
 from service.supernets.checkpoints import family_of
+from supernets.metrics import LATENCY
 from supernets.spaces.space import Arch, Choice
 
 Row = list[int]
@@ -143,7 +144,7 @@ class SearchHistory:
         for target in self._targets:
             source = self.confirmations[target] if confirmed else self.timings[target]
             found = [source.get(index) for index in range(n)]
-            columns["latency_ms", target] = _column(None if t is None else t.latency_ms for t in found)
+            columns[LATENCY, target] = _column(None if t is None else t.latency_ms for t in found)
             for metric in self._extras:
                 extras = [None if t is None else t.extras.get(metric) for t in found]
                 columns[metric, target] = _column(None if e is None else e.value for e in extras)
@@ -175,7 +176,7 @@ def known_evaluations(
     space = family_of(supernet).space()
     lineage = lineage_jobs(session, run.project, extends)
     quality, archs = _quality(session, run, supernet, "validation")
-    metrics = ["latency_ms", *extras]
+    metrics = [LATENCY, *extras]
     measured = {
         target: {metric: _rows(session, run, supernet, metric, target) for metric in metrics}
         for target in targets
@@ -252,17 +253,17 @@ def known_timings(
     session: Session, run: WorkContext, supernet: Supernet, target: str, extras: Sequence[str] = ()
 ) -> dict[str, SubnetTiming]:
     """The middle one of the latencies on a target, by arch id, where the ``extras`` are known too."""
-    found = {m: _rows(session, run, supernet, m, target) for m in ("latency_ms", *extras)}
+    found = {m: _rows(session, run, supernet, m, target) for m in (LATENCY, *extras)}
     return {
         id: _timing({metric: _middle(rows[id]) for metric, rows in found.items()})
-        for id in found["latency_ms"]
+        for id in found[LATENCY]
         if all(id in rows for rows in found.values())
     }
 
 
 def _timing(rows: Mapping[str, Measurement]) -> SubnetTiming:
     """A stored latency, with the further metrics of the same arch."""
-    row = rows["latency_ms"]
+    row = rows[LATENCY]
     raw = dict(row.details.get("raw") or {})
     return SubnetTiming(
         latency_ms=row.value,
@@ -277,7 +278,7 @@ def _timing(rows: Mapping[str, Measurement]) -> SubnetTiming:
         extras={
             metric: ExtraMetric(value=row.value, spread=row.spread, n=row.n, statistic=row.statistic)
             for metric, row in rows.items()
-            if metric != "latency_ms"
+            if metric != LATENCY
         },
     )
 

@@ -44,6 +44,7 @@ from service.search.true_values import TrueValues
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
 from service.version import VERSION
+from supernets.metrics import LATENCY
 
 HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors predict
 
@@ -136,7 +137,7 @@ class SearchRun:
         self.budget, self.seconds = self.spec.budget.evaluations, self.spec.budget.seconds
         self.family = family_of(supernet)
         measured = {metric for plan in self.plans for metric, target in plan_keys(plan) if target is not None}
-        self.extras = sorted(measured - {"latency_ms"})
+        self.extras = sorted(measured - {LATENCY})
         d = self.family.space().d
         self.history = SearchHistory(
             supernet.manifest["quality"],

@@ -16,6 +16,7 @@ from service.runtime.task import StepData
 from service.search.budget import FrontSize
 from service.search.history import Row, SearchHistory, Values
 from service.search.plan import Key, Plan, plan_objectives
+from supernets.metrics import METRICS
 
 # Measured against limits this much wider and narrower, so that a candidate on either side of a limit is
 # confirmed although the first measurement put it on the other, and something remains if those on it fail.
@@ -93,7 +94,7 @@ def shifted(limit: Constraint, factor: float) -> Constraint:
     """A limit ``factor`` times as wide; a fraction stays one."""
     low = None if limit.min is None else limit.min / factor
     high = None if limit.max is None else limit.max * factor
-    if limit.metric == "accuracy":
+    if METRICS[limit.metric].source == "evaluated":
         low, high = limit.min, limit.max  # known exactly on validation: nothing to allow for
     return Constraint(limit.metric, limit.target, low, high)
 

@@ -18,7 +18,7 @@ from service.search.schemas import PredictedValue
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.families.family import Family
-from supernets.metrics import METRICS
+from supernets.metrics import LATENCY, METRICS
 from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec
 from supernets.spaces.space import Arch
 
@@ -68,10 +68,10 @@ def _latency(
     session: Session, project: str, supernet: Supernet, family: Family, arch: Arch, target: str
 ) -> tuple[LatencyParts | None, list[float] | None]:
     """The latency of each layer by a sum of kernels fitted to what was measured on the target."""
-    found = measured_rows(session, project, supernet.id, "latency_ms", scope_of(target))
+    found = measured_rows(session, project, supernet.id, LATENCY, scope_of(target))
     if len(found) < KernelSum.fewest_rows:
         return None, None
-    model = KernelSum(family, model_scope(supernet.manifest, "latency_ms", target))
+    model = KernelSum(family, model_scope(supernet.manifest, LATENCY, target))
     space = family.space()
     archs = space.encode(space.arch(choices) for choices, _ in found)
     model.learn_costs(archs, [row.value for _, row in found])

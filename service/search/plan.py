@@ -24,7 +24,7 @@ from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError
 from supernets.families.family import Family
-from supernets.metrics import METRICS
+from supernets.metrics import LATENCY, METRICS
 from supernets.spaces.space import Space
 
 Key = tuple[str, str | None]
@@ -335,7 +335,7 @@ def profile_parts(
     check_targets(session, project, body.targets)
     limits = exact_constraints(body.constraints, body.targets, quality)
     require_measured(session, project, [], body.constraints, body.targets)
-    every: list[Key] = [("latency_ms", target) for target in body.targets]
+    every: list[Key] = [(LATENCY, target) for target in body.targets]
     if quality in METRICS:  # the space of a table has none
         every.insert(0, (quality, None))
     keys = list(dict.fromkeys([*every, *keys_of([], limits)]))

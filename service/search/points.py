@@ -18,6 +18,7 @@ from service.search.judge import Judgement
 from service.search.schemas import FrontPoint, MeasuredValue, QualityValue, Violation
 from service.supernets.bench import population_of
 from service.supernets.checkpoints import family_of
+from supernets.metrics import LATENCY
 from supernets.spaces.space import Choice
 
 NOISY = ("noisy", "contended", "refused")
@@ -172,7 +173,7 @@ def _measured(target: str, timing: SubnetTiming) -> list[MeasuredValue]:
         return []
     reference = {f"reference_{name}": value for name, value in timing.reference.items()}
     latency = MeasuredValue(
-        metric="latency_ms",
+        metric=LATENCY,
         target=target,
         value=timing.latency_ms,
         spread=timing.standard_error_ms,

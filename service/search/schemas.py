@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from service.http.schemas import ArchJson, Body, Choice, Labels, Seed, Stamped
 from service.problems import Action, View
+from supernets.metrics import ACCURACY, LATENCY
 
 MAX_EVALUATIONS = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0
@@ -22,7 +23,7 @@ SMALLEST_LIMIT, LARGEST_LIMIT = 1e-9, 1e15
 class ConstraintBody(Body):
     """A limit on a metric; ``target`` is needed only when the search has several."""
 
-    metric: str = Field(examples=["latency_ms"])
+    metric: str = Field(examples=[LATENCY])
     target: str | None = None
     max: float | None = None
     min: float | None = None
@@ -123,7 +124,7 @@ class SearchSpec(Body):
     supernet: str
     targets: list[str] = Field(default_factory=list, max_length=16)
     front: Literal["per_target", "shared"] = "shared"
-    objectives: list[str] = Field(default=["accuracy", "latency_ms"], min_length=1, max_length=6)
+    objectives: list[str] = Field(default=[ACCURACY, LATENCY], min_length=1, max_length=6)
     constraints: list[ConstraintBody] = Field(default_factory=list, max_length=32)
     restrict: dict[str, list[Choice]] = Field(default_factory=dict)
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided probability that a limit is met")

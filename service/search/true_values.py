@@ -21,6 +21,7 @@ from service.subnets import tasks as subnet_tasks
 from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
+from supernets.metrics import LATENCY
 
 
 class KnownTimings(StepData):
@@ -99,7 +100,7 @@ class TrueValues:
             target,
             rows,
             self._spec.seed,
-            metrics=["latency_ms", *self._extras],
+            metrics=[LATENCY, *self._extras],
             together=together,
             seconds=seconds,
             lookup=self._lookup(target),
@@ -111,7 +112,7 @@ class TrueValues:
             row = queries.get(session, self._job.project, Target, target)
             if is_measurable(row.kind):
                 return None
-            population, values = training_rows(session, self._job, self._supernet, "latency_ms", target)
+            population, values = training_rows(session, self._job, self._supernet, LATENCY, target)
             precision = row.settings["precision"]
         versions = [entry.version for entry in self._params.predictors if entry.target == target]
         return KnownLatencies(

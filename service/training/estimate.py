@@ -12,6 +12,7 @@ from service.training.plan import ODD_VALUES, REFUSED, PlannedTraining
 from service.training.schemas import EstimateView
 from supernets.child import ChildDiedError, ChildFailedError, ChildTimeoutError, Progress, call
 from supernets.data_report import DataReport
+from supernets.metrics import MACS, PARAMS
 from supernets.records import ResolvedTraining
 
 REHEARSED = 1000
@@ -81,8 +82,8 @@ def _estimate(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
         recipe=recipe.name,
         batch_size=recipe.batch_size,
         seed=training.seed,
-        params=[float(value) for value in costs["params"]],
-        macs=[float(value) for value in costs["macs"]],
+        params=[float(value) for value in costs[PARAMS]],
+        macs=[float(value) for value in costs[MACS]],
         **cost.as_json(),
     )
     return view.model_dump(mode="json")

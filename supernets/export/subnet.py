@@ -20,6 +20,7 @@ from supernets.export.exporter import Exporter
 from supernets.export.metadata import file_metadata
 from supernets.export.parity import prove_parity
 from supernets.export.precision import PRECISIONS, Feed, convert
+from supernets.metrics import LATENCY
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Dimensions, Interface
 
@@ -185,7 +186,7 @@ def _reduced(
         request.precision: task.summarise(scores[request.precision])[0],
         "difference": float(difference.mean()),
         "standard_error": float(difference.std() / len(difference) ** 0.5),
-        "latency_ms": converted.latency_ms,
+        LATENCY: converted.latency_ms,
         "bytes": {"fp32": source.stat().st_size, request.precision: converted.size_bytes},
         "activation": converted.activation,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from supernets.metrics import ACTIVATION, MACS, PARAMS, SIZE
 from supernets.spaces.cost import CostCounter
 from supernets.spaces.layers import LayerSpec, Segment
 from supernets.spaces.space import Arch, Population, Space
@@ -34,7 +35,7 @@ class Family(ABC):
     """Axes of the space that decide the dimensions of an arch, such as ``resolution``."""
     fitted: ClassVar[Mapping[str, str]] = {}
     """Which setting holds which dimension, for the dimensions that data determine (``outputs``: its setting)."""
-    known_costs: tuple[str, ...] = ("params", "macs", "activation_mb", "size_mb")
+    known_costs: tuple[str, ...] = (PARAMS, MACS, ACTIVATION, SIZE)
 
     @classmethod
     @abstractmethod

@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 
 from supernets.errors import SpaceError
 from supernets.families.family import Family
+from supernets.metrics import MACS, PARAMS
 from supernets.spaces.columns import READINGS, Layout
 from supernets.spaces.layers import KnownCost, LayerSpec, Segment
 from supernets.spaces.space import Arch, Choice, Space
 
 FIELDS = ("space", "layout", "costs")
-COSTS = ("params", "macs")
+COSTS = (PARAMS, MACS)
 MOST_NAMED = 32
 
 
@@ -34,7 +35,7 @@ class CostTable:
 
     def as_json(self) -> dict[str, Any]:
         """What the constructor takes."""
-        return {"axes": list(self.axes), "params": list(self.params), "macs": list(self.macs)}
+        return {"axes": list(self.axes), PARAMS: list(self.params), MACS: list(self.macs)}
 
 
 class TableFamily(Family):
@@ -61,7 +62,7 @@ class TableFamily(Family):
             space, layout = Space.from_json(config["space"]), Layout.from_json(config["layout"])
             costs = config["costs"] or {"known": [], "segments": []}
             tables = tuple(
-                CostTable(tuple(each["axes"]), tuple(each["params"]), tuple(each["macs"]))
+                CostTable(tuple(each["axes"]), tuple(each[PARAMS]), tuple(each[MACS]))
                 for each in costs["segments"]
             )
             known = tuple(costs["known"])

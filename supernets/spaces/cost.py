@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supernets.errors import SpaceError
+from supernets.metrics import ACTIVATION, MACS, PARAMS, SIZE
 from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec, Segment
 from supernets.spaces.space import Population, Space
 
@@ -29,10 +30,10 @@ def costs(layers: Iterable[LayerSpec]) -> dict[str, float]:
     norm_statistics = sum(2 * row.out_channels for row in rows if row.norm)
     params = sum(row.params for row in rows)
     return {
-        "params": float(params),
-        "macs": float(sum(row.macs for row in rows)),
-        "activation_mb": max(row.live_elements for row in rows) * BYTES_PER_ELEMENT / MEGA,
-        "size_mb": (params + norm_statistics) * BYTES_PER_ELEMENT / MEGA,
+        PARAMS: float(params),
+        MACS: float(sum(row.macs for row in rows)),
+        ACTIVATION: max(row.live_elements for row in rows) * BYTES_PER_ELEMENT / MEGA,
+        SIZE: (params + norm_statistics) * BYTES_PER_ELEMENT / MEGA,
     }
 
 
@@ -123,10 +124,10 @@ class CostCounter:
         """Metric name to values ``(n,)``; units as in :func:`costs`."""
         sums = self._sums(self._space, population)
         return {
-            "params": sums[:, 0],
-            "macs": sums[:, 1],
-            "activation_mb": self._peak(self._space, population)[:, 0],
-            "size_mb": sums[:, 2],
+            PARAMS: sums[:, 0],
+            MACS: sums[:, 1],
+            ACTIVATION: self._peak(self._space, population)[:, 0],
+            SIZE: sums[:, 2],
         }
 
 
@@ -134,8 +135,8 @@ def _additive(layers: tuple[LayerSpec, ...]) -> list[float]:
     if not layers:
         return [0.0, 0.0, 0.0]
     values = costs(layers)
-    return [values["params"], values["macs"], values["size_mb"]]
+    return [values[PARAMS], values[MACS], values[SIZE]]
 
 
 def _peak(layers: tuple[LayerSpec, ...]) -> list[float]:
-    return [costs(layers)["activation_mb"] if layers else 0.0]
+    return [costs(layers)[ACTIVATION] if layers else 0.0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from supernets.metrics import ACCURACY
 from supernets.tasks.images import ImageTask
 from supernets.tasks.task import CategoricalTask
 
@@ -19,7 +20,7 @@ class ImageClassification(ImageTask, CategoricalTask):
     """Outputs are logits ``(n, classes)``, targets are class indices ``(n,) int64``."""
 
     name = "image_classification"
-    quality = "accuracy"
+    quality = ACCURACY
 
     def dimensions(self, data: DataSet | Facts) -> dict[str, int | None]:
         """One output for each class."""

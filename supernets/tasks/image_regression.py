@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from supernets.errors import DataError
+from supernets.metrics import MEAN_ABSOLUTE_ERROR
 from supernets.tasks.images import ImageTask
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class ImageRegression(ImageTask):
     """
 
     name = "image_regression"
-    quality = "mean_absolute_error"
+    quality = MEAN_ABSOLUTE_ERROR
 
     def dimensions(self, data: DataSet | Facts) -> dict[str, int | None]:
         """One output."""

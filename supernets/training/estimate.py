@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from supernets.families.family import Family
+from supernets.metrics import MACS, PARAMS
 from supernets.recipes.parts import TEACHER, Event, Open, Setting, Split, SwapTeacher
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.coupled import within
@@ -80,7 +81,7 @@ class Rehearsal:
             self.passes += 1
 
     def _macs(self, arch: Arch, forward_only: bool) -> float:
-        macs = float(self._family.costs(self._family.space().encode([arch]))["macs"][0])
+        macs = float(self._family.costs(self._family.space().encode([arch]))[MACS][0])
         return macs * (1 if forward_only else 1 + BACKWARD) * self._recipe.batch_size
 
     def _apply(self, event: Event) -> None:
@@ -172,7 +173,7 @@ def estimate(
     billed = passes + rehearsal.forwards * longer / 3
     macs = rehearsal.once_macs + (rehearsal.macs - rehearsal.once_macs) * longer
     space = family.space()
-    params = float(family.costs(space.encode([space.max()]))["params"][0])
+    params = float(family.costs(space.encode([space.max()]))[PARAMS][0])
     copies = 3 + (recipe.ema_decay is not None)
     teacher = 1 if rehearsal.teacher else 0
     layers = family.layers(rehearsal.space.max())

@@ -16,7 +16,7 @@ from supernets.data_report import data_text
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
 from supernets.manifest import Manifest
-from supernets.metrics import metric_named
+from supernets.metrics import LATENCY, MACS, metric_named
 from supernets.plots import plot_curve, plot_front
 from supernets.records import DataRecord, StageRecord, TrainingRecord
 from supernets.report import report_card
@@ -209,7 +209,7 @@ def _front_text(front: Mapping[str, Any] | None, quality: str) -> list[str]:
     for point in points:
         if point["on_front"]:
             lines.append(
-                f"| {point['latency_ms']:.3f} ± {point['standard_error_ms']:.3f} | {point['macs'] / 1e6:.3g} "
+                f"| {point[LATENCY]:.3f} ± {point['standard_error_ms']:.3f} | {point[MACS] / 1e6:.3g} "
                 f"| {point['value']:.4f} ± {point['standard_error']:.4f} |"
             )
     return [*lines, ""]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supernets.families.family import Family
+from supernets.metrics import MACS
 from supernets.spaces.space import Arch, Population, Space
 
 SAMPLES = 4_000
@@ -28,7 +29,7 @@ class Buckets:
         rng = np.random.default_rng([seed, 11])
         ends = space.encode([space.min(), space.max()])
         samples = np.concatenate([space.sample(rng, SAMPLES), ends])
-        macs = family.costs(samples)["macs"]
+        macs = family.costs(samples)[MACS]
         self._edges = np.linspace(macs.min(), macs.max(), count + 1)
         bucket = self.bucket(macs)
         self.frequency = np.bincount(bucket[:-2], minlength=count) / SAMPLES
@@ -50,7 +51,7 @@ class Buckets:
 
     def of(self, archs: list[Arch]) -> NDArray[np.int64]:
         """Which bucket each arch falls into, ``(n,)``."""
-        return self.bucket(self._family.costs(self.space.encode(archs))["macs"])
+        return self.bucket(self._family.costs(self.space.encode(archs))[MACS])
 
     def _marginal(self, rows: Population) -> NDArray[np.float64]:
         """Cumulative probability of each choice of each axis ``(d, choices)`` among ``rows``."""
@@ -70,7 +71,7 @@ class Buckets:
         genes = np.asarray((u >= self._marginals[bucket][None]).sum(axis=2), dtype=np.int64)
         # A sum of shares may end a hair below 1: repair brings such a gene back to an allowed choice.
         rows = self.space.repair(genes)
-        hits = np.flatnonzero(self.bucket(self._family.costs(rows)["macs"]) == bucket)
+        hits = np.flatnonzero(self.bucket(self._family.costs(rows)[MACS]) == bucket)
         return self.space.decode(rows[hits[:1]] if len(hits) else rows[-1:])[0]
 
 

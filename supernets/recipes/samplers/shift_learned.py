@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from supernets.errors import RecipeError
 from supernets.families.family import Family
+from supernets.metrics import MACS
 from supernets.recipes.parts import Setting, View
 from supernets.recipes.samplers.buckets import Buckets
 from supernets.recipes.samplers.shift import ShiftSampler
@@ -53,12 +54,12 @@ class LinearCost:
 
     def __init__(self, family: Family, region: Space, rng: np.random.Generator) -> None:
         whole = family.space()
-        ends = family.costs(whole.encode([whole.min(), whole.max()]))["macs"]
+        ends = family.costs(whole.encode([whole.min(), whole.max()]))[MACS]
         self._low, self._span = float(ends[0]), max(float(ends[1] - ends[0]), 1.0)
         rows = region.sample(rng, COST_SAMPLES)
         choices = np.eye(int(region.cardinalities.max()))[rows].reshape(len(rows), -1)
         design = np.concatenate([choices, np.ones((len(rows), 1))], axis=1)
-        target = self.scaled(family.costs(rows)["macs"])
+        target = self.scaled(family.costs(rows)[MACS])
         gram = design.T @ design + 1e-3 * np.eye(design.shape[1])
         solved = np.linalg.solve(gram, design.T @ target)
         self._weights, self._constant = torch.tensor(solved[:-1], dtype=torch.float32), float(solved[-1])
