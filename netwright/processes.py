@@ -48,7 +48,7 @@ def running_server(home: Path, port: int = 0) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on right now."""
+    """A port of the loopback address that is free at the moment."""
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         return int(listener.getsockname()[1])
@@ -80,7 +80,7 @@ def _run_to_end(name: str, home: Path, environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def _child(name: str, home: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, so that a Ctrl-C reaches us first; asked to end, then killed."""
+    """A process in a group of its own, so that a Ctrl-C reaches us first; ended by a signal, then killed."""
     with (home / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
             _command(name),
@@ -132,9 +132,9 @@ def terminating_signals() -> Iterator[None]:
 
 @contextmanager
 def first_signal_asks(words: str) -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether the user wants an end.
+    """Yield a function that returns whether the user requested an end.
 
-    The first Ctrl-C, or SIGTERM, only asks for one and prints ``words``; the next one acts as it always does.
+    The first Ctrl-C, or SIGTERM, only requests one and prints ``words``; the next one has its usual effect.
     """
     asked: list[int] = []
     before: dict[int, Any] = {}

@@ -16,7 +16,7 @@ from predictors.scope import Scope
 from supernets.errors import ArchError
 from supernets.spaces.space import Arch, Population, Space
 
-# What nobody measures: a batch that takes a quarter of an hour, more than a petabyte, …
+# No plausible measurement: a batch that takes a quarter of an hour, more than a petabyte, …
 LARGEST: dict[str, float] = {"fraction": 1.0, "ms": 1e6, "mJ": 1e9, "MB": 1e9, "count": 1e15}
 # A value this far from the median of the others is in another unit (ms and s differ by 1000).
 UNIT_JUMP = 500.0

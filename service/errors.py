@@ -113,7 +113,7 @@ def nearest_words(names: Sequence[str]) -> str:
 
 
 class ConflictError(ServiceError):
-    """The resource's state forbids what was asked."""
+    """The resource's state does not allow the request."""
 
 
 class NotExportedError(ConflictError):
@@ -190,7 +190,7 @@ class StorageFullError(UnavailableError):
 
 
 class JobError(ServiceError):
-    """A job failed; ``code`` says how, in the words of the table below."""
+    """A job failed; ``code`` is one of the table below."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -21,7 +21,7 @@ ZOO_DIR = Path(__file__).resolve().parents[1] / "zoo"
 
 
 class Settings(BaseSettings):
-    """What a service, its workers and its migrations are told; read from ``NETWRIGHT_*`` and nowhere else."""
+    """Settings of a service, its workers and its migrations; read from ``NETWRIGHT_*`` and nowhere else."""
 
     model_config = SettingsConfigDict(
         env_prefix="NETWRIGHT_", frozen=True, extra="ignore", hide_input_in_errors=True
@@ -198,7 +198,7 @@ def _local_folder(url: str) -> Path | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can reach the address."""
+    """Whether the address cannot be reached from outside this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""The version that the service tells."""
+"""The version that the service reports."""
 
 from importlib.metadata import PackageNotFoundError, version
 

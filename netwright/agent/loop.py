@@ -78,7 +78,7 @@ class Agent:
     def _work(self, target: str, device: Device, folder: Folder, found: JSON) -> int:
         body = {"target": target, "agent": folder.name, "description": found, "max_items": self._plan.batch}
         for lease, rows in list(folder.kept()):
-            self._say(f"{len(rows['rows'])} rows were measured but not told of, before this agent was ended")
+            self._say(f"{len(rows['rows'])} rows were measured but not sent before this agent ended")
             self._tell(folder, lease, rows)
         measured, idle = 0, False
         while True:
@@ -152,7 +152,7 @@ class Agent:
     def _tell(self, folder: Folder, lease: str, rows: JSON) -> int:
         """Send rows until the server has stored them; returns the number of accepted rows."""
         try:
-            told = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))
+            answer = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))
         except NotFoundError as error:
             self._say(f"rows of an unknown lease are dropped: {error}")
             folder.drop(lease)
@@ -167,12 +167,12 @@ class Agent:
             raise
         folder.drop(lease)
         faults: dict[tuple[str, str], list[Any]] = {}
-        for row in told["refused"]:
+        for row in answer["refused"]:
             faults.setdefault((row["field"], str(row["allowed"])), []).append(row["got"])
         for (field, allowed), got in faults.items():
             which = f"{len(got)} rows" if len(got) > 1 else "a row"
             self._say(f"{which} refused: {field} must be {allowed}, got {got[0]}")
-        return int(told["recorded"] + told["known"])
+        return int(answer["recorded"] + answer["known"])
 
     def _give_back(self, lease: str) -> None:
         with contextlib.suppress(NetwrightError):

@@ -80,8 +80,8 @@ class Job(Resource, models.JobView):
 
     def progress_shown(self) -> Shown:
         """What a progress bar shows of it."""
-        told = self.progress
-        return Shown(self.message or self.state, told.done, told.total, told.eta_s)
+        done = self.progress
+        return Shown(self.message or self.state, done.done, done.total, done.eta_s)
 
     def events(self, after: int = 0, silence: float = SILENCE_S) -> Iterator[Event]:
         """Its events after the event ``after``, as they happen, until the job has ended.

@@ -319,8 +319,8 @@ class FrontPoint:
     reason: str | None = field_(default=None)
     """Why this one, in words, where points were picked"""
     within_noise: list[str] = field_(default_factory=list)
-    """Subnets of the same front whose quality cannot be told from this one's by the standard errors; at
-    most 20
+    """Subnets of the same front whose quality cannot be distinguished from this one's by the standard
+    errors; at most 20
     """
 
 
@@ -339,7 +339,7 @@ class FrontView:
     note: str | None = field_(default=None)
     """Why no point was picked"""
     noise: str | None = field_(default=None)
-    """How many points cannot be told from another by their quality, and what would help"""
+    """How many points cannot be distinguished from another by their quality, and what would help"""
     points: list[FrontPoint]
     """The points, best first"""
 
@@ -516,14 +516,14 @@ class LayersView:
 
 @dataclass(kw_only=True)
 class LeaseView:
-    """A batch of nets, measured in one interleaved run and told of before the lease expires."""
+    """A batch of nets, measured in one interleaved run and sent before the lease expires."""
 
     id: str
     """Id of the resource"""
     expires_at: datetime
     """When the lease ends, in UTC"""
     expires_in_s: float
-    """Seconds until the nets go to others; :renew starts them anew"""
+    """Seconds until the nets go to others; :renew starts them again"""
     target: str
     """Id of the target; requests may give its name. Null: the value does not depend on one"""
     settings: Object
@@ -688,7 +688,7 @@ class Pixels:
 
 @dataclass(kw_only=True)
 class PredictedValue:
-    """What a predictor said before anything was measured: mean and the 5 %–95 % interval."""
+    """A prediction, made before any measurement: mean and the 5 %–95 % interval."""
 
     metric: str
     """Name of the metric; its unit and direction are in GET /v1/metrics"""
@@ -738,7 +738,7 @@ class PredictorView:
     points, worst and learning_curve (left out of lists)
     """
     stale: str | None = field_(default=None)
-    """Why it should be fitted anew: target changed, or much is newer"""
+    """Why it should be refitted: the target changed, or many rows are newer"""
     job_id: str | None = field_(metadata={"json": "job"})
     """The job that makes it"""
 
@@ -775,7 +775,7 @@ class ProfileView:
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a job is; ``eta_s`` is null until it can be told."""
+    """How far a job is; ``eta_s`` is null until it can be estimated."""
 
     done: int
     """Steps that are done"""
@@ -987,7 +987,7 @@ class SpaceView:
 
 @dataclass(kw_only=True)
 class Spending:
-    """What a search may spend; none of it where it only judges anew what is known."""
+    """What a search may spend; 0 evaluations where it only recomputes the front from existing rows."""
 
     evaluations: int
     """Number of evaluations: quality and latency on every target"""
@@ -997,7 +997,7 @@ class Spending:
 
 @dataclass(kw_only=True)
 class Spent:
-    """Evaluations done and the budget; beside these, how many were known before and cost nothing."""
+    """Evaluations done and the budget, and how many existing evaluations were used at no cost."""
 
     done: int
     """Steps that are done"""
@@ -1115,12 +1115,12 @@ class TargetView:
     """Metrics that are known or can be measured of it"""
     measurable: bool
     """false: all its rows are imported, nothing can be measured on it"""
-    measured_by: Literal["worker", "agent", "nobody"]
-    """Who measures: a worker of the service, an agent on the device, or nobody (rows are imported)"""
+    measured_by: Literal["worker", "agent", "none"]
+    """Who measures: a worker of the service, an agent on the device, or none (rows are imported)"""
     calibrations: Object | None = field_(default=None)
     """Reference nets and their latency here: the scale of every measurement; null before any"""
     stale: str | None = field_(default=None)
-    """Why what was measured here no longer holds: POST …:refresh starts anew"""
+    """Why what was measured here no longer holds: POST …:refresh starts again"""
     valid_from: datetime | None = field_(default=None)
     """What was measured before is stale"""
     drifts: list[float] = field_(default_factory=list)

@@ -10,7 +10,7 @@ Object = Mapping[str, Any]
 
 
 class ArchColumn(TypedDict):
-    """A column that says something about the arch."""
+    """A column that describes the arch."""
 
     column: str
     """Name of the column"""
@@ -131,7 +131,7 @@ class FileBody(TypedDict):
     content: NotRequired[str | None]
     """The file itself in base64; the whole request is limited"""
     sha256: NotRequired[str | None]
-    """A file that was brought before, by its hash"""
+    """A file that was uploaded before, by its hash"""
 
 
 class ImportCreate(TypedDict):
@@ -176,12 +176,12 @@ class ImportTarget(TypedDict):
 
 
 class LeaseCreate(TypedDict):
-    """An agent asks for nets to measure."""
+    """A request of an agent for nets to measure."""
 
     target: str
     """Id or name of a target of kind agent"""
     agent: str
-    """Name of the process that asks, unique on its target"""
+    """Name of the agent, unique on its target"""
     description: DeviceDescription
     """What it is"""
     max_items: NotRequired[int | None]
@@ -211,7 +211,7 @@ class MeasurementCreate(TypedDict):
     supernet: str
     """Id of the supernet; requests may give its name"""
     metrics: NotRequired[Sequence[str] | None]
-    """latency_ms is always measured; the target says which others can be"""
+    """latency_ms is always measured; the target lists the others"""
     choose: NotRequired[str | None]
     """How 'count' subnets are chosen: by what they tell about this target given the known ones (the
     default where other targets of the space are known), or spread over the space
@@ -244,7 +244,7 @@ PredictorCreate = TypedDict(
 
 
 class ProfileCreate(TypedDict):
-    """What a search would be asked for, to look before spending anything."""
+    """A search to be examined before anything is spent."""
 
     supernet: str
     """Id of the supernet; requests may give its name"""
@@ -306,7 +306,7 @@ class SearchExtend(TypedDict):
     """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
 
     evaluations: NotRequired[int | None]
-    """Evaluations to add; 0 only judges anew"""
+    """Evaluations to add; 0 only recomputes the front"""
     seconds: NotRequired[float | None]
     """Wall time in seconds; null: no limit"""
     constraints: NotRequired[Sequence[ConstraintBody] | None]
@@ -391,7 +391,7 @@ class TableSpace(TypedDict):
     archs: Sequence[ArchColumn]
     """Columns that make an arch"""
     depth_axis: NotRequired[str | None]
-    """The arch column that says how many positions of the split columns count"""
+    """The arch column that holds how many positions of the split columns count"""
     params: NotRequired[CostColumn | None]
     """Number of weights"""
     macs: NotRequired[CostColumn | None]
@@ -525,7 +525,7 @@ class MeasureOptions(TypedDict):
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     metrics: NotRequired[Sequence[str] | None]
-    """latency_ms is always measured; the target says which others can be"""
+    """latency_ms is always measured; the target lists the others"""
     choose: NotRequired[str | None]
     """How 'count' subnets are chosen: by what they tell about this target given the known ones (the
     default where other targets of the space are known), or spread over the space
@@ -574,7 +574,7 @@ class ExtendOptions(TypedDict):
     """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
 
     evaluations: NotRequired[int | None]
-    """Evaluations to add; 0 only judges anew"""
+    """Evaluations to add; 0 only recomputes the front"""
     seconds: NotRequired[float | None]
     """Wall time in seconds; null: no limit"""
     objectives: NotRequired[Sequence[str] | None]
@@ -592,7 +592,7 @@ class ExtendOptions(TypedDict):
 
 
 class ProfileOptions(TypedDict):
-    """What a search would be asked for, to look before spending anything."""
+    """A search to be examined before anything is spent."""
 
     restrict: NotRequired[Mapping[str, Sequence[float | str]] | None]
     """Axis or kind of axis to its choices"""

@@ -87,7 +87,7 @@ class Removed(Resource, models.Removed):
 
 
 class Listing(Sequence[R]):
-    """Things on the server, read page by page as far as they are asked for."""
+    """Resources of the server, read page by page as they are used."""
 
     def __init__(self, rows: Iterable[R], noun: str) -> None:
         self._left, self._read, self._noun = iter(rows), list[R](), noun
@@ -153,7 +153,7 @@ class Collection(Generic[R]):
 
 
 class NamedCollection(Collection[R]):
-    """Things that have a name of the user's own beside their id."""
+    """Resources with a user-given name and an id."""
 
     prefix: ClassVar[str]
     """How their ids begin."""

@@ -40,7 +40,7 @@ class TableTarget(Target):
     """
 
     kind: ClassVar[str] = "table"
-    measured_by: ClassVar[MeasuredBy] = "nobody"
+    measured_by: ClassVar[MeasuredBy] = "none"
     settings_type: ClassVar[type[TargetSettings]] = TableSettings
 
     def describe(self) -> dict[str, Any]:

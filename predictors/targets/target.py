@@ -16,7 +16,7 @@ from predictors.measuring.measure import Run, StepProgress
 from predictors.measuring.protocol import Calibration, Protocol
 from supernets.metrics import LATENCY
 
-MeasuredBy = Literal["worker", "agent", "nobody"]
+MeasuredBy = Literal["worker", "agent", "none"]
 PRECISIONS = ("fp32",)
 MAX_BATCH = 65_536
 
@@ -44,7 +44,7 @@ class Target(ABC):
     :meth:`run` gives one :class:`~predictors.measuring.protocol.Timing` for each file in the order of the request, in
     ms, positive; a file that cannot be run gets the verdict ``unsupported`` and the others are still measured.
     Everything measured on one target is on one scale (one calibration). ``measured_by`` says who measures: the
-    ``worker`` itself, an ``agent`` on the device, or ``nobody`` (all rows are imported, and :meth:`run` raises
+    ``worker`` itself, an ``agent`` on the device, or ``none`` (all rows are imported, and :meth:`run` raises
     ``MeasureError``). The constructor takes an instance of ``settings_type``, the calibrations stored with the
     target, and the files of the reference nets for a machine that cannot make them.
     """

@@ -1,6 +1,6 @@
 """How many subnets of a supernet have a value of a metric, kept while measurements are written.
 
-Counting them when they are asked for reads every measurement: with 10^5 rows a list of predictors took minutes.
+Counting them on request reads every measurement: with 10^5 rows a list of predictors took minutes.
 """
 
 from __future__ import annotations

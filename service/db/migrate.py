@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema, and says which one it has."""
+"""Migrates a database to the newest schema, and reads which one it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections: SQLite beside the files of one machine, PostgreSQL for many."""
+"""Connections: SQLite for one machine, PostgreSQL for many."""
 
 from __future__ import annotations
 

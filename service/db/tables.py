@@ -204,7 +204,7 @@ class MeasuredCount(Table):
 
 
 class Unsupported(Owned):
-    """A subnet that a target's runtime cannot run, and what the runtime said."""
+    """A subnet that a target's runtime cannot run, and the runtime's message."""
 
     __tablename__ = "unsupported_subnets"
     __table_args__ = (sa.UniqueConstraint("project_id", "target_id", "subnet_id"),)
@@ -216,7 +216,7 @@ class Unsupported(Owned):
 
 
 class Agent(Owned):
-    """A process on a device that asked for work of a target."""
+    """A process on a device that requested work of a target."""
 
     __tablename__ = "agents"
     __table_args__ = (sa.UniqueConstraint("project_id", "target_id", "name"),)

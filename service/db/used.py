@@ -1,4 +1,4 @@
-"""SQLite databases that were migrated on this machine, so that an absent one can be told from a wrong folder."""
+"""SQLite databases that were migrated on this machine, so that an absent one is not mistaken for a wrong folder."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from supernets.metrics import LATENCY
 
 
 def measured_by(kind: str) -> MeasuredBy:
-    """Who measures on targets of this kind: the worker, an agent on the device, or nobody (its rows are imported)."""
+    """Who measures on targets of this kind: the worker, an agent on the device, or none (its rows are imported)."""
     by: MeasuredBy = TARGETS.load(kind).measured_by
     return by
 
@@ -33,7 +33,7 @@ def is_remote(kind: str) -> bool:
 
 def is_measurable(kind: str) -> bool:
     """Whether anything can be measured on targets of this kind; otherwise all their rows are imported."""
-    return measured_by(kind) != "nobody"
+    return measured_by(kind) != "none"
 
 
 def make_target(

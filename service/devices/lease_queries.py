@@ -22,7 +22,7 @@ LARGEST_TOGETHER = 64
 
 
 def meet_agent(session: Session, project: str, target: str, name: str, description: Json) -> Agent:
-    """The row of an agent that has just asked for something."""
+    """The row of an agent that has just sent a request."""
     insert_new(
         session,
         Agent,
@@ -55,7 +55,7 @@ def agents_of(session: Session, project: str, target: str) -> list[Agent]:
 def place_order(
     session: Session, project: str, job: str, step: str, files: Sequence[tuple[str, int]], **order: Any
 ) -> Order:
-    """Ask for nets ``(sha256, bytes)`` to be measured, in this order; asked twice, they are measured once."""
+    """Order measurements of nets ``(sha256, bytes)``, in this order; ordered twice, they are measured once."""
     insert_new(
         session,
         Order,

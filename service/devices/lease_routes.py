@@ -34,7 +34,7 @@ def create_lease(app: App, project: Project, body: LeaseCreate) -> LeaseView | R
             return leasing.view(session, lease, target) if lease else Response(status_code=204)
         mark(target, stale)
     raise StaleTargetError(
-        f"target {target.name!r} cannot go on, {stale}; `netwright targets refresh {target.name}` starts anew "
+        f"target {target.name!r} cannot go on, {stale}; `netwright targets refresh {target.name}` starts again "
         "with what is there now"
     )
 
@@ -55,6 +55,6 @@ def release_lease(app: App, project: Project, id: str) -> None:
 
 @router.post("/{id}/results")
 def create_results(app: App, project: Project, id: str, body: ResultsCreate) -> ResultsView:
-    """What an agent measured; it may be told twice. Rows that cannot be true are refused one by one."""
+    """Results of an agent; they may be sent twice. Rows that cannot be true are refused one by one."""
     with app.database.write() as session:
         return results.record(session, app.queue, *leasing.held(session, project, id), body)

@@ -28,10 +28,10 @@ class DeviceDescription(Body):
 
 
 class LeaseCreate(Body):
-    """An agent asks for nets to measure."""
+    """A request of an agent for nets to measure."""
 
     target: str = Field(description="Id or name of a target of kind agent")
-    agent: Name = Field(description="Name of the process that asks, unique on its target")
+    agent: Name = Field(description="Name of the agent, unique on its target")
     description: DeviceDescription
     max_items: int = Field(16, ge=1, le=MOST_ITEMS, description="Most nets of the batch")
 
@@ -56,11 +56,11 @@ class Reference(LeasedFile):
 
 
 class LeaseView(View):
-    """A batch of nets, measured in one interleaved run and told of before the lease expires."""
+    """A batch of nets, measured in one interleaved run and sent before the lease expires."""
 
     id: str
     expires_at: datetime
-    expires_in_s: float = Field(description="Seconds until the nets go to others; :renew starts them anew")
+    expires_in_s: float = Field(description="Seconds until the nets go to others; :renew starts them again")
     target: str
     settings: dict[str, Any]
     protocol: dict[str, Any] = Field(description="Rounds, block length and seed of the one protocol")

@@ -178,7 +178,7 @@ def held(session: Session, project: str, id: str) -> tuple[Lease, Target]:
     return lease, target
 
 
-def renew(session: Session, lease: Lease, target: Target, told: LeaseRenew) -> RenewView:
+def renew(session: Session, lease: Lease, target: Target, report: LeaseRenew) -> RenewView:
     """Extend a lease to its full duration; an expired one gets back the networks that no other lease holds."""
     items = lease_queries.items_of(session, lease.order_id)
     mine = [item for item in items if item.lease_id == lease.id and item.state != "done"]
@@ -189,18 +189,18 @@ def renew(session: Session, lease: Lease, target: Target, told: LeaseRenew) -> R
         item.state = "leased"
     agent = session.get_one(Agent, lease.agent_id)
     agent.seen_at = now()
-    lease.progress = told.done / told.total if told.step == "measure" and told.total else 0.0
+    lease.progress = report.done / report.total if report.step == "measure" and report.total else 0.0
     order = session.get_one(Order, lease.order_id)
-    tell(session, order, f"{agent.name} on {target.name}: {_doing(told)}")
+    tell(session, order, f"{agent.name} on {target.name}: {_doing(report)}")
     return RenewView(
         expires_at=lease.expires_at, expires_in_s=lease.seconds, items=[item.id for item in mine]
     )
 
 
-def _doing(told: LeaseRenew) -> str:
-    if told.step == "wait":
-        return f"waiting for another measuring run there, {told.done} s so far"
-    return f"{told.step}, round {told.done} of {told.total}" if told.total else told.step
+def _doing(report: LeaseRenew) -> str:
+    if report.step == "wait":
+        return f"waiting for another measuring run there, {report.done} s so far"
+    return f"{report.step}, round {report.done} of {report.total}" if report.total else report.step
 
 
 def release(session: Session, queue: Queue, lease: Lease, target: Target) -> None:

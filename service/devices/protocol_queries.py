@@ -10,7 +10,7 @@ from service.devices.staleness import still_holds
 
 
 def protocols_of(session: Session, target: str) -> list[str]:
-    """Versions of the protocol among the rows of a target that still hold; brought rows have none."""
+    """Versions of the protocol among the rows of a target that are not stale; imported rows have none."""
     query = (
         sa.select(Measurement.protocol_version)
         .distinct()

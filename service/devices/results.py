@@ -38,14 +38,14 @@ def record(session: Session, queue: Queue, lease: Lease, target: Target, body: R
     order = session.get_one(Order, lease.order_id)
     agent = session.get_one(Agent, lease.agent_id)
     agent.seen_at = now()
-    wanted = [str(row.get("item")) for row in body.rows]
-    items = lease_queries.locked_items(session, order.id, wanted)
+    ids = [str(row.get("item")) for row in body.rows]
+    items = lease_queries.locked_items(session, order.id, ids)
     _check_hashes(body.rows, items)
     if target.calibrations is None and body.calibrations is not None and _of_this_protocol(body.rows):
         target.calibrations = _calibrations(body.calibrations)
     recorded = known = 0
     refused: list[RefusedRow] = []
-    for raw, id in zip(body.rows, wanted, strict=True):
+    for raw, id in zip(body.rows, ids, strict=True):
         item = items.get(id)
         if item is not None and item.lease_id == lease.id and item.state == "done":
             known += 1

@@ -81,7 +81,7 @@ def delete_target(app: App, project: Project, id: str) -> common.Removed:
 
 @router.post("/v1/targets/{id}:refresh")
 def refresh_target(app: App, project: Project, id: str) -> TargetView:
-    """Start anew with the runtime that is there now: what was measured before is stale from now on.
+    """Start again with the current runtime: existing measurements become stale.
 
     The device must be the same; the next run calibrates.
     """

@@ -46,15 +46,15 @@ class TargetView(Stamped):
     description: dict[str, Any] = Field(description="What was found: device, runtime, versions")
     metrics: list[str] = Field(description="Metrics that are known or can be measured of it")
     measurable: bool = Field(description="false: all its rows are imported, nothing can be measured on it")
-    measured_by: Literal["worker", "agent", "nobody"] = Field(
-        description="Who measures: a worker of the service, an agent on the device, or nobody (rows are imported)"
+    measured_by: Literal["worker", "agent", "none"] = Field(
+        description="Who measures: a worker of the service, an agent on the device, or none (rows are imported)"
     )
     calibrations: dict[str, Any] | None = Field(
         None,
         description="Reference nets and their latency here: the scale of every measurement; null before any",
     )
     stale: str | None = Field(
-        None, description="Why what was measured here no longer holds: POST …:refresh starts anew"
+        None, description="Why what was measured here no longer holds: POST …:refresh starts again"
     )
     valid_from: datetime | None = Field(None, description="What was measured before is stale")
     drifts: list[float] = Field(

@@ -1,4 +1,4 @@
-"""Jobs that wait for devices: overdue leases go back, and a job says when no agent is there."""
+"""Jobs that wait for devices: expired leases are returned, and a job reports when no agent is connected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def look_after(database: Database, queue: Queue, settings: Settings) -> None:
 
 
 def _say_who_is_there(session: Session, job: Job, order: Order, target: Target, settings: Settings) -> None:
-    """Tell it when nobody can do the work, and end the job where that was configured."""
+    """Report when no agent can do the work, and end the job where that was configured."""
     if job.waiting_since is None:
         return
     seen = [agent.seen_at for agent in lease_queries.agents_of(session, target.project_id, target.id)]

@@ -24,7 +24,7 @@ class FileBody(Body):
     path: str | None = Field(None, description="File relative to NETWRIGHT_IMPORT_DIR on the server")
     content: str | None = Field(None, description="The file itself in base64; the whole request is limited")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="A file that was brought before, by its hash"
+        None, pattern="^[0-9a-f]{64}$", description="A file that was uploaded before, by its hash"
     )
 
     @model_validator(mode="after")
@@ -50,7 +50,7 @@ def content_of(session: Session, project: str, app: Services, body: FileBody, fi
 
 
 def keep(session: Session, project: str, store: ArtifactStore, content: bytes) -> str:
-    """Store a brought file where the project may read it; returns its SHA-256."""
+    """Store an uploaded file where the project may read it; returns its SHA-256."""
     sha256 = store.put(content)
     own_artifact(session, project, sha256, len(content), MEDIA_TYPE, f"table-{sha256[:12]}")
     return sha256

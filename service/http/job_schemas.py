@@ -14,7 +14,7 @@ JobState = Literal["queued", "running", "succeeded", "failed", "cancelling", "ca
 
 
 class Progress(View):
-    """How far a job is; ``eta_s`` is null until it can be told."""
+    """How far a job is; ``eta_s`` is null until it can be estimated."""
 
     done: int
     total: int

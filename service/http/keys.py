@@ -28,16 +28,16 @@ SCOPES = {
 
 def make_key(session: Session, project: str, name: str, scopes: Sequence[str]) -> tuple[Key, str]:
     """A new key and its secret, which is shown once and stored as a hash."""
-    wanted = list(dict.fromkeys(scopes))
-    for scope in wanted:
+    unique = list(dict.fromkeys(scopes))
+    for scope in unique:
         if scope not in SCOPES:
             raise InvalidError("scope", scope, list(SCOPES))
-    if not wanted:
+    if not unique:
         raise InvalidError("scope", None, list(SCOPES))
     if queries.find(session, project, Key, name=name) is not None:
         raise ConflictError(f"there is a key called {name!r}; give another name, or revoke it and do so")
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-    row = Key(id=new_id("key"), project_id=project, name=name, sha256=_hash(secret), scopes=wanted)
+    row = Key(id=new_id("key"), project_id=project, name=name, sha256=_hash(secret), scopes=unique)
     session.add(row)
     session.flush()
     return row, secret
@@ -103,5 +103,5 @@ def any_key(session: Session) -> bool:
 
 
 def key_by_hash(session: Session, sha256: str) -> Key | None:
-    """The key whose secret has this hash, of whichever project: it says which."""
+    """The key whose secret has this hash, of any project; the row names the project."""
     return session.scalars(sa.select(Key).where(Key.sha256 == sha256)).first()

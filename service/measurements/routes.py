@@ -75,7 +75,7 @@ def create_measurements(
 
 @router.post("/v1/measurements:import", status_code=202)
 def import_measurements(app: App, project: Project, body: ImportCreate, response: Response) -> ImportAccepted:
-    """Job: import the rows of a file as a target, which is created with it, and with the space of the rows if asked.
+    """Job: import the rows of a file as a target, created with it, and with the space of the rows if requested.
 
     The file is read and its columns are checked first. Nothing is created if that fails, and nothing is left if the job
     refuses all rows.

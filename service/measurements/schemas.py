@@ -62,7 +62,7 @@ class MeasurementCreate(Selection):
     metrics: list[Measured] = Field(
         default_factory=lambda: [LATENCY],
         min_length=1,
-        description="latency_ms is always measured; the target says which others can be",
+        description="latency_ms is always measured; the target lists the others",
     )
     choose: Literal["information", "spread"] | None = Field(
         None,
@@ -81,7 +81,7 @@ class MeasurementCreate(Selection):
         if sum(value is not None for value in (self.count, self.archs, self.table)) != 1:
             raise ValueError("give exactly one of 'count', 'archs' and 'table'")
         if self.choose is not None and self.count is None:
-            raise ValueError("'choose' says how 'count' subnets are chosen, and needs it")
+            raise ValueError("'choose' selects how 'count' subnets are chosen, and requires it")
         if self.until is not None and self.count is None:
             raise ValueError("'until' ends a measurement of at most 'count' subnets, and needs it")
         return self

@@ -61,7 +61,7 @@ async def measure(
 ) -> list[SubnetTiming]:
     """Measure rows of choices on a target and store the measurements; returns timings in the order of the rows.
 
-    ``together`` asks for one interleaved run also where several devices share the target. On this machine a run
+    ``together`` requests one interleaved run even where several devices share the target. On this machine a run
     that is not done within so many ``seconds`` ends without timings. ``lookup`` stands for measurements where the
     target cannot measure. Progress is reported within the window that was set last.
 

@@ -29,14 +29,14 @@ def report_card(
     """The report of a fitted model on held-out rows of its own; with too few of them ``n`` is 0.
 
     Every row is held out once, by ten models. Of more than ``ALL_HELD_OUT`` rows only some are, by one model:
-    these are enough to tell its errors, and ten fits of thousands of rows would take hours. ``told`` is called
+    these are enough to estimate its errors, and ten fits of thousands of rows would take hours. ``told`` is called
     with a share of the work and what is being done.
     """
     if not model.rows:
         return {
             "n": 0,
             "calibrated": False,
-            "note": f"uncalibrated: with fewer than {model.fewest_rows} evaluated subnets nothing here says how "
+            "note": f"uncalibrated: with fewer than {model.fewest_rows} evaluated subnets nothing here shows how "
             "far it errs; its intervals are so wide that they promise next to nothing",
         }
     told(0.0, "predicting held-out rows")

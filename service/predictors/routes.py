@@ -213,13 +213,13 @@ def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
     if body.target is None:
         path = f"/v1/supernets/{body.supernet}/evaluations"
         return Action(method="POST", path=path, body={"count": 100})
-    wanted: dict[str, Any] = {"count": 30}
+    more: dict[str, Any] = {"count": 30}
     if body.metric != LATENCY:
-        wanted["metrics"] = [LATENCY, body.metric]
+        more["metrics"] = [LATENCY, body.metric]
     if not is_measurable(queries.get(session, project, Target, body.target).kind):
-        wanted = {"table": {"file": {"path": "rows.csv"}, "latency": LATENCY}}
+        more = {"table": {"file": {"path": "rows.csv"}, "latency": LATENCY}}
     path = f"/v1/targets/{body.target}/measurements"
-    return Action(method="POST", path=path, body={"supernet": body.supernet, **wanted})
+    return Action(method="POST", path=path, body={"supernet": body.supernet, **more})
 
 
 @router.delete("/{id}")

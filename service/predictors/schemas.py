@@ -26,7 +26,7 @@ class PredictorCreate(Body):
     import_: FileBody | None = Field(
         None,
         alias="import",
-        description="What somebody else learned, in once-for-all's layout: for quality a network trained on "
+        description="A predictor fitted elsewhere, in once-for-all's layout: for quality a network trained on "
         "evaluated subnets (npz or .pth), for latency_ms a table of operators (YAML); it is fitted to the "
         "subnets evaluated or measured here, if there are enough",
     )
@@ -52,6 +52,6 @@ class PredictorView(Stamped):
         "points, worst and learning_curve (left out of lists)"
     )
     stale: str | None = Field(
-        None, description="Why it should be fitted anew: target changed, or much is newer"
+        None, description="Why it should be refitted: the target changed, or many rows are newer"
     )
     job: str | None

@@ -1,4 +1,4 @@
-"""When a predictor no longer says what is known: its target changed, or much was measured since."""
+"""When a predictor is out of date: its target changed, or many rows were measured since."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MORE_ROWS, MORE_SHARE = 10, 0.25
 
 
 def why_stale(session: Session, row: Predictor) -> str | None:
-    """Why a fitted predictor should be fitted anew, or None."""
+    """Why a fitted predictor should be refitted, or None."""
     if row.version is None:
         return None
     reason = _why_target(session, row)
@@ -52,7 +52,7 @@ def _known(session: Session, row: Predictor) -> int:
 def doubts(session: Session, rows: Iterable[Predictor], *, fitted_first: bool = False) -> list[str]:
     """What a user of these predictors should know before trusting what they say.
 
-    ``fitted_first``: they will be fitted to all that is known before they are asked.
+    ``fitted_first``: they will be refitted to all rows before they are used.
     """
     found = []
     for row in rows:

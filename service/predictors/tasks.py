@@ -67,14 +67,14 @@ class FitOut(StepData):
 
 
 class LookIn(StepData):
-    """A model whose error is asked for."""
+    """A model whose error is requested."""
 
     bench: BenchSpec
     model: ModelSpec
 
 
 class HeldOutError(StepData):
-    """Mean relative error on held-out rows and its standard error; None where ``note`` tells why."""
+    """Mean relative error on held-out rows and its standard error; None with the reason in ``note``."""
 
     kind: str
     rows: int

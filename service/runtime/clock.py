@@ -31,7 +31,7 @@ class LivingClock:
 class Watch:
     """Which workers are silent: their count of heartbeats has not changed for ``timeout_s`` seconds of our own clock.
 
-    The time between two looks counts at most ``gap_s``, so that nobody is judged for a time in which this process
+    The time between two looks counts at most ``gap_s``, so that no worker is judged for a time in which this process
     itself was suspended, and :meth:`forget` starts over after a time in which the database did not answer.
     """
 

@@ -29,7 +29,7 @@ JsonObject = dict[str, Any]
 T = TypeVar("T")
 Params = TypeVar("Params", bound=BaseModel)
 Kept = TypeVar("Kept", bound=StepData)
-# Each line of progress is an event row: a long job tells it less often, so that rows stay few.
+# Each line of progress is an event row: a long job reports less often, so that there are few rows.
 PROGRESS_EVERY_S, SLOWEST_PROGRESS_S = 0.5, 10.0
 LOG_EVERY_S = 1.0
 
@@ -118,7 +118,7 @@ class WorkContext:
 
     @property
     def span(self) -> tuple[int, int, int]:
-        """What was said last to :meth:`window`."""
+        """The last window set by :meth:`window`."""
         return self._window
 
     @overload
@@ -287,7 +287,7 @@ class WorkContext:
         )
 
     def _cancel_pending_progress(self) -> None:
-        """The step is over: what it would still have told is no news."""
+        """The step is over: drop progress that was not reported yet."""
         if self._pending is not None:
             self._pending.cancel()
             self._pending = None

@@ -98,7 +98,7 @@ def engine_is_ready(database: Database) -> bool:
 
 
 def engine_config(database: Database, executor_id: str, log_level: str) -> dict[str, Any]:
-    """What a worker tells the engine; the executor is a new one at each start."""
+    """A worker's settings of the engine; the executor is a new one at each start."""
     return {
         "name": APPLICATION,
         "system_database_url": engine_url(database),

@@ -69,7 +69,7 @@ class EventHub:
             self._listeners.discard(listener)
 
     async def _poll(self) -> None:
-        """Read new events until nobody listens. No error ends this: the streams that it concerns end instead."""
+        """Read new events while there are listeners. No error ends this: the affected streams end instead."""
         failing_since: float | None = None
         while self._listeners:
             listeners = list(self._listeners)

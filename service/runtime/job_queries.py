@@ -119,7 +119,7 @@ def set_progress(
     message: str | None,
     metrics: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record how far a job is; ``metrics`` are told in the event only."""
+    """Record how far a job is; ``metrics`` are stored in the event only."""
     job = locked_job(session, id)
     if job is None or job.state in FINAL:
         return
@@ -171,10 +171,8 @@ def events_after(session: Session, cursors: Mapping[str, int], limit: int = 1000
     """Events of several jobs, each after its cursor, in the order of their ids."""
     if not cursors:
         return []
-    wanted = [sa.and_(JobEvent.job_id == job, JobEvent.id > after) for job, after in cursors.items()]
-    return list(
-        session.scalars(sa.select(JobEvent).where(sa.or_(*wanted)).order_by(JobEvent.id).limit(limit))
-    )
+    newer = [sa.and_(JobEvent.job_id == job, JobEvent.id > after) for job, after in cursors.items()]
+    return list(session.scalars(sa.select(JobEvent).where(sa.or_(*newer)).order_by(JobEvent.id).limit(limit)))
 
 
 def finished_among(session: Session, jobs: Iterable[str]) -> set[str]:

@@ -97,7 +97,7 @@ def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: st
 
 
 def _replace(session: Session, supernet: Supernet, scope: str, rows: Mapping[str, dict[str, Any]]) -> None:
-    """Write rows of a scope, and mark its front anew: among the old front and the rows, where that is enough."""
+    """Write rows of a scope, and update its front: among the old front and the rows, where that is enough."""
     subnets, replaced = list(rows), 0
     for start in range(0, len(subnets), INSERT_CHUNK):
         part = subnets[start : start + INSERT_CHUNK]

@@ -17,7 +17,7 @@ PROBE = 4  # evaluations that tell how long one takes, where time is bounded too
 
 
 def round_sizes(budget: int, *, timed: bool = False) -> list[int]:
-    """How many evaluations each round gets; where time is bounded, a small first one tells how long they take."""
+    """How many evaluations each round gets; where time is bounded, a small first one shows how long they take."""
     if timed and budget > 2 * PROBE:
         return [PROBE, *round_sizes(budget - PROBE)]
     rounds = min(MOST_ROUNDS, math.ceil(budget / ROUND))

@@ -40,7 +40,7 @@ def evaluations_of(
 ) -> EvaluationsView:
     """At most ``most`` evaluated subnets of a search, its present front first, the others well spread.
 
-    ``target`` says whose front is meant where each target has one; the first if it is not named.
+    ``target`` selects the front where each target has one; default: the first target.
     """
     supernet = queries.get(session, project, Supernet, search.supernet_id)
     spec = SearchSpec.model_validate(search.spec)

@@ -70,7 +70,7 @@ vars(front_limits)["__signature__"] = inspect.Signature(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FrontQuery:
     """Which points of a front to return, and in what format."""
 
     how: str | None
@@ -88,7 +88,7 @@ class Wanted:
         name: str,
         names: Mapping[str, str],
     ) -> Response | FrontView:
-        """The front in the format asked for; all points within the limits, thinned, or a pick."""
+        """The front in the requested format; all points within the limits, thinned, or a pick."""
         inside = within(points, self.limits, target) if self.limits else points
         view.pick, view.total = self.how, len(inside)
         thinned = thin(inside, view.objectives, self.max_points)
@@ -116,11 +116,11 @@ class Wanted:
         return Response(content, media_type=MEDIA[self.format], headers=headers)
 
 
-def wanted(
+def front_query(
     limits: Annotated[list[Constraint], Depends(front_limits)],
     how: Annotated[
         Literal["knee", "best", "buckets", "spread"] | None,
-        Query(alias="pick", description="Each picked point says why in its reason"),
+        Query(alias="pick", description="Each picked point has a reason"),
     ] = None,
     k: Annotated[
         int | None, Query(ge=1, le=MAX_POINTS, description="How many to pick: by default 1, or 4 buckets")
@@ -129,13 +129,13 @@ def wanted(
     max_points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = MAX_POINTS,
     format: Annotated[Format | None, Query()] = None,
     accept: Annotated[str, Header()] = "application/json",
-) -> Wanted:
+) -> FrontQuery:
     """Parameters of every route that returns a front; ``format`` comes before the Accept header."""
-    asked: Format = next((key for key, media in MEDIA.items() if media in accept), "json")
-    return Wanted(how, k, by, limits, max_points, format or asked)
+    accepted: Format = next((key for key, media in MEDIA.items() if media in accept), "json")
+    return FrontQuery(how, k, by, limits, max_points, format or accepted)
 
 
-Asked = Annotated[Wanted, Depends(wanted)]
+Selected = Annotated[FrontQuery, Depends(front_query)]
 AS_TABLE: dict[int | str, dict[str, Any]] = {
     200: {"content": {media: {"schema": {"type": "string"}} for media in MEDIA.values()}}
 }
@@ -143,7 +143,7 @@ AS_TABLE: dict[int | str, dict[str, Any]] = {
 
 @router.get("/searches/{id}/front", response_model=FrontView, responses=AS_TABLE)
 def get_front(
-    app: App, project: Project, id: str, asked: Asked, target: Annotated[str | None, Query()] = None
+    app: App, project: Project, id: str, query: Selected, target: Annotated[str | None, Query()] = None
 ) -> Response | FrontView:
     """The front of a search, best first objective first; all of it, thinned, or picked from."""
     with app.database.read() as session:
@@ -154,7 +154,7 @@ def get_front(
         names = target_names(session, project)
     mine = [point for point in points if target is None or point.target in (None, target)]
     view = FrontView(search=id, objectives=objectives, total=0, points=[])
-    return asked.answer(view, mine, target, f"front-{id}", names)
+    return query.answer(view, mine, target, f"front-{id}", names)
 
 
 @router.get("/fronts", response_model=FrontView, responses=AS_TABLE)
@@ -162,7 +162,7 @@ def get_best_front(
     app: App,
     project: Project,
     supernet: Annotated[str, Query()],
-    asked: Asked,
+    query: Selected,
     target: Annotated[str | None, Query()] = None,
 ) -> Response | FrontView:
     """The non-dominated points over all searches of a supernet (and target), by quality and latency."""
@@ -172,12 +172,12 @@ def get_best_front(
             target = queries.given(session, project, Target, target, "target").id
         names = target_names(session, project)
         quality: str = row.manifest["quality"]
-        points = best_points(session, row, target, asked.limits)
+        points = best_points(session, row, target, query.limits)
     objectives = [quality, LATENCY]
     # What limits exclude must not push what they allow out of the front, but a reason may name it.
-    inside = within(points, asked.limits, target)
+    inside = within(points, query.limits, target)
     allowed = {id(point) for point in inside}
     best = best_of(inside, objectives, target)
     best += [point for point in best_of(points, objectives, target) if id(point) not in allowed]
     view = FrontView(search=None, objectives=objectives, total=0, points=[])
-    return asked.answer(view, best, target, f"front-{row.id}", names)
+    return query.answer(view, best, target, f"front-{row.id}", names)

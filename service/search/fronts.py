@@ -118,7 +118,7 @@ def pick(
 
 
 def _alike(count: int) -> str:
-    """What a reason adds where other points have a quality that cannot be told apart."""
+    """What a reason adds where the quality of other points cannot be distinguished."""
     if not count:
         return ""
     points = "another point is" if count == 1 else f"{count} other points are"
@@ -126,7 +126,7 @@ def _alike(count: int) -> str:
 
 
 def close_to(points: Sequence[FrontPoint], rows: Sequence[int]) -> list[list[str]]:
-    """For each of ``rows`` the subnets of the same front whose quality cannot be told from its own, in their order."""
+    """For each of ``rows`` the subnets of the same front whose quality is indistinguishable from its own, in order."""
     values, errors = _qualities(points)
     close = within_noise(values, errors, rows)
     codes = {owner: code for code, owner in enumerate(_owners(points))}
@@ -138,15 +138,15 @@ def close_to(points: Sequence[FrontPoint], rows: Sequence[int]) -> list[list[str
 def with_noise(points: Sequence[FrontPoint]) -> tuple[list[FrontPoint], str | None]:
     """Points that name their ``within_noise`` among these, at most ``MAX_CLOSE`` each; and a note, if there are any."""
     names = close_to(points, range(len(points))) if points else []
-    told = [
+    alike = [
         point.model_copy(update={"within_noise": subnets[:MAX_CLOSE]})
         for point, subnets in zip(points, names, strict=True)
     ]
     doubtful = sum(bool(subnets) for subnets in names)
     known = [point.validation for point in points if point.validation is not None]
     if not doubtful or not known:
-        return told, None
-    return told, (
+        return alike, None
+    return alike, (
         f"{doubtful} of {len(points)} points have another point of the front whose {known[0].metric} differs by less "
         f"than the standard errors can tell (about ±{float(np.nanmedian(_qualities(points)[1])):.2g} on {known[0].n} "
         f"validation examples): more validation examples, or a longer training, would separate them"

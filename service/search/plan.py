@@ -82,12 +82,14 @@ def require_measured(
     targets: Sequence[str],
 ) -> None:
     """Every measured metric in play is one that can be measured on, or is known of, each target that it is of."""
-    wanted = [(f"objectives.{i}", metric, of) for i, (metric, of) in enumerate(objectives) if of is not None]
+    required = [
+        (f"objectives.{i}", metric, of) for i, (metric, of) in enumerate(objectives) if of is not None
+    ]
     for index, body in enumerate(constraints):
         if METRICS[body.metric].source == "measured":
             of = [body.target] if body.target is not None else list(targets)
-            wanted.append((f"constraints.{index}.metric", body.metric, of))
-    for field, metric, of in wanted:
+            required.append((f"constraints.{index}.metric", body.metric, of))
+    for field, metric, of in required:
         for target in of:
             row = queries.given(session, project, Target, target, "targets")
             if metric not in row.metrics:
@@ -130,15 +132,15 @@ def exact_constraints(
                 raise InvalidError(
                     f"{field}.target", body.target, f"null: {body.metric} depends on no target"
                 )
-            wanted: Sequence[str | None] = [None]
+            limited: Sequence[str | None] = [None]
         elif body.target is not None:
             if body.target not in targets:
                 raise InvalidError(f"{field}.target", body.target, list(targets))
-            wanted = [body.target]
+            limited = [body.target]
         else:
-            wanted = _every(targets, body.metric, f"{field}.target")
+            limited = _every(targets, body.metric, f"{field}.target")
         try:
-            constraints += [Constraint(body.metric, target, body.min, body.max) for target in wanted]
+            constraints += [Constraint(body.metric, target, body.min, body.max) for target in limited]
         except ProblemError as error:
             got = body.model_dump(mode="json")
             raise InvalidError(field, got, "a limit that can hold", str(error)) from error
@@ -226,15 +228,15 @@ def find_predictors(
 def require_predictors(missing: Sequence[Action]) -> None:
     """A search cannot start on metrics that nothing predicts."""
     if missing:
-        wanted = ", ".join(
+        names = ", ".join(
             action.body["metric"] + (f" on {action.body['target']}" if action.body["target"] else "")
             for action in missing
         )
         raise PredictorsMissingError(
             "predictors",
             None,
-            f"fitted predictors of {wanted}",
-            f"a search needs fitted predictors of {wanted}: POST /v1/predictors first",
+            f"fitted predictors of {names}",
+            f"a search needs fitted predictors of {names}: POST /v1/predictors first",
             actions=missing,
         )
 

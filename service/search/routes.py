@@ -161,7 +161,7 @@ def _require_ended(session: Session, row: Search) -> None:
 
 
 def _extended(row: Search, body: SearchExtend) -> SearchSpec:
-    """What the search was asked, with the changes."""
+    """The request of the search, with the changes."""
     changes = body.model_dump(mode="json", exclude={"evaluations", "seconds"}, exclude_none=True)
     if not body.evaluations and not {"constraints", "objectives", "confidence"} & set(changes):
         raise InvalidError(
@@ -254,7 +254,7 @@ def list_evaluated(
 
 
 def _doubts_at_start(session: Session, row: Search) -> list[str]:
-    """What was wrong with its predictors when a search was asked for."""
+    """What was wrong with its predictors when a search was requested."""
     job = session.get(Job, row.job_id) if row.job_id is not None else None
     return list(job.params.get("doubts", [])) if job is not None else []
 
@@ -269,7 +269,7 @@ def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def search_view(session: Session, row: Search) -> SearchView:
-    """A search: what was asked, how its job is doing, and what came out."""
+    """A search: its request, the state of its job, and its result."""
     spec = row.spec
     return SearchView(
         id=row.id,

@@ -43,7 +43,7 @@ class ConstraintBody(Body):
 
 
 class Spending(Body):
-    """What a search may spend; none of it where it only judges anew what is known."""
+    """What a search may spend; 0 evaluations where it only recomputes the front from existing rows."""
 
     evaluations: int = Field(ge=0, le=MAX_EVALUATIONS)
     seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
@@ -68,7 +68,7 @@ class StopRule(Body):
 
 
 class ProfileCreate(Body):
-    """What a search would be asked for, to look before spending anything."""
+    """A search to be examined before anything is spent."""
 
     supernet: str
     targets: list[str] = Field(default_factory=list, max_length=16)
@@ -148,7 +148,7 @@ class SearchExtend(Body):
     """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
 
     evaluations: int = Field(
-        0, ge=0, le=MAX_EVALUATIONS, description="Evaluations to add; 0 only judges anew"
+        0, ge=0, le=MAX_EVALUATIONS, description="Evaluations to add; 0 only recomputes the front"
     )
     seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
     constraints: list[ConstraintBody] | None = Field(None, max_length=32)
@@ -161,7 +161,7 @@ class SearchExtend(Body):
 
 
 class PredictedValue(View):
-    """What a predictor said before anything was measured: mean and the 5 %–95 % interval."""
+    """A prediction, made before any measurement: mean and the 5 %–95 % interval."""
 
     metric: str
     target: str | None
@@ -225,8 +225,8 @@ class FrontPoint(View):
     reason: str | None = Field(None, description="Why this one, in words, where points were picked")
     within_noise: list[str] = Field(
         default_factory=list,
-        description="Subnets of the same front whose quality cannot be told from this one's by the standard errors; "
-        "at most 20",
+        description="Subnets of the same front whose quality cannot be distinguished from this one's by the standard "
+        "errors; at most 20",
     )
 
 
@@ -239,7 +239,8 @@ class FrontView(View):
     total: int = Field(description="Points before thinning and picking; those within the limits")
     note: str | None = Field(None, description="Why no point was picked")
     noise: str | None = Field(
-        None, description="How many points cannot be told from another by their quality, and what would help"
+        None,
+        description="How many points cannot be distinguished from another by their quality, and what would help",
     )
     points: list[FrontPoint]
 
@@ -273,7 +274,7 @@ class EvaluationsView(View):
 
 
 class Spent(View):
-    """Evaluations done and the budget; beside these, how many were known before and cost nothing."""
+    """Evaluations done and the budget, and how many existing evaluations were used at no cost."""
 
     done: int
     budget: int

@@ -52,9 +52,9 @@ def _below(folder: Path | None, path: str) -> str:
 
 
 def require_data(field: str, spec: str, settings: Settings) -> None:
-    """Refuse a data set that is unknown or absent; the message says where it was looked for and how to get it.
+    """Refuse a data set that is unknown or absent; the message names where it was looked for and how to get it.
 
-    Nothing is remembered: files may come and go. The hub is not asked: the job that loads the data does that.
+    Nothing is remembered: files may come and go. The hub is not queried here, but by the job that loads the data.
     """
     from supernets.data import check_data
 
@@ -121,7 +121,7 @@ def report_on(settings: Settings, spec: str) -> DataReport | None:
 
 
 def _reason(error: ChildError) -> str:
-    """What a child said on purpose; anything else is for the log."""
+    """A refusal that a child process raised on purpose; anything else is for the log."""
     log.warning("loading data in a child process failed: %s", error)
     on_purpose = isinstance(error, ChildFailedError) and error.is_a(DataError)
     return str(error) if on_purpose else "the data could not be loaded"

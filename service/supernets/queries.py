@@ -19,8 +19,8 @@ from service.ids import new_id
 def supernets_of_space(session: Session, project: str, supernet: Supernet) -> list[str]:
     """The project's supernets whose space is that of ``supernet``, itself included."""
     query = sa.select(Supernet.id, Supernet.manifest).where(Supernet.project_id == project)
-    wanted = supernet.manifest["space_sha256"]
-    return [id for id, manifest in session.execute(query) if manifest["space_sha256"] == wanted]
+    space = supernet.manifest["space_sha256"]
+    return [id for id, manifest in session.execute(query) if manifest["space_sha256"] == space]
 
 
 def ensure_subnets(
@@ -30,7 +30,7 @@ def ensure_subnets(
     archs: Iterable[tuple[str, dict[str, Any], dict[str, float]]],
 ) -> dict[str, str]:
     """Rows for archs ``(arch id, arch, costs)`` that have none; returns arch id to subnet id."""
-    wanted = {arch_id: (arch, costs) for arch_id, arch, costs in archs}
+    entries = {arch_id: (arch, costs) for arch_id, arch, costs in archs}
     insert_new(
         session,
         Subnet,
@@ -43,11 +43,11 @@ def ensure_subnets(
                 "arch": arch,
                 "costs": costs,
             }
-            for arch_id, (arch, costs) in wanted.items()
+            for arch_id, (arch, costs) in entries.items()
         ],
     )
     found: dict[str, str] = {}
-    ids = list(wanted)
+    ids = list(entries)
     for start in range(0, len(ids), INSERT_CHUNK):
         query = sa.select(Subnet.arch_id, Subnet.id).where(
             Subnet.project_id == project,

@@ -24,7 +24,7 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ArchColumn(Body):
-    """A column that says something about the arch."""
+    """A column that describes the arch."""
 
     column: ColumnName
     read: Literal["value", "digits", "words"] | None = Field(
@@ -46,14 +46,14 @@ class TableSpace(Body):
     file: FileBody
     archs: list[ArchColumn] = Field(min_length=1, max_length=512, description="Columns that make an arch")
     depth_axis: ColumnName | None = Field(
-        None, description="The arch column that says how many positions of the split columns count"
+        None, description="The arch column that holds how many positions of the split columns count"
     )
     params: CostColumn | None = None
     macs: CostColumn | None = None
 
 
 def space_manifest(content: bytes, name: str, body: TableSpace) -> Manifest:
-    """What the space of a table says of itself; nothing of it is trained, so that most fields are empty.
+    """The manifest of a space that was read from a table; nothing of it is trained, so that most fields are empty.
 
     Raises:
         TableError, SpaceError: a column that is not there, or columns that make no space.

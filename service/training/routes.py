@@ -35,7 +35,7 @@ def create_training(app: App, project: Project, body: TrainingCreate, response: 
 
 @router.post("/trainings:estimate")
 def estimate_training(app: App, project: Project, body: TrainingEstimate) -> EstimateView:
-    """What a training would take, told without a step and without a job; refuses what the training would."""
+    """What a training would cost, estimated without a step or a job; refuses what the training would refuse."""
     if body.name is not None:
         with app.database.read() as session:
             _require_free(session, project, body.name)

@@ -13,7 +13,7 @@ from predictors.targets.target import Target, TargetSettings
 from supernets.metrics import LATENCY, names_from
 
 NAMES = tuple(TARGETS)
-MEASURABLE = tuple(name for name in NAMES if TARGETS.load(name).measured_by != "nobody")
+MEASURABLE = tuple(name for name in NAMES if TARGETS.load(name).measured_by != "none")
 every_kind = pytest.mark.parametrize("name", NAMES)
 measurable_kinds = pytest.mark.parametrize("name", MEASURABLE)
 FAST = Protocol(block_ms=1.0, rounds_max=20, calibration_rounds=20)
@@ -30,7 +30,7 @@ def make(name: str, **settings: object) -> Target:
 def test_it_says_who_measures_and_names_its_settings(name):
     kind = TARGETS.load(name)
     assert issubclass(kind, Target) and kind.kind == name
-    assert kind.measured_by in ("worker", "agent", "nobody")
+    assert kind.measured_by in ("worker", "agent", "none")
     assert issubclass(kind.settings_type, TargetSettings)
     settings = kind.settings_type()
     assert kind.settings_type(**json.loads(json.dumps(settings.as_json()))) == settings

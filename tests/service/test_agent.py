@@ -172,7 +172,7 @@ def test_rows_that_were_measured_before_a_crash_are_told_by_the_next_agent(house
     house.serve(key)
     second = house.agent(key, "--until-idle")
     assert ended(second) == 0, said(second)
-    assert "2 rows were measured but not told of" in said(second)
+    assert "2 rows were measured but not sent" in said(second)
     assert count(database, id, "done") == 2 and len(leases(database)) == 1
 
 
