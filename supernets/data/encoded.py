@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from supernets.data.dataset import MIN_SPLIT, SHARES, DataSet, assemble, cut_out
+from supernets.data.dataset import MIN_SPLIT, SHARES, DataSet, assemble, cut_out, stratified
 from supernets.data.examine import Pile, make_report
 from supernets.data.examples import Examples, Found
 from supernets.data.images import Form, Survey, common_form, decode, survey
@@ -34,6 +34,11 @@ class EncodedSource(DataSource):
     def made(self, found: Found) -> dict[str, int]:
         """The splits that are cut out of train, with their number of images."""
         return cut_out(_sizes(found))
+
+    def left(self, found: Found) -> NDArray[np.int64]:
+        """Labels of the images that train keeps when the missing splits are cut out of it."""
+        labels = found.splits["train"].labels[found.splits["train"].labelled]
+        return labels[stratified(labels, self.seed)[sum(self.made(found).values()) :]]
 
     def held(self, found: Found) -> int:
         """Number of images in memory while training."""
@@ -102,7 +107,7 @@ class EncodedSource(DataSource):
             rows = {name: chosen[:: -(-pixels // MAX_DECODED)] for name, chosen in rows.items()}
         piles = {name: _pile(examples, rows[name], form) for name, examples in found.splits.items()}
         made = self.made(found)
-        report = make_report(found, piles, form, seen, str(self.spec), made)
+        report = make_report(found, piles, form, seen, str(self.spec), made, self.left(found))
         if made and min(made.values()) < MIN_SPLIT:
             error = too_few(str(self.spec), len(found.splits["train"].labelled), made)
             report.add_error(error.code, str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from supernets.data.dataset import MIN_SPLIT
 from supernets.data.examples import Found
-from supernets.data.images import Form, Survey, usual_range
+from supernets.data.images import DEEP_RANGES, READABLE, Form, Survey, usual_range
 from supernets.data_report import DataReport, Details, Pixels, Problem, SplitReport
 
 SHOWN = 5
@@ -23,6 +24,8 @@ FLAT = 2
 """An image whose largest and smallest value differ by at most this is nearly constant."""
 CROPPED = 0.2
 """From this mean share of an image's area on, cropping is a warning."""
+FAINT = 63
+"""The upper 8 bits of a 16-bit channel that holds 14 bits or less."""
 COPIED = 0.5
 """From this share of a split on, images that are in another split too are an error."""
 SIZES = 10
@@ -47,7 +50,13 @@ class _Seen:
 
 
 def make_report(
-    found: Found, piles: Mapping[str, Pile], form: Form, survey: Survey, spec: str, made: Mapping[str, int]
+    found: Found,
+    piles: Mapping[str, Pile],
+    form: Form,
+    survey: Survey,
+    spec: str,
+    made: Mapping[str, int],
+    left: NDArray[np.int64] | None = None,
 ) -> DataReport:
     """The report of a source from what was decoded of it (all, or a sample) and the headers that were read.
 
@@ -58,12 +67,14 @@ def make_report(
         survey: what the headers say.
         spec: the data set as text.
         made: splits to be cut out of train, with their sizes.
+        left: labels of the images that train keeps; all of them if not given.
     """
     seen = _look(piles)
     problems = [
         *_of_names(found, survey, piles),
         *_of_headers(survey, form),
         *_of_labels(found),
+        *_of_cut(found, made, left),
         *_of_pixels(seen, piles, found, made),
     ]
     splits = {
@@ -145,7 +156,14 @@ def _of_names(found: Found, survey: Survey, piles: Mapping[str, Pile]) -> Iterat
     unreadable = [message for pile in piles.values() for message in pile.unreadable]
     if bad := list(dict.fromkeys([*survey.unreadable, *unreadable])):
         more = f"; so are {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-        yield _error("unreadable_image", "; ".join(bad[:SHOWN]) + more)
+        words = [bad[0], *(message.removeprefix(READABLE) for message in bad[1:SHOWN])]
+        yield _error("unreadable_image", "; ".join(words) + more)
+    for split, pile in piles.items():
+        labels = found.splits[split].labels
+        lost = np.setdiff1d(labels[labels >= 0], pile.labels)
+        if len(lost) and len(pile.images) + len(pile.unreadable) == len(found.splits[split].labelled):
+            names = _listed([found.classes[label] for label in lost.tolist()])
+            yield _error("class_without_images", f"{split} has no image of {names} that can be read")
 
 
 def _of_headers(survey: Survey, form: Form) -> Iterator[Problem]:
@@ -169,6 +187,13 @@ def _of_headers(survey: Survey, form: Form) -> Iterator[Problem]:
             "mixed_depths",
             f"{survey.deep.total():,} of {survey.n:,} images have more than 8 bits; check that all are scaled alike",
         )
+    if survey.deep_colour and (survey.top <= FAINT or form.range not in (None, (0, DEEP_RANGES[-1]))):
+        yield _error(
+            "deep_colour",
+            f"images with 16 bits in each of several channels are read by their upper 8 bits and need values of 0 to "
+            f"65535, but those of {counted(survey.deep_colour, 'image')} (such as {survey.examples['deep colour']}) "
+            f"end at {survey.top * 256 + 255}{_stated(form)}; scale them to 0..65535, or save them with 8 bits",
+        )
     if form.channels == 1 and survey.colour:
         yield _warning(
             "colour_lost", f"{survey.colour:,} of {survey.n:,} colour images become grey (channels=1)"
@@ -185,12 +210,53 @@ def _of_headers(survey: Survey, form: Form) -> Iterator[Problem]:
         )
 
 
+def _of_cut(found: Found, made: Mapping[str, int], left: NDArray[np.int64] | None) -> Iterator[Problem]:
+    """Classes that train loses to the splits that are cut out of it, and classes of a single image."""
+    labels = found.splits["train"].labels
+    classes, counts = np.unique(labels[labels >= 0], return_counts=True)
+    lost = [] if left is None else [found.classes[label] for label in np.setdiff1d(classes, left).tolist()]
+    single = [found.classes[label] for label in classes[counts == 1].tolist()]
+    if lost:
+        yield _error(
+            "class_without_images",
+            f"train must show every class, but {' and '.join(made)} are cut out of it and would take every image of "
+            f"{_listed(lost)}; add images or remove these classes",
+        )
+    elif len(single) > 1:
+        yield _warning(
+            "single_images",
+            f"{len(single):,} of {len(found.classes):,} classes have a single image of train: {_listed(single)}; "
+            f"check that the labels are classes",
+        )
+
+
+def _stated(form: Form) -> str:
+    """The range of the data spec in words."""
+    return (
+        ""
+        if form.range is None
+        else f" and range={form.range[0]:g}..{form.range[1]:g} applies to grey images"
+    )
+
+
+def _similar(classes: Sequence[str]) -> Iterator[Problem]:
+    """Classes whose names differ in case, spaces or form of their characters only."""
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        spellings[" ".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+    for alike in spellings.values():
+        if len(alike) > 1:
+            quoted = " and ".join(map(repr, alike))
+            yield _warning("similar_classes", f"classes {quoted} differ in spelling only")
+
+
 def _of_labels(found: Found) -> Iterator[Problem]:
     if len(found.classes) < 2:
         names = ", ".join(found.classes) or "none"
         yield _error(
             "one_class", f"a data set needs at least 2 classes, but it has {len(found.classes)}: {names}"
         )
+    yield from _similar(found.classes)
     if "-1" in found.classes and {"0", "1"} <= set(found.classes):
         yield _warning(
             "negative_label",
@@ -202,7 +268,8 @@ def _of_labels(found: Found) -> Iterator[Problem]:
         if absent and split == "train" and not any(level == "error" for level, _, _ in found.problems):
             yield _error(
                 "class_without_images",
-                f"train must show every class, but it has no image of {_listed(absent)}",
+                f"train must show every class, but it has no image of {_listed(absent)}; add images or remove "
+                f"the names",
             )
         elif absent and split != "train":
             yield _warning("class_without_images", f"{split} has no image of {_listed(absent)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +25,7 @@ MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 256 << 20
 MAX_BYTES = 8 * 1024**3
 """The largest uint8 tensor that is made of a data set."""
+READABLE = "every file must be an image that can be read, but "
 DEFAULT_RESOLUTION = 224
 DEEP_RANGES = (255, 1023, 4095, 16383, 65535)
 """White of integer images of 8, 10, 12, 14 and 16 bits."""
@@ -58,7 +59,11 @@ class Form:
 
 @dataclass
 class Survey:
-    """What the headers of images say. ``modes``, ``sizes``: counts; ``deep``: cells whose values exceed 8 bits."""
+    """What the headers of images say. ``modes``, ``sizes``: counts; ``deep``: grey cells whose values exceed 8 bits.
+
+    ``deep_colour``: number of images with 16 bits in each of several channels, of which Pillow keeps the upper 8;
+    ``top``: the largest value that is kept of them.
+    """
 
     n: int = 0
     grey: int = 0
@@ -68,6 +73,8 @@ class Survey:
     modes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     deep: Counter[str] = field(default_factory=Counter)
+    deep_colour: int = 0
+    top: int = 0
     low: float = np.inf
     high: float = -np.inf
     unreadable: list[str] = field(default_factory=list)
@@ -82,7 +89,7 @@ class Survey:
 def opened(cell: Cell) -> Image.Image:
     """An image, header read only."""
     name, content = cell
-    rule = f"every file must be an image that can be read, but {name}"
+    rule = f"{READABLE}{name}"
     size = len(content) if isinstance(content, bytes) else _size(content, rule)
     if size > MAX_FILE_BYTES:
         raise DataError(
@@ -127,7 +134,21 @@ def is_grey(image: Image.Image) -> bool:
     if image.mode in ("P", "PA"):
         palette = np.asarray(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
         return bool((palette == palette[:, :1]).all())
-    return image.mode in ("1", "L", "LA", "La") or is_deep(image.mode)
+    return image.mode in ("1", "L", "LA", "La") or is_deep(image.mode) or _stored(image).startswith("LA;")
+
+
+def _stored(image: Image.Image) -> str:
+    """The mode of the pixels in the file, such as ``RGB;16B``, of an image whose header alone was read."""
+    if not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return ""
+    args = image.tile[0][3]
+    mode = args[0] if isinstance(args, tuple) and args else args
+    return mode if isinstance(mode, str) else ""
+
+
+def is_deep_colour(image: Image.Image) -> bool:
+    """Whether the file has 16 bits in each of several channels; of an image whose header alone was read."""
+    return ";16" in _stored(image) and not is_deep(image.mode)
 
 
 def has_alpha(image: Image.Image) -> bool:
@@ -155,7 +176,12 @@ def _count(found: Survey, image: Image.Image, name: str, spec: DataSpec) -> None
         if spec.range is None:
             values = _values(image, name)
             found.low, found.high = min(found.low, float(values.min())), max(found.high, float(values.max()))
-    grey = is_grey(image)
+    grey, mode = is_grey(image), image.mode
+    if is_deep_colour(image):
+        found.deep_colour += 1
+        found.examples.setdefault("deep colour", name)
+        mode = f"{mode};16"
+        found.top = max(found.top, _largest(image, name))
     found.examples.setdefault("grey" if grey else "colour", name)
     found.grey += grey
     found.alpha += has_alpha(image)
@@ -164,9 +190,17 @@ def _count(found: Survey, image: Image.Image, name: str, spec: DataSpec) -> None
     except UNREADABLE as error:
         raise _damaged(name, error) from error
     found.n += 1
-    found.modes[image.mode] += 1
+    found.modes[mode] += 1
     found.sizes[image.size] += 1
     found.lost += 1 - min(image.size) / max(image.size)
+
+
+def _largest(image: Image.Image, name: str) -> int:
+    """The largest value of any channel, without alpha."""
+    try:
+        return int(np.asarray(image.convert("RGB")).max())
+    except UNREADABLE as error:
+        raise _damaged(name, error) from error
 
 
 def common_form(found: Survey, spec: DataSpec) -> Form:
@@ -276,9 +310,7 @@ def pixels_of(cell: Cell, form: Form) -> NDArray[np.uint8]:
 
 def _damaged(name: str, error: Exception) -> DataError:
     why = str(error) or type(error).__name__
-    return DataError(
-        f"every file must be an image that can be read, but {name} is damaged: {why}", "unreadable_image"
-    )
+    return DataError(f"{READABLE}{name} is damaged: {why}", "unreadable_image")
 
 
 def _values(image: Image.Image, name: str) -> NDArray[np.float64]:

@@ -107,9 +107,9 @@ def _check_length(values: Any, file: str) -> None:
 
 
 def _plain(value: Any, word: str, file: str) -> int | str | None:
-    """A label as a Python value; whole floats and decimals are integers."""
+    """A label as a Python value; whole floats and decimals are integers, blank text is no label."""
     if value is None or word == "text":
-        return None if value is None else str(value)
+        return None if value is None or not str(value).strip() else str(value)
     if isinstance(value, float) and value != value:
         return None
     if value in (float("inf"), float("-inf")) or value != int(value) or not -(2**63) <= value < 2**63:
@@ -151,21 +151,19 @@ def combine(
         shown = tuple(("false", "true")[int(value)] if boolean else str(value) for value in known)
     index = {value: position for position, value in enumerate(known)}
     labels = {
-        split: np.concatenate([_mapped(column, index, names, split) for column in found])
+        split: np.concatenate([_mapped(column, index, split) for column in found])
         for split, found in columns.items()
     }
     return tuple(shown), labels
 
 
-def _mapped(
-    column: LabelColumn, index: Mapping[int | str, int], names: tuple[str, ...], split: str
-) -> NDArray[np.int64]:
-    """The labels of a file as class indices; -1 is the hub's mark of a row without a label."""
+def _mapped(column: LabelColumn, index: Mapping[int | str, int], split: str) -> NDArray[np.int64]:
+    """The labels of a file as class indices; -1 marks a row without a label unless train has it as a class."""
     places = []
     for value in column.values:
         if value in index:
             places.append(index[value])
-        elif names and value == NO_LABEL:
+        elif value == NO_LABEL:
             places.append(NO_LABEL)
         else:
             row = int(np.flatnonzero(column.codes == len(places))[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import PurePath
 
 from supernets.errors import DataError
 
@@ -17,19 +18,32 @@ SPLIT_WORDS = {
             "validate",
             "validating",
             "dev",
-            "eval",
-            "evaluation",
             "valset",
             "devset",
         ),
         "validation",
     ),
-    **dict.fromkeys(("test", "testing", "tst", "testset"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "testset", "eval", "evaluation", "evalset"), "test"),
 }
 """The usual spellings of the three splits, in lower case."""
 FILLERS = frozenset({"data", "dataset", "image", "images", "img", "imgs", "set", "split"})
 """Words that may stand beside the split in the name of a folder, as in ``train_images``."""
-SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin", "@eadir"})
+SYSTEM_NAMES = frozenset(
+    {
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "@eadir",
+        "@recently-snapshot",
+        "@recycle",
+        "__macosx",
+        "desktop.ini",
+        "ehthumbs.db",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
 
 
 def words(name: str) -> list[str]:
@@ -59,6 +73,25 @@ def split_of_file(name: str) -> str | None:
     return found[0] if found else None
 
 
+def split_of_path(path: PurePath) -> str | None:
+    """The split that the words in the name of a file and of the folders above it mean, or none.
+
+    Args:
+        path: relative to the root of the data set.
+
+    Raises:
+        DataError: words of two splits.
+    """
+    named = [path.stem, *path.parent.parts]
+    found = sorted({split for name in named if (split := split_of_file(name)) is not None})
+    if len(found) > 1:
+        raise DataError(
+            f"a file belongs to one split, but the path {path} has words of {' and '.join(found)}; rename or move it",
+            "ambiguous_split",
+        )
+    return found[0] if found else None
+
+
 def one_each(named: Iterable[tuple[str, str | None]], where: str) -> dict[str, str]:
     """Split to the one name that means it; raises ``DataError`` where two names mean the same."""
     found: dict[str, str] = {}
@@ -81,5 +114,5 @@ def is_hidden(name: str) -> bool:
 
 
 def is_system(name: str) -> bool:
-    """Whether an operating system made it: ``Thumbs.db``, ``__MACOSX``."""
+    """Whether an operating system or a network drive made it: ``Thumbs.db``, ``__MACOSX``, ``#recycle``."""
     return name.lower() in SYSTEM_NAMES

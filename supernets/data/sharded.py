@@ -31,9 +31,7 @@ class ShardedSource(EncodedSource):
         found = self.found()
         report, _, form = self._examined(found, _spread(found, EXAMINED), _spread(found, SURVEYED))
         report.refuse()
-        train, made = _train(found), self.made(found)
-        near = some_rows(train, self.seed)
-        order = near[stratified(train.labels[near], self.seed)]
+        train, made, order = _train(found), self.made(found), self._order(found)
         bounds = np.cumsum([0, *made.values()])
         parts = {
             split: held(train, order[a:b], form, split)
@@ -42,7 +40,7 @@ class ShardedSource(EncodedSource):
         for split, examples in found.splits.items():
             if split != "train":
                 parts[split] = held(cast(Shards, examples), examples.labelled, form, split)
-        rest = np.setdiff1d(train.labelled, order[: bounds[-1]])
+        rest = self._rest(found)
         streamed = StreamedSplit(train, rest, form, seed=self.seed)
         return DataSet(str(self.spec), found.classes, streamed, parts["validation"], parts["test"], report)
 
@@ -59,6 +57,19 @@ class ShardedSource(EncodedSource):
         missing = [split for split in SPLITS[1:] if split not in found.splits]
         near = len(some_rows(_train(found), self.seed))
         return dict.fromkeys(missing, min(near // SHARES[len(missing)], HELD))
+
+    def left(self, found: Found) -> NDArray[np.int64]:
+        """Labels of the images that train keeps when the missing splits are cut out of it."""
+        return _train(found).labels[self._rest(found)]
+
+    def _order(self, found: Found) -> NDArray[np.int64]:
+        """The rows of train that are read for the splits that are cut out of it, in the order of the cut."""
+        near = some_rows(_train(found), self.seed)
+        return near[stratified(_train(found).labels[near], self.seed)]
+
+    def _rest(self, found: Found) -> NDArray[np.int64]:
+        cut = sum(self.made(found).values())
+        return np.setdiff1d(_train(found).labelled, self._order(found)[:cut])
 
     def held(self, found: Found) -> int:
         """Validation, test, the sample, and buffers of encoded images, counted as if they were decoded."""

@@ -15,6 +15,8 @@ MIN_SIDE, MAX_SIDE = 64, 128
 MAX_CLASSES = 40
 GAP, LABEL = 4, 18
 NAME_LENGTH = 60
+BACKGROUND = (208, 212, 220)
+"""Neither black nor white, which are the borders of many images."""
 
 
 def contact_sheet(piles: Mapping[str, Pile], classes: Sequence[str]) -> bytes:
@@ -35,7 +37,7 @@ def contact_sheet(piles: Mapping[str, Pile], classes: Sequence[str]) -> bytes:
     stored = max((pile.images.shape[-1] for pile in piles.values()), default=MIN_SIDE)
     side = min(MAX_SIDE, max(MIN_SIDE, stored))
     height = len(rows) * (side + LABEL + GAP) + GAP
-    sheet = Image.new("RGB", (COLUMNS * (side + GAP) + GAP, max(height, side)), "white")
+    sheet = Image.new("RGB", (COLUMNS * (side + GAP) + GAP, max(height, side)), BACKGROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
     for index, (text, pile, places) in enumerate(rows):
         top = GAP + index * (side + LABEL + GAP)

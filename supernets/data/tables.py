@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from supernets.data.examples import Cell, Found
 from supernets.data.labels import LabelColumn, combine, label_kind
-from supernets.data.names import is_hidden, split_of_file
+from supernets.data.names import is_hidden, is_system, split_of_path
 from supernets.data.shards import MAX_GROUP_BYTES, Shards
+from supernets.data_report import Level
 from supernets.errors import DataError
 from supernets.parquet_bounds import rows_at_once, unpacked_bytes
 
@@ -30,24 +32,17 @@ MAX_BATCH = 65_536
 def split_files(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
     """The parquet files of each split, sorted, and those that belong to none.
 
-    A file's split is a whole word of its name, or else of the folder it lies in: ``train-00000.parquet``,
-    ``data/test.parquet``, ``validation/0.parquet``. A single file is train unless it is named otherwise.
+    A file's split is a whole word of its name or of a folder above it: ``train-00000.parquet``, ``data/test.parquet``,
+    ``default/validation/0000.parquet``. A single file is train unless it is named otherwise.
 
     Raises:
-        DataError: a name with words of two splits, or no train.
+        DataError: a path with words of two splits, or no train.
     """
-    files = sorted(
-        path
-        for pattern in ("*.parquet", "*/*.parquet")
-        for path in folder.glob(pattern)
-        if not is_hidden(path.name) and not is_hidden(path.parent.name)
-    )
+    files = parquet_files(folder)
     found: dict[str, list[Path]] = {}
     others: list[Path] = []
     for path in files:
-        split = split_of_file(path.stem) or (
-            split_of_file(path.parent.name) if path.parent != folder else None
-        )
+        split = split_of_path(path.relative_to(folder))
         if split is None and len(files) == 1:
             split = "train"
         (others if split is None else found.setdefault(split, [])).append(path)
@@ -62,6 +57,17 @@ def split_files(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
     return {split: found[split] for split in order}, others
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files at any depth below a folder, sorted; links to folders are not followed."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name) and not is_system(name)]
+        found += [
+            Path(where, name) for name in names if name.lower().endswith(".parquet") and not is_hidden(name)
+        ]
+    return sorted(found)
+
+
 def index_files(files: Mapping[str, Sequence[Path]], unlabelled: str = "refuse") -> Found:
     """Labels and places of all rows; train first. No image is read."""
     tables = {split: [_Table(path) for path in paths] for split, paths in files.items()}
@@ -70,10 +76,15 @@ def index_files(files: Mapping[str, Sequence[Path]], unlabelled: str = "refuse")
     columns = {split: [table.column for table in found] for split, found in tables.items()}
     classes, labels = combine(columns, names)
     splits = {split: ParquetShards(found, labels[split]) for split, found in tables.items()}
-    if unlabelled == "refuse":
-        for shards in splits.values():
+    problems: list[tuple[Level, str, str]] = []
+    for split, shards in list(splits.items()):
+        if unlabelled == "refuse":
             shards.refuse_unlabelled()
-    return Found(classes, splits, Counter())
+        elif split != "train" and not len(shards.labelled):
+            del splits[split]
+            message = f"no row of {split} has a label, so the split was left out (unlabelled=drop)"
+            problems.append(("warning", "unlabelled", message))
+    return Found(classes, splits, Counter(), problems)
 
 
 class ParquetShards(Shards):
@@ -109,8 +120,8 @@ class ParquetShards(Shards):
         value = "none" if table.column.codes[within] < 0 else "-1, which stands for none"
         count = len(self.labels) - len(self.labelled)
         raise DataError(
-            f"every row of {table.path.name} needs a label, but row {within} has {value} ({count:,} rows in all); "
-            f"remove these rows, or leave them out with unlabelled=drop",
+            f"every row of {table.path.name} needs a label, but row {within} has {value} ({count:,} of "
+            f"{len(self.labels):,} rows); remove them, or leave them out with unlabelled=drop",
             "unlabelled",
         )
 

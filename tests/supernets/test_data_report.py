@@ -5,80 +5,26 @@ from __future__ import annotations
 import decimal
 import io
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from supernets.data import DataReport, data_report, load_data, look_at
+from supernets.data import data_report, load_data, look_at
 from supernets.data.examples import Cell
 from supernets.data.images import Form, pixels_of
 from supernets.data.names import split_of_file, split_of_folder
 from supernets.data.sheet import contact_sheet
 from supernets.data_spec import DataSpec
 from supernets.errors import DataError, UnknownNameError
-
-Make = Callable[[int], Image.Image]
-NAMES = (
-    b'{"info":{"features":{"label":{"names":["a","b","c"],"_type":"ClassLabel"},"image":{"_type":"Image"}}}}'
-)
+from tests.supernets.pictures import NAMES, Make, codes, folder, message, pictures, refused, shard
 
 
 @pytest.fixture
 def picture() -> Make:
-    """Noise with a bright quadrant that shows the class; no two are equal."""
-    rng = np.random.default_rng(0)
-
-    def make(label: int) -> Image.Image:
-        pixels = rng.integers(0, 60, (16, 16, 3), dtype=np.uint8)
-        y, x = divmod(label % 4, 2)
-        pixels[y * 8 : (y + 1) * 8, x * 8 : (x + 1) * 8] += 150
-        return Image.fromarray(pixels)
-
-    return make
-
-
-def folder(root: Path, make: Make, count: int = 40, labels: int = 3, suffix: str = ".png") -> Path:
-    for label in range(labels):
-        (root / f"c{label}").mkdir(parents=True, exist_ok=True)
-        for index in range(count):
-            make(label).save(root / f"c{label}" / f"{index}{suffix}")
-    return root
-
-
-def encoded(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def shard(path: Path, make: Make, labels: pa.Array, metadata: dict[bytes, bytes] | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images = pa.array([encoded(make(index % 3)) for index in range(len(labels))], pa.binary())
-    table = pa.table({"image": images, "label": labels}).replace_schema_metadata(metadata)
-    pq.write_table(table, path, row_group_size=40)
-    return path
-
-
-def codes(report: DataReport, level: str) -> list[str]:
-    return [problem.code for problem in report.problems if problem.level == level]
-
-
-def message(report: DataReport, code: str) -> str:
-    return next(problem.message for problem in report.problems if problem.code == code)
-
-
-def refused(spec: str, code: str) -> str:
-    """The message with which the report and loading refuse a data set alike."""
-    report = data_report(spec)
-    assert code in codes(report, "error"), report.problems
-    with pytest.raises(DataError) as caught:
-        load_data(spec)
-    return message(report, code) + str(caught.value)
+    return pictures()
 
 
 # --- pixels ----------------------------------------------------------------------------------------
@@ -274,11 +220,8 @@ def test_every_file_that_cannot_be_read_is_named_at_once(tmp_path: Path, picture
             (name, "train")
             for name in ("train", "Training", "TRN", "train2017", "train_images", "Train Set", "trainset")
         ),
-        *(
-            (name, "validation")
-            for name in ("val", "VALID", "Validation", "dev", "eval", "valSet", "val_data")
-        ),
-        *((name, "test") for name in ("test", "Testing", "tst", "TEST", "test-images")),
+        *((name, "validation") for name in ("val", "VALID", "Validation", "dev", "valSet", "val_data")),
+        *((name, "test") for name in ("test", "Testing", "tst", "TEST", "test-images", "eval", "Evaluation")),
         *(
             (name, None)
             for name in ("test-tube", "trains", "validator", "contest", "trainval", "devices", "latest")
@@ -355,7 +298,7 @@ def test_other_files_and_links_to_folders_are_counted_and_loops_end(tmp_path: Pa
     report = data_report(f"folder:{root}")
     assert report.splits["train"].images == 120
     assert message(report, "files_skipped") == (
-        "3 files or links left out: 1 .txt, 1 links to folders, 1 no suffix"
+        "files or links left out: .txt: 1, links to folders: 1, no suffix: 1"
     )
 
 

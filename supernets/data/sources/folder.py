@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +89,9 @@ def _listed(root: Path) -> _Listing:
         splits = _splits(root, listing)
         for split, folder in splits.items():
             found = {}
-            for subfolder in _subfolders(folder, listing):
+            subfolders = _subfolders(folder, listing)
+            _refuse_inner_splits(folder, subfolders, has_splits=folder != root)
+            for subfolder in subfolders:
                 paths = _images(subfolder, root, listing, f"{folder.name}/" if folder != root else "")
                 if paths:
                     found[subfolder.name] = paths
@@ -124,6 +126,37 @@ def _splits(root: Path, listing: _Listing) -> dict[str, Path]:
         )
     _subfolders(root, listing)
     return {split: folders[name] for split, name in one_each(sorted(named.items()), str(root)).items()}
+
+
+def _refuse_inner_splits(folder: Path, classes: Sequence[Path], has_splits: bool) -> None:
+    """Refuse folders of splits where classes or images are expected: their images would be mixed."""
+    named = {path.name: split for path in classes if (split := split_of_folder(path.name)) is not None}
+    if has_splits and len(set(named.values())) > 1:
+        raise DataError(
+            f"a split must hold classes, but {folder} holds the splits {', '.join(named)}; did you mean "
+            f"folder:{folder}?",
+            "ambiguous_split",
+        )
+    inner = {
+        path: {name: split for name in _folder_names(path) if (split := split_of_folder(name))}
+        for path in classes
+        if len(classes) > 1  # a single one is answered with a hint to look one level deeper
+    }
+    several = [path for path, names in inner.items() if len(set(names.values())) > 1]
+    if not several and all(inner.values()):
+        several = list(inner)
+    if several:
+        name = next(iter(inner[several[0]]))
+        raise DataError(
+            f"splits must stand above classes ({name}/{several[0].name}), but {several[0]} holds "
+            f"{', '.join(inner[several[0]])}; move the folders",
+            "ambiguous_split",
+        )
+
+
+def _folder_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:  # no image of a large class is asked for its kind
+        return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _subfolders(folder: Path, listing: _Listing | None) -> list[Path]:
@@ -217,17 +250,9 @@ def _problems(listing: _Listing) -> list[tuple[Level, str, str]]:
             found.append(("error" if level == "error" else "warning", "class_without_images", message))
     kinds = {reason: count for reason, count in listing.skipped.items() if reason not in (HIDDEN, SYSTEM)}
     if kinds:
-        words = [f"{count:,} {reason}" for reason, count in sorted(kinds.items())]
-        message = f"{sum(kinds.values()):,} files or links left out: {', '.join(words)}"
+        words = [f"{reason}: {count:,}" for reason, count in sorted(kinds.items())]
+        message = f"files or links left out: {', '.join(words)}"
         found.append(("warning", "files_skipped", message))
-    spellings = defaultdict(list)
-    for name in sorted({name for classes in listing.files.values() for name in classes}):
-        spellings[name.strip().lower()].append(name)
-    for names in spellings.values():
-        if len(names) > 1:
-            found.append(
-                ("warning", "similar_classes", f"classes {' and '.join(names)} differ in spelling only")
-            )
     return found
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from supernets.data.encoded import EncodedSource
+from supernets.data.examine import counted
 from supernets.data.examples import Found
 from supernets.data.tables import index_files, split_files
 from supernets.errors import DataError
@@ -25,9 +26,9 @@ class ParquetSource(EncodedSource):
         if not others:
             return found
         names = ", ".join(path.name for path in others[:5])
-        message = f"{len(others)} parquet files have no split in their name and were left out: {names}"
+        message = f"{counted(len(others), 'parquet file')} without a split in the name left out: {names}"
         found.skipped["parquet files without a split in their name"] = len(others)
-        return replace(found, problems=(("warning", "files_skipped", message),))
+        return replace(found, problems=(*found.problems, ("warning", "files_skipped", message)))
 
     def _splits(self) -> tuple[dict[str, list[Path]], list[Path]]:
         path = Path(self.spec.location)
