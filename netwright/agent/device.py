@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright.client.models import LeaseView
 from netwright.errors import NetwrightError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Device:
 
     def measure(
         self,
-        lease: Mapping[str, Any],
+        lease: LeaseView,
         files: Mapping[str, Path],
         references: Mapping[str, Path],
         progress: Progress,
@@ -65,9 +66,9 @@ class Device:
         from predictors.errors import PredictorError
         from predictors.measuring.protocol import Protocol
 
-        target = self._target(lease["calibrations"] or {}, references)
+        target = self._target(lease.calibrations or {}, references)
         try:
-            result = target.run(files, Protocol(**lease["protocol"]), lease["metrics"], progress)
+            result = target.run(files, Protocol(**lease.protocol), lease.metrics, progress)
         except PredictorError as error:
             raise NetwrightError(f"measuring did not end well: {error}") from error
         rows = [

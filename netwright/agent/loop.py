@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,8 @@ from netwright.agent.device import Device, host
 from netwright.agent.folder import Folder, open_folder
 from netwright.agent.heartbeat import Heartbeat
 from netwright.client import Client
+from netwright.client.decode import read
+from netwright.client.models import LeasedItem, LeaseView, Reference, ResultsView
 from netwright.errors import (
     ApiError,
     ConflictError,
@@ -82,10 +84,10 @@ class Agent:
             self._tell(folder, lease, rows)
         measured, idle = 0, False
         while True:
-            lease_view = self._steadily(lambda: self._http.post(LEASES, body))
-            if lease_view:
+            answer = self._steadily(lambda: self._http.post(LEASES, body))
+            if answer:
                 idle = False
-                measured += self._batch(lease_view, device, folder)
+                measured += self._batch(read(LeaseView, answer), device, folder)
                 if self._plan.once:
                     return measured
                 continue
@@ -99,32 +101,32 @@ class Agent:
 
     # --- a batch -----------------------------------------------------------------------------------
 
-    def _batch(self, lease: JSON, device: Device, folder: Folder) -> int:
+    def _batch(self, lease: LeaseView, device: Device, folder: Folder) -> int:
         """Measure a leased batch and send the rows; returns the number of accepted rows."""
-        count, began = len(lease["items"]), time.monotonic()
+        count, began = len(lease.items), time.monotonic()
         self._say(
-            f"{count} nets to measure{'' if lease['calibrations'] else ', and reference nets to calibrate'}"
+            f"{count} nets to measure{'' if lease.calibrations else ', and reference nets to calibrate'}"
         )
         try:
-            with Heartbeat(self._http, lease["id"], lease["expires_in_s"]).beating() as heart:
+            with Heartbeat(self._http, lease.id, lease.expires_in_s).beating() as heart:
                 rows = self._measure(lease, device, folder, heart)
         except ConflictError as error:
             self._say(f"the batch is lost: {error}")
             return 0
         except BaseException:
-            self._give_back(lease["id"])
+            self._give_back(lease.id)
             raise
         finally:
             folder.tidy()
-        folder.keep(lease["id"], rows)
+        folder.keep(lease.id, rows)
         verdicts = Counter(row["verdict"] for row in rows["rows"])
         words = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
         self._say(f"measured {count} nets in {duration(time.monotonic() - began)}: {words}")
-        return self._tell(folder, lease["id"], rows)
+        return self._tell(folder, lease.id, rows)
 
-    def _measure(self, lease: JSON, device: Device, folder: Folder, heart: Heartbeat) -> JSON:
-        references = {entry["name"]: self._download(entry, folder) for entry in lease["references"]}
-        files = {entry["id"]: self._download(entry, folder) for entry in lease["items"]}
+    def _measure(self, lease: LeaseView, device: Device, folder: Folder, heart: Heartbeat) -> JSON:
+        references = {entry.name: self._download(entry, folder) for entry in lease.references}
+        files = {entry.id: self._download(entry, folder) for entry in lease.items}
         began, waits, tell = time.monotonic(), list[int](), steps(self._show)
         self._say("the files are here; measuring")
 
@@ -140,19 +142,19 @@ class Agent:
             self._show(Shown(f"{step} {len(files)} nets, round", done, total, left))
 
         rows, calibrations = device.measure(lease, files, references, progress)
-        return {"rows": rows, "calibrations": None if lease["calibrations"] else calibrations}
+        return {"rows": rows, "calibrations": None if lease.calibrations else calibrations}
 
-    def _download(self, entry: Mapping[str, Any], folder: Folder) -> Path:
-        sha256 = str(entry["sha256"])
-        path = folder.nets / f"{sha256}.onnx"
+    def _download(self, entry: LeasedItem | Reference, folder: Folder) -> Path:
+        path = folder.nets / f"{entry.sha256}.onnx"
         if not path.exists():  # downloads are atomic and verified by hash
-            self._steadily(lambda: self._http.download(f"/v1/artifacts/{sha256}", path, sha256))
+            self._steadily(lambda: self._http.download(f"/v1/artifacts/{entry.sha256}", path, entry.sha256))
         return path
 
     def _tell(self, folder: Folder, lease: str, rows: JSON) -> int:
         """Send rows until the server has stored them; returns the number of accepted rows."""
         try:
             answer = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))
+            results = read(ResultsView, answer)
         except NotFoundError as error:
             self._say(f"rows of an unknown lease are dropped: {error}")
             folder.drop(lease)
@@ -166,13 +168,13 @@ class Agent:
                 )
             raise
         folder.drop(lease)
-        faults: dict[tuple[str, str], list[Any]] = {}
-        for row in answer["refused"]:
-            faults.setdefault((row["field"], str(row["allowed"])), []).append(row["got"])
+        faults: dict[tuple[str, str], list[object]] = {}
+        for row in results.refused:
+            faults.setdefault((row.field, str(row.allowed)), []).append(row.got)
         for (field, allowed), got in faults.items():
             which = f"{len(got)} rows" if len(got) > 1 else "a row"
             self._say(f"{which} refused: {field} must be {allowed}, got {got[0]}")
-        return int(answer["recorded"] + answer["known"])
+        return results.recorded + results.known
 
     def _give_back(self, lease: str) -> None:
         with contextlib.suppress(NetwrightError):
