@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
+
+FITS = {"crop": ImageOps.fit, "pad": ImageOps.pad, "squeeze": Image.Image.resize}
+"""How a picture becomes square: the middle of it, black bars, or another aspect."""
 
 
 def classify(file: str, picture: str) -> str:
@@ -20,22 +24,25 @@ def classify(file: str, picture: str) -> str:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
     facts = {name.removeprefix("netwright."): json.loads(text) for name, text in found.items()}
-    how = facts["preprocessing"]
-    image = Image.open(picture).convert("RGB" if how["channels"] == 3 else "L")
-    edge = min(image.size)  # the square in the middle
-    left, top = (image.width - edge) // 2, (image.height - edge) // 2
-    image = image.crop((left, top, left + edge, top + edge))
-    for side in (
-        how["base_resolution"],
-        how["resolution"],
-    ):  # as in training: the size of the data, then of the arch
-        image = image.resize((side, side), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.float32).reshape(side, side, how["channels"]) / 255
-    values = ((pixels - how["mean"]) / how["std"]).astype(np.float32)
-    batch = values.transpose(2, 0, 1)[np.newaxis]  # one example, channels, rows, columns
-    scores = session.run(None, {session.get_inputs()[0].name: batch})[0][0]
+    scores = session.run(None, {session.get_inputs()[0].name: pixels(picture, facts["preprocessing"])})[0][0]
     name: str = facts["classes"][int(scores.argmax())]
     return name
+
+
+def pixels(picture: str, how: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """The picture as the network expects it: ``(1, channels, height, width) float32``.
+
+    As in training, it is first fitted to the size of the data, then resized to that of the network.
+    """
+    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB" if how["channels"] == 3 else "L")
+    side = how["base_resolution"]
+    image = FITS[how["fit"]](image, (side, side), Image.Resampling.BILINEAR)
+    edge = (side - round(side * how.get("crop", 1))) // 2
+    size = how["width"], how["height"]
+    image = image.crop((edge, edge, side - edge, side - edge)).resize(size, Image.Resampling.BILINEAR)
+    values = np.asarray(image, dtype=np.float32).reshape(*size[::-1], how["channels"]) / 255
+    normalised = ((values - how["mean"]) / how["std"]).astype(np.float32)
+    return normalised.transpose(2, 0, 1)[np.newaxis]  # one example, channels, rows, columns
 
 
 if __name__ == "__main__":

@@ -242,6 +242,7 @@ class DataSet:
         crop = {} if self.expected is None else {"crop": self.expected.crop}
         return {
             **crop,
+            "fit": (self.report and self.report.details.fit) or "crop",
             "mean": list(self.mean),
             "std": list(self.std),
             "channels": self.channels,
