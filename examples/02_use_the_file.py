@@ -15,8 +15,34 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-FITS = {"crop": ImageOps.fit, "pad": ImageOps.pad, "squeeze": Image.Image.resize}
-"""How a picture becomes square: the middle of it, black bars, or another aspect."""
+BILINEAR = Image.Resampling.BILINEAR
+
+
+def pixels(picture: str, how: dict[str, Any]) -> Any:
+    """The input ``(1, channels, height, width) float32``, by ``preprocessing`` of the file's metadata."""
+    image = ImageOps.exif_transpose(Image.open(picture))
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):  # more than 8 bits
+        if how["value_range"] is None:
+            sys.exit(f"the network was trained on images of 8 bits, but {picture} has mode {image.mode}")
+        low, high = how["value_range"]
+        values = (np.asarray(image).astype(np.float64) - low) * (255 / (high - low))
+        image = Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, how["background"]), layer).convert("RGB")
+    image = image.convert("RGB" if how["channels"] == 3 else "L")
+    base = (how["base_resolution"], how["base_resolution"])  # the size of the training data
+    if how["fit"] == "squeeze":
+        image = image.resize(base, BILINEAR)
+    else:
+        image = (ImageOps.pad if how["fit"] == "pad" else ImageOps.fit)(image, base, BILINEAR)
+    edge = round(base[0] * how.get("crop", 1.0))
+    start = (base[0] - edge) // 2
+    image = image.crop((start, start, start + edge, start + edge))
+    image = image.resize((how["width"], how["height"]), BILINEAR)  # the size that this network reads
+    values = np.asarray(image, np.float32).reshape(how["height"], how["width"], how["channels"]) / 255
+    values = (values - how["mean"]) / how["std"]
+    return values.astype(np.float32).transpose(2, 0, 1)[np.newaxis]
 
 
 def classify(file: str, picture: str) -> str:
@@ -24,25 +50,9 @@ def classify(file: str, picture: str) -> str:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
     facts = {name.removeprefix("netwright."): json.loads(text) for name, text in found.items()}
-    scores = session.run(None, {session.get_inputs()[0].name: pixels(picture, facts["preprocessing"])})[0][0]
-    name: str = facts["classes"][int(scores.argmax())]
+    inputs = {session.get_inputs()[0].name: pixels(picture, facts["preprocessing"])}
+    name: str = facts["classes"][int(session.run(None, inputs)[0][0].argmax())]
     return name
-
-
-def pixels(picture: str, how: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """The picture as the network expects it: ``(1, channels, height, width) float32``.
-
-    As in training, it is first fitted to the size of the data, then resized to that of the network.
-    """
-    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB" if how["channels"] == 3 else "L")
-    side = how["base_resolution"]
-    image = FITS[how["fit"]](image, (side, side), Image.Resampling.BILINEAR)
-    edge = (side - round(side * how.get("crop", 1))) // 2
-    size = how["width"], how["height"]
-    image = image.crop((edge, edge, side - edge, side - edge)).resize(size, Image.Resampling.BILINEAR)
-    values = np.asarray(image, dtype=np.float32).reshape(*size[::-1], how["channels"]) / 255
-    normalised = ((values - how["mean"]) / how["std"]).astype(np.float32)
-    return normalised.transpose(2, 0, 1)[np.newaxis]  # one example, channels, rows, columns
 
 
 if __name__ == "__main__":

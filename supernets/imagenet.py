@@ -36,6 +36,10 @@ def class_names() -> tuple[str, ...]:
 def preprocessing() -> dict[str, Any]:
     """What must be done to an image: square by its shorter side, centre crop, resize to the resolution, normalise."""
     return {
+        "orientation": "exif",
+        "background": "white",
+        "fit": "crop",
+        "value_range": None,
         "mean": list(MEAN),
         "std": list(STD),
         "channels": 3,

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from supernets.data.batches import batch_indices
 from supernets.data.order import permutation
-from supernets.data_report import DataReport
+from supernets.data_report import DataReport, Details
 from supernets.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 MIN_SPLIT = 20
 """A split with fewer images is useless: the standard error of its accuracy would exceed ten points."""
+BACKGROUND = "white"
+"""What transparent parts of an image become."""
 SHARES = {2: 5, 1: 6, 0: 1}
 """Number of missing splits to ``k``: each of them becomes one image in ``k`` of train."""
 
@@ -238,11 +240,19 @@ class DataSet:
         return {"name": self.name, "splits": splits}
 
     def preprocessing(self) -> dict[str, Any]:
-        """What must be done to an image before a network sees it, as JSON; :func:`prepare` does this."""
+        """What must be done to an image before a network sees it, as JSON.
+
+        Loading does the part up to ``base_resolution``, which ``fit``, ``background`` and ``value_range`` (None where
+        no image has more than 8 bits) describe; :func:`prepare` does the rest.
+        """
         crop = {} if self.expected is None else {"crop": self.expected.crop}
+        stored = Details() if self.report is None else self.report.details
         return {
             **crop,
-            "fit": (self.report and self.report.details.fit) or "crop",
+            "orientation": "exif",
+            "background": BACKGROUND,
+            "fit": stored.fit or "crop",
+            "value_range": None if stored.range is None else list(stored.range),
             "mean": list(self.mean),
             "std": list(self.std),
             "channels": self.channels,

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
+from supernets.data.dataset import BACKGROUND
 from supernets.data.examples import Cell
 from supernets.data_spec import MAX_RESOLUTION, DataSpec
 from supernets.errors import DataError
@@ -339,11 +340,11 @@ def _scaled(image: Image.Image, name: str, form: Form) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """The image on a white background, if parts of it may be transparent."""
+    """The image on a background, if parts of it may be transparent."""
     if not has_alpha(image):
         return image
     layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer).convert("RGB")
 
 
 def _fitted(image: Image.Image, form: Form) -> Image.Image:
