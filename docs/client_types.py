@@ -33,6 +33,7 @@ OPTIONS = {
     "ExtendOptions": ("SearchExtend", {"constraints"}),
     "ProfileOptions": ("ProfileCreate", {"supernet", "targets", "constraints"}),
     "ExportOptions": ("ExportCreate", set()),
+    "FineTuneOptions": ("FineTuneCreate", set()),
 }
 """Keyword arguments of the client's methods: a body without the fields that a method takes in another form."""
 PAGING = {"page_size", "page_token"}

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from netwright.commands import (
     agent,
     data,
+    finetune,
     front,
     jobs,
     keys,
@@ -58,6 +59,7 @@ for name, group in {
     "keys": keys.app,
 }.items():
     app.add_typer(group, name=name)
+app.command()(finetune.finetune)
 app.command()(front.export)
 app.command()(agent.agent)
 for command in (server.serve, server.worker, server.migrate, server.train, server.card, server.demo):

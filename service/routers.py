@@ -18,6 +18,7 @@ from service.search import routes as searches
 from service.subnets import artifact_routes as artifacts
 from service.subnets import routes as subnets
 from service.supernets import routes as supernets
+from service.training import finetune_routes as finetunes
 from service.training import routes as trainings
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -25,6 +26,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     docs.router,
     supernets.router,
     trainings.router,
+    finetunes.router,
     targets.router,
     leases.router,
     metrics.router,

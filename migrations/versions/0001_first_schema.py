@@ -25,6 +25,8 @@ LISTED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("searches", ()),
     ("searches", ("supernet_id",)),
     ("exports", ("subnet_id",)),
+    ("finetunes", ()),
+    ("finetunes", ("subnet_id",)),
     ("measurements", ()),
     ("measurements", ("supernet_id",)),
     ("measurements", ("metric",)),
@@ -245,12 +247,32 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "finetunes",
+        sa.Column("subnet_id", sa.String(length=40), nullable=False),
+        sa.Column("data", sa.String(length=4096), nullable=False),
+        sa.Column("recipe", JSON, nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("bytes", sa.BigInteger(), nullable=True),
+        sa.Column("record", JSON, nullable=True),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_finetunes_job_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_finetunes_project_id")),
+        sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_finetunes_subnet_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_finetunes")),
+    )
+    op.create_table(
         "exports",
         sa.Column("subnet_id", sa.String(length=40), nullable=False),
         sa.Column("format", sa.String(length=20), nullable=False),
         sa.Column("precision", sa.String(length=20), nullable=False),
         sa.Column("opset", sa.Integer(), nullable=False),
         sa.Column("batch", sa.String(length=20), nullable=False),
+        sa.Column("ir_version", sa.Integer(), nullable=True),
+        sa.Column("finetune_id", sa.String(length=40), nullable=True),
         sa.Column("sha256", sa.String(length=64), nullable=True),
         sa.Column("bytes", sa.BigInteger(), nullable=True),
         sa.Column("exporter", JSON, nullable=True),
@@ -260,6 +282,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("project_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["finetune_id"], ["finetunes.id"], name=op.f("fk_exports_finetune_id")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_exports_job_id")),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_exports_project_id")),
         sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_exports_subnet_id")),
@@ -578,6 +601,7 @@ def downgrade() -> None:
 
     op.drop_table("front_points")
     op.drop_table("exports")
+    op.drop_table("finetunes")
     op.drop_table("subnets")
     op.drop_table("searches")
     op.drop_table("predictors")

@@ -16,7 +16,7 @@ from netwright.client.metrics import Metrics
 from netwright.client.models import Readiness
 from netwright.client.predictors import Predictors
 from netwright.client.searches import Searches
-from netwright.client.subnets import Exports, Subnets
+from netwright.client.subnets import Exports, FineTunes, Subnets
 from netwright.client.supernets import Supernets, Trainings
 from netwright.client.targets import Measurements, Targets
 
@@ -51,6 +51,7 @@ class Client:
         self.measurements = Measurements(self)
         self.predictors = Predictors(self)
         self.exports = Exports(self)
+        self.finetunes = FineTunes(self)
         self.subnets = Subnets(self)
         self.fronts = Fronts(self)
         self.searches = Searches(self)

@@ -62,6 +62,28 @@ class AxisView:
 
 
 @dataclass(kw_only=True)
+class ChangeRecord:
+    """Quality before and after on the same examples; the error of the difference is that of paired
+    scores.
+    """
+
+    metric: str
+    """Name of the metric; its unit and direction are in GET /v1/metrics"""
+    split: str
+    """Split of the data: train, validation or test; null for what is measured on a target"""
+    n: int
+    """Number of single values behind it"""
+    before: QualityRecord
+    """Before the training, recalibrated"""
+    after: QualityRecord
+    """After the training, recalibrated"""
+    difference: float
+    """After minus before"""
+    standard_error: float
+    """Standard error of the value"""
+
+
+@dataclass(kw_only=True)
 class CompareView:
     """Fronts with the same objectives, best first objective first, with a reference point for all."""
 
@@ -269,6 +291,10 @@ class ExportView:
     """ONNX operator set"""
     batch: str
     """Batch size of the file: dynamic, or a number"""
+    ir_version: int | None
+    """As asked for; null is the lowest that the opset allows"""
+    finetune: str | None
+    """The fine-tune whose weights it has; null: those of the supernet"""
     state: str
     """State of the job that makes it"""
     sha256: str | None
@@ -286,6 +312,42 @@ class ExportView:
     """
     metadata: dict[str, str]
     """Metadata in the file: preprocessing, class names, hashes"""
+    job_id: str | None = field_(metadata={"json": "job"})
+    """The job that makes it"""
+
+
+@dataclass(kw_only=True)
+class FineTuneView:
+    """A subnet with weights of its own."""
+
+    id: str
+    """Id of the resource"""
+    created_at: datetime
+    """When it was made, in UTC"""
+    subnet: str
+    """Id of the subnet"""
+    data: str
+    """The images that it was trained and tested on"""
+    recipe: Object
+    """The training recipe"""
+    seed: int
+    """Seed of every random draw"""
+    state: str
+    """State of the job that makes it"""
+    change: ChangeRecord | None
+    """Quality before and after on the same test images of the data; null until it is done"""
+    classifier: Literal["kept", "new"] | None
+    """kept, or new where the data have other classes than the supernet: the quality before is then that
+    of a random classifier
+    """
+    classes: list[str] | None
+    """Names of the classes, in the order of the outputs"""
+    stage: Object | None
+    """Steps, passes, images and seconds of the training"""
+    sha256: str | None
+    """Hash of its weights, a safetensors file"""
+    bytes: int | None
+    """Size of the file"""
     job_id: str | None = field_(metadata={"json": "job"})
     """The job that makes it"""
 
@@ -783,6 +845,16 @@ class Progress:
     """Steps in all"""
     eta_s: float | None
     """Seconds until the end, estimated; null while unknown"""
+
+
+@dataclass(kw_only=True)
+class QualityRecord:
+    """A quality and its standard error."""
+
+    value: float
+    """The value, in the metric's unit"""
+    standard_error: float
+    """Standard error of the value"""
 
 
 @dataclass(kw_only=True)

@@ -121,6 +121,12 @@ class ExportCreate(TypedDict):
     """Version of the ONNX operators"""
     batch: NotRequired[str | int | None]
     """The batch that the file takes: any, or this number of examples"""
+    ir_version: NotRequired[int | None]
+    """Version of the ONNX file format; the lowest that the opset allows if absent, which the most
+    runtimes read
+    """
+    finetune: NotRequired[str | None]
+    """Id of a finished fine-tune of this subnet, whose weights the file has; the supernet's if absent"""
 
 
 class FileBody(TypedDict):
@@ -132,6 +138,24 @@ class FileBody(TypedDict):
     """The file itself in base64; the whole request is limited"""
     sha256: NotRequired[str | None]
     """A file that was uploaded before, by its hash"""
+
+
+class FineTuneCreate(TypedDict):
+    """Train one subnet further, from the weights that it has in its supernet."""
+
+    data: NotRequired[str | DataSpec | None]
+    """Images to train and test on: folder:PATH, parquet:PATH or stream:PATH in NETWRIGHT_IMPORT_DIR, or
+    the name of a data set; those of the supernet if absent. Channels and resolution that it leaves
+    open are the supernet's. With other classes than the supernet's the classifier is new
+    """
+    recipe: NotRequired[str | Object | None]
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is replaced
+    by the subnet
+    """
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
 
 
 class ImportCreate(TypedDict):
@@ -617,6 +641,30 @@ class ExportOptions(TypedDict):
     """Version of the ONNX operators"""
     batch: NotRequired[str | int | None]
     """The batch that the file takes: any, or this number of examples"""
+    ir_version: NotRequired[int | None]
+    """Version of the ONNX file format; the lowest that the opset allows if absent, which the most
+    runtimes read
+    """
+    finetune: NotRequired[str | None]
+    """Id of a finished fine-tune of this subnet, whose weights the file has; the supernet's if absent"""
+
+
+class FineTuneOptions(TypedDict):
+    """Train one subnet further, from the weights that it has in its supernet."""
+
+    data: NotRequired[str | DataSpec | None]
+    """Images to train and test on: folder:PATH, parquet:PATH or stream:PATH in NETWRIGHT_IMPORT_DIR, or
+    the name of a data set; those of the supernet if absent. Channels and resolution that it leaves
+    open are the supernet's. With other classes than the supernet's the classifier is new
+    """
+    recipe: NotRequired[str | Object | None]
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is replaced
+    by the subnet
+    """
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
 
 
 class SupernetsQuery(TypedDict):
@@ -626,6 +674,13 @@ class SupernetsQuery(TypedDict):
     """Only the one with this name"""
     archived: NotRequired[bool | None]
     """List archived resources too"""
+
+
+class FinetunesQuery(TypedDict):
+    """Parameters of list_finetunes."""
+
+    subnet: NotRequired[str | None]
+    """Id of a subnet"""
 
 
 class TargetsQuery(TypedDict):

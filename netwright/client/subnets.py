@@ -1,4 +1,4 @@
-"""Subnets and their exported files."""
+"""Subnets, their fine-tunes and their exported files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar, Unpack
 
 from netwright.client import models
 from netwright.client.jobs import DEFAULT_TIMEOUT_S, OnProgress, Pending
-from netwright.client.requests import ExportOptions
-from netwright.client.resource import Collection, Resource, checked
+from netwright.client.requests import ExportOptions, FineTuneOptions, FinetunesQuery
+from netwright.client.resource import Collection, Listing, Resource, checked
 from netwright.errors import NetwrightError
 
 
@@ -68,3 +68,25 @@ class Subnets(Collection[Subnet]):
     """``client.subnets``."""
 
     kind, noun = Subnet, "subnet"
+
+
+class FineTune(Pending, models.FineTuneView):
+    """A subnet with weights of its own; ``change`` is its quality before and after."""
+
+    path: ClassVar[str] = "/v1/finetunes"
+    shown: ClassVar[tuple[str, ...]] = ("id", "subnet", "data", "state", "classifier")
+
+
+class FineTunes(Collection[FineTune]):
+    """``client.finetunes``."""
+
+    kind, noun = FineTune, "fine-tune"
+
+    def create(self, subnet: str, **options: Unpack[FineTuneOptions]) -> FineTune:
+        """Start to train a subnet further, by default on the images of its supernet."""
+        body = checked(options, FineTuneOptions)
+        return self.get(self._connection.post(f"/v1/subnets/{subnet}/finetunes", body)["id"])
+
+    def list(self, **filters: Unpack[FinetunesQuery]) -> Listing[FineTune]:
+        """All fine-tunes that match, newest first."""
+        return self._listed(checked(filters, FinetunesQuery))

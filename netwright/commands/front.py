@@ -124,6 +124,13 @@ def export(
     batch: Annotated[
         int | None, typer.Option(min=1, help="The one batch of the file; any if absent.")
     ] = None,
+    ir_version: Annotated[
+        int | None,
+        typer.Option(help="Version of the ONNX file format; the lowest that the opset allows if absent."),
+    ] = None,
+    finetune: Annotated[
+        str | None, typer.Option(help="Id of a fine-tune of the subnet, whose weights the file gets.")
+    ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
@@ -134,7 +141,13 @@ def export(
     client = client_of(context)
     if what.startswith("sea_"):
         what = client.fronts.of_search(what).pick(**front_limits(client, limit)).id
-    form: ExportOptions = {"format": format, "precision": precision, "opset": opset}
+    form: ExportOptions = {
+        "format": format,
+        "precision": precision,
+        "opset": opset,
+        "ir_version": ir_version,
+        "finetune": finetune,
+    }
     if batch is not None:
         form["batch"] = batch
     record = client.subnets.get(what).download_onnx(out, timeout=timeout, progress=not as_json, **form)
@@ -142,8 +155,8 @@ def export(
     lines = [
         Line(f"{out}: {record.bytes or 0:,} bytes, sha256 {record.sha256}"),
         Line(
-            f"equal to the supernet's own output within {cell(parity.get('max_error'))} on {parity.get('n')} real "
-            "examples"
+            f"equal to the {'supernet' if finetune is None else 'fine-tuned subnet'}'s own output within "
+            f"{cell(parity.get('max_error'))} on {parity.get('n')} real examples"
         ),
     ]
     if change := parity.get("change"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from netwright.client import Client
 from netwright.client.constraints import parse_limit
+from netwright.client.models import Object
 from netwright.client.requests import ConstraintBody
 from netwright.errors import NetwrightError
 
@@ -59,6 +62,16 @@ def value_of(text: str) -> float | str:
     except ValueError:
         return text
     return value
+
+
+def toml_values(text: str | None, option: str) -> Object | None:
+    """The values of a TOML file; None where something else is named."""
+    if text is None or not text.endswith(".toml"):
+        return None
+    try:
+        return tomllib.loads(Path(text).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise NetwrightError(f"{option} must be a name or a TOML file, got {text}: {error}") from error
 
 
 def constraints(client: Client, texts: Sequence[str] | None) -> list[ConstraintBody]:

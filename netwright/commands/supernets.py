@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +10,8 @@ from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.models import Object
 from netwright.client.requests import TrainingOptions
 from netwright.commands.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
-from netwright.commands.options import Seed, SupernetArgument
+from netwright.commands.options import Seed, SupernetArgument, toml_values
 from netwright.commands.output import Json, Line, Table, Timeout, client_of, show, show_all
-from netwright.errors import NetwrightError
 
 app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, import, update, train, show, evaluate.")
 DEFAULT_FAMILY = "mobilenet_v3"
@@ -170,7 +167,7 @@ def train(
         "teacher": teacher,
     }
     if recipe is not None:
-        options["recipe"] = _file(recipe, "--recipe") or recipe
+        options["recipe"] = toml_values(recipe, "--recipe") or recipe
     if dry_run:
         estimate = client.trainings.estimate(name, **options)
         show(estimate.to_dict(), estimate_card(estimate), as_json)
@@ -185,17 +182,7 @@ def train(
 
 
 def _family(text: str | None) -> str | Object | None:
-    values = _file(text, "--family")
+    values = toml_values(text, "--family")
     if values is None:
         return text
     return {"family": DEFAULT_FAMILY, **{key: v for key, v in values.items() if key not in OF_DATA}}
-
-
-def _file(text: str | None, option: str) -> Object | None:
-    """The values of a TOML file; None where something else is named."""
-    if text is None or not text.endswith(".toml"):
-        return None
-    try:
-        return tomllib.loads(Path(text).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise NetwrightError(f"{option} must be a name or a TOML file, got {text}: {error}") from error

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from service.db.tables import (
     Artifact,
     Export,
+    FineTune,
     Instant,
     Job,
     Key,
@@ -51,6 +52,7 @@ WORDS: dict[type[Owned], str] = {
     Predictor: "predictor",
     Search: "search",
     Export: "export",
+    FineTune: "finetune",
     Job: "job",
     Key: "key",
     Lease: "lease",

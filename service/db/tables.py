@@ -366,8 +366,23 @@ class ReservedName(Table):
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
 
 
+class FineTune(Owned):
+    """A subnet trained further; ``sha256`` and ``bytes`` are of its weights, ``record`` is all else that came out."""
+
+    __tablename__ = "finetunes"
+    __table_args__ = (_listed("finetunes"), _listed("finetunes", "subnet_id"))
+    subnet_id: Mapped[str] = mapped_column(sa.ForeignKey("subnets.id"))
+    data: Mapped[str] = mapped_column(sa.String(4096))
+    recipe: Mapped[Json]
+    seed: Mapped[int] = mapped_column(sa.BigInteger)
+    sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    bytes: Mapped[int | None] = mapped_column(sa.BigInteger)
+    record: Mapped[Json | None]
+    job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
+
+
 class Export(Owned):
-    """A subnet as a file, with its proof."""
+    """A subnet as a file, with its proof; without ``finetune_id`` it has the weights of its supernet."""
 
     __tablename__ = "exports"
     __table_args__ = (_listed("exports", "subnet_id"),)
@@ -376,6 +391,8 @@ class Export(Owned):
     precision: Mapped[str] = mapped_column(sa.String(20))
     opset: Mapped[int]
     batch: Mapped[str] = mapped_column(sa.String(20))
+    ir_version: Mapped[int | None]
+    finetune_id: Mapped[str | None] = mapped_column(sa.ForeignKey("finetunes.id"))
     sha256: Mapped[str | None] = mapped_column(sa.String(64))
     bytes: Mapped[int | None] = mapped_column(sa.BigInteger)
     exporter: Mapped[Json | None]

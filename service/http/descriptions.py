@@ -28,6 +28,7 @@ PARAMETERS: dict[str, str] = {
 FIELDS: dict[str, str] = {
     "active_s": "Seconds of work",
     "active_when": "Choices of the parent with which this axis counts; empty: always",
+    "after": "After the training, recalibrated",
     "algorithm": "Name of the search algorithm",
     "allowed": "The rule, or the choices",
     "arch": "Choice of each active axis",
@@ -36,6 +37,7 @@ FIELDS: dict[str, str] = {
     "axes": "The decisions that make an arch",
     "batch": "Batch size of the file: dynamic, or a number",
     "batch_size": "Images of a training step",
+    "before": "Before the training, recalibrated",
     "best": "Best value that was found",
     "body": "Body of the request",
     "budget": "What the search may spend",
@@ -56,6 +58,7 @@ FIELDS: dict[str, str] = {
     "description": "What it is",
     "details": "More about each part",
     "detail": "What is wrong, in a sentence",
+    "difference": "After minus before",
     "distinct_values": "Number of distinct pixel values",
     "done": "Steps that are done",
     "error": "Why the job failed; null otherwise",
@@ -233,4 +236,5 @@ EXAMPLES: dict[str, Any] = {
     },
     "/v1/searches/{id}:extend": {"evaluations": 50},
     "/v1/subnets/{id}/exports": {"format": "onnx"},
+    "/v1/subnets/{id}/finetunes": {"data": "folder:photos", "steps": 500},
 }

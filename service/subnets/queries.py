@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.db.queries import equal_columns
-from service.db.tables import (
-    Export,
-)
+from service.db.tables import Export
 
 
 def exports_of(session: Session, project: str, subnet: str) -> list[Export]:
@@ -19,12 +16,14 @@ def exports_of(session: Session, project: str, subnet: str) -> list[Export]:
     return list(session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc())))
 
 
-def finished_export(session: Session, project: str, subnet: str, **like: Any) -> Export | None:
-    """The newest finished export of a subnet with these properties."""
+def finished_export(
+    session: Session, project: str, subnet: str, like: Mapping[str, str | int | None]
+) -> Export | None:
+    """The newest finished export of a subnet whose columns have these values; None is compared too."""
     query = sa.select(Export).where(
         Export.project_id == project,
         Export.subnet_id == subnet,
         Export.sha256.is_not(None),
-        *equal_columns(Export, like),
+        *(getattr(Export, column) == value for column, value in like.items()),
     )
     return session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc()).limit(1)).first()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.db import queries
 from service.db.tables import Export, Measurement, Subnet, Supernet, Target
-from service.errors import ArtifactError, InvalidError, NotExportedError
+from service.errors import ArtifactError, NotExportedError
 from service.http import schemas as common
 from service.http.deps import App, Project
 from service.http.job_views import accepted, state_of
@@ -21,6 +21,7 @@ from service.measurements.selection import check_archs
 from service.problems import Action
 from service.runtime import job_queries
 from service.subnets.artifact_routes import send
+from service.subnets.checks import check_form, check_weights
 from service.subnets.queries import exports_of, finished_export
 from service.subnets.schemas import (
     EvaluateParams,
@@ -32,7 +33,6 @@ from service.subnets.schemas import (
 )
 from service.supernets.checkpoints import family_of, require_network
 from service.supernets.datasets import require_images
-from supernets import EXPORTERS
 
 router = APIRouter(prefix="/v1", tags=["subnets"])
 MOST_MEASUREMENTS = 500
@@ -71,17 +71,15 @@ def create_export(
     app: App, project: Project, id: str, body: ExportCreate, response: Response
 ) -> Accepted | JSONResponse:
     """Job: write the subnet to a file and compare its outputs with the supernet's."""
-    if body.format not in EXPORTERS:
-        raise InvalidError("format", body.format, list(EXPORTERS))
-    if body.format != "onnx" and body.precision != "fp32":
-        raise InvalidError("precision", body.precision, ["fp32"])
-    like = body.model_dump(mode="json") | {"batch": str(body.batch)}
+    check_form(body)
+    like = body.model_dump(mode="json", exclude={"finetune"}) | {
+        "batch": str(body.batch),
+        "finetune_id": body.finetune,
+    }
     with app.database.read() as session:
         subnet = queries.get(session, project, Subnet, id)
-        supernet = queries.get(session, project, Supernet, subnet.supernet_id)
-        require_network(supernet)
-        require_images(supernet.name, supernet.manifest, app.settings, "subnet")
-        done = finished_export(session, project, id, **like)
+        check_weights(session, project, app.settings, subnet, body.finetune)
+        done = finished_export(session, project, id, like)
     # A file that is gone or damaged is made again.
     whole = done is not None and done.sha256 is not None and app.store.is_whole(done.sha256)
     with app.database.write() as session:
@@ -105,7 +103,8 @@ def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, H
     with app.database.read() as session:
         row = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, row.supernet_id)
-        export = finished_export(session, project, id, format="onnx", precision="fp32")
+        like = {"format": "onnx", "precision": "fp32", "finetune_id": None}
+        export = finished_export(session, project, id, like)
         name = f"{supernet.name}-{row.arch_id}.onnx"
     if export is None or export.sha256 is None:
         raise _not_exported(id, "has no verified ONNX file yet")
@@ -132,6 +131,8 @@ def export_view(session: Session, row: Export) -> ExportView:
         precision=row.precision,
         opset=row.opset,
         batch=row.batch,
+        ir_version=row.ir_version,
+        finetune=row.finetune_id,
         state=state_of(session, row.job_id, row.sha256 is not None),
         sha256=row.sha256,
         bytes=row.bytes,

@@ -24,6 +24,17 @@ class ExportCreate(Body):
     batch: Literal["dynamic"] | Annotated[int, Field(ge=1, le=1024, strict=True)] = Field(
         "dynamic", description="The batch that the file takes: any, or this number of examples"
     )
+    ir_version: int | None = Field(
+        None,
+        ge=3,
+        le=13,
+        description="Version of the ONNX file format; the lowest that the opset allows if absent, which the most "
+        "runtimes read",
+    )
+    finetune: str | None = Field(
+        None,
+        description="Id of a finished fine-tune of this subnet, whose weights the file has; the supernet's if absent",
+    )
 
 
 class ExportView(Stamped):
@@ -34,6 +45,10 @@ class ExportView(Stamped):
     precision: str
     opset: int
     batch: str
+    ir_version: int | None = Field(description="As asked for; null is the lowest that the opset allows")
+    finetune: str | None = Field(
+        description="The fine-tune whose weights it has; null: those of the supernet"
+    )
     state: str = Field(description="State of the job that makes it")
     sha256: str | None
     bytes: int | None

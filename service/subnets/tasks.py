@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue
 
 from service.measurements.models import Quality
 from service.runtime.task import Deadline, Progress, Rows, StepData
-from service.supernets.bench import BenchSpec, open_bench
+from service.supernets.bench import Bench, BenchSpec, StoredFile, open_bench
+from supernets.spaces.space import Arch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from supernets.checkpoints import Supernet as LoadedSupernet
+    from supernets.data import DataSet
 
 
 class EvaluateIn(StepData):
@@ -38,8 +46,19 @@ class StatedQuality(StepData):
     precision: str
 
 
+class FineTunedWeights(StepData):
+    """The stored weights of a fine-tune, its data, and its record."""
+
+    weights: StoredFile
+    data: str
+    record: dict[str, JsonValue]
+
+
 class ExportIn(StepData):
-    """A subnet to export, and in what form; without ``batch`` the file takes any."""
+    """A subnet to export, and in what form; without ``batch`` the file takes any.
+
+    Its weights are those of the supernet unless there is a ``finetune``.
+    """
 
     bench: BenchSpec
     arch: dict[str, int | float | str]
@@ -48,6 +67,8 @@ class ExportIn(StepData):
     precision: str
     batch: int | None
     quality: StatedQuality | None
+    ir_version: int | None = None
+    finetune: FineTunedWeights | None = None
 
 
 class Exported(StepData):
@@ -80,21 +101,18 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
 
 def export(request: ExportIn, progress: Progress) -> Exported:
     """Write a subnet, compare it with the network on real images, and store it."""
-    from supernets.evaluate import calibrated
     from supernets.export.subnet import FileRequest, write_subnet
-    from supernets.extract import extract
 
     bench = open_bench(request.bench)
     arch = bench.family.space().arch(request.arch)
-    progress(0, 3, "recalibrating")
-    stats = calibrated(bench.supernet, bench.data, arch)
-    net = extract(bench.supernet.net, arch, stats)
-    form = FileRequest(request.format, request.precision, request.opset, request.batch)
+    progress(0, 3, "preparing the subnet")
+    subnet = _own(bench, arch) if request.finetune is None else _finetuned(bench, arch, request.finetune)
+    form = FileRequest(request.format, request.precision, request.opset, request.batch, request.ir_version)
     quality = None if request.quality is None else request.quality.model_dump()
     with tempfile.TemporaryDirectory(prefix="netwright-export-") as folder:
         progress(1, 3, "writing the file and comparing it with the network")
         written = write_subnet(
-            bench.supernet, bench.data, arch, net, stats.sha256, form, Path(folder), quality
+            subnet.supernet, subnet.data, arch, subnet.net, subnet.stats_sha256, form, Path(folder), quality
         )
         progress(2, 3, "storing the file")
         sha256, size = bench.store.put_file(written.path)
@@ -105,3 +123,35 @@ def export(request: ExportIn, progress: Progress) -> Exported:
         parity=written.parity,
         metadata=written.metadata,
     )
+
+
+class _PlainSubnet(NamedTuple):
+    """A plain network in evaluation mode, what describes it, and the data that it is compared on."""
+
+    supernet: LoadedSupernet
+    data: DataSet
+    net: nn.Module
+    stats_sha256: str
+
+
+def _own(bench: Bench, arch: Arch) -> _PlainSubnet:
+    """The subnet with the supernet's weights, recalibrated."""
+    from supernets.evaluate import calibrated
+    from supernets.extract import extract
+
+    stats = calibrated(bench.supernet, bench.data, arch)
+    return _PlainSubnet(bench.supernet, bench.data, extract(bench.supernet.net, arch, stats), stats.sha256)
+
+
+def _finetuned(bench: Bench, arch: Arch, given: FineTunedWeights) -> _PlainSubnet:
+    """The subnet with the weights of a fine-tune."""
+    from safetensors.torch import load
+
+    from supernets.data import load_data
+    from supernets.training.finetune import FineTuneRecord, finetuned_data, finetuned_net, finetuned_supernet
+
+    record = FineTuneRecord.model_validate(given.record)
+    data = finetuned_data(record, load_data(given.data, bench.data_dir))
+    supernet = finetuned_supernet(bench.manifest, record)
+    net = finetuned_net(supernet, arch, load(bench.store.read(given.weights.sha256)))
+    return _PlainSubnet(supernet, data, net, record.stats_sha256)

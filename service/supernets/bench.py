@@ -47,7 +47,7 @@ class Bench:
     """A supernet with everything its tasks need."""
 
     def __init__(self, spec: BenchSpec) -> None:
-        self._data_dir = Path(spec.data) if spec.data else None
+        self.data_dir = Path(spec.data) if spec.data else None
         self._images, self._threads = spec.images, spec.threads
         self._kept: tuple[str, DataSet] | None = None
         self.store = ArtifactStore(spec.artifacts)
@@ -79,7 +79,7 @@ class Bench:
         from supernets.evaluate import check_data
         from supernets.official import expecting
 
-        source = open_source(self._images, self._data_dir)
+        source = open_source(self._images, self.data_dir)
         try:
             mark = fingerprint(source)
             if self._kept is None or self._kept[0] != mark:

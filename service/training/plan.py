@@ -64,7 +64,7 @@ def plan_training(
     source, teacher = stored.source, stored.teacher
     if source is not None:
         _check_source(source, body)
-    recipe = _recipe(settings, body)
+    recipe = requested_recipe(settings, body.recipe, body.steps)
     with refused("teacher", body.teacher, "absent" if body.teacher is not None else stored.teachers):
         recipe.check_teacher(teacher is not None)
     family = None if body.family is None else _family(settings, body.family)
@@ -75,7 +75,7 @@ def plan_training(
         name = request.data_name()
         if data is None and source is not None:
             name = _recorded(settings, source, name)
-        facts = _facts(settings, name, name if body.data is None else str(body.data))
+        facts = facts_of(settings, name, name if body.data is None else str(body.data))
         training = resolve(TrainingRequest(recipe, name, family, body.task, body.seed, origin), facts)
     _check_teacher(body, teacher, training, facts)
     return PlannedTraining(
@@ -172,17 +172,18 @@ def _family(settings: Settings, requested: str | dict[str, Any]) -> FamilyReques
     return FamilyRequest(str(values.pop("family", None)), values, sized_by_data=named)
 
 
-def _recipe(settings: Settings, body: TrainingSpec) -> Recipe:
+def requested_recipe(settings: Settings, requested: str | dict[str, Any], steps: int | None) -> Recipe:
+    """The recipe that a request names or has; raises :class:`InvalidError`."""
     from supernets.recipes.recipe import Recipe, built_in, with_steps
 
-    with refused("recipe", body.recipe, "a recipe"):
-        if isinstance(body.recipe, dict):
-            values = body.recipe
-        elif body.recipe in built_in():
-            values = Recipe.read(body.recipe).as_json()
+    with refused("recipe", requested, "a recipe"):
+        if isinstance(requested, dict):
+            values = requested
+        elif requested in built_in():
+            values = Recipe.read(requested).as_json()
         else:
-            values = _zoo_file(settings, body.recipe, "recipe.toml", "recipe", built_in())
-        return Recipe.parse(values if body.steps is None else with_steps(values, body.steps))
+            values = _zoo_file(settings, requested, "recipe.toml", "recipe", built_in())
+        return Recipe.parse(values if steps is None else with_steps(values, steps))
 
 
 def _zoo_file(
@@ -199,7 +200,7 @@ def zoo_names(settings: Settings, file: str) -> list[str]:
     return sorted(path.parent.name for path in settings.zoo_dir.glob(f"*/{file}"))
 
 
-def _facts(settings: Settings, name: str, got: str) -> Facts:
+def facts_of(settings: Settings, name: str, got: str) -> Facts:
     """What is known of a data set before it is loaded."""
     from supernets.data import data_facts
 

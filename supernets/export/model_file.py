@@ -26,16 +26,15 @@ def write_model(
         ExportError: an IR version that is too low or unknown, a model over 2 GB, or one that the ONNX checker or its
             shape inference refuses.
     """
-    import onnx
-    from onnx import checker, helper
+    from onnx import checker
 
-    lowest = int(helper.find_min_ir_version_for(model.opset_import))
-    if ir_version is not None and not lowest <= ir_version <= onnx.IR_VERSION:
+    known = ir_versions(opset_of(model))
+    if ir_version is not None and ir_version not in known:
         raise ExportError(
-            f"ir_version must lie in {lowest}..{onnx.IR_VERSION} for opset {opset_of(model)}, got {ir_version}"
+            f"ir_version must lie in {known[0]}..{known[-1]} for opset {opset_of(model)}, got {ir_version}"
         )
     _clean(model)
-    model.ir_version = lowest if ir_version is None else ir_version
+    model.ir_version = known[0] if ir_version is None else ir_version
     del model.metadata_props[:]
     for key, text in sorted(metadata.items()):
         model.metadata_props.add(key=key, value=text)
@@ -48,6 +47,15 @@ def write_model(
     content = model.SerializeToString(deterministic=True)
     write_bytes(path, content)
     return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def ir_versions(opset: int) -> range:
+    """The IR versions that a file with this version of the operators may have, from the lowest."""
+    import onnx
+    from onnx import helper
+
+    lowest = int(helper.find_min_ir_version_for([helper.make_opsetid("", opset)]))
+    return range(lowest, onnx.IR_VERSION + 1)
 
 
 def opset_of(model: Any) -> int:

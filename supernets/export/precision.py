@@ -48,7 +48,12 @@ class Converted:
 
 
 def convert(
-    source: Path, path: Path, precision: str, calibration: Sequence[Feed], example: Feed
+    source: Path,
+    path: Path,
+    precision: str,
+    calibration: Sequence[Feed],
+    example: Feed,
+    ir_version: int | None = None,
 ) -> Converted:
     """Write the fp32 file ``source`` in another precision to ``path``, with the same metadata.
 
@@ -61,6 +66,7 @@ def convert(
         precision: ``fp16`` or ``int8``.
         calibration: batches of prepared training examples; used by int8 only.
         example: what the files are timed on.
+        ir_version: of the file; the lowest that its operators allow if absent.
 
     Raises:
         ExportError: another precision, too few calibration examples, or a tool that fails.
@@ -82,7 +88,7 @@ def convert(
 
         metadata = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
         kept = {key: value for key, value in metadata.items() if key.startswith(PREFIX)}
-        sha256, size = write_model(onnx.load(candidates[chosen]), path, kept)
+        sha256, size = write_model(onnx.load(candidates[chosen]), path, kept, ir_version)
     activation = chosen if precision == "int8" else None
     return Converted(path, sha256, size, activation, {k: round(v, 4) for k, v in times.items()})
 

@@ -34,12 +34,16 @@ ANY_ERROR = 1e30
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """What a file is to be; without ``batch`` it takes any number of examples."""
+    """What a file is to be; without ``batch`` it takes any number of examples.
+
+    Without ``ir_version`` it has the lowest that the opset allows.
+    """
 
     format: str = "onnx"
     precision: str = "fp32"
     opset: int = 18
     batch: int | None = None
+    ir_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,9 @@ def write_subnet(
     path = folder / f"subnet{exporter.suffix}"
     sample = tuple(each[: request.batch or 2] for each in examples)
     form = interface if request.batch is None else interface.with_batch(request.batch)
-    exported = exporter.export(net, sample, path, form, metadata=metadata, opset=request.opset)
+    exported = exporter.export(
+        net, sample, path, form, metadata=metadata, opset=request.opset, ir_version=request.ir_version
+    )
     parity = prove_parity(
         net, path, examples, interface, exporter=request.format, batch=request.batch
     ).as_json()
@@ -169,7 +175,7 @@ def _reduced(
             _feeds(interface, prepared, min(size, len(held)) if request.batch is None else size)
         )
     first = next(_feeds(interface, examples, request.batch or 1))
-    converted = convert(source, path, request.precision, calibration, first)
+    converted = convert(source, path, request.precision, calibration, first, request.ir_version)
     parity = prove_parity(
         net, path, examples, interface, tolerance=ANY_ERROR, batch=request.batch
     ).as_json() | {"tolerance": None}

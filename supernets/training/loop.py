@@ -352,7 +352,9 @@ def _naming_the_checkpoint(out_dir: Path) -> Iterator[None]:
 
 def ends(training: Training) -> dict[str, float]:
     """Validation quality of the smallest and the largest subnet of the recipe's space."""
-    return {
-        name: evaluate_net(training.result_of(arch), training.task, training.data, arch, "validation").value
-        for name, arch in (("smallest", training.space.min()), ("largest", training.space.max()))
+    named = {"smallest": training.space.min(), "largest": training.space.max()}
+    values = {
+        arch: evaluate_net(training.result_of(arch), training.task, training.data, arch, "validation").value
+        for arch in set(named.values())  # one where a subnet is fine-tuned
     }
+    return {name: values[arch] for name, arch in named.items()}

@@ -135,7 +135,7 @@ def resolve(request: TrainingRequest, facts: Facts | DataSet) -> ResolvedTrainin
     family, fit = _family(request, sizes)
     _check_sizes(request, family, fit, sizes, facts.name)
     seed = _seed(request)
-    _check_recipe(request.recipe, task, family, seed, facts)
+    check_recipe(request.recipe, task, family, seed, facts)
     return ResolvedTraining(
         task=task.name,
         family=family.name,
@@ -227,7 +227,7 @@ def _check_sizes(
         )
 
 
-def _check_recipe(recipe: Recipe, task: Task, family: Family, seed: int, facts: Facts | DataSet) -> None:
+def check_recipe(recipe: Recipe, task: Task, family: Family, seed: int, facts: Facts | DataSet) -> None:
     """Refuse a recipe that does not fit the task or the family, or whose batch is larger than the data."""
     try:
         recipe.space.of(family.space())

@@ -1,0 +1,80 @@
+"""A request for a fine-tune, checked before any image is loaded; every fault names its field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from service.db.tables import Supernet
+from service.errors import InvalidError
+from service.problems import plain
+from service.settings import Settings
+from service.supernets.datasets import Spec, allowed_data, require_images
+from service.training.finetune_schemas import FineTuneCreate
+from service.training.plan import facts_of, refused, requested_recipe
+from supernets import TASKS
+from supernets.data_spec import DataSpec
+from supernets.errors import PlanError
+from supernets.manifest import Manifest
+
+if TYPE_CHECKING:
+    from supernets.data import Facts
+    from supernets.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class PlannedFineTune:
+    """A fine-tune that can start: its data as text, with absolute paths, and its recipe."""
+
+    data: str
+    recipe: Recipe
+
+
+def plan_request(
+    settings: Settings, supernet: Supernet, arch: dict[str, Any], body: FineTuneCreate
+) -> PlannedFineTune:
+    """The data and the recipe of a request; raises :class:`InvalidError` that names the field."""
+    from supernets.training.finetune import narrowed
+    from supernets.training.plan import check_recipe
+
+    manifest = Manifest.parse(supernet.manifest)
+    family = manifest.make_family()
+    if body.data is None:
+        require_images(supernet.name, supernet.manifest, settings, "data")
+        data = manifest.data.name
+    else:
+        data = allowed_data(settings, _like_supernet(body.data, manifest), "data")
+    got = data if body.data is None else str(body.data)
+    facts = facts_of(settings, data, got)
+    _check_channels(facts, manifest, got)
+    recipe = narrowed(requested_recipe(settings, body.recipe, body.steps), family.space().arch(arch))
+    with refused("recipe", body.recipe, "a recipe that fits the subnet"):
+        try:
+            check_recipe(recipe, TASKS.load(manifest.task)(), family, body.seed, facts)
+        except PlanError as error:
+            raise InvalidError(error.field, plain(error.got), error.allowed, str(error)) from error
+    return PlannedFineTune(data, recipe)
+
+
+def _like_supernet(spec: Spec, manifest: Manifest) -> DataSpec:
+    """A user's images with the channels and the resolution of the supernet's, where the request leaves them open."""
+    with refused("data", str(spec), "a data set"):
+        parsed = DataSpec.parse(spec)
+    if not parsed.location:
+        return parsed
+    own = manifest.preprocessing
+    fixed = {"channels": own.get("channels"), "resolution": own.get("base_resolution")}
+    return parsed.model_copy(
+        update={name: value for name, value in fixed.items() if getattr(parsed, name) is None}
+    )
+
+
+def _check_channels(facts: Facts, manifest: Manifest, got: str) -> None:
+    channels = len(manifest.preprocessing["mean"])
+    if facts.channels not in (None, channels):
+        raise InvalidError(
+            "data",
+            got,
+            f"images of {channels} channel(s)",
+            f"data: {manifest.name!r} reads images of {channels} channel(s), {got!r} has {facts.channels}",
+        )

@@ -1,0 +1,59 @@
+"""Fine-tuning a subnet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from service.http.schemas import Body, Seed, Stamped
+from service.runtime.task import StepData
+from supernets.data_spec import DataSpec
+from supernets.training.change import ChangeRecord, Classifier
+
+
+class FineTuneCreate(Body):
+    """Train one subnet further, from the weights that it has in its supernet."""
+
+    data: str | DataSpec | None = Field(
+        None,
+        description="Images to train and test on: folder:PATH, parquet:PATH or stream:PATH in NETWRIGHT_IMPORT_DIR, "
+        "or the name of a data set; those of the supernet if absent. Channels and resolution that it leaves open are "
+        "the supernet's. With other classes than the supernet's the classifier is new",
+        examples=["folder:photos"],
+    )
+    recipe: str | dict[str, Any] = Field(
+        "finetune",
+        description="Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is "
+        "replaced by the subnet",
+    )
+    steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
+    seed: Seed = 0
+
+
+class FineTuneView(Stamped):
+    """A subnet with weights of its own."""
+
+    subnet: str
+    data: str = Field(description="The images that it was trained and tested on")
+    recipe: dict[str, Any]
+    seed: int
+    state: str = Field(description="State of the job that makes it")
+    change: ChangeRecord | None = Field(
+        description="Quality before and after on the same test images of the data; null until it is done"
+    )
+    classifier: Classifier | None = Field(
+        description="kept, or new where the data have other classes than the supernet: the quality before is then that "
+        "of a random classifier"
+    )
+    classes: list[str] | None
+    stage: dict[str, Any] | None = Field(description="Steps, passes, images and seconds of the training")
+    sha256: str | None = Field(description="Hash of its weights, a safetensors file")
+    bytes: int | None
+    job: str | None
+
+
+class FineTuneParams(StepData):
+    """Parameters of a fine-tuning job."""
+
+    finetune: str
