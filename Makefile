@@ -46,7 +46,7 @@ client-types: $(VENV)/.dev
 	$(BIN)/python docs/client_types.py
 
 wheel: | $(BIN)/python
-	rm -rf build/wheel dist/netwright-*.whl
+	rm -rf build/lib build/bdist.* dist/netwright-*.whl
 	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
 	@ls dist/netwright-*.whl
 
