@@ -53,6 +53,8 @@ class Predictor(ABC):
     """Of more rows a random part is learned from: kinds whose fit costs n^3 would take hours and all memory."""
     suits: ClassVar[tuple[str, ...]] = ("measured",)
     """Sources of the metrics it can learn: ``measured`` on a target, ``evaluated`` on a split."""
+    uses_errors: ClassVar[bool] = False
+    """Whether a fit takes the standard errors of rows into account; other kinds ignore them."""
     uses_known: ClassVar[bool] = False
     """Whether its constructor takes ``known``, predictors of other targets."""
     imported: ClassVar[bool] = False
@@ -69,6 +71,7 @@ class Predictor(ABC):
         self.seed = seed
         self._archs: Population | None = None
         self._y: Values = np.empty(0)
+        self._errors: Values | None = None
         self._scale = 1.0
         self._dof = FEWEST_DOF
 
@@ -91,20 +94,25 @@ class Predictor(ABC):
 
     # --- Surrogate -----------------------------------------------------------------------------------
 
-    def fit(self, archs: Population, y: Values) -> None:
+    def fit(self, archs: Population, y: Values, errors: Values | None = None) -> None:
         """Learn from archs ``(n, d)`` and their true values ``(n,)``, replacing what was learnt before.
 
-        Of more than ``most_rows`` rows as many are drawn, by the predictor's seed.
+        ``errors (n,)`` are standard errors of the values, in the metric's unit, beyond the noise that all rows have:
+        0 for a value on all examples, more for one on a part of them. Kinds without ``uses_errors`` ignore them. Of
+        more than ``most_rows`` rows as many are drawn, by the predictor's seed.
 
         Raises:
-            FitError: fewer than ``fewest_rows`` rows, wrong shapes, values that are not finite or
+            FitError: fewer than ``fewest_rows`` rows, wrong shapes, values or errors that are not finite or
                 impossible for the metric, archs outside the space.
         """
         archs, y = np.array(archs, dtype=np.int64), np.array(y, dtype=np.float64)
         self._check_rows(archs, y)
+        errors = _checked_errors(errors, len(y)) if self.uses_errors else None
         if self.most_rows is not None and len(y) > self.most_rows:
             kept = np.sort(np.random.default_rng(self.seed).permutation(len(y))[: self.most_rows])
             archs, y = archs[kept], y[kept]
+            errors = None if errors is None else errors[kept]
+        self._errors = errors
         with _one_thread():
             residuals, parameters = self._learn(archs, y)
         self._dof = max(FEWEST_DOF, len(y) - parameters)
@@ -200,7 +208,9 @@ class Predictor(ABC):
         """Report card on held-out rows of its own data; see :func:`~predictors.report.cross_validate`."""
         if self._archs is None:
             raise NotFittedError(f"{self.name} must be fitted before it reports, got no rows yet")
-        return cross_validate(self.fresh, self._archs, self._y, folds, self.seed, noise_ceiling)
+        return cross_validate(
+            self.fresh, self._archs, self._y, folds, self.seed, noise_ceiling, errors=self._errors
+        )
 
     # --- files -------------------------------------------------------------------------------------------
 
@@ -220,6 +230,8 @@ class Predictor(ABC):
         arrays["interval"] = np.array([self._scale, self._dof])
         text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
         arrays |= {"header": text, "archs": self._archs, "y": self._y}
+        if self._errors is not None:
+            arrays["errors"] = self._errors
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes keywords for allow_pickle
         return buffer.getvalue()
 
@@ -248,12 +260,24 @@ def load(source: Path | bytes, family: Family, scope: Scope | None = None) -> Pr
         if scope is not None:
             predictor.require(scope)
         predictor._archs, predictor._y = arrays["archs"], arrays["y"]
+        predictor._errors = arrays.get("errors")
         predictor._scale, predictor._dof = (float(value) for value in arrays["interval"])
         prefix = "state."
         predictor._restore({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, UnknownNameError) as error:
         raise PredictorFileError(f"a saved predictor must hold header, rows and state: {error!r}") from error
     return predictor
+
+
+def _checked_errors(errors: Values | None, n: int) -> Values | None:
+    """Standard errors ``(n,)`` if they can be true; ``None`` where no row has one."""
+    if errors is None:
+        return None
+    errors = np.array(errors, dtype=np.float64)
+    if errors.shape != (n,) or not (np.isfinite(errors) & (errors >= 0)).all():
+        bad = errors.ravel()[~(np.isfinite(errors.ravel()) & (errors.ravel() >= 0))][:3].tolist()
+        raise FitError(f"standard errors must be {n} finite numbers from 0, got shape {errors.shape}, {bad}")
+    return errors if errors.any() else None
 
 
 def _one_thread() -> AbstractContextManager[Any]:

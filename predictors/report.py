@@ -27,8 +27,8 @@ Values = NDArray[np.float64]
 class Model(Protocol):
     """What can be cross-validated."""
 
-    def fit(self, archs: Population, y: Values) -> None:
-        """Learn."""
+    def fit(self, archs: Population, y: Values, errors: Values | None = None) -> None:
+        """Learn from values ``(n,)`` with standard errors ``(n,)``."""
 
     def predict(self, archs: Population) -> tuple[Values, Values]:
         """Mean and standard deviation."""
@@ -184,8 +184,12 @@ def cross_validate(
     folds: int,
     seed: int,
     noise_ceiling: float | None = None,
+    *,
+    errors: Values | None = None,
 ) -> Report:
     """Report on rows ``(n, d)``, each predicted by a model that did not see its fold.
+
+    ``errors (n,)`` are standard errors of the values; models that learn from them receive those of their rows.
 
     Rows of the same arch stay in one fold. Folds are drawn from ``seed``; there are at most as many as
     distinct archs.
@@ -203,7 +207,7 @@ def cross_validate(
     for fold in range(folds):
         held = fold_of == fold
         model = fresh()
-        model.fit(archs[~held], y[~held])
+        model.fit(archs[~held], y[~held], None if errors is None else errors[~held])
         mean[held] = model.predict(archs[held])[0]
         low[held], high[held] = model.quantile(archs[held], LOW), model.quantile(archs[held], HIGH)
     return Report(np.array(y, dtype=np.float64), mean, low, high, folds, noise_ceiling)

@@ -48,9 +48,9 @@ class RooflineProxy(Predictor):
         self._costs, self._error = np.array(USUAL_COSTS), UNKNOWN_SPEED
         self._scale, self._dof = 1.0, DOF
 
-    def fit(self, archs: Population, y: Values) -> None:
+    def fit(self, archs: Population, y: Values, errors: Values | None = None) -> None:
         """See :meth:`Predictor.fit`."""
-        super().fit(archs, y)
+        super().fit(archs, y, errors)
         # Few residuals are not enough to calibrate: they are combined with the usual error, weighted by their number.
         self._scale, self._dof = 1.0, max(DOF, self.rows - 1.0)
 

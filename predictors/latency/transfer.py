@@ -57,9 +57,9 @@ class FewShotTransfer(Predictor):
         """An unfitted predictor with the same source devices."""
         return type(self)(self.family, self.scope, self.seed, self.known)
 
-    def fit(self, archs: Population, y: Values) -> None:
+    def fit(self, archs: Population, y: Values, errors: Values | None = None) -> None:
         """See :meth:`Predictor.fit`; the interval is calibrated on the source devices if there are at least two."""
-        super().fit(archs, y)
+        super().fit(archs, y, errors)
         assert self._model is not None
         if len(self.known.targets) >= 2:
             self._dof = DOF

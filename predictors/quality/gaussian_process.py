@@ -4,6 +4,9 @@ The kernel is a sum of parts whose sizes maximise the marginal likelihood (Rasmu
 ch. 5): a linear one on the one-hot encoding (every choice has an additive effect), and squared
 exponentials of fixed widths on the encoding and on the size of the network (log params, log MACs, log
 activation memory). Parts without explanatory power shrink to zero, so a hundred rows are enough.
+
+Rows may have standard errors, for example where some were evaluated on fewer images than others. The variance of
+such a row is added to its diagonal element of the covariance: noise beyond that of all rows, which is learned.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class GaussianProcess(Predictor):
     fewest_rows = 10
     most_rows = 1_000
     suits = ("evaluated",)
+    uses_errors = True
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)
@@ -61,8 +65,9 @@ class GaussianProcess(Predictor):
         target = (y - self._offset) / self._unit
         self._inputs = self._features(archs)
         parts = np.stack([*self._parts(self._inputs, self._inputs), np.eye(len(y))])
-        self._shares = maximise_likelihood(parts, target)
-        lower = cholesky(np.tensordot(self._shares, parts, 1) + JITTER * np.eye(len(y)), lower=True)
+        own = JITTER if self._errors is None else JITTER + np.square(self._errors / self._unit)
+        self._shares = maximise_likelihood(parts, target, jitter=own)
+        lower = cholesky(np.tensordot(self._shares, parts, 1) + own * np.eye(len(y)), lower=True)
         self._weights = cho_solve((lower, True), target)
         self._factor = lower
         inverse = cho_solve((lower, True), np.eye(len(y)))
@@ -117,12 +122,12 @@ def _exponentials(left: Matrix, right: Matrix, width: float, parts: int) -> list
 
 
 def maximise_likelihood(
-    parts: NDArray[np.float64], y: Values, *, jitter: float = JITTER, steps: int = STEPS
+    parts: NDArray[np.float64], y: Values, *, jitter: float | Values = JITTER, steps: int = STEPS
 ) -> Values:
     """Shares ``(k,)`` of the covariances ``parts (k, n, n)`` under which ``y (n,)`` is most likely.
 
     Maximises the log marginal likelihood with a weak log-normal prior by L-BFGS with exact gradients, in at most
-    ``steps`` steps; ``jitter`` is added to the diagonal.
+    ``steps`` steps; ``jitter``, one number or ``(n,)``, is added to the diagonal.
     """
     n = len(y)
     flat = parts.reshape(len(parts), n * n)
