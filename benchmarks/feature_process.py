@@ -113,14 +113,15 @@ class FeatureProcess:
         self._kept: dict[int, float] = {}
         self._mean, self._unit, self._noise, self._wider = 0.0, 1.0, 1.0, 1.0
         self._weights, self._factor = np.zeros(0), np.zeros((0, 0))
+        self._left_out = np.zeros(0), np.ones(0)
 
     # --- fit ---------------------------------------------------------------------------------------
 
     def fit(self, archs: Population, y: Values) -> None:
         """Learn from archs ``(n, d)`` and values ``(n,)``, ``n >= 2``."""
         y = np.asarray(y, dtype=np.float64)
-        first = _milestone(len(y))
-        z = self._warped(y, y[:first])
+        first = milestone(len(y))
+        z = y if self._log_of is None else log_error(y, y[:first], self._log_of, self._sign)
         self._mean, self._unit = float(z[:first].mean()), max(float(z[:first].std()), 1e-12)
         target = (z - self._mean) / self._unit
         self._inputs = self._groups(archs)
@@ -140,10 +141,17 @@ class FeatureProcess:
             doubt = _doubts(cover, self._noise, doubt, target)
         self._factor = cholesky(cover + np.diag(self._noise * doubt), lower=True)
         self._weights = cho_solve((self._factor, True), target)
-        self._wider = self._widening(self._noise * (doubt - 1.0))
+        self._left_out = self._without_each(self._noise * (doubt - 1.0))
+        self._wider = self._widening()
 
-    def _widening(self, forgiven: Values) -> float:
-        """Factor on standard deviations: root mean square of rows left out, at least 1.
+    def _widening(self) -> float:
+        """Factor on standard deviations: root mean square of rows left out, at least 1."""
+        errors, deviations = self._left_out
+        left_out = np.abs(errors) / deviations
+        return max(float(np.sqrt(np.mean(np.square(np.minimum(left_out, MOST_WIDENED))))), 1.0)
+
+    def _without_each(self, forgiven: Values) -> tuple[Values, Values]:
+        """Error ``(n,)`` of the prediction of each row from all others, and its deviation, in units of the fit.
 
         Rows that count less would not be expected at all otherwise: ``forgiven (n,)`` is the noise that
         each was granted beyond that of others, and which the next row will not be granted.
@@ -151,16 +159,13 @@ class FeatureProcess:
         inverse = solve_triangular(self._factor, np.eye(len(forgiven)), lower=True)
         precision = np.square(inverse).sum(axis=0)
         usual = np.maximum(1.0 / precision - forgiven, self._noise)
-        left_out = np.abs(self._weights) / precision / np.sqrt(usual)
-        return max(float(np.sqrt(np.mean(np.square(np.minimum(left_out, MOST_WIDENED))))), 1.0)
+        return self._weights / precision, np.sqrt(usual)
 
-    def _warped(self, y: Values, first: Values) -> Values:
-        if self._log_of is None:
-            return y
-        z, early = (np.log(np.maximum(self._log_of - self._sign * v, 1e-3)) for v in (y, first))
-        # Nets that hardly learn would drown the others: how bad they are does not matter.
-        middle = float(np.median(early))
-        return np.asarray(np.minimum(z, middle + CLIP * (middle - early.min())))
+    def left_out(self) -> Values:
+        """Log density ``(n,)`` of each fitted row, predicted from all others; see ``predictors.quality.elsewhere``."""
+        errors, deviations = self._left_out
+        deviations = self._wider * deviations
+        return np.asarray(-0.5 * np.square(errors / deviations) - np.log(self._unit * deviations))
 
     def _likely(self, inputs: Sequence[Group], target: Values) -> Values:
         """Shares of the kernels and the noise on at most ``LIKELIHOOD_ROWS`` rows, outlying ones counting less."""
@@ -240,7 +245,15 @@ class FeatureProcess:
         return mean + std * NormalDist().inv_cdf(p)
 
 
-def _milestone(n: int) -> int:
+def log_error(y: Values, first: Values, best: float, sign: float) -> Values:
+    """Logarithm ``(n,)`` of what is missing to the ``best`` value; the scale is that of the ``first`` values."""
+    z, early = (np.log(np.maximum(best - sign * v, 1e-3)) for v in (y, first))
+    # Nets that hardly learn would drown the others: how bad they are does not matter.
+    middle = float(np.median(early))
+    return np.asarray(np.minimum(z, middle + CLIP * (middle - early.min())))
+
+
+def milestone(n: int) -> int:
     """The largest of 10, 13, 17 … (each ``GROWTH`` times the last) that is not above ``n``; ``n`` where less."""
     mark = 10
     while int(np.ceil(mark * GROWTH)) <= n:

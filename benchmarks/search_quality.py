@@ -10,6 +10,9 @@ up in ``NETWRIGHT_DATA``.
 arch that truly meets each, mean over limits; where nothing found fits, the lowest accuracy of the true
 front counts. *share*: of the true front's hypervolume, with reference accuracy max(nadir, best − 15
 points) and latency 1.1 x the slowest point of the front.
+
+``--elsewhere COL`` adds the row ``ours+elsewhere``: accuracies of another data set are known before the search,
+those of an earlier search for them (``--known search``) or of random archs (``--known N``).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cells import CellTable
+from benchmarks.elsewhere import START as START_ELSEWHERE
+from benchmarks.elsewhere import Elsewhere, ErrorWithPrior, amount, prior_of
 from benchmarks.linas import linas
 from benchmarks.lowfi import PAID_FOR, ShortTrainings, play_with, short_column
 from benchmarks.pymoo_baseline import pymoo_on_table
@@ -37,6 +42,7 @@ from search.problem import Surrogate
 Values = NDArray[np.float64]
 QUANTILES = np.linspace(0.05, 0.95, 20)
 START, BATCH = 20, 2
+ELSEWHERE = "ours+elsewhere"
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Case:
     accuracy: Values
     latency: Values
     column: str
+    device: str
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -62,7 +69,7 @@ def case(table: CellTable, accuracy: str, latency: str) -> Case:
     usable = table.frame[[accuracy, latency]].notna().all(axis=1).to_numpy()
     kept = CellTable(table.frame[usable].reset_index(drop=True), table.digits[usable])
     values = [kept.frame[column].to_numpy(float) for column in (accuracy, latency)]
-    return Case(kept, values[0], values[1], accuracy)
+    return Case(kept, values[0], values[1], accuracy, latency)
 
 
 class Judge:
@@ -131,9 +138,36 @@ def ours_with_short_trainings(of: Case, budget: int, seed: int) -> NDArray[np.in
     )
 
 
-def contenders() -> dict[str, Callable[[Case, int, int], NDArray[np.int64]]]:
+def ours_with_elsewhere(of: Case, budget: int, seed: int, elsewhere: Elsewhere) -> NDArray[np.int64]:
+    """``ours+elsewhere``: the same search, given evaluations of another data set; see ``benchmarks.elsewhere``."""
+    table = of.table
+
+    def earlier(column: str, evaluations: int) -> NDArray[np.int64]:
+        there = case(table, column, of.device)
+        return table.rows(there.table.digits[play(ours(there, seed + 100), there, evaluations, BATCH)])
+
+    rows, accuracy = elsewhere.known(table, earlier, seed + 100)
+    prior = prior_of(table, rows, accuracy)
+    caches: list[dict[str, Values]] = [{}, {}, {}]
+    models = [
+        lambda: ErrorWithPrior(table, [prior], caches[:2]),
+        lambda: table.process(table.groups, caches[2]),
+    ]
+    algorithm = make_algorithm(
+        "surrogate", table.space, 2, seed, models=models, members=table.digits, start=START_ELSEWHERE
+    )
+    return play(algorithm, of, budget, BATCH)
+
+
+Contender = Callable[[Case, int, int], NDArray[np.int64]]
+
+
+def contenders(elsewhere: Elsewhere | None = None) -> dict[str, Contender]:
     """Name to ``(case, budget, seed) -> rows`` in the order they were paid for."""
-    return {
+    known: dict[str, Contender] = {}
+    if elsewhere is not None:
+        known[ELSEWHERE] = lambda of, budget, seed: ours_with_elsewhere(of, budget, seed, elsewhere)
+    return known | {
         "random": lambda of, budget, seed: np.random.default_rng(seed).permutation(len(of.accuracy))[:budget],
         "pymoo nsga2": lambda of, budget, seed: pymoo_on_table(of.table, of.scores, budget, seed),
         "linas": lambda of, budget, seed: linas(of.table, of.scores, budget, seed),
@@ -142,9 +176,9 @@ def contenders() -> dict[str, Callable[[Case, int, int], NDArray[np.int64]]]:
     }
 
 
-def allowed(table: CellTable, accuracy: str) -> list[str]:
+def allowed(table: CellTable, accuracy: str, elsewhere: Elsewhere | None = None) -> list[str]:
     """All rows, but for those that need a column which the table lacks; says which."""
-    rows = list(contenders())
+    rows = list(contenders(elsewhere))
     if short_column(table.frame, accuracy) is None:
         rows.remove("ours+lowfi")
         print(f"left out: ours+lowfi, for want of 12-epoch accuracies beside {accuracy!r}")
@@ -161,20 +195,28 @@ def main() -> None:
     parser.add_argument("--accuracy", required=True)
     parser.add_argument("--budgets", nargs="+", type=int, default=[50, 100, 200, 500])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--rows", nargs="+", choices=list(contenders()), help="all that the table allows")
+    parser.add_argument(
+        "--rows", nargs="+", choices=[*contenders(), ELSEWHERE], help="all that the table allows"
+    )
+    parser.add_argument("--elsewhere", metavar="COL", help="accuracy of another data set, known in part")
+    parser.add_argument("--known", type=amount, metavar="search|N", help="which of it: search by default")
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     path = arguments.table
     if not path.exists():
         path = Path(os.environ.get("NETWRIGHT_DATA", ".")) / path
     table = CellTable.read(path)
-    arguments.rows = arguments.rows or allowed(table, arguments.accuracy)
+    elsewhere = Elsewhere(arguments.elsewhere, arguments.known) if arguments.elsewhere else None
+    arguments.rows = arguments.rows or allowed(table, arguments.accuracy, elsewhere)
+    if ELSEWHERE in arguments.rows and elsewhere is None:
+        parser.error(f"{ELSEWHERE} needs --elsewhere COL, the accuracy of another data set")
+    runs = contenders(elsewhere)
     results: list[dict[str, Any]] = []
     for latency in arguments.latency:
         of = case(table, arguments.accuracy, latency)
         judge = Judge(of)
         for name in arguments.rows:
-            results += one(of, judge, name, latency, arguments)
+            results += one(of, judge, name, runs[name], arguments)
     whole = {c for c in arguments.latency if float(table.frame[c].dropna().mod(1).abs().max()) == 0.0}
     rows = [{**r, "whole_ms": r["latency"] in whole} for r in results]
     one_each = list(rows)
@@ -189,11 +231,12 @@ def main() -> None:
         "seeds": arguments.seeds,
         "start": START,
         "batch": BATCH,
+        "elsewhere": None if elsewhere is None else asdict(elsewhere),
     }
     arguments.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1) + "\n")
     for row in rows:
         if row["latency"].startswith("all"):
-            print(f"{row['algorithm']:12s} {row['latency']:24s} {row['budget']:4d}  {numbers(row)}")
+            print(f"{row['algorithm']:14s} {row['latency']:24s} {row['budget']:4d}  {numbers(row)}")
 
 
 def numbers(row: dict[str, Any]) -> str:
@@ -205,25 +248,27 @@ def numbers(row: dict[str, Any]) -> str:
 
 
 def one(
-    of: Case, judge: Judge, name: str, latency: str, arguments: argparse.Namespace
+    of: Case, judge: Judge, name: str, contender: Contender, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """All seeds of one row on one device; a budget is a prefix of the longest run."""
     budgets = sorted(arguments.budgets)
     figures = np.zeros((arguments.seeds, len(budgets), 2))
     started = time.perf_counter()
     for seed in range(arguments.seeds):
-        rows = contenders()[name](of, budgets[-1], seed)
+        rows = contender(of, budgets[-1], seed)
         figures[seed] = [judge(rows[:budget]) for budget in budgets]
     seconds = (time.perf_counter() - started) / arguments.seeds
     out = []
     for k, budget in enumerate(budgets):
         regrets, shares = figures[:, k, 0].tolist(), figures[:, k, 1].tolist()
         out.append(
-            {"algorithm": name, "latency": latency, "budget": budget, "seconds_per_run": seconds}
+            {"algorithm": name, "latency": of.device, "budget": budget, "seconds_per_run": seconds}
             | summary(regrets, shares)
             | {"regrets": regrets, "shares": shares}
         )
-        print(f"{name:12s} {latency:28s} {budget:4d}  {numbers(out[-1])}  {seconds:.1f} s a run", flush=True)
+        print(
+            f"{name:14s} {of.device:28s} {budget:4d}  {numbers(out[-1])}  {seconds:.1f} s a run", flush=True
+        )
     return out
 
 

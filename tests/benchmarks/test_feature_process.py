@@ -1,6 +1,6 @@
 import numpy as np
 
-from benchmarks.feature_process import FeatureProcess, Group, _milestone, counts, scaled, space_groups
+from benchmarks.feature_process import FeatureProcess, Group, counts, milestone, scaled, space_groups
 from supernets.spaces.space import Axis, Space
 
 SPACE = Space([Axis(f"op{i}", "op", (0, 1, 2, 3)) for i in range(6)])
@@ -74,8 +74,8 @@ def test_what_the_cache_holds_changes_nothing():
     assert 0 < len(cache) <= 3
 
 
-def test_milestones_grow_by_a_quarter():
-    marks = sorted({_milestone(n) for n in range(2, 300)} - set(range(10)))
+def testmilestones_grow_by_a_quarter():
+    marks = sorted({milestone(n) for n in range(2, 300)} - set(range(10)))
     assert marks[0] == 10 and all(b == int(np.ceil(a * 1.25)) for a, b in zip(marks, marks[1:], strict=False))
 
 

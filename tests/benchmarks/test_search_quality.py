@@ -1,10 +1,21 @@
+import argparse
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.cells import Cell, CellTable
+from benchmarks.elsewhere import Elsewhere, amount, prior_of
 from benchmarks.lowfi import FIRST, MOST, PAID_FOR, PRICE, short_column
-from benchmarks.search_quality import Judge, allowed, case, ours, ours_with_short_trainings, play
+from benchmarks.search_quality import (
+    Judge,
+    allowed,
+    case,
+    ours,
+    ours_with_elsewhere,
+    ours_with_short_trainings,
+    play,
+)
 from supernets.spaces.space import Axis, Space
 
 NAMES = ("none", "skip_connect", "conv")
@@ -104,3 +115,38 @@ def test_a_table_without_short_trainings_is_refused_with_the_reason():
     assert "ours+lowfi" in allowed(OF.table, "acc_toy_test_200ep")
     with pytest.raises(SystemExit, match="12-epoch"):
         ours_with_short_trainings(bare, 40, 0)
+
+
+def known_elsewhere():
+    columns = frame()
+    other = 80.0 - 1.5 * (100.0 - columns["acc_toy_test_200ep"])
+    return case(table(columns.assign(acc_other_test_200ep=other)), "acc_toy_test_200ep", "lat_a")
+
+
+def test_evaluations_elsewhere_help_early_and_repeat_from_the_seed():
+    of = known_elsewhere()
+    judge, elsewhere = Judge(of), Elsewhere("acc_other_test_200ep", 100)
+    rows = [ours_with_elsewhere(of, 16, seed, elsewhere) for seed in range(4)]
+    assert len(set(rows[0].tolist())) == 16
+    assert np.array_equal(rows[0], ours_with_elsewhere(of, 16, 0, elsewhere))
+    without = [judge(play(ours(of, seed), of, 16, 2))[0] for seed in range(4)]
+    assert np.mean([judge(each)[0] for each in rows]) < np.mean(without)
+
+
+def test_elsewhere_only_accuracies_of_known_archs_are_read():
+    of = known_elsewhere()
+    rows, accuracy = Elsewhere("acc_other_test_200ep", 30).known(of.table, lambda *_: np.zeros(0, int), 1)
+    assert np.array_equal(accuracy, of.table.frame["acc_other_test_200ep"].to_numpy()[rows])
+    assert len(set(rows.tolist())) == 30
+    prior = prior_of(of.table, rows, accuracy)(of.table.digits)
+    others = of.table.frame.assign(acc_other_test_200ep=0.0)
+    assert np.array_equal(prior, prior_of(table(others), rows, accuracy)(of.table.digits))
+
+
+def test_elsewhere_is_a_column_of_the_table():
+    with pytest.raises(SystemExit, match="no column 'acc_none'"):
+        Elsewhere("acc_none", 30).known(OF.table, lambda *_: np.zeros(0, int), 1)
+    assert amount("search") is None and amount("50") == 50
+    for wrong in ("9", "many", "-20"):
+        with pytest.raises(argparse.ArgumentTypeError, match="a number of archs from 10"):
+            amount(wrong)
