@@ -13,6 +13,7 @@ FAMILIES: Registry = Registry(
         "proxyless": "supernets.families.proxyless:Proxyless",
         "resnet50": "supernets.families.resnet50:ResNet50",
         "table": "supernets.families.table:TableFamily",
+        "traced": "supernets.families.traced:Traced",
     },
 )
 

@@ -11,6 +11,7 @@
     ├── RecipeError           a recipe with unknown or contradictory parts
     ├── PlanError             a training request whose fields are missing, unknown or contradictory
     ├── TrainingError         training that went wrong (a loss that is not a number)
+    ├── ConvertError          a network that cannot be made a supernet
     └── ExportError           an exported file that does not equal its network
 """
 
@@ -69,6 +70,10 @@ class PlanError(SupernetError, ValueError):
 
 class TrainingError(SupernetError, RuntimeError):
     """Training failed or cannot start."""
+
+
+class ConvertError(SupernetError, ValueError):
+    """A network cannot be made a supernet, or a file with one cannot be read."""
 
 
 class ExportError(SupernetError, RuntimeError):

@@ -27,7 +27,7 @@ def costs(layers: Iterable[LayerSpec]) -> dict[str, float]:
     all weights, norm parameters and norm statistics.
     """
     rows = tuple(layers)
-    norm_statistics = sum(2 * row.out_channels for row in rows if row.norm)
+    norm_statistics = sum(2 * row.out_channels for row in rows if row.norm and not row.shared)
     params = sum(row.params for row in rows)
     return {
         PARAMS: float(params),

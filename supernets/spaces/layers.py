@@ -17,7 +17,8 @@ class LayerSpec:
     ``kind`` is one of ``conv``, ``depthwise``, ``linear``, ``pool``, ``scale`` (a channel-wise product)
     and ``add``. ``in_positions`` and ``out_positions`` count spatial positions (height x width) or
     tokens. ``held`` counts the elements of other tensors that stay alive while the layer runs (the
-    input of a residual block).
+    input of a residual block). ``kernel_width`` is the second side of a kernel that is no square, and of one along a
+    single axis 1. A ``shared`` layer runs with the weights of an earlier one, which count there.
     """
 
     name: str
@@ -33,26 +34,33 @@ class LayerSpec:
     norm: bool = False
     activation: str | None = None
     held: int = 0
+    kernel_width: int | None = None
+    shared: bool = False
+
+    @property
+    def taps(self) -> int:
+        """Places of the kernel."""
+        return self.kernel * (self.kernel if self.kernel_width is None else self.kernel_width)
 
     @property
     def weights(self) -> int:
         """Number of elements of the weight and bias tensors."""
-        if self.kind not in ("conv", "depthwise", "linear"):
+        if self.kind not in ("conv", "depthwise", "linear") or self.shared:
             return 0
-        weight = self.out_channels * (self.in_channels // self.groups) * self.kernel**2
+        weight = self.out_channels * (self.in_channels // self.groups) * self.taps
         return weight + (self.out_channels if self.bias else 0)
 
     @property
     def params(self) -> int:
         """Number of trainable elements: weights, bias, scale and shift of the norm."""
-        return self.weights + (2 * self.out_channels if self.norm else 0)
+        return self.weights + (2 * self.out_channels if self.norm and not self.shared else 0)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates; norms, activations, pooling and sums count as none."""
         if self.kind not in ("conv", "depthwise", "linear"):
             return 0
-        return self.out_channels * (self.in_channels // self.groups) * self.kernel**2 * self.out_positions
+        return self.out_channels * (self.in_channels // self.groups) * self.taps * self.out_positions
 
     @property
     def in_elements(self) -> int:

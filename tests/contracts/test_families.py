@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from supernets import FAMILIES
+from supernets.convert import convert
 from supernets.elastic.active import use
 from supernets.elastic.recalibrate import recalibrate
 from supernets.errors import ArchError, SpaceError
@@ -15,6 +19,7 @@ from supernets.extract import extract
 from supernets.families.family import Family
 from supernets.spaces.cost import costs
 from supernets.spaces.space import Arch
+from tests.convert.networks import residual
 from tests.small import SMALL, image_shape
 
 TABLE = {
@@ -48,6 +53,14 @@ RESNET = {
     "expansions": [0.25, 0.5],
     "widths": [0.5, 1.0],
 }
+
+
+def traced(**settings: Any) -> dict[str, Any]:
+    """The configuration of a small residual network."""
+    torch.manual_seed(0)
+    return convert(residual(), torch.randn(2, 3, 16, 16), **settings).family.config()
+
+
 CONFIGS = {
     "table": [TABLE, {**TABLE, "costs": {"known": ["params", "macs"], "segments": SEGMENTS}}],
     "proxyless": [
@@ -63,6 +76,7 @@ CONFIGS = {
         RESNET,
         {**RESNET, "stem_depths": [1], "widths": [1.0], "depths": [0], "resolutions": [18]},
     ],
+    "traced": [traced(), traced(skip=True, widths=(0.5, 1.0))],
     "mobilenet_v3": [SMALL, {**SMALL, "widths": [0.5, 1.0], "kernels": [3, 5, 7], "expansions": [2]}],
 }
 
@@ -122,20 +136,10 @@ def net_of(family: Family) -> torch.nn.Module:
 
 
 def counted_macs(net: nn.Module, x: torch.Tensor) -> int:
-    """MACs counted the slow way, by watching every layer of a plain network run."""
-    total = 0
-
-    def count(module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        nonlocal total
-        weight = module.weight
-        positions = output[0].numel() // weight.shape[0]
-        total += weight.numel() * positions
-
-    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    net(x)
-    for hook in hooks:
-        hook.remove()
-    return total
+    """MACs counted the slow way, by watching every operator of a plain network run: two operations each."""
+    with FlopCounterMode(display=False) as counter:
+        net(x)
+    return counter.get_total_flops() // 2
 
 
 def test_config_round_trip(family: Family) -> None:

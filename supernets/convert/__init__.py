@@ -1,0 +1,5 @@
+"""Any torch network as a supernet: ``convert`` and what it finds."""
+
+from supernets.convert.converted import AxisFound, Converted, convert, convert_program
+
+__all__ = ["AxisFound", "Converted", "convert", "convert_program"]

@@ -1,0 +1,123 @@
+"""A torch network as an exported program: ``torch.export`` with a batch of any size, and why it may fail."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from supernets.errors import ConvertError
+
+Example = Sequence[Tensor] | Mapping[str, Tensor]
+
+
+def export_program(model: nn.Module, example: Example) -> ExportedProgram:
+    """``torch.export`` of a network in evaluation mode, with a batch of any size.
+
+    Args:
+        model: it is left as it was.
+        example: positional inputs, or inputs by the names of ``forward``; examples along the first axis.
+
+    Raises:
+        ConvertError: what cannot be exported, with the line of the user's code.
+    """
+    args, named = _given(example)
+    tensors = [*args, *named.values()]
+    if not tensors or any(not isinstance(each, Tensor) or each.ndim < 1 for each in tensors):
+        raise ConvertError("the example must be tensors with the examples along their first axis")
+    if len({len(each) for each in tensors}) != 1:
+        raise ConvertError(
+            f"all inputs must have equally many examples, got {[tuple(each.shape) for each in tensors]}"
+        )
+    if len(tensors[0]) < 2:
+        args, named = tuple(_twice(each) for each in args), {k: _twice(v) for k, v in named.items()}
+    training = {module: module.training for module in model.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    model.eval()
+    try:
+        with warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            return _exported(model, args, named)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for module, mode in training.items():
+            module.training = mode
+
+
+def _twice(value: Tensor) -> Tensor:
+    return torch.cat([value, value])
+
+
+def _given(example: Example) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    if isinstance(example, Tensor):
+        return (example,), {}
+    return ((), dict(example)) if isinstance(example, Mapping) else (tuple(example), {})
+
+
+def _exported(model: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor]) -> ExportedProgram:
+    dynamic = torch.export.Dim.DYNAMIC
+    shapes: Any = {name: {0: dynamic} for name in named} if named else tuple({0: dynamic} for _ in args)
+    if not named and _varies(model):
+        shapes = (tuple(shapes),)
+    failure: Exception | None = None
+    for strict in (False, True):
+        try:
+            return torch.export.export(model, args, named, dynamic_shapes=shapes, strict=strict)
+        except Exception as error:  # the tracer raises whatever the network does
+            failure = failure or error
+    assert failure is not None
+    raise ConvertError(_words(failure)) from failure
+
+
+def _varies(model: nn.Module) -> bool:
+    """Whether ``forward`` takes ``*inputs``."""
+    code = getattr(type(model).forward, "__code__", None)
+    return code is not None and code.co_argcount == 1 and bool(code.co_flags & 0x04)
+
+
+def _words(error: Exception) -> str:
+    """What cannot be exported, and the user's line."""
+    text = str(error)
+    line = _user_line(error) or _line_in(text)
+    where = f" at {line}" if line else ""
+    if "data-dependent" in text or "GuardOnDataDependent" in type(error).__name__:
+        return f"control flow depends on the data{where}: use torch.where or a fixed choice in its place"
+    if "marked as dynamic" in text or "specialized" in text or "Constraints violated" in text:
+        return f"the network must take a batch of any size, but it fixes it{where}: {_first(text)}"
+    return f"torch.export cannot trace the network{where}: {type(error).__name__}: {_first(text)}"
+
+
+def _first(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:3])[:400] or "no message"
+
+
+def _line_in(text: str) -> str:
+    found = re.findall(r'File "([^"]+)", line (\d+), in forward', text)
+    return place(*found[-1]) if found else ""
+
+
+def _user_line(error: BaseException) -> str:
+    """The last line of a ``forward`` outside of torch, in the traceback or its causes."""
+    found = ""
+    seen: BaseException | None = error
+    while seen is not None:
+        trace = seen.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            if code.co_name == "forward" and "/torch/" not in code.co_filename:
+                found = place(code.co_filename, trace.tb_lineno)
+            trace = trace.tb_next
+        seen = seen.__cause__ or seen.__context__
+    return found
+
+
+def place(file: str, line: int | str) -> str:
+    """A source line without the folders of the machine."""
+    return f"{file.rsplit('/', 1)[-1]}:{line}"
