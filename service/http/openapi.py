@@ -20,7 +20,7 @@ Json = dict[str, Any]
 ERRORS = {"4XX": "The request is refused: what is wrong, and what is allowed", "5XX": "The service failed"}
 BINARY = {"type": "string", "format": "binary"}
 CONTENTS: dict[tuple[str, str], Json] = {
-    ("/v1/artifacts/{sha256}", "get"): {"application/octet-stream": {"schema": BINARY}},
+    ("/v1/artifacts/{sha256}", "get"): {"*/*": {"schema": BINARY}},  # each file has its own type
     ("/v1/subnets/{id}/onnx", "get"): {"application/octet-stream": {"schema": BINARY}},
     ("/v1/jobs/{id}/events", "get"): {"text/event-stream": {"schema": {"type": "string"}}},
 }

@@ -142,7 +142,8 @@ def extend_search(
         _require_ended(session, row)
         spec = with_ids(session, project, _extended(row, body))
         plans, found = _checked(app, session, project, spec)
-        last = {entry.key: entry for entry in Provenance.model_validate(row.provenance).predictors_after}
+        after = Provenance.model_validate(row.provenance).predictors_after if row.provenance else []
+        last = {entry.key: entry for entry in after}
         # The search left its predictors fitted to more rows than the stored ones.
         predictors = [last.get(entry.key, entry) for entry in _starting(found)]
         stored = [model for key, model in found.items() if key not in last]

@@ -73,8 +73,11 @@ def test_files_and_streams_are_documented_as_such(document):
     def content(path):
         return document["paths"][path]["get"]["responses"]["200"]["content"]
 
-    for path in ("/v1/artifacts/{sha256}", "/v1/subnets/{id}/onnx"):
-        assert content(path)["application/octet-stream"]["schema"]["format"] == "binary"
+    for path, media in (
+        ("/v1/artifacts/{sha256}", "*/*"),
+        ("/v1/subnets/{id}/onnx", "application/octet-stream"),
+    ):
+        assert content(path)[media]["schema"]["format"] == "binary"
     assert list(content("/v1/jobs/{id}/events")) == ["text/event-stream"]
     assert {"application/json", "text/csv"} <= set(content("/v1/searches/{id}/front"))
 
