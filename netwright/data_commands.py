@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
 
@@ -23,6 +21,5 @@ def check(spec: str, sheet: Path | None, images: int | None) -> dict[str, Any]:
                 sheet.write_bytes(contact_sheet(look.piles, look.classes))
             except OSError as error:
                 raise NetwrightError(f"--sheet must name a file that can be written: {error}") from error
-            typer.echo(f"{sheet} shows a few images of each class as the network will see them", err=True)
         report: dict[str, Any] = look.report.model_dump(mode="json")
         return report

@@ -18,6 +18,7 @@ from service.http.keys import authorise
 from service.http.openapi import document_of
 from service.http.parameters import known_parameters
 from service.ids import DEFAULT_PROJECT
+from service.jobs import JOBS
 from service.routers import ROUTERS
 from service.runtime.engine import Queue
 from service.runtime.events import EventHub
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         store=ArtifactStore(settings.artifacts),
         queue=Queue(database),
         events=EventHub(database, settings.poll_s),
+        job_kinds=JOBS,
     )
 
     @asynccontextmanager

@@ -54,6 +54,7 @@ from supernets.errors import (
     SupernetError,
     TrainingError,
     UnknownNameError,
+    nearest,
 )
 
 
@@ -80,7 +81,7 @@ class InvalidError(ServiceError):
         actions: Sequence[Action] = (),
     ) -> None:
         super().__init__(
-            message or f"{field} must be {_in_words(allowed)}, got {plain(got)!r}",
+            message or f"{field} must be {_in_words(allowed)}, got {plain(got)!r}{_hint(got, allowed)}",
             errors=[FieldProblem(field=field, got=plain(got), allowed=allowed)],
             actions=actions,
         )
@@ -90,6 +91,12 @@ def _in_words(allowed: Any) -> str:
     if not isinstance(allowed, list | tuple):
         return str(allowed)
     return f"one of {', '.join(map(str, allowed))}" if allowed else "absent: there is nothing to choose from"
+
+
+def _hint(got: Any, allowed: Any) -> str:
+    if not isinstance(got, str) or not isinstance(allowed, list | tuple):
+        return ""
+    return nearest(got, map(str, allowed))
 
 
 class PredictorsMissingError(InvalidError):

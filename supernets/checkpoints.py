@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -45,6 +45,10 @@ class Supernet:
     manifest: Manifest
     family: Family
     net: ElasticModel
+
+    def licensed(self, licence: str | None) -> Supernet:
+        """The same with another licence of its weights; None where their owner states none."""
+        return replace(self, manifest=self.manifest.model_copy(update={"licence": licence}))
 
     @property
     def task(self) -> Task:

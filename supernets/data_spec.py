@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from supernets import DATA_SOURCES
-from supernets.errors import DataError
+from supernets.errors import DataError, nearest
 
 MAX_RESOLUTION = 1024
 MAX_TEXT = 2000
@@ -87,8 +86,7 @@ class DataSpec(BaseModel):
         fields = _fields(value) if isinstance(value, str) else dict(value)
         _ = DATA_SOURCES[str(fields.get("source", ""))]
         if unknown := sorted(map(str, fields.keys() - set(cls.model_fields))):
-            near = get_close_matches(unknown[0], OPTIONS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = nearest(unknown[0], OPTIONS)
             raise DataError(
                 f"the options of a data set are {', '.join(OPTIONS)}, but got {unknown[0]!r}{hint}", "spec"
             )

@@ -18,10 +18,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class SupernetError(Exception):
     """Base class of everything raised on purpose in this folder."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the choice that is most like it, or nothing."""
+    near = get_close_matches(name, list(choices), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class UnknownNameError(SupernetError, KeyError):
@@ -29,7 +36,8 @@ class UnknownNameError(SupernetError, KeyError):
 
     def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
         self.kind, self.name, self.choices = kind, name, tuple(choices)
-        super().__init__(f"unknown {kind} {name!r}; choices: {', '.join(self.choices) or 'none'}")
+        listed = ", ".join(self.choices) or "none"
+        super().__init__(f"unknown {kind} {name!r}; choices: {listed}{nearest(name, self.choices)}")
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -32,6 +32,8 @@ NONE = "none"
 """Task and quality of a space without networks."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$")]
 
+MAX_LICENCE = 200
+
 
 class Manifest(Record):
     """Identity, origin and report card of a supernet.
@@ -58,7 +60,7 @@ class Manifest(Record):
     licence: str | None = Field(
         default=None,
         min_length=1,
-        max_length=200,
+        max_length=MAX_LICENCE,
         description="Of the weights, an SPDX name where there is one; null until their owner states it",
     )
     format: Literal[1] = FORMAT

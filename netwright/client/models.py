@@ -1162,7 +1162,7 @@ class SupernetView:
     report: Object
     """Report card of the training"""
     licence: str | None
-    """Of the weights; null until their owner states it in the manifest"""
+    """Of the weights; null until their owner states it"""
 
 
 @dataclass(kw_only=True)

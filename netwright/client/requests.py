@@ -380,11 +380,15 @@ class SupernetCreate(TypedDict):
 
 
 class SupernetUpdate(TypedDict):
-    """What may change of a registered supernet."""
+    """What may change of a registered supernet; what is absent stays."""
 
-    data: str | DataSpec
+    data: NotRequired[str | DataSpec | None]
     """Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are
     checked
+    """
+    licence: NotRequired[str | None]
+    """Of the weights, an SPDX name where there is one; it is written into files that are exported from
+    now on, null withdraws it
     """
 
 

@@ -54,9 +54,11 @@ class Supernet(Deletable, models.SupernetView):
             self._client.connection.post(f"{self.path}/{self.id}/evaluations", body)
         )
 
-    def update(self, *, data: str) -> Supernet:
-        """State where the images that it was trained on are now; their hashes are checked."""
-        answer = self._client.connection.patch(f"{self.path}/{self.id}", {"data": data})
+    def update(self, *, data: str | None = None, licence: str | None = None) -> Supernet:
+        """State where the images that it was trained on are now (their hashes are checked), or the weights' licence."""
+        stated = {"data": data, "licence": licence}
+        body = {name: value for name, value in stated.items() if value is not None}
+        answer = self._client.connection.patch(f"{self.path}/{self.id}", body)
         return Supernet.of(self._client, answer)
 
 

@@ -36,6 +36,8 @@ def check(
     from netwright import data_commands
 
     report = data_commands.check(spec, sheet, images)
+    if sheet is not None and sheet.exists() and not as_json:
+        typer.echo(f"{sheet} shows a few images of each class as the network will see them", err=True)
     answer = {key: value for key, value in report.items() if key != "details"}
     show(answer, report_sections(report), as_json)
     if any(problem["level"] == "error" for problem in report["problems"]):

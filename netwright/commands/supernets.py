@@ -69,15 +69,19 @@ def update(
     context: typer.Context,
     supernet: SupernetArgument,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Where its images are now, e.g. folder:PATH inside the server's NETWRIGHT_IMPORT_DIR."
         ),
-    ],
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="Licence of its weights, e.g. MIT; files that are exported from now on state it."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """State where the images of a supernet are now; they must be those that it was trained on."""
-    changed = client_of(context).supernets.get(supernet).update(data=data)
+    """State the licence of a supernet, or where its images are now; they must be those that it was trained on."""
+    changed = client_of(context).supernets.get(supernet).update(data=data, licence=licence)
     show(changed.to_dict(), supernet_card(changed), as_json)
 
 
@@ -138,7 +142,7 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A recipe, a supernet of the zoo, or a local .toml file; by default sandwich."),
+        typer.Option(help="A recipe, a supernet of the zoo, or a local .toml file; by default random."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
     seed: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.routing import Match
 
 from service.errors import HANDLED, problem, problem_of
 from service.problems import FieldProblem, Problem, plain
+from supernets.errors import nearest
 
 PROBLEM = "application/problem+json"
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -81,4 +83,12 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
     where = [str(part) for part in error["loc"]]
     field = ".".join(where[1:] if len(where) > 1 and where[0] in ("body", "query", "path") else where)
     got = None if error["type"] == "missing" else plain(error.get("input"))
-    return FieldProblem(field=field, got=got, allowed=error["msg"].removeprefix("Value error, "))
+    return FieldProblem(
+        field=field, got=got, allowed=error["msg"].removeprefix("Value error, ") + _hint(error)
+    )
+
+
+def _hint(error: Mapping[str, Any]) -> str:
+    """For a value that is none of a few words: the word that is most like it."""
+    got, words = error.get("input"), re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
+    return nearest(got, words) if isinstance(got, str) else ""

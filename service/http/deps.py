@@ -12,6 +12,7 @@ from service.db.session import Database
 from service.runtime.engine import Queue
 from service.runtime.events import EventHub
 from service.settings import Settings
+from supernets.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Services:
     store: ArtifactStore
     queue: Queue
     events: EventHub
+    job_kinds: Registry
 
 
 @dataclass(frozen=True)

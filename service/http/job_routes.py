@@ -30,6 +30,8 @@ def list_jobs(
     state: Annotated[JobState | None, Query()] = None,
 ) -> common.Page[JobView]:
     """Jobs, newest first."""
+    if kind is not None:
+        _ = app.job_kinds[kind]
     with app.database.read() as session:
         rows, token = queries.page(
             session, project, Job, size=page.size, token=page.token, kind=kind, state=state

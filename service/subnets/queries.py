@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service.db.tables import Export
+from supernets.export.metadata import PREFIX
 
 
 def exports_of(session: Session, project: str, subnet: str) -> list[Export]:
@@ -27,3 +29,11 @@ def finished_export(
         *(getattr(Export, column) == value for column, value in like.items()),
     )
     return session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc()).limit(1)).first()
+
+
+def states_licence(export: Export, licence: str | None) -> bool:
+    """Whether the file of an export states this licence, or none where it is None; a file without facts may."""
+    if not export.facts:
+        return True
+    stated = export.facts.get(f"{PREFIX}licence")
+    return (None if stated is None else json.loads(stated)) == licence

@@ -22,7 +22,7 @@ from service.problems import Action
 from service.runtime import job_queries
 from service.subnets.artifact_routes import send
 from service.subnets.checks import check_form, check_weights
-from service.subnets.queries import exports_of, finished_export
+from service.subnets.queries import exports_of, finished_export, states_licence
 from service.subnets.schemas import (
     EvaluateParams,
     EvaluationCreate,
@@ -80,8 +80,14 @@ def create_export(
         subnet = queries.get(session, project, Subnet, id)
         check_weights(session, project, app.settings, subnet, body.finetune)
         done = finished_export(session, project, id, like)
-    # A file that is gone or damaged is made again.
-    whole = done is not None and done.sha256 is not None and app.store.is_whole(done.sha256)
+        licence = queries.get(session, project, Supernet, subnet.supernet_id).manifest["licence"]
+    # A file that is gone or damaged, or states another licence, is made again.
+    whole = (
+        done is not None
+        and states_licence(done, licence)
+        and done.sha256 is not None
+        and app.store.is_whole(done.sha256)
+    )
     with app.database.write() as session:
         if whole and done is not None:
             location = {"Location": f"/v1/exports/{done.id}"}

@@ -57,7 +57,7 @@ class FineTunedWeights(StepData):
 class ExportIn(StepData):
     """A subnet to export, and in what form; without ``batch`` the file takes any.
 
-    Its weights are those of the supernet unless there is a ``finetune``.
+    Its weights are those of the supernet unless there is a ``finetune``. ``licence`` is what their owner states now.
     """
 
     bench: BenchSpec
@@ -67,6 +67,7 @@ class ExportIn(StepData):
     precision: str
     batch: int | None
     quality: StatedQuality | None
+    licence: str | None = None
     ir_version: int | None = None
     finetune: FineTunedWeights | None = None
 
@@ -107,12 +108,13 @@ def export(request: ExportIn, progress: Progress) -> Exported:
     arch = bench.family.space().arch(request.arch)
     progress(0, 3, "preparing the subnet")
     subnet = _own(bench, arch) if request.finetune is None else _finetuned(bench, arch, request.finetune)
+    supernet = subnet.supernet.licensed(request.licence)
     form = FileRequest(request.format, request.precision, request.opset, request.batch, request.ir_version)
     quality = None if request.quality is None else request.quality.model_dump()
     with tempfile.TemporaryDirectory(prefix="netwright-export-") as folder:
         progress(1, 3, "writing the file and comparing it with the network")
         written = write_subnet(
-            subnet.supernet, subnet.data, arch, subnet.net, subnet.stats_sha256, form, Path(folder), quality
+            supernet, subnet.data, arch, subnet.net, subnet.stats_sha256, form, Path(folder), quality
         )
         progress(2, 3, "storing the file")
         sha256, size = bench.store.put_file(written.path)

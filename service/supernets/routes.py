@@ -114,15 +114,17 @@ def _placed(app: App, body: SupernetCreate, manifest: Manifest) -> Manifest:
 
 @router.patch("/{id}")
 def update_supernet(app: App, project: Project, id: str, body: SupernetUpdate) -> SupernetView:
-    """State where the images of a supernet are now; the hashes of its splits must be those it was trained on."""
+    """State the licence of a supernet, or where its images are now: by their hashes those it was trained on."""
     with app.database.read() as session:
         row = queries.get(session, project, Supernet, id)
         checkpoints.require_network(row)
         manifest = Manifest.parse(row.manifest)
-    name = proven_data(app.settings, body.data, manifest)
+    name = manifest.data.name if body.data is None else proven_data(app.settings, body.data, manifest)
     with app.database.write() as session:
         row = queries.get(session, project, Supernet, id)
         row.manifest = {**row.manifest, "data": {**row.manifest["data"], "name": name}}
+        if "licence" in body.model_fields_set:
+            row.manifest = {**row.manifest, "licence": body.licence}
         session.flush()
         return supernet_view(row)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from service.problems import View
 from service.supernets.official import OfficialFile
 from service.supernets.tables import TableSpace
 from supernets.data_spec import DataSpec
+from supernets.manifest import MAX_LICENCE
 
 
 class SupernetCreate(Body):
@@ -51,13 +52,26 @@ class SupernetCreate(Body):
 
 
 class SupernetUpdate(Body):
-    """What may change of a registered supernet."""
+    """What may change of a registered supernet; what is absent stays."""
 
-    data: str | DataSpec = Field(
+    data: str | DataSpec | None = Field(
+        None,
         description="Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are "
         "checked",
         examples=["folder:photos"],
     )
+    licence: Annotated[str, Field(min_length=1, max_length=MAX_LICENCE)] | None = Field(
+        None,
+        description="Of the weights, an SPDX name where there is one; it is written into files that are exported from "
+        "now on, null withdraws it",
+        examples=["MIT"],
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> SupernetUpdate:
+        if self.data is None and "licence" not in self.model_fields_set:
+            raise ValueError("give 'data', 'licence', or both")
+        return self
 
 
 class SupernetView(Stamped):
@@ -79,9 +93,7 @@ class SupernetView(Stamped):
     training: dict[str, Any]
     recipe: dict[str, Any]
     report: dict[str, Any] = Field(description="Report card of the training")
-    licence: str | None = Field(
-        description="Of the weights; null until their owner states it in the manifest"
-    )
+    licence: str | None = Field(description="Of the weights; null until their owner states it")
 
 
 class AxisView(View):

@@ -29,7 +29,7 @@ class TrainingSpec(Body):
         examples=["digits"],
     )
     recipe: str | dict[str, Any] = Field(
-        "sandwich", description="Name of a recipe or of a zoo supernet whose recipe to take, or its values"
+        "random", description="Name of a recipe or of a zoo supernet whose recipe to take, or its values"
     )
     task: str | None = Field(
         None,

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
-from supernets.errors import RecipeError
+from supernets.errors import RecipeError, nearest
 from supernets.recipes.parts import TEACHER, Controller, Hook, Loss, Part, Sampler
 from supernets.registry import Registry
 from supernets.spaces.coupled import couple
@@ -267,11 +267,13 @@ def _make(registry: Registry, part: PartSettings) -> Part:
     except KeyError as error:
         raise RecipeError(str(error)) from error
     except TypeError as error:
-        known = inspect.signature(registry.load(part.kind).__init__).parameters.values()
-        taken = ", ".join(str(option).replace("'", "") for option in known if option.name != "self")
+        known = dict(inspect.signature(registry.load(part.kind).__init__).parameters)
+        known.pop("self")
+        taken = ", ".join(str(option).replace("'", "") for option in known.values())
+        unknown = [name for name in part.options if name not in known]
         raise RecipeError(
             f"{registry.kind} {part.kind!r} does not take these options: got {part.options}, "
-            f"it takes {taken or 'none'}"
+            f"it takes {taken or 'none'}{nearest(unknown[0], known) if unknown else ''}"
         ) from error
 
 
@@ -280,20 +282,21 @@ def _fault(model: type[BaseModel], error: Any) -> str:
     where = ".".join(map(str, error["loc"])) or "recipe"
     if error["type"] == "extra_forbidden":
         *path, name = error["loc"]
-        return f"unknown {name!r} in {'.'.join(map(str, path)) or 'recipe'}; choices: {_choices(model, path)}"
+        table, choices = ".".join(map(str, path)) or "recipe", _choices(model, path)
+        return f"unknown {name!r} in {table}; choices: {', '.join(choices)}{nearest(str(name), choices)}"
     rule = error["msg"].removeprefix("Value error, ")
     got = "" if error["type"] in ("missing", "value_error") else f", got {error['input']!r}"
     return f"{where}: {rule}{got}"
 
 
-def _choices(model: type[BaseModel], path: Sequence[str | int]) -> str:
+def _choices(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """Names that a table of the recipe takes; ``path`` leads to it."""
     for key in path:
         if isinstance(key, str):
             kind = model.model_fields[key].annotation  # a table, or a list or an option of one
             kinds = (kind, *get_args(kind))
             model = next(k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel))
-    return ", ".join(model.model_fields)
+    return list(model.model_fields)
 
 
 def with_steps(values: Mapping[str, Any], steps: int) -> dict[str, Any]:

@@ -187,7 +187,10 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sampler": {"kind": "sandwhich"}}, "unknown sampler .* choices: .*attentive, sandwich"),
+        (
+            {"sampler": {"kind": "sandwhich"}},
+            "unknown sampler .* choices: .*attentive, sandwich.*; did you mean sandwich",
+        ),
         ({"sampler": {"kind": "sandwich", "colour": 1}}, "does not take these options"),
         ({"sampler": {"kind": "sandwich", "random": -1}}, "0 to 64"),
         ({"loss": {"kind": "inplace_distillation", "temperature": 0}}, "above 0"),
@@ -195,7 +198,10 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
         ({"speed": 3}, "speed"),
         ({"schedule": {"warmup_steps": 6}}, "warmup_steps must be below"),
         ({"optimizer": {"lr": -1}}, "optimizer.lr: .*, got -1"),
-        ({"batchsize": 8}, "unknown 'batchsize' in recipe; choices: name, steps, batch_size"),
+        (
+            {"batchsize": 8},
+            "unknown 'batchsize' in recipe; choices: name, steps, batch_size.*; did you mean batch_size",
+        ),
         ({"optimizer": {"lr": 1, "clip": 5}}, "unknown 'clip' in optimizer; choices: kind, lr, .*clip_norm"),
         (
             {"schedule": {"stages": [{"start": 0, "lr": 1, "warmup": 5}]}},

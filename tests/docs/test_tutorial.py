@@ -21,6 +21,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from netwright.processes import free_port
+from supernets.export.metadata import read_metadata
 from tests.docs.pages import Shell, blocks
 from tests.wheel import ROOT, build, environment
 
@@ -129,6 +130,7 @@ def test_the_tutorial_leads_to_a_network_on_the_device(tmp_path: Path) -> None:
             if "serve" in commands:
                 await_ready(url)
     assert last.split()[-1] in SHAPES
+    assert read_metadata(here / "subnet.onnx")["licence"] == "CC-BY-4.0"
     assert (here / "photos.png").read_bytes().startswith(b"\x89PNG")
     columns = (here / "front.csv").read_text().splitlines()[0].split(",")
     assert {"subnet", "latency_ms", "accuracy"} <= set(columns)

@@ -11,6 +11,7 @@ from service.db.tables import Export, Job, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
 from service.settings import ZOO_DIR
+from service.subnets.queries import states_licence
 from tests.service.rows import insert_fitted
 from tests.service.test_errors import assert_problem
 
@@ -108,6 +109,45 @@ def test_another_supernet_may_not_take_a_name(client, supernet, imported):
     manifest = json.loads((imported / "manifest.json").read_text())
     (imported / "manifest.json").write_text(json.dumps({**manifest, "licence": "MIT"}))
     assert_problem(client.post("/v1/supernets", json={"path": "mine"}), 409)
+
+
+def test_a_licence_is_stated_and_withdrawn(client, supernet):
+    path = f"/v1/supernets/{supernet['id']}"
+    assert client.patch(path, json={"licence": "MIT"}).json()["licence"] == "MIT"
+    assert client.get(path).json()["licence"] == "MIT"
+    assert client.patch(path, json={"licence": None}).json()["licence"] is None
+    assert_problem(client.patch(path, json={"licence": ""}), 422)
+    assert "give 'data', 'licence', or both" in assert_problem(client.patch(path, json={}), 422).detail
+
+
+def test_a_file_with_another_licence_is_not_reused():
+    stated, silent = ({"netwright.licence": '"MIT"'}, {"netwright.task": '"x"'})
+    found = [
+        (states_licence(Export(facts=facts), "MIT"), states_licence(Export(facts=facts), None))
+        for facts in (stated, silent, {})
+    ]
+    assert found == [(True, False), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "hint"),
+    [
+        (("GET", "/v1/jobs?kind=meassure", None), "did you mean measure"),
+        (("GET", "/v1/jobs?state=quued", None), "did you mean queued"),
+        (("POST", "/v1/supernets", {"zoo": "digit"}), "did you mean digits"),
+        (
+            ("POST", "/v1/trainings", {"name": "a", "data": "digts", "family": "digits"}),
+            "did you mean digits",
+        ),
+        (
+            ("POST", "/v1/trainings", {"name": "a", "data": "digits", "family": "digits", "recipe": "randm"}),
+            "did you mean random",
+        ),
+    ],
+)
+def test_an_unknown_word_is_answered_with_the_nearest_one(client, request_, hint):
+    method, path, body = request_
+    assert hint in assert_problem(client.request(method, path, json=body), 422).detail
 
 
 # --- targets, measurements, evaluations -------------------------------------------------------------
