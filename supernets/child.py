@@ -2,8 +2,8 @@
 
 The child (``python -m supernets.child``) reads calls from standard input and writes answers to standard output,
 one JSON object a line: ``{"call": "module:function", "request": …}``, then any number of ``{"progress": [...]}`` and
-one ``{"result": …}`` or ``{"error": {"types", "code", "message"}}``. A function takes ``(request, progress)`` and
-returns JSON. Whatever it prints goes to standard error. A child ends when its parent does: its standard input is
+one ``{"result": …}`` or ``{"error": {"types", "code", "message", "trace"}}``. A function takes ``(request, progress)``
+and returns JSON. Whatever it prints goes to standard error. A child ends when its parent does: its standard input is
 closed then. Only the standard library is imported here, so that an agent on a small device can use it.
 """
 
@@ -39,11 +39,14 @@ class ChildError(SupernetError, RuntimeError):
 
 
 class ChildFailedError(ChildError):
-    """The function raised an exception; ``types`` are the names of its class and that class' bases."""
+    """The function raised an exception; ``types`` are the names of its class and that class' bases.
 
-    def __init__(self, types: tuple[str, ...], code: str | None, message: str) -> None:
+    ``trace`` is the traceback in the child, for a log that only the operator reads.
+    """
+
+    def __init__(self, types: tuple[str, ...], code: str | None, message: str, trace: str = "") -> None:
         super().__init__(message)
-        self.types, self.code = types, code
+        self.types, self.code, self.trace = types, code, trace
 
     def is_a(self, kind: type[BaseException]) -> bool:
         """Whether the exception in the child was an instance of ``kind``."""
@@ -124,7 +127,7 @@ def read_answer(line: str | bytes, on_progress: Progress | None = None) -> dict[
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         error = answer["error"]
-        raise ChildFailedError(tuple(error["types"]), error["code"], error["message"])
+        raise ChildFailedError(tuple(error["types"]), error["code"], error["message"], error["trace"])
     if "progress" not in answer:
         return answer
     if on_progress is not None:
@@ -187,11 +190,14 @@ def _answer(asked: dict[str, Any], output: TextIO) -> None:
         function: Function = getattr(import_module(module), name)
         _send(output, {"result": function(asked["request"], progress)})
     except Exception as error:
-        traceback.print_exc(file=sys.stderr)
         sys.stderr.flush()
         code = getattr(error, "code", None)
-        types = [_name(kind) for kind in type(error).__mro__]
-        told = {"types": types, "code": code if isinstance(code, str) else None, "message": _message(error)}
+        told = {
+            "types": [_name(kind) for kind in type(error).__mro__],
+            "code": code if isinstance(code, str) else None,
+            "message": _message(error),
+            "trace": "".join(traceback.format_exception(error)),
+        }
         _send(output, {"error": told})
 
 

@@ -52,7 +52,9 @@ class Evaluation:
         return asdict(self)
 
 
-def calibrate(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> BNStats:
+def calibrate(
+    net: ElasticModel, task: Task, data: DataSet, arch: Arch, batch_size: int = BATCH_SIZE
+) -> BNStats:
     """BatchNorm statistics of ``arch`` over the first training examples (2,048, or all of a smaller set).
 
     The train split has a fixed order, so the examples are the same everywhere.
@@ -60,7 +62,7 @@ def calibrate(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> BNSta
     stored = data.train.head(CALIBRATION_EXAMPLES).to(_device(net))
     inputs = task.prepare(stored, data.preprocessing(), net.family.dimensions(arch))
     with exact(_device(net)):
-        return recalibrate(net, arch, inputs, BATCH_SIZE)
+        return recalibrate(net, arch, inputs, batch_size)
 
 
 def _device(net: ElasticModel) -> torch.device:
@@ -68,7 +70,13 @@ def _device(net: ElasticModel) -> torch.device:
 
 
 def example_scores(
-    net: ElasticModel, task: Task, data: DataSet, arch: Arch, stats: BNStats, split: str
+    net: ElasticModel,
+    task: Task,
+    data: DataSet,
+    arch: Arch,
+    stats: BNStats,
+    split: str,
+    batch_size: int = BATCH_SIZE,
 ) -> Tensor:
     """The task's score of each example of ``split``, ``(n,) float64``, in the order of the split.
 
@@ -79,9 +87,9 @@ def example_scores(
     dimensions, preprocessing = net.family.dimensions(arch), data.preprocessing()
     found = []
     with _running(net, task, arch, stats, len(chosen)) as run:
-        for start in range(0, len(chosen), BATCH_SIZE):
-            stored = chosen.images[start : start + BATCH_SIZE].to(device)
-            targets = task.targets(chosen.labels[start : start + BATCH_SIZE], data)
+        for start in range(0, len(chosen), batch_size):
+            stored = chosen.images[start : start + batch_size].to(device)
+            targets = task.targets(chosen.labels[start : start + batch_size], data)
             outputs = run(task.prepare(stored, preprocessing, dimensions))
             found.append(task.scores(outputs, targets))
     return torch.cat(found)
@@ -134,11 +142,21 @@ def _evaluating(net: ElasticModel) -> Iterator[None]:
 
 
 def evaluate_net(
-    net: ElasticModel, task: Task, data: DataSet, arch: Arch, split: str, stats: BNStats | None = None
+    net: ElasticModel,
+    task: Task,
+    data: DataSet,
+    arch: Arch,
+    split: str,
+    stats: BNStats | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> Evaluation:
-    """Quality of ``arch`` on ``split``; without ``stats`` its BatchNorm statistics are computed first."""
-    stats = stats or calibrate(net, task, data, arch)
-    return summarise(task, example_scores(net, task, data, arch, stats, split), data, split, stats)
+    """Quality of ``arch`` on ``split``; without ``stats`` its BatchNorm statistics are computed first.
+
+    ``batch_size`` examples are in memory at once; the result is the same but for rounding.
+    """
+    stats = stats or calibrate(net, task, data, arch, batch_size)
+    scores = example_scores(net, task, data, arch, stats, split, batch_size)
+    return summarise(task, scores, data, split, stats)
 
 
 def summarise(task: Task, scores: Tensor, data: DataSet, split: str, stats: BNStats) -> Evaluation:
@@ -168,11 +186,16 @@ def check_data(supernet: Supernet, data: DataSet) -> None:
 
 
 def evaluate_arch(
-    supernet: Supernet, data: DataSet, arch: Arch, split: str, stats: BNStats | None = None
+    supernet: Supernet,
+    data: DataSet,
+    arch: Arch,
+    split: str,
+    stats: BNStats | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> Evaluation:
     """Quality of a subnet of ``supernet`` on ``split`` (``validation`` for search, ``test`` for what is returned)."""
     check_data(supernet, data)
-    return evaluate_net(supernet.net, supernet.task, data, arch, split, stats)
+    return evaluate_net(supernet.net, supernet.task, data, arch, split, stats, batch_size)
 
 
 def calibrated(supernet: Supernet, data: DataSet, arch: Arch) -> BNStats:

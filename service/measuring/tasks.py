@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from predictors.measuring.protocol import Protocol
@@ -27,6 +28,14 @@ class MeasureIn(StepData):
     protocol: Protocol
     metrics: list[str]
     seconds: float | None
+    parts: int = 1
+
+    NEEDS_LESS = "fewer or smaller subnets, or a machine with more"
+
+    def smaller(self) -> tuple[MeasureIn, str]:
+        """A quarter of the networks in memory at once, each part interleaved in a run of its own."""
+        parts = min(4 * self.parts, len(self.population))
+        return self.model_copy(update={"parts": parts}), f"in a new process, in {parts} runs"
 
 
 class WrittenFiles(StepData):
@@ -87,13 +96,23 @@ def _measure(request: MeasureIn, progress: Progress) -> Measured:
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
         population = bench.population(request.population)
         files = _write_files(bench, population, target.settings.batch, Path(folder), on_file)
-        result = target.run(files, request.protocol, request.metrics, on_round)
-    extras = result.extras or [{} for _ in result.timings]
+        timings: list[SubnetTiming] = []
+        for part in _parts(files, request.parts):  # the first run calibrates a target that has no scale yet
+            result = target.run(part, request.protocol, request.metrics, on_round)
+            extras = result.extras or [{} for _ in result.timings]
+            timings += [SubnetTiming.of(*pair) for pair in zip(result.timings, extras, strict=True)]
     return Measured(
-        timings=[SubnetTiming.of(*pair) for pair in zip(result.timings, extras, strict=True)],
+        timings=timings,
         calibrations=dict(result.calibrations),
         precision=target.settings.precision,
     )
+
+
+def _parts(files: dict[str, Path], count: int) -> list[dict[str, Path]]:
+    """The files in their order, in so many parts of about one size."""
+    names = list(files)
+    ends = [round(len(names) * number / count) for number in range(count + 1)]
+    return [{name: files[name] for name in names[start:stop]} for start, stop in pairwise(ends)]
 
 
 def write_files(request: MeasureIn, progress: Progress) -> WrittenFiles:

@@ -185,8 +185,8 @@ class WorkContext:
         return recorded.model_validate(record)
 
     async def _in_child(self, task: Task[In, Out], request: In) -> Out:
-        """Run a task, again while the disk is full, and once more in a new process where the first was killed."""
-        killed = 0
+        """Run a task, again while the disk is full, and once more with less memory where its process was killed."""
+        killed, how = 0, "as asked"
         for pause in pauses():
             try:
                 return await self.child.run(task, request, self._progress)
@@ -195,10 +195,12 @@ class WorkContext:
                 if killed == MOST_KILLED:
                     raise JobError(
                         PARKED,
-                        f"{error}; it was killed from outside {killed} times, the last time in a process of its own: "
-                        f"probably the memory is too small. POST /v1/jobs/{self.id}:resume tries again",
+                        f"{error}; it was killed from outside {killed} times, the last time {how}: probably the "
+                        f"memory is too small. What helps is {request.NEEDS_LESS}; POST /v1/jobs/{self.id}:resume "
+                        "tries again",
                     ) from error
-                self._log(f"{error}; it runs once more, in a new process")
+                request, how = request.smaller()
+                self._log(f"{error}; it runs once more, {how}")
             except JobError as error:
                 if error.code != FULL_DISK:
                     raise

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.errors import INTERNAL, TABLE, JobError
+from service.runtime.public import PublicLines
 from service.runtime.task import In, Out, Task, output_type, run_task
 from supernets.child import COMMAND, ROOT, ChildFailedError, call_line, environment, read_answer
 
+log = logging.getLogger("netwright.worker")
 LINE_LIMIT = 64 << 20
 LOG_WIDTH = 2000
 OnProgress = Callable[[int, int, str | None, Mapping[str, Any] | None], None]
@@ -69,6 +72,7 @@ class Child:
                 if answer is not None:
                     return output_type(task).model_validate(answer["result"])
         except ChildFailedError as error:
+            log.warning("%s failed: %s", name, error.trace.rstrip())
             raise JobError(_code(error), str(error)) from None
         except asyncio.CancelledError:
             await self.kill()
@@ -99,13 +103,16 @@ class Child:
 
     async def _read_stderr(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
-        rest = ""
+        rest, public = "", PublicLines()
         while text := await process.stderr.read(4096):
             decoded = text.decode(errors="replace")
             *lines, rest = (rest + decoded.replace("\r", "\n")).split("\n")
             for line in lines:
-                if line.strip():
-                    self.log(line.rstrip()[:LOG_WIDTH])
+                shown = public.of(line.rstrip())
+                if shown != line.rstrip():
+                    log.warning("a child wrote: %s", line.rstrip())
+                if shown.strip():
+                    self.log(shown[:LOG_WIDTH])
 
     async def kill(self) -> None:
         """End the process and everything it started."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -27,6 +27,16 @@ class StepData(BaseModel):
     """Base of what steps take and return."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    NEEDS_LESS: ClassVar[str] = "a machine with more"
+    """What needs less memory than a task with this input, or has more."""
+
+    def smaller(self) -> tuple[Self, str]:
+        """An input for the same output that needs less memory, and in words how the task runs with it.
+
+        A new process is less in itself: it has none of the networks and data that the old one kept.
+        """
+        return self, "in a new process"
 
 
 In = TypeVar("In", bound=StepData)

@@ -27,6 +27,17 @@ class EvaluateIn(StepData):
     population: Rows
     split: str
     seconds: float | None = None
+    batch: int = 256
+
+    NEEDS_LESS = "a smaller resolution, or a machine with more"
+
+    def smaller(self) -> tuple[EvaluateIn, str]:
+        """One thread and a quarter of the images at once."""
+        batch = max(1, self.batch // 4)
+        changes = {"batch": batch, "bench": self.bench.model_copy(update={"threads": 1})}
+        return self.model_copy(
+            update=changes
+        ), f"in a new process, with one thread and {batch} images at once"
 
 
 class Evaluated(StepData):
@@ -94,7 +105,7 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
     for index, arch in enumerate(archs):
         if deadline.passed:
             break
-        evaluation = evaluate_arch(bench.supernet, data, arch, split)
+        evaluation = evaluate_arch(bench.supernet, data, arch, split, batch_size=request.batch)
         found.append(Quality.model_validate(evaluation.as_json()))
         progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {split}")
     return Evaluated(evaluations=found)

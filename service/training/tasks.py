@@ -39,6 +39,8 @@ class TrainIn(StepData):
     threads: int
     device: str
 
+    NEEDS_LESS = "a smaller recipe.batch_size, a smaller largest subnet, or a machine with more"
+
 
 class Trained(StepData):
     """The stored files of a trained supernet, and its manifest."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ JOBS = Registry(
         "count": "tests.service.small_jobs:count",
         "fail": "tests.service.small_jobs:fail",
         "crash": "tests.service.small_jobs:crash",
+        "leak": "tests.service.small_jobs:leak",
         "starve": "tests.service.small_jobs:starve",
     },
 )
@@ -77,9 +79,40 @@ def crash_task(payload: Nothing, progress: Progress) -> Nothing:
     os._exit(3)
 
 
+SECRET = "psycopg.OperationalError: postgresql://me:hunter2@db/x [SQL: SELECT secret]"
+
+
+async def leak(run):
+    await run.step("leak", leak_task, Nothing())
+
+
+def leak_task(payload: Nothing, progress: Progress) -> Nothing:
+    """Writes all that a library may write, and fails with a text that is not for the public."""
+    sys.stderr.write("/srv/inside/lib.py:7: UserWarning: careful\n")
+    sys.stderr.flush()
+    thread = threading.Thread(target=_raise)
+    thread.start()
+    thread.join()
+    sys.stderr.write("still going\n")
+    try:
+        _raise()
+    except RuntimeError as error:
+        raise KeyError(SECRET) from error
+
+
+def _raise():
+    raise RuntimeError(SECRET)
+
+
 class StarveIn(StepData):
     folder: str
     kills: int
+    nets: int = 8
+
+    NEEDS_LESS = "fewer nets"
+
+    def smaller(self):
+        return self.model_copy(update={"nets": self.nets // 2}), f"with {self.nets // 2} nets at once"
 
 
 async def starve(run):
@@ -93,6 +126,7 @@ def starve_task(request: StarveIn, progress: Progress) -> Nothing:
     before = len(log.read_text().splitlines()) if log.exists() else 0
     with log.open("a") as file:
         file.write(f"{before} {os.getpid()}\n")
+    Path(request.folder, f"nets {before}").write_text(str(request.nets))
     if before < request.kills:
         os.kill(os.getpid(), signal.SIGKILL)
     return Nothing()

@@ -177,29 +177,6 @@ def test_readiness_tells_disk_workers_and_the_age_of_the_queue(client, database,
 # --- children and deaths -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kills", "state", "code"), [(1, "succeeded", None), (2, "failed", "parked")])
-def test_a_child_that_is_killed_from_outside_runs_once_more(
-    database,
-    workers,
-    folder,  # noqa: F811
-    kills,
-    state,
-    code,
-):
-    queue = Queue(database)
-    with database.write() as session:
-        params = {"folder": str(folder), "kills": kills}
-        job = job_queries.create_job(session, DEFAULT_PROJECT, "starve", params)
-        queue.enqueue(session, job)
-    worker = workers.start()
-    done = wait_for(database, job.id)
-    queue.close()
-    assert (done.state, done.error_code) == (state, code) and worker.poll() is None
-    assert begun(folder)[0] == [0, 1]
-    if code is not None:
-        assert "status -9" in done.error_message and ":resume" in done.error_message
-
-
 def test_only_deaths_on_one_step_park_a_job(database, workers, settings, folder):  # noqa: F811
     """Three workers die, each after another step was finished: more than may die on one."""
     queue = Queue(database)
