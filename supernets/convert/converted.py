@@ -18,8 +18,9 @@ from supernets.families.traced import Traced
 from supernets.families.traced_net import TracedNet
 from supernets.families.traced_space import MULTIPLE, WIDTHS, TracedConfig, TracedFamily
 from supernets.spaces.space import Choice
+from supernets.tasks.task import BATCH, Interface, NamedTensor
 from supernets.traced.follow import Follower
-from supernets.traced.graph import Graph, Source, multiple
+from supernets.traced.graph import Graph, Shape, Source, multiple, named_results
 from supernets.traced.groups import Frozen, find
 from supernets.traced.operators import RULES
 from supernets.traced.run import Program
@@ -73,6 +74,18 @@ class Converted:
     def family(self) -> TracedFamily:
         """The family of :attr:`net`."""
         return self.net.family
+
+    @property
+    def interface(self) -> Interface:
+        """Inputs and output of an exported file of any subnet, with a batch of any size."""
+        graph = self.family.graph
+        inputs = tuple(NamedTensor(s.name, s.output.dtype, _file_shape(s.output.shape)) for s in graph.inputs)
+        (found,) = (node.outputs[0] for node in graph.nodes if node.name == graph.quality)
+        name = next(
+            (path for name, path in named_results(graph.result) if name == graph.quality and path), ""
+        )
+        named = name if name.isidentifier() and name not in {each.name for each in inputs} else "output"
+        return Interface(inputs, NamedTensor(named, found.dtype, _file_shape(found.shape)))
 
 
 def convert(
@@ -147,6 +160,14 @@ def convert_program(
         if index in family.offered:
             net.set_unit_order(index, order)
     return Converted(net.eval(), found_axes(family), found_frozen(family))
+
+
+def _file_shape(shape: Shape) -> tuple[int | str, ...]:
+    """A shape with the name of the batch's axis; other sizes that depend on the batch have names of their own."""
+    return tuple(
+        size if isinstance(size, int) else BATCH if size == "1*b" else f"size{axis}"
+        for axis, size in enumerate(shape)
+    )
 
 
 def found_axes(family: TracedFamily) -> tuple[AxisFound, ...]:

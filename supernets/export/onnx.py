@@ -131,7 +131,10 @@ def export_for_measuring(
     try:
         write_model(direct_model(net, fixed, opset), path, {}, None)
     except UntranslatedError:
-        _export_by_tracing(net, example, path, interface, opset)
+        try:
+            _export_by_tracing(net, example, path, interface, opset)
+        except ExportError:  # an operator that the old exporter does not have
+            write_model(_translate(net, example, fixed, max(opset, LOWEST_TORCH_OPSET)), path, {}, None)
 
 
 def _export_by_tracing(net: nn.Module, example: Inputs, path: Path, interface: Interface, opset: int) -> None:
@@ -157,7 +160,8 @@ def _export_by_tracing(net: nn.Module, example: Inputs, path: Path, interface: I
 def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int) -> Any:
     """``net`` as an ONNX ``ModelProto``."""
     # with an example batch of 1 the exporter would take the batch for a constant
-    batch = tuple(each if len(each) > 1 else torch.cat([each, each]) for each in example)
+    dynamic = any(interface.dynamic)
+    batch = tuple(torch.cat([each, each]) if dynamic and len(each) < 2 else each for each in example)
     names = {name for axes in interface.dynamic for name in axes.values()}
     dims = {name: torch.export.Dim(name) for name in names}
     try:

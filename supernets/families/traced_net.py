@@ -20,7 +20,7 @@ from supernets.families.traced_space import TracedFamily
 from supernets.spaces.space import Arch
 from supernets.traced.cut import Cut, Cutter, Index
 from supernets.traced.graph import Graph, Node, Ref, Weight
-from supernets.traced.run import PlainNet, Program, Values, hold, of
+from supernets.traced.run import Program, Values, hold, of, plain_net
 
 MOST_CUTS = 64
 """Archs whose operators are remembered."""
@@ -179,7 +179,7 @@ class TracedNet(ElasticModel):
                 key = path.removeprefix(f"{ORIGINAL}.")
                 tensors[f"{key}.running_mean"] = mean.clone()
                 tensors[f"{key}.running_var"] = variance.clone()
-        return PlainNet(_needed(cut, self.family, arch), tensors).eval()
+        return plain_net(_needed(cut, self.family, arch), tensors).eval()
 
     def residual_norms(self) -> list[nn.BatchNorm2d]:
         """None: a converted network brings its weights."""

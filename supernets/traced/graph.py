@@ -177,6 +177,9 @@ class Graph:
         if len(self.nodes) > MAX_NODES:
             raise SpaceError(f"a graph must have at most {MAX_NODES} operators, got {len(self.nodes)}")
         known: set[str] = set()
+        for source in self.inputs:
+            if not source.name.isidentifier() or source.name == "self":
+                raise SpaceError(f"an input must be named like an argument, got {source.name!r}")
         for name in (*(source.name for source in self.inputs), *(weight.name for weight in self.weights)):
             _add(known, name)
         for node in self.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -127,7 +128,8 @@ def structured(result: Result, values: Values) -> Any:
     if isinstance(result, Ref):
         return values[result.name]
     if isinstance(result, dict):
-        return Outputs({name: structured(each, values) for name, each in result.items()})
+        form = dict if torch.compiler.is_exporting() else Outputs  # exporters know plain dicts only
+        return form({name: structured(each, values) for name, each in result.items()})
     return None if result is None else [structured(each, values) for each in result]
 
 
@@ -148,22 +150,13 @@ def hold(root: nn.Module, key: str, tensor: Tensor | nn.Parameter) -> None:
 
 
 class PlainNet(nn.Module):
-    """A graph with its weights, under the names that they have in the original.
+    """A graph with its weights, under the names that they have in the original; made by :func:`plain_net`.
 
     With positional inputs it returns the output that quality is computed from; with inputs by name it returns
     what the original returns. It has no public attribute of its own: all names are those of the original.
     """
 
-    def __init__(self, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self._netwright_program = Program(graph)
-        for weight in graph.weights:
-            tensor = tensors[weight.key]
-            held: Tensor = tensor
-            if weight.kind == "parameter":
-                held = nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
-            for key in weight.keys:
-                hold(self, key, held)
+    _netwright_program: Program
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """See the class."""
@@ -172,6 +165,33 @@ class PlainNet(nn.Module):
         weights = {weight.name: of(self, weight.key) for weight in graph.weights}
         values = self._netwright_program(given, weights, {})
         return structured(graph.result, values) if named else values[graph.quality]
+
+
+def plain_net(graph: Graph, tensors: Mapping[str, Tensor]) -> PlainNet:
+    """A graph as a module, with the arguments of the original's ``forward``; ``tensors`` by the weights' keys."""
+    net = _class_of(graph)()
+    net._netwright_program = Program(graph)
+    for weight in graph.weights:
+        tensor = tensors[weight.key]
+        held: Tensor = tensor
+        if weight.kind == "parameter":
+            held = nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
+        for key in weight.keys:
+            hold(net, key, held)
+    return net
+
+
+def _class_of(graph: Graph) -> type[PlainNet]:
+    """A class whose ``forward`` has the inputs as arguments: exporters name the inputs of a file after them."""
+
+    def forward(self: PlainNet, *inputs: Tensor, **named: Tensor) -> Any:
+        return PlainNet.forward(self, *inputs, **named)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    names = ["self", *(source.name for source in graph.inputs)]
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    return type("PlainNet", (PlainNet,), {"forward": forward, "__doc__": PlainNet.__doc__})
 
 
 def of(net: nn.Module, key: str) -> Tensor:
