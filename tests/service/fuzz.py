@@ -149,7 +149,11 @@ class Caller:
                 )
 
     def _pool(self, operation):
-        return self.pools[operation.path.split("/")[2].partition(":")[0]]
+        kind = operation.path.split("/")[2].partition(":")[0]
+        assert kind in self.pools, (
+            f"tests.service.test_fuzz must stock {kind!r}, which {operation.label} needs"
+        )
+        return self.pools[kind]
 
     def send(self, case, real):
         """One call, and what must be true of its answer."""

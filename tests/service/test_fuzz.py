@@ -12,7 +12,7 @@ import pytest
 from service.artifacts import ArtifactStore, own_artifact
 from service.db import queries
 from service.db.session import Database
-from service.db.tables import Export, Table
+from service.db.tables import Export, FineTune, Table
 from service.devices import leasing
 from service.ids import DEFAULT_PROJECT, new_id
 from service.run import migrate
@@ -25,7 +25,7 @@ from tests.service.house import House, said
 from tests.service.lease_tools import add_order, add_target, agent, calibrations
 from tests.service.rows import insert_fitted, insert_measured
 
-EXAMPLES = int(os.environ.get("NETWRIGHT_FUZZ_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("NETWRIGHT_FUZZ_EXAMPLES", "3"))
 pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.filterwarnings("default"),  # of schemathesis and of what it imports
@@ -96,7 +96,11 @@ def stock(settings, caller):
             id=new_id("exp"), project_id=DEFAULT_PROJECT, subnet_id=measured[0], format="onnx", precision="fp32",
             opset=18, batch="1", sha256=store.put(b"onnx"), bytes=4, parity={"max": 0.0}, job_id=done,
         )  # fmt: skip
-        session.add(export)
+        tuned = FineTune(
+            id=new_id("fin"), project_id=DEFAULT_PROJECT, subnet_id=measured[0], data="digits", recipe={}, seed=0,
+            job_id=done,
+        )  # fmt: skip
+        session.add_all([export, tuned])
         artifact = store.put(b"file")
         own_artifact(session, DEFAULT_PROJECT, artifact, 4, "text/plain", "a")
     queue.close()
@@ -110,6 +114,7 @@ def stock(settings, caller):
         "searches": searches,
         "jobs": jobs,
         "exports": [export.id],
+        "finetunes": [tuned.id],
         "artifacts": [artifact],
         "agents": ["a", "b"],
     }
