@@ -9,12 +9,17 @@ from pydantic import Field
 from service.http.schemas import ArchJson, Body, Stamped
 from service.measurements.schemas import MeasurementView, Selection
 from service.runtime.task import StepData
+from supernets import EXPORTERS
 
 
 class ExportCreate(Body):
     """Write a subnet to a file and compare its outputs with the supernet's."""
 
-    format: str = Field("onnx", description="Name of an exporter: onnx, or pt2 (torch.export)")
+    format: str = Field(
+        "onnx",
+        description="Name of an exporter: onnx, or pt2 (torch.export)",
+        json_schema_extra={"enum": list(EXPORTERS)},
+    )
     precision: Literal["fp32", "fp16", "int8"] = Field(
         "fp32",
         description="fp16 and int8 are ONNX only; int8 is calibrated on training images. What they change in quality "

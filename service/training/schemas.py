@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from pydantic import Field
@@ -10,6 +11,13 @@ from service.http.schemas import Body, Name, Seed
 from service.problems import View
 from supernets.data_report import DataReport
 from supernets.data_spec import DataSpec
+
+RECIPES = sorted(
+    path.name.removesuffix(".toml")
+    for path in files("supernets.recipes").iterdir()
+    if path.name.endswith(".toml")
+)
+"""Names of the recipes that come with the project; found without importing them, which would load torch."""
 
 
 class TrainingSpec(Body):
@@ -29,7 +37,9 @@ class TrainingSpec(Body):
         examples=["digits"],
     )
     recipe: str | dict[str, Any] = Field(
-        "random", description="Name of a recipe or of a zoo supernet whose recipe to take, or its values"
+        "random",
+        description="Name of a recipe or of a zoo supernet whose recipe to take, or its values",
+        examples=RECIPES,
     )
     task: str | None = Field(
         None,

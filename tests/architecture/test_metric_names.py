@@ -1,6 +1,7 @@
 """Metrics are named in one table: other code refers to a name by its constant, or reads the table."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,23 @@ def spelled(source: str) -> list[str]:
 def files() -> list[str]:
     found = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def spelled_by_the_page(source: str) -> list[str]:
+    """The names of metrics in strings, comments left out; fields of layers and panels are read as properties."""
+    code = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith("//"))
+    return [name for name in METRICS if re.search(rf"""["'`]{name}["'`]|(?:max|min)_{name}\b""", code)]
+
+
+def test_the_page_takes_metrics_from_the_api():
+    scripts = sorted((ROOT / "service" / "page" / "static").rglob("*.js"))
+    assert len(scripts) > 20
+    found = {path.name: spelled_by_the_page(path.read_text()) for path in scripts}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_names_in_scripts_are_found():
+    assert spelled_by_the_page("get({ max_latency_ms: 1 }, `macs`)\n// 'params'") == ["latency_ms", "macs"]
 
 
 def test_no_metric_is_spelled_outside_the_table():

@@ -98,10 +98,11 @@ export async function list(path, query = {}, most = 500, options = {}) {
 
 let schema = null;
 
-// The API's own description of itself, read once: which choices a field of a body has.
-export async function choicesOf(model, field) {
-  schema ??= get("/openapi.json");
-  const properties = (await schema).components.schemas[model]?.properties?.[field] ?? {};
-  if (properties.enum) return properties.enum;
-  return properties.const === undefined ? [properties.default] : [properties.const];
+// A field of a body as the OpenAPI document has it, read once: its description, default and choices, which are its
+// `enum` or else its examples.
+export async function fieldOf(model, field) {
+  schema ??= get("/openapi.json").catch((error) => { schema = null; throw error; });
+  const found = (await schema).components.schemas[model]?.properties?.[field] ?? {};
+  const single = found.const ?? found.default;
+  return { description: found.description ?? "", default: found.default ?? null, choices: found.enum ?? found.examples ?? (single === undefined ? [] : [single]) };
 }

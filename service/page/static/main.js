@@ -1,6 +1,6 @@
 // Which view is shown: the part of the address after # names it, and holds what is selected in it.
 
-import { Problem } from "./api.js";
+import { Problem, get } from "./api.js";
 import { element, replaceContent } from "./elements.js";
 import { loadMetrics } from "./metrics.js";
 import { problemNote } from "./parts/problem_note.js";
@@ -18,14 +18,8 @@ const VIEWS = [
   [/^\/predictors\/([\w-]+)$/, "predictor_view"],
   [/^\/jobs$/, "jobs_view"],
   [/^\/jobs\/([\w-]+)$/, "job_view"],
+  [/^\/trainings\/new$/, "new_training_view"],
   [/^\/compare$/, "compare_view"],
-];
-const NAVIGATION = [
-  ["#/", "Start"],
-  ["#/searches/new", "New search"],
-  ["#/searches", "Searches"],
-  ["#/compare", "Compare"],
-  ["#/jobs", "Jobs"],
 ];
 
 const main = document.getElementById("main");
@@ -47,6 +41,16 @@ function setQuery(changes) {
   history.replaceState(null, "", `#${path}${text ? `?${text}` : ""}`);
 }
 
+// The module of a view. Where it cannot be loaded, a request whose error says more gives the reason.
+async function load(name) {
+  try {
+    return await import(`./views/${name}.js`);
+  } catch (error) {
+    await get("/healthz");
+    throw error;
+  }
+}
+
 async function show() {
   shown.abort();
   shown = new AbortController();
@@ -61,7 +65,7 @@ async function show() {
   const [match, name] = found;
   main.setAttribute("aria-busy", "true");
   try {
-    const [view] = await Promise.all([import(`./views/${name}.js`), loadMetrics()]);
+    const [view] = await Promise.all([load(name), loadMetrics()]);
     const content = await view.draw({ id: match[1], query, signal, setQuery, redraw: show });
     if (signal.aborted) return;
     replaceContent(main, content);
@@ -75,6 +79,16 @@ async function show() {
   }
 }
 
+// Loads the page anew once the service answers: a browser may keep a module that could not be loaded.
+async function again() {
+  try {
+    await get("/healthz");
+    location.reload();
+  } catch (error) {
+    showFailure(error);
+  }
+}
+
 function showFailure(error) {
   const keyed = error instanceof Problem && [401, 403].includes(error.body.status);
   replaceContent(
@@ -82,7 +96,7 @@ function showFailure(error) {
     element("h1", {}, keyed ? "Sign in" : "This cannot be shown"),
     problemNote(error),
     keyed && signInPanel(show),
-    !keyed && element("p", {}, element("button", { class: "button", type: "button", onclick: show }, "Try again")),
+    !keyed && element("p", {}, element("button", { class: "button", type: "button", onclick: again }, "Try again")),
   );
 }
 
@@ -94,8 +108,6 @@ function markNavigation(path) {
 }
 
 function drawBar() {
-  const links = NAVIGATION.map(([href, text]) => element("a", { href }, text));
-  document.getElementById("navigation").append(...links, element("a", { href: "/docs" }, "API"));
   document.getElementById("tools").append(keyTool(show), themeTool(show));
   document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
 }

@@ -19,6 +19,12 @@ export function allMetrics() {
   return [...definitions.values()];
 }
 
+// The first measured metric in the order of the API, among those given: what is searched against quality unless told
+// otherwise.
+export function firstMeasured(among = null) {
+  return allMetrics().find((metric) => metric.source === "measured" && (among === null || among.includes(metric.name)))?.name ?? null;
+}
+
 export function metricOf(name) {
   return definitions.get(name) ?? { name, unit: "", direction: "min", source: "measured" };
 }

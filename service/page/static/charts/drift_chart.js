@@ -1,11 +1,11 @@
-// Latency of the reference net in each run, over that of the calibration.
+// Latency of the reference network in each run, over that of the calibration.
 
 import { number } from "../metrics.js";
 import { colour } from "../parts/theme.js";
 import { axis, chartPlace } from "./plotly.js";
 
 export function driftChart(target) {
-  const place = chartPlace({ label: "Drift of the reference net, run by run", size: "short", empty: "No run since the calibration yet." });
+  const place = chartPlace({ label: "Drift of the reference network, run by run", size: "short", empty: "No run since the calibration yet." });
   const runs = target.drifts.map((_, index) => index + 1);
   place.draw({
     data: [

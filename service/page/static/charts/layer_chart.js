@@ -5,7 +5,7 @@ import { colour } from "../parts/theme.js";
 import { axis, chartPlace } from "./plotly.js";
 
 export function layerChart() {
-  const place = chartPlace({ named: true, label: "Cost of each layer; the table below has the same values", size: "short" });
+  const place = chartPlace({ named: true, label: "Cost of each layer; the table below has the same values" });
   return { node: place.node, show: (view) => place.draw(figureOf(view)) };
 }
 

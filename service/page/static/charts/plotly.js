@@ -106,7 +106,10 @@ function mergeAxes(layout) {
 const SHAPES = {
   circle: '<circle cx="7" cy="7" r="4.5" fill="C"/>',
   dot: '<circle cx="7" cy="7" r="2.5" fill="C"/>',
-  diamond: '<path d="M7 1.5 12.5 7 7 12.5 1.5 7z" fill="none" stroke="C" stroke-width="1.7"/>',
+  diamond: '<path d="M7 1.5 12.5 7 7 12.5 1.5 7z" fill="C"/>',
+  "diamond-open": '<path d="M7 1.5 12.5 7 7 12.5 1.5 7z" fill="none" stroke="C" stroke-width="1.7"/>',
+  "star-open": '<path d="M7 1l1.8 4 4.2.4-3.2 2.9 1 4.2L7 10.3 3.2 12.5l1-4.2L1 5.4 5.2 5z" fill="none" stroke="C" stroke-width="1.4"/>',
+  "triangle-open": '<path d="M7 2 12.500 12H1.500z" fill="none" stroke="C" stroke-width="1.7"/>',
   square: '<rect x="2.5" y="2.5" width="9" height="9" fill="C"/>',
   star: '<path d="M7 1l1.8 4 4.2.4-3.2 2.9 1 4.2L7 10.3 3.2 12.5l1-4.2L1 5.4 5.2 5z" fill="C"/>',
   triangle: '<path d="M7 1.500 13 12.500H1z" fill="C"/>',
@@ -126,7 +129,7 @@ export function legend(entries) {
   }));
 }
 
-const SYMBOL_SHAPES = { "diamond-open": "diamond", "circle-open": "ring", "triangle-up": "triangle", x: "cross" };
+const SYMBOL_SHAPES = { "circle-open": "ring", "triangle-up": "triangle", x: "cross" };
 
 function entryOf(trace) {
   const marker = trace.marker ?? {};

@@ -19,7 +19,7 @@ export function supernetCard(row, predictors) {
 }
 
 function qualityOf(row, end) {
-  return end ? formatValue(row.quality, end[row.quality]) : "–";
+  return end ? formatValue(row.quality, end.value) : "–";
 }
 
 export function targetCard(row, predictors, names) {

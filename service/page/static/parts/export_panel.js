@@ -1,26 +1,31 @@
 // The file of a subnet: choose a precision, export, download, and the lines that run it.
 
-import { choicesOf, get, post } from "../api.js";
+import { fieldOf, get, post } from "../api.js";
 import { download } from "../download.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
 import { bytes, moment, number } from "../metrics.js";
 import { commandsPanel, copyable } from "./commands.js";
 import { jobPanel } from "./job_progress.js";
-import { guarded } from "./problem_note.js";
+import { guarded, problemNote } from "./problem_note.js";
 import { exportRequest } from "./request_texts.js";
 
-export function exportPanel(subnet, supernet, signal) {
+export async function exportPanel(subnet, supernet, signal) {
   const place = element("div");
   const listPlace = element("div");
   const commands = element("div");
-  const file = `${supernet.name.replaceAll(/[^A-Za-z0-9._-]+/g, "-")}-${subnet.arch_id}.onnx`;
+  const running = element("div");
+  const stem = `${supernet.name.replaceAll(/[^A-Za-z0-9._-]+/g, "-")}-${subnet.arch_id}`;
   const format = element("select");
   const precision = element("select");
   const button = element("button", { class: "button main", type: "submit" }, "Export");
-  const body = () => ({ format: format.value || "onnx", ...(precision.value ? { precision: precision.value } : {}) });
-  const say = () => replaceContent(commands, commandsPanel(exportRequest(subnet.id, body(), file)));
+  const body = () => ({ format: format.value, precision: precision.value });
+  const say = () => {
+    const file = `${stem}.${format.value}`;
+    replaceContent(running, runLines(file, format.value, supernet));
+    replaceContent(commands, commandsPanel(exportRequest(subnet.id, body(), file)));
+  };
   const form = element("form", { class: "fields", onchange: say }, labelled("Format", format), labelled("Precision", precision), button);
-  const node = element("section", { class: "panel stack", id: "export" }, heading(2, "The file"), supernet.source === "table" ? element("p", { class: "quiet" }, "The space of a table has no networks, so there is no file.") : [form, place, listPlace, runLines(file, supernet), commands]);
+  const node = element("section", { class: "panel stack", id: "export" }, heading(2, "The file"), supernet.source === "table" ? element("p", { class: "quiet" }, "The space of a table has no networks, so there is no file.") : [form, place, listPlace, running, commands]);
 
   form.addEventListener("submit", guarded(button, place, async () => {
     const answer = await post(`/v1/subnets/${subnet.id}/exports`, body());
@@ -42,14 +47,19 @@ export function exportPanel(subnet, supernet, signal) {
     replaceContent(listPlace, exportList(fresh.exports, place));
   }
 
-  fillChoices(format, precision).then(say);
+  try {
+    await fillChoices(format, precision);
+    say();
+  } catch (error) {
+    replaceContent(place, problemNote(error));
+  }
   replaceContent(listPlace, exportList(subnet.exports, place));
   return node;
 }
 
 async function fillChoices(format, precision) {
-  const [formats, precisions] = await Promise.all([choicesOf("ExportCreate", "format"), choicesOf("ExportCreate", "precision")]);
-  const options = (values) => values.filter((value) => value !== undefined && value !== null).map((value) => element("option", { value }, value));
+  const [formats, precisions] = await Promise.all([fieldOf("ExportCreate", "format"), fieldOf("ExportCreate", "precision")]);
+  const options = (field) => field.choices.map((value) => element("option", { value, selected: value === field.default }, value));
   replaceContent(format, options(formats));
   replaceContent(precision, options(precisions));
 }
@@ -72,7 +82,9 @@ function exportLine(row, place) {
   );
 }
 
-function runLines(file, supernet) {
+// Lines that run a file; only ONNX needs nothing of ours or of torch.
+function runLines(file, format, supernet) {
+  if (format !== "onnx") return null;
   const { mean = [], std = [] } = supernet.preprocessing ?? {};
   const normalise = mean.length > 0 ? [`# inputs: 0..1, minus mean ${mean.join(", ")}, divided by ${std.join(", ")}`] : [];
   const lines = [

@@ -40,7 +40,7 @@ export function limitSlider({ row, on, target, asked, onChange }) {
   );
 
   function refresh(type = true) {
-    if (type) typed.value = String(Number(toShown(metric, value).toPrecision(6)));
+    if (type) typed.value = String(Number(toShown(metric, value).toPrecision(ROUNDED)));
     range.value = String(Math.round((STEPS * (value - low)) / (high - low || 1)));
     range.setAttribute("aria-valuetext", formatValue(metric, value));
     left.textContent = formatValue(metric, low);

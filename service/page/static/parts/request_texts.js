@@ -3,7 +3,8 @@
 import { metricOf } from "../metrics.js";
 import { pythonLiteral, shellWord } from "./commands.js";
 
-// Which bound of a metric is the one in its good direction: `latency_ms=20` says at most, `accuracy=0.9` at least.
+// Which bound of a metric is the one in its good direction: a limit `NAME=VALUE` of a cost says at most, one of a
+// quality that should be high says at least.
 function usualBound(metric) {
   return metricOf(metric).direction === "max" ? "min" : "max";
 }
@@ -30,7 +31,7 @@ function pythonSearch(body, names) {
     const value = body[name];
     if (value !== undefined && value !== null && Object.keys(Object(value)).length + (typeof value === "object" ? 0 : 1) > 0) lines.push(`    ${name}=${pythonLiteral(value)},`);
   }
-  return ["search = client.searches.create(", ...lines, ")", "front = search.wait(progress=True).front()", "for point in front:", `    print(point.id, point.value(${JSON.stringify(body.objectives?.[0] ?? "latency_ms")}))`];
+  return ["search = client.searches.create(", ...lines, ")", "front = search.wait(progress=True).front()", "for point in front:", `    print(point.id, point.value(${JSON.stringify(body.objectives[0])}))`];
 }
 
 function pythonLimits(constraints, names) {
@@ -122,12 +123,32 @@ export function fitRequest(supernet, target, metric, names) {
 }
 
 export function exportRequest(subnet, body, file) {
+  const options = Object.entries(body);
   return {
     method: "POST",
     path: `/v1/subnets/${subnet}/exports`,
     body,
-    python: `client.subnets.get(${JSON.stringify(subnet)}).download_onnx(${JSON.stringify(file)}, progress=True)`,
-    cli: `export ${subnet} --out ${file}`,
+    python: `client.subnets.get(${JSON.stringify(subnet)}).download_onnx(${JSON.stringify(file)}, ${options.map(([name, value]) => `${name}=${pythonLiteral(value)}`).join(", ")}, progress=True)`,
+    cli: `export ${subnet} ${options.map(([name, value]) => `--${name} ${shellWord(value)}`).join(" ")} --out ${file}`,
+  };
+}
+
+// A list, or one thing with an id, as the API and its clients show it.
+export function listRequest(path, python, cli) {
+  return { method: "GET", path, python, cli };
+}
+
+// `body` is that of POST /v1/trainings: what is not set is left to the API.
+export function trainingRequest({ name, ...options }) {
+  const flags = { source: "from" };
+  const python = Object.entries(options).map(([option, value]) => `    ${option}=${pythonLiteral(value)},`);
+  const cli = Object.entries(options).map(([option, value]) => `--${flags[option] ?? option} ${shellWord(String(value))}`);
+  return {
+    method: "POST",
+    path: "/v1/trainings",
+    body: { name, ...options },
+    python: ["job = client.trainings.create(", `    ${pythonLiteral(name)},`, ...python, ")", "job.wait(progress=True)"],
+    cli: `supernets train ${[shellWord(name), ...cli].join(" \\\n  ")}`,
   };
 }
 

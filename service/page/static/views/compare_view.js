@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { compareChart } from "../charts/compare_chart.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
-import { formatSpread, formatValue, metricLabel, number } from "../metrics.js";
+import { firstMeasured, formatSpread, formatValue, metricLabel, metricOf, number } from "../metrics.js";
 import { loadNames } from "../names.js";
 import { measuredValue } from "../charts/front_values.js";
 import { commandsPanel, shellWord } from "../parts/commands.js";
@@ -31,7 +31,10 @@ class Comparison {
     this.supernet = names.supernets.find((row) => row.id === query.get("supernet")) ?? names.supernets[0];
     this.targets = names.targets.filter((row) => asked.includes(row.id)).map((row) => row.id);
     if (this.targets.length === 0) this.targets = names.targets.slice(0, 6).map((row) => row.id);
-    this.asked = Number(query.get("max_latency_ms") ?? NaN);
+    // The metric that is compared: that of a limit in the address, or else the first that the targets measure.
+    const given = [...query.keys()].map((name) => /^(?:max|min)_(.+)$/.exec(name)?.[1]).find((name) => name !== undefined);
+    this.metric = given ?? firstMeasured(names.targets.filter((row) => this.targets.includes(row.id)).flatMap((row) => row.metrics));
+    this.asked = Number(query.get(this.limitName()) ?? NaN);
     this.chart = compareChart();
     this.limitPlace = element("div");
     this.tablePlace = element("div");
@@ -58,8 +61,14 @@ class Comparison {
     );
   }
 
+  // The name of the limit in addresses, the API and the client: `max_` or `min_` and the metric.
+  limitName() {
+    return `${metricOf(this.metric).direction === "max" ? "min" : "max"}_${this.metric}`;
+  }
+
   limit() {
-    return this.slider?.limit()?.max ?? null;
+    const limit = this.slider?.limit();
+    return limit?.max ?? limit?.min ?? null;
   }
 
   async load() {
@@ -68,7 +77,7 @@ class Comparison {
       const front = (target, more) => get("/v1/fronts", { supernet: this.supernet.id, target, ...more }, { signal: this.signal });
       const [fronts, picks] = await Promise.all([
         Promise.all(this.targets.map((target) => front(target, { max_points: MOST_POINTS }))),
-        Promise.all(this.targets.map((target) => front(target, { pick: "best", max_latency_ms: limit }))),
+        Promise.all(this.targets.map((target) => front(target, { pick: "best", [this.limitName()]: limit }))),
       ]);
       this.problem.replaceChildren();
       const [quality] = fronts[0]?.objectives ?? [this.supernet.quality];
@@ -77,7 +86,7 @@ class Comparison {
         return;
       }
       this.fillTable(picks, quality);
-      this.chart.show({ fronts, targets: this.targets, names: this.names, x: "latency_ms", y: quality, limit });
+      this.chart.show({ fronts, targets: this.targets, names: this.names, x: this.metric, y: quality, limit });
       this.say(limit);
     } catch (error) {
       if (error.name !== "AbortError") this.problem.replaceChildren(problemNote(error));
@@ -86,13 +95,13 @@ class Comparison {
 
   // The slider spans what the fronts span; true if it is new and set.
   fillSlider(fronts) {
-    const values = fronts.flatMap((front, index) => front.points.map((point) => measuredValue(point, "latency_ms", this.targets[index])?.value)).filter((value) => value !== undefined);
+    const values = fronts.flatMap((front, index) => front.points.map((point) => measuredValue(point, this.metric, this.targets[index])?.value)).filter((value) => value !== undefined);
     if (values.length === 0) {
       this.slider = null;
       replaceContent(this.limitPlace, element("p", { class: "quiet" }, "No search of this supernet has stored a front on these targets yet."));
       return false;
     }
-    const range = { metric: "latency_ms", best: Math.min(...values), worst: Math.max(...values), smallest: Math.min(...values), largest: Math.max(...values) };
+    const range = { metric: this.metric, best: Math.min(...values), worst: Math.max(...values), smallest: Math.min(...values), largest: Math.max(...values) };
     if (this.slider) {
       this.slider.setRange(range);
       return false;
@@ -118,25 +127,25 @@ class Comparison {
       columns: [
         { title: "Target", value: (row) => this.names.target(row.target), cell: (row) => element("a", { href: `#/targets/${row.target}` }, this.names.target(row.target)) },
         { title: "Best subnet", value: (row) => row.point?.subnet ?? null, cell: (row) => (row.point === null ? element("span", { class: "quiet" }, row.note ?? "no front stored on it yet") : element("a", { href: `#/subnets/${row.point.subnet}?target=${row.target}` }, row.point.subnet)) },
-        ...[quality, "latency_ms", ...costs].map((name) => ({ title: metricLabel(name), number: true, value: value(name), cell: shown(name) })),
-        { title: "Within the limit", number: true, value: (row) => row.total, cell: (row) => number(row.total, 0) },
+        ...[...new Set([quality, this.metric, ...costs])].map((name) => ({ title: metricLabel(name), number: true, value: value(name), cell: shown(name) })),
+        { title: this.limit() === null ? "Points" : "Points within", number: true, value: (row) => row.total, cell: (row) => number(row.total, 0) },
       ],
     });
     replaceContent(this.tablePlace, table.node);
   }
 
   say(limit) {
-    this.setQuery({ supernet: this.supernet.id, targets: this.targets.join(","), max_latency_ms: limit });
-    const query = (target) => `/v1/fronts?supernet=${this.supernet.id}&target=${target}&pick=best${limit === null ? "" : `&max_latency_ms=${limit}`}`;
+    this.setQuery({ supernet: this.supernet.id, targets: this.targets.join(","), [this.limitName()]: limit });
+    const query = (target) => `/v1/fronts?supernet=${this.supernet.id}&target=${target}&pick=best${limit === null ? "" : `&${this.limitName()}=${limit}`}`;
     const name = JSON.stringify(this.names.supernet(this.supernet.id));
-    const bound = limit === null ? "" : `, max_latency_ms=${limit}`;
+    const bound = limit === null ? "" : `, ${this.limitName()}=${limit}`;
     replaceContent(
       this.commandsPlace,
       commandsPanel({
         method: "GET",
         path: query(this.targets[0] ?? ""),
         python: [`for target in ${JSON.stringify(this.targets.map(this.names.target))}:`, `    print(target, client.fronts.best(${name}, target${bound}).pick("best"))`],
-        cli: this.targets.map((target) => `front best --supernet ${shellWord(this.names.supernet(this.supernet.id))} --target ${shellWord(this.names.target(target))}${limit === null ? "" : ` --limit latency_ms=${limit}`} --pick best`),
+        cli: this.targets.map((target) => `front best --supernet ${shellWord(this.names.supernet(this.supernet.id))} --target ${shellWord(this.names.target(target))}${limit === null ? "" : ` --limit ${this.metric}=${limit}`} --pick best`),
       }),
     );
   }

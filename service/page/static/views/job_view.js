@@ -1,4 +1,4 @@
-// A job: progress, log, what it makes; a training's losses and accuracy while it runs.
+// A job: progress, log, what it makes; a training's losses and quality while it runs.
 
 import { get } from "../api.js";
 import { trainingCharts } from "../charts/training_charts.js";
@@ -26,7 +26,7 @@ export async function draw({ id, signal }) {
     { class: "stack" },
     element("div", {}, element("div", { class: "title" }, element("h1", {}, `Job: ${job.kind}`)), element("div", { class: "facts" }, element("span", { class: "mono" }, job.id), element("span", {}, moment(job.created_at)), job.attempts > 1 && element("span", {}, `${job.attempts} workers had it`))),
     progress,
-    charts && element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Loss by role"), charts.losses), element("section", { class: "panel" }, heading(2, "Accuracy on validation"), charts.accuracy)),
+    charts && element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Loss by role in the step"), charts.losses), element("section", { class: "panel" }, heading(2, "Quality on validation, of the smallest and the largest subnet"), charts.quality)),
     outcome,
     commandsPanel(jobRequest(id)),
   );

@@ -3,15 +3,17 @@
 import { list } from "../api.js";
 import { element } from "../elements.js";
 import { duration, moment } from "../metrics.js";
+import { commandsPanel } from "../parts/commands.js";
 import { dataTable } from "../parts/data_table.js";
 import { progressWords } from "../parts/job_progress.js";
+import { listRequest } from "../parts/request_texts.js";
 import { statePill } from "../parts/state_pill.js";
 
 const MOST = 200;
 
 export async function draw({ signal }) {
   const jobs = await list("/v1/jobs", {}, MOST, { signal });
-  return element("div", { class: "stack" }, element("h1", {}, "Jobs"), element("section", { class: "panel" }, table(jobs)));
+  return element("div", { class: "stack" }, element("h1", {}, "Jobs"), element("section", { class: "panel" }, table(jobs)), commandsPanel(listRequest("/v1/jobs", ["for job in client.jobs.list():", "    print(job.id, job.kind, job.state)"], "jobs list")));
 }
 
 function table(jobs) {

@@ -2,7 +2,7 @@
 
 import { get, post } from "../api.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
-import { duration, metricLabel, metricOf, number, percent } from "../metrics.js";
+import { duration, firstMeasured, formatValue, metricLabel, metricOf, number, percent } from "../metrics.js";
 import { loadNames } from "../names.js";
 import { commandsPanel } from "../parts/commands.js";
 import { limitSlider } from "../parts/limit_slider.js";
@@ -33,11 +33,13 @@ class SearchForm {
     const known = names.targets.filter((row) => asked.includes(row.id) || asked.includes(row.name)).map((row) => row.id);
     this.supernet = supernets.find((row) => [row.id, row.name].includes(query.get("supernet"))) ?? supernets[0];
     this.targets = known.length > 0 ? known : names.targets.slice(-1).map((row) => row.id);
-    this.objectives = [this.supernet.quality, "latency_ms"];
+    const measurable = names.targets.filter((row) => this.targets.includes(row.id)).flatMap((row) => row.metrics);
+    this.objectives = [this.supernet.quality, firstMeasured(measurable)].filter((name) => name !== null);
     this.sliders = new Map();
     this.askedLimits = new Map([...query].filter(([name]) => name.startsWith("max_") || name.startsWith("min_")));
     this.restrict = {};
     this.places = Object.fromEntries(["limits", "objectives", "verdict", "missing", "commands", "estimate", "problem", "restrict"].map((name) => [name, element("div")]));
+    this.places.estimate.className = "estimate";
     this.places.verdict.className = "verdict";
     this.places.verdict.setAttribute("aria-live", "polite");
     this.node = this.build();
@@ -162,7 +164,10 @@ class SearchForm {
     try {
       const found = await post("/v1/searches:profile", { supernet, targets, constraints, restrict, confidence, seed }, { signal });
       this.known = found;
-      this.fillLimits(found);
+      if (this.fillLimits(found)) {
+        await this.profile();
+        return;
+      }
       this.fillObjectives([...new Set([...this.objectives, ...found.metrics.map((row) => row.metric)])]);
       replaceContent(this.places.verdict, verdict(found, this.names));
       replaceContent(this.places.missing, missingPredictors(found.missing, this.names, () => this.profile()));
@@ -172,7 +177,9 @@ class SearchForm {
     }
   }
 
+  // True if a limit came with a new slider, as from the address: the profile does not know it yet.
   fillLimits(found) {
+    const before = JSON.stringify(this.limits());
     const keys = new Set();
     const rank = (row) => ["measured", "evaluated", "closed_form"].indexOf(metricOf(row.metric).source);
     for (const row of [...found.metrics].sort((left, right) => rank(left) - rank(right))) {
@@ -184,6 +191,7 @@ class SearchForm {
     for (const key of [...this.sliders.keys()]) if (!keys.has(key)) this.sliders.delete(key);
     const nodes = [...this.sliders.values()].map((slider) => slider.node);
     if (nodes.some((node, index) => this.places.limits.children[index] !== node) || nodes.length !== this.places.limits.childElementCount) replaceContent(this.places.limits, nodes);
+    return JSON.stringify(this.limits()) !== before;
   }
 
   newSlider(key, row) {
@@ -231,7 +239,7 @@ function verdict(found, names) {
     return [
       element("p", { class: "big", dataset: { satisfiable: "false" } }, element("span", { class: "pill bad" }, "cannot be met")),
       element("p", {}, "Nothing seen meets ", limitWords(found.unmet, names), "."),
-      found.unmet.map((miss) => element("p", { class: "quiet" }, `${metricLabel(miss.metric)}: the nearest subnet has ${number(miss.best)}`)),
+      found.unmet.map((miss) => element("p", { class: "quiet" }, `${metricLabel(miss.metric)}: the nearest subnet has ${formatValue(miss.metric, miss.best)}`)),
     ];
   }
   return [

@@ -8,7 +8,7 @@ import { legend } from "../charts/plotly.js";
 import { download, save } from "../download.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
 import { isFinal } from "../events.js";
-import { metricLabel, moment, number, percent } from "../metrics.js";
+import { capital, metricLabel, moment, number, percent } from "../metrics.js";
 import { loadNames, supernetLink, targetLink } from "../names.js";
 import { commandsPanel } from "../parts/commands.js";
 import { extendForm } from "../parts/extend_form.js";
@@ -65,7 +65,7 @@ export async function draw({ id, query, signal, setQuery, redraw }) {
     { class: "stack" },
     titleOf(search, names),
     running || search.state !== "succeeded" ? jobPanel(job, { signal, title: "Search", onChange: (event) => { if (event.type !== "log") refresh(); }, onEnd: (ended) => { if (isFinal(ended.state) && ended.state === "succeeded") redraw(); } }) : null,
-    outcomeNotes(search, names),
+    nearestNote(search),
     element(
       "div",
       { class: "grid main-and-side" },
@@ -81,6 +81,7 @@ export async function draw({ id, query, signal, setQuery, redraw }) {
       element("section", { class: "panel", "aria-label": "Selected subnet", id: "selected" }, parts.side),
     ),
     element("section", { class: "panel" }, heading(2, "Subnets of the front"), parts.tablePlace),
+    warningNotes(search, names),
     overlayPicker({ search, names, chosen: overlays, onChange: async (chosen) => {
       setQuery({ overlay: chosen.join(",") });
       await loadOverlays(scene, chosen, search, signal);
@@ -101,7 +102,7 @@ function newScene(search, query, names) {
     points: [], evaluated: [], overlays: [], total: 0, evaluatedTotal: 0,
     objectives: search.objectives,
     limits: search.constraints,
-    x: query.get("x") ?? second ?? "macs",
+    x: query.get("x") ?? second ?? first,
     y: query.get("y") ?? first,
     chosen: query.get("select"),
     target, perTarget, names,
@@ -190,13 +191,16 @@ function titleOf(search, names) {
   );
 }
 
-function outcomeNotes(search, names) {
-  const notes = search.warnings.map((text) => element("div", { class: "note warn" }, element("p", {}, namedIn(text, names))));
-  if (search.feasible === false && search.nearest) {
-    const misses = search.nearest.violations.map((miss) => `${metricLabel(miss.metric)} by ${percent(miss.excess)} of its limit`);
-    notes.unshift(element("div", { class: "note warn", id: "nearest" }, element("p", {}, element("b", {}, "No subnet met the limits."), ` The nearest, `, element("a", { href: `#/subnets/${search.nearest.subnet}` }, search.nearest.subnet), `, misses ${misses.join(" and ") || "them narrowly"}.`)));
-  }
-  return notes;
+function nearestNote({ feasible, nearest }) {
+  if (feasible !== false || !nearest) return null;
+  const misses = nearest.violations.map((miss) => `${metricLabel(miss.metric)} by ${percent(miss.excess)} of its limit`);
+  return element("div", { class: "note warn", id: "nearest" }, element("p", {}, element("b", {}, "No subnet met the limits."), ` The nearest, `, element("a", { href: `#/subnets/${nearest.subnet}` }, nearest.subnet), `, misses ${misses.join(" and ") || "them narrowly"}.`));
+}
+
+// What the service says about how far the front can be trusted.
+function warningNotes({ warnings }, names) {
+  if (warnings.length === 0) return null;
+  return element("section", { class: "note warn", "aria-label": "Warnings" }, element("b", {}, "How far to trust it"), element("ul", {}, warnings.map((text) => element("li", {}, capital(namedIn(text, names))))));
 }
 
 function namedIn(text, names) {
@@ -206,10 +210,10 @@ function namedIn(text, names) {
 function chartLegend(scene) {
   return legend([
     { shape: "circle", tone: "measured", text: "measured, ± standard error" },
-    { shape: "diamond", tone: "predicted", text: "predicted before, 90 % interval" },
+    { shape: "diamond-open", tone: "predicted", text: "predicted before, 90 % interval" },
     { shape: "dot", tone: "cloud", text: "evaluated" },
-    { shape: "star", tone: "predicted", text: "knee" },
-    { shape: "triangle", tone: "good", text: "best" },
+    { shape: "star-open", tone: "predicted", text: "knee" },
+    { shape: "triangle-open", tone: "good", text: "best" },
     { shape: "ring", tone: "chosen", text: "selected" },
     ...(scene.limits.length > 0 ? [{ shape: "line", tone: "limit", text: "limit" }] : []),
   ]);

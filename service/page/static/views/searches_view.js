@@ -4,7 +4,9 @@ import { list } from "../api.js";
 import { element } from "../elements.js";
 import { metricLabel, moment, formatValue } from "../metrics.js";
 import { loadNames } from "../names.js";
+import { commandsPanel } from "../parts/commands.js";
 import { dataTable } from "../parts/data_table.js";
+import { listRequest } from "../parts/request_texts.js";
 import { statePill } from "../parts/state_pill.js";
 
 const MOST = 500;
@@ -16,6 +18,7 @@ export async function draw({ signal }) {
     { class: "stack" },
     element("div", { class: "title" }, element("h1", {}, "Searches"), element("div", { class: "actions" }, element("a", { class: "button main", href: "#/searches/new" }, "New search"))),
     element("section", { class: "panel" }, searchTable(searches, names)),
+    commandsPanel(listRequest("/v1/searches", ["for search in client.searches.list():", "    print(search.id, search.state, search.points)"], "search list")),
   );
 }
 

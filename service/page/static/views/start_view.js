@@ -2,9 +2,10 @@
 
 import { get, list, post } from "../api.js";
 import { element, heading, replaceContent } from "../elements.js";
+import { firstMeasured, metricLabel } from "../metrics.js";
 import { loadNames } from "../names.js";
 import { commandsPanel } from "../parts/commands.js";
-import { evaluateRequest, fitRequest, measureRequest, supernetRequest, targetRequest } from "../parts/request_texts.js";
+import { evaluateRequest, fitRequest, listRequest, measureRequest, supernetRequest, targetRequest } from "../parts/request_texts.js";
 import { progressBar, progressWords } from "../parts/job_progress.js";
 import { finished } from "../parts/missing_predictors.js";
 import { guarded } from "../parts/problem_note.js";
@@ -33,14 +34,19 @@ export async function draw({ signal, redraw }) {
     workersNote(ready),
     steps,
     runningPanel(running, signal, redraw),
-    shelf("Supernets", names.supernets, (row) => supernetCard(row, fitted.filter((each) => each.supernet === row.id && each.target === null)), "No supernet is registered yet."),
-    shelf("Targets", names.targets, (row) => targetCard(row, fitted.filter((each) => each.target === row.id), names), "No target is registered yet."),
+    element(
+      "div",
+      { class: "grid two" },
+      shelf("Supernets", element("a", { class: "button small", href: "#/trainings/new" }, "Train one"), names.supernets, (row) => supernetCard(row, fitted.filter((each) => each.supernet === row.id && each.target === null)), "No supernet is registered yet."),
+      shelf("Targets", null, names.targets, (row) => targetCard(row, fitted.filter((each) => each.target === row.id), names), "No target is registered yet."),
+    ),
     searches.length > 0 && element("section", { class: "panel" }, heading(2, "Newest searches", element("div", { class: "actions" }, element("a", { href: "#/searches" }, "All searches"))), searchTable(searches, names)),
+    steps === null && commandsPanel(listRequest("/v1/searches", ["for search in client.searches.list():", "    print(search.id, search.state, search.points)"], ["supernets list", "targets list", "search list"])),
   );
 }
 
-function shelf(title, rows, card, empty) {
-  return element("section", {}, heading(2, title), rows.length === 0 ? element("p", { class: "quiet" }, empty) : element("div", { class: "cards" }, rows.map(card)));
+function shelf(title, action, rows, card, empty) {
+  return element("section", {}, heading(2, title, action && element("div", { class: "actions" }, action)), rows.length === 0 ? element("p", { class: "quiet" }, empty) : element("div", { class: "cards" }, rows.map(card)));
 }
 
 function workersNote(ready) {
@@ -56,12 +62,13 @@ function nextSteps(names, predictors, searches, redraw) {
   const supernet = names.supernets.find((row) => row.source !== "table") ?? null;
   const target = names.targets.find((row) => row.measurable) ?? null;
   const has = (metric, on) => supernet !== null && predictors.some((row) => row.supernet === supernet.id && row.metric === metric && row.target === on);
-  const latency = target !== null && has("latency_ms", target.id);
+  const cost = firstMeasured(target?.metrics);
+  const fitted = target !== null && has(cost, target.id);
   const quality = supernet !== null && has(supernet.quality, null);
   const steps = [
     { text: "Register a supernet", why: "The zoo's small one for images of digits is a good first.", done: supernet !== null, call: supernetRequest("digits") },
-    { text: "Register a target", why: "The device on which latency counts; here the machine of the worker.", done: target !== null, call: targetRequest() },
-    { text: `Measure ${ENOUGH_MEASURED} subnets on the target`, why: "They span the space and take a minute or two.", done: latency, call: supernet && target && measureRequest(target.id, supernet.id, ENOUGH_MEASURED, names), then: supernet && target && fitRequest(supernet.id, target.id, "latency_ms", names), verb: "Measure and fit" },
+    { text: "Register a target", why: "The device that the subnets are for; here the machine of the worker.", done: target !== null, call: targetRequest() },
+    { text: `Measure ${ENOUGH_MEASURED} subnets on the target`, why: `Their ${metricLabel(cost)}; they span the space and take a minute or two.`, done: fitted, call: supernet && target && measureRequest(target.id, supernet.id, ENOUGH_MEASURED, names), then: supernet && target && fitRequest(supernet.id, target.id, cost, names), verb: "Measure and fit" },
     { text: `Evaluate ${ENOUGH_EVALUATED} subnets`, why: "Their quality on validation data.", done: quality, call: supernet && evaluateRequest(supernet.id, ENOUGH_EVALUATED, names), then: supernet && fitRequest(supernet.id, null, supernet.quality, names), verb: "Evaluate and fit" },
     { text: "Search", why: "The best subnets under your limits.", done: false, link: "#/searches/new" },
   ];

@@ -29,7 +29,7 @@ export async function draw({ id, query, signal, setQuery }) {
       if (error.name !== "AbortError") replaceContent(layersPlace, problemNote(error));
     }
   };
-  await fill();
+  const [file] = await Promise.all([exportPanel(subnet, supernet, signal), fill()]);
   const select = element("select", { onchange: () => { target = select.value; setQuery({ target }); fill(); } }, choices.map((each) => element("option", { value: each, selected: each === target }, names.target(each))));
   return element(
     "div",
@@ -49,7 +49,7 @@ export async function draw({ id, query, signal, setQuery }) {
       "div",
       { class: "grid two" },
       element("section", { class: "panel" }, heading(2, "Predicted against measured", choices.length > 1 && element("div", { class: "actions" }, labelledTarget(select))), comparePlace),
-      exportPanel(subnet, supernet, signal),
+      file,
     ),
     element("section", { class: "panel" }, heading(2, target === null ? "What each layer costs" : "What each layer costs on this target"), layersPlace),
     element("section", { class: "panel" }, heading(2, "Everything measured and evaluated"), measurementTable(subnet, names)),
@@ -66,7 +66,7 @@ function layerSection(layers, chart) {
   return [
     latency === null
       ? element("p", { class: "quiet" }, "No latency for each layer: fewer than 8 subnets of this supernet are measured on the target. Costs are in closed form.")
-      : element("p", { class: "quiet" }, `Latency as a sum over layers, fitted to ${number(latency.rows, 0)} subnets measured as a whole: ${number(latency.fixed_ms)} ms that every subnet takes (${percent(latency.fixed_ms / total, 2)}), ${number(latency.layers_ms)} ms by its layers. Parts of one net cannot be timed alone, so take them as estimates.`),
+      : element("p", { class: "quiet" }, `Latency as a sum over layers, fitted to ${number(latency.rows, 0)} subnets measured as a whole: ${number(latency.fixed_ms)} ms that every subnet takes (${percent(latency.fixed_ms / total, 2)}), ${number(latency.layers_ms)} ms by its layers. Parts of one network cannot be timed alone, so take them as estimates.`),
     chart.node,
     layerTable(layers),
   ];
@@ -104,7 +104,7 @@ function compareTable(subnet, predicted, target, names) {
     rows,
     columns: [
       { title: "Metric", value: (row) => metricLabel(row.metric), cell: (row) => element("a", { href: `#/predictors/${row.predictor}` }, metricLabel(row.metric)) },
-      { title: "Predicted (90 % interval)", number: true, value: (row) => row.mean, cell: (row) => `${formatValue(row.metric, row.mean)} (${formatValue(row.metric, row.low, { unit: false })} to ${formatValue(row.metric, row.high, { unit: false })})` },
+      { title: "Predicted, 90 % interval", number: true, value: (row) => row.mean, cell: (row) => [formatValue(row.metric, row.mean), element("div", { class: "quiet" }, `${formatValue(row.metric, row.low, { unit: false })} to ${formatValue(row.metric, row.high, { unit: false })}`)] },
       { title: "Measured", number: true, value: (row) => row.found?.value ?? null, cell: (row) => (row.found === null ? "not yet" : `${formatValue(row.metric, row.found.value)} ± ${formatSpread(row.metric, row.found.spread)}`) },
       { title: "Error", number: true, value: (row) => (row.found === null ? null : row.mean / row.found.value - 1), cell: (row) => (row.found === null ? "–" : errorCell(row)) },
     ],
@@ -113,7 +113,7 @@ function compareTable(subnet, predicted, target, names) {
 
 function errorCell(row) {
   const inside = row.found.value >= row.low && row.found.value <= row.high;
-  return [percent(row.mean / row.found.value - 1, 2), " ", element("span", { class: `pill ${inside ? "good" : "warn"}` }, inside ? "inside" : "outside")];
+  return [percent(row.mean / row.found.value - 1, 2), element("br"), element("span", { class: `pill ${inside ? "good" : "warn"}` }, inside ? "inside" : "outside")];
 }
 
 function measurementTable(subnet, names) {

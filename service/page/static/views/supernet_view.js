@@ -14,9 +14,9 @@ import { evaluateRequest } from "../parts/request_texts.js";
 import { searchTable } from "./searches_view.js";
 
 export async function draw({ id, signal, redraw }) {
-  const [names, supernet, space, predictors, searches] = await Promise.all([
+  const supernet = await get(`/v1/supernets/${id}`, {}, { signal }); // first: its refusal is the one to show
+  const [names, space, predictors, searches] = await Promise.all([
     loadNames({ signal }),
-    get(`/v1/supernets/${id}`, {}, { signal }),
     get(`/v1/supernets/${id}/space`, {}, { signal }),
     list("/v1/predictors", { supernet: id }, 100, { signal }),
     list("/v1/searches", { supernet: id }, 20, { signal }),
@@ -31,22 +31,28 @@ export async function draw({ id, signal, redraw }) {
       element("div", { class: "title" }, element("h1", {}, supernet.name), element("span", { class: "pill" }, supernet.source), element("div", { class: "actions" }, supernet.source !== "table" && element("a", { class: "button main", href: `#/searches/new?supernet=${id}` }, "Search"))),
       element("div", { class: "facts" }, element("span", {}, supernet.family), element("span", {}, element("b", {}, number(space.size, 3)), " subnets"), element("span", {}, element("b", {}, supernet.classes.length), " classes"), supernet.licence ? element("span", {}, "licence ", element("b", {}, supernet.licence)) : ""),
     ),
-    element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Data and training"), trainingFacts(supernet)), evaluateForm(supernet, names, signal, redraw)),
+    element("div", { class: "grid two" }, element("section", { class: "panel" }, heading(2, "Data and training"), trainingFacts(supernet)), element("div", { class: "stack" }, evaluateForm(supernet, names, signal, redraw), predictorsPanel(predictors, names))),
     element("div", { class: "grid two" },
       element("section", { class: "panel" }, heading(2, `${capital(metricLabel(supernet.quality))} of the panel`), element("p", { class: "quiet" }, "Subnets of all sizes, evaluated when the training ended."), chart.node),
       element("section", { class: "panel" }, heading(2, "Space"), spaceTable(space)),
     ),
-    predictors.length > 0 && element("section", { class: "panel stack" }, heading(2, "Predictors"), predictors.filter((row) => row.version !== null).map((row) => element("div", {}, row.target && element("span", { class: "quiet" }, `on ${names.target(row.target)}: `), predictorLine(row)))),
     searches.length > 0 && element("section", { class: "panel" }, heading(2, "Searches"), searchTable(searches, names)),
     commandsPanel({ method: "GET", path: `/v1/supernets/${id}`, python: `print(client.supernets.get("${supernet.name}").report)`, cli: `supernets show ${supernet.name}` }),
   );
+}
+
+function predictorsPanel(predictors, names) {
+  const fitted = predictors.filter((row) => row.version !== null);
+  return element("section", { class: "panel stack" }, heading(2, "Predictors"), fitted.length === 0
+    ? element("p", { class: "quiet" }, "None is fitted yet.")
+    : fitted.map((row) => element("div", {}, row.target && element("span", { class: "quiet" }, `on ${names.target(row.target)}: `), predictorLine(row))));
 }
 
 function trainingFacts(supernet) {
   const { training = {}, recipe = {}, data = {}, preprocessing = {}, report = {} } = supernet;
   const splits = Object.entries(data.splits ?? {}).map(([name, split]) => `${number(split.n, 0)} ${name}`).join(", ");
   const summary = report.summary?.test ?? {};
-  const end = (name) => (summary[name] ? spreadWords(supernet.quality, summary[name][supernet.quality], summary[name].standard_error) : null);
+  const end = (name) => (summary[name] ? spreadWords(supernet.quality, summary[name].value, summary[name].standard_error) : null);
   return factsTable(
     [
       ["id", element("span", { class: "mono" }, supernet.id)],
@@ -75,7 +81,7 @@ function spaceTable(space) {
     columns: [
       { title: "Axis", value: (row) => row.name, cell: (row) => element("span", { class: "mono" }, row.name) },
       { title: "Kind", value: (row) => row.kind },
-      { title: "Choices", wide: true, value: (row) => row.choices.length, cell: (row) => row.choices.join(", ") },
+      { title: "Choices", value: (row) => row.choices.length, cell: (row) => row.choices.join(", ") },
       { title: "Active when", value: (row) => row.parent, cell: (row) => (row.parent ? `${row.parent} is ${row.active_when.join(", ")}` : "always") },
     ],
   }).node;

@@ -4,7 +4,7 @@ import { get, list, post } from "../api.js";
 import { driftChart } from "../charts/drift_chart.js";
 import { agreementChart } from "../charts/agreement_chart.js";
 import { element, heading, labelled, replaceContent } from "../elements.js";
-import { capital, formatSpread, formatValue, metricLabel, moment, number } from "../metrics.js";
+import { capital, firstMeasured, formatSpread, formatValue, metricLabel, moment, number } from "../metrics.js";
 import { loadNames } from "../names.js";
 import { deviceWords, predictorLine, settingsWords } from "../parts/cards.js";
 import { commandsPanel, shellWord } from "../parts/commands.js";
@@ -17,9 +17,9 @@ const MORE = 10;
 const MOST_ROWS = 200;
 
 export async function draw({ id, signal, redraw }) {
-  const [names, target, predictors, measurements] = await Promise.all([
+  const target = await get(`/v1/targets/${id}`, {}, { signal }); // first: its refusal is the one to show
+  const [names, predictors, measurements] = await Promise.all([
     loadNames({ signal }),
-    get(`/v1/targets/${id}`, {}, { signal }),
     list("/v1/predictors", { target: id }, 100, { signal }),
     list("/v1/measurements", { target: id }, MOST_ROWS, { signal }),
   ]);
@@ -35,18 +35,21 @@ export async function draw({ id, signal, redraw }) {
       "div",
       { class: "grid two" },
       element("section", { class: "panel" }, heading(2, "Target"), targetFacts(target)),
-      measureForm(target, names, signal, redraw),
+      element("div", { class: "stack" },
+        measureForm(target, names, signal, redraw),
+        element("section", { class: "panel stack" }, heading(2, "Predictors"), newest.length === 0 ? element("p", { class: "quiet" }, "None is fitted yet. About 30 measured subnets are enough for a first one.") : newest.map((row) => element("div", {}, element("span", { class: "quiet" }, `${names.supernet(row.supernet)}: `), predictorLine(row))), refitButtons(newest, target, names, redraw)),
+      ),
     ),
-    element("section", { class: "panel stack" }, heading(2, "Predictors"), newest.length === 0 ? element("p", { class: "quiet" }, "None is fitted yet. About 30 measured subnets are enough for a first one.") : newest.map((row) => element("div", {}, element("span", { class: "quiet" }, `${names.supernet(row.supernet)}: `), predictorLine(row))), refitButtons(newest, target, names, redraw)),
     cards.filter((card) => (card.report?.points ?? []).length > 0).map((card) => element("section", { class: "panel" }, heading(2, `${capital(metricLabel(card.metric))} of ${names.supernet(card.supernet)}: predicted against measured`, element("div", { class: "actions" }, element("a", { href: `#/predictors/${card.id}` }, "Report card"))), agreementChart(card))),
     element(
       "section",
       { class: "panel" },
-      heading(2, "Drift of the reference net"),
+      heading(2, "Drift of the reference network"),
       element("p", { class: "quiet" }, "Its latency in each run over that of the calibration. 1 is no drift; a lasting change makes the target stale."),
       drift.node,
     ),
     element("section", { class: "panel" }, heading(2, "Newest measurements"), measurementRows(measurements)),
+    commandsPanel({ method: "GET", path: `/v1/targets/${id}`, python: `print(client.targets.get(${JSON.stringify(target.name)}))`, cli: [`targets show ${shellWord(target.name)}`, `targets measurements ${shellWord(target.name)}`] }),
   );
 }
 
@@ -77,13 +80,19 @@ function targetFacts(target) {
       ...plain(runtime).map(([name, value]) => [`runtime ${name}`, value]),
       ...plain(target.settings),
       ["metrics", target.metrics.map(metricLabel).join(", ")],
-      ["reference nets", Object.entries(target.calibrations ?? {}).map(([name, value]) => `${name} ${number(typeof value === "number" ? value : value.latency_ms)} ms`).join(", ")],
+      ["reference networks", calibrationWords(target)],
       ["cannot run", target.unsupported > 0 ? `${target.unsupported} subnets` : null],
       ["agents", target.agents.map((agent) => `${agent.name} (${agent.connected ? "connected" : `last seen ${moment(agent.seen_at)}`})`).join(", ")],
       ["valid from", target.valid_from ? moment(target.valid_from) : null],
     ],
     "Facts of the target",
   );
+}
+
+// The calibrated value of each reference network, of whichever metrics the calibration names.
+function calibrationWords(target) {
+  const shown = (value) => target.metrics.filter((metric) => value[metric] !== undefined).map((metric) => formatValue(metric, value[metric])).join(", ");
+  return Object.entries(target.calibrations ?? {}).map(([name, value]) => `${name} ${shown(value)}`).join(" · ");
 }
 
 function measureForm(target, names, signal, redraw) {
@@ -108,7 +117,7 @@ function measureForm(target, names, signal, redraw) {
     replaceContent(place, jobPanel(job, { signal, title: "Measuring", onEnd: (ended) => { if (ended.state === "succeeded") redraw(); } }));
   }));
   say();
-  return element("section", { class: "panel stack", id: "measure" }, heading(2, "Measure more"), element("p", { class: "quiet" }, "Subnets are chosen by what they tell most about this target, and timed beside a reference net."), form, place, commands);
+  return element("section", { class: "panel stack", id: "measure" }, heading(2, "Measure more"), element("p", { class: "quiet" }, "Subnets are chosen by what they tell most about this target, and timed beside a reference network."), form, place, commands);
 }
 
 function refitButtons(newest, target, names, redraw) {
@@ -124,7 +133,7 @@ function refitButtons(newest, target, names, redraw) {
   });
   if (buttons.length === 0) {
     for (const supernet of names.supernets) {
-      const call = fitRequest(supernet.id, target.id, "latency_ms", names);
+      const call = fitRequest(supernet.id, target.id, firstMeasured(target.metrics), names);
       const button = element("button", { class: "button small", type: "button" }, `Fit a predictor for ${supernet.name}`);
       button.addEventListener("click", guarded(button, place, async () => {
         const answer = await post(call.path, call.body);
