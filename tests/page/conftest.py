@@ -43,6 +43,35 @@ def stocked(studio):
     return studio
 
 
+@pytest.fixture(scope="session")
+def journey(stocked):
+    """What the first half of the journey leaves behind for the other tests."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def views(stocked, journey):
+    """Every view, once there is something to see in it."""
+    if "subnet" not in journey:
+        pytest.skip("the journey did not get that far")
+    predictor = next(iter(stocked.client.predictors.list()))
+    job = next(iter(stocked.client.jobs.list()))
+    return {
+        "start": "/",
+        "new": "/searches/new",
+        "searches": "/searches",
+        "search": f"/searches/{journey['search']}",
+        "subnet": f"/subnets/{journey['subnet']}",
+        "supernet": f"/supernets/{stocked.supernet.id}",
+        "target": f"/targets/{stocked.target.id}",
+        "predictor": f"/predictors/{predictor.id}",
+        "jobs": "/jobs",
+        "job": f"/jobs/{job.id}",
+        "compare": "/compare",
+        "training": "/trainings/new?name=mine&steps=100",
+    }
+
+
 @pytest.fixture(scope="module")
 def browser():
     # Playwright runs an event loop in this thread until it is stopped: other files of tests need one of their own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import asdict
 
 import numpy as np
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from service.runtime import job_queries
 from service.search.schemas import SearchSpec
 from service.settings import Settings
 from service.supernets.checkpoints import family_of
+from supernets.metrics import ACCURACY
+from supernets.training.log import Progress
 
 
 def seed_front(settings, supernet, target, size):
@@ -90,14 +93,14 @@ def _point(search, subnet, target, arch, share):
 
 
 @contextlib.contextmanager
-def keyed_service(folder):
-    """A service that has a key, in this process: its address and the secret."""
+def keyed_service(folder, scope="write"):
+    """A service that has a key of this scope, in this process: its address and the secret."""
     settings = Settings(home=folder / "keyed", port=free_port())
     settings.home.mkdir()
     migrate(settings)
     database = Database(settings.database)
     with database.write() as session:
-        _, secret = make_key(session, DEFAULT_PROJECT, "page", ["write"])
+        _, secret = make_key(session, DEFAULT_PROJECT, "page", [scope])
     database.dispose()
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=settings.port, log_level="warning"))
     thread = threading.Thread(target=server.run)
@@ -112,8 +115,9 @@ def keyed_service(folder):
         thread.join(30)
 
 
+# What a training of three reports tells, as the training itself writes it.
 LOSSES = {50: {"max": 2.3, "min": 2.2}, 100: {"max": 1.1, "min": 1.4}, 150: {"max": 0.7, "min": 1.0}}
-ACCURACIES = {150: {"smallest": 0.71, "largest": 0.83}}
+QUALITIES = {150: {"smallest": 0.71, "largest": 0.83}}
 
 
 def seed_training(settings):
@@ -124,8 +128,11 @@ def seed_training(settings):
             job = job_queries.create_job(session, DEFAULT_PROJECT, "train", {})
             job_queries.set_state(session, job, "running")
             for step, losses in LOSSES.items():
-                metrics = {"step": step, "losses": losses, "accuracy": ACCURACIES.get(step, {})}
-                job_queries.set_progress(session, job.id, step, 150, None, f"step {step}", metrics)
+                progress = Progress(
+                    step, 150, 4 * step, 1e-3, losses, ACCURACY, QUALITIES.get(step, {}), 1.0, 9.0, 1.0
+                )
+                metrics = asdict(progress)
+                job_queries.set_progress(session, job.id, step, 150, None, progress.words(), metrics)
             job_queries.set_state(session, job, "succeeded")
             return job.id
     finally:

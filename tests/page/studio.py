@@ -37,10 +37,14 @@ class Studio:
     def url(self):
         return self.house.url
 
-    def restart(self):
-        """The service process dies and another one takes its port; the worker goes on."""
+    def stop(self):
+        """The service process dies; the worker goes on."""
         self.server.kill()
         self.server.wait(30)
+
+    def restart(self):
+        """The service process dies, if it has not yet, and another one takes its port."""
+        self.stop()
         self.server = self.house.serve()
 
     def close(self):
@@ -76,6 +80,22 @@ def open_view(page, url, path):
 def wait_for_charts(page):
     """Every chart that has something to draw is drawn."""
     page.locator(".chart .main-svg").first.wait_for(timeout=60_000)
+
+
+def wait_until_drawn(page):
+    """Every chart is drawn, or says that it has nothing to draw."""
+    waiting = page.locator(".chart-wait", has_text="Loading")
+    until(page, lambda: waiting.count() == 0, 60)
+    page.wait_for_load_state("networkidle")
+
+
+def until(page, condition, seconds=240):
+    """Wait for something that the page shows sooner or later."""
+    for _ in range(seconds * 10):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not happen")
 
 
 def traces(page, chart):
