@@ -10,6 +10,8 @@ from netwright.client.jobs import DEFAULT_TIMEOUT_S, OnProgress, Pending
 from netwright.client.requests import ExportOptions, FineTuneOptions, FinetunesQuery
 from netwright.client.resource import Collection, Listing, Resource, checked
 from netwright.errors import NetwrightError
+from netwright.hub import MODEL, Latency, hub_files, write_folder
+from netwright.metric_names import LATENCY
 
 
 class Export(Pending, models.ExportView):
@@ -24,6 +26,25 @@ class Export(Pending, models.ExportView):
             raise NetwrightError(f"export {self.id} is {self.state}; wait for it before the download")
         self._client.connection.download(f"/v1/artifacts/{self.sha256}", Path(path), self.sha256)
         return Path(path)
+
+    def save_hub(self, folder: str | Path) -> Path:
+        """Save the ONNX file as a folder in the layout of the Hugging Face hub; nothing is uploaded.
+
+        ``model.onnx``, ``README.md`` (the model card), ``config.json`` and ``preprocessor_config.json``.
+        """
+        if self.format != "onnx":
+            raise NetwrightError(f"a folder for the hub needs the format onnx, this export is {self.format}")
+        folder = Path(folder)
+        subnet = self._client.subnets.get(self.subnet)
+        names = self._client.targets.names()
+        latencies: dict[str, Latency] = {}
+        for row in subnet.measurements:
+            if row.metric == LATENCY and row.target and row.target not in latencies and not row.stale:
+                name = names.get(row.target, row.target)
+                latencies[row.target] = Latency(name, row.value, row.spread, row.n)
+        self.download(folder / MODEL)
+        write_folder(folder, hub_files(self.metadata, subnet.costs, list(latencies.values())))
+        return folder
 
 
 class Exports(Collection[Export]):

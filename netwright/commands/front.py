@@ -131,6 +131,10 @@ def export(
     finetune: Annotated[
         str | None, typer.Option(help="Id of a fine-tune of the subnet, whose weights the file gets.")
     ] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="Also save it as this folder in the layout of the Hugging Face hub, with a card."),
+    ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
@@ -161,6 +165,9 @@ def export(
     ]
     if change := parity.get("change"):
         lines = [lines[0], Line(_changed(change, precision))]
+    if hub is not None:
+        record.save_hub(hub)
+        lines.append(Line(f"{hub}: the same file with a model card, in the layout of the Hugging Face hub"))
     show({**record.to_dict(), "path": str(out)}, lines, as_json)
 
 

@@ -1,0 +1,148 @@
+"""An exported network as a folder in the layout of the Hugging Face hub: model, card, settings of the preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PREFIX = "netwright."
+MODEL, CARD = "model.onnx", "README.md"
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+BILINEAR = 2
+"""Number of this filter in Pillow, which preprocessor settings of the hub use."""
+PIPELINES = {"image_classification": "image-classification"}
+USE = """import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+batch = np.zeros({shape}, np.float32)  # see preprocessor_config.json
+scores = session.run(None, {{session.get_inputs()[0].name: batch}})[0]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A measured latency in ms with its standard error, on a target of this name."""
+
+    target: str
+    value: float
+    standard_error: float | None
+    n: int
+
+
+def facts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What the metadata of an exported file state, by the names without the prefix."""
+    return {name.removeprefix(PREFIX): json.loads(text) for name, text in metadata.items()}
+
+
+def hub_files(
+    metadata: Mapping[str, str], costs: Mapping[str, float], latencies: Sequence[Latency] = ()
+) -> dict[str, str]:
+    """Text files of the folder, by name.
+
+    Args:
+        metadata: of the exported file.
+        costs: ``params``, ``macs`` and the like of the subnet.
+        latencies: measured ones, for the card.
+    """
+    facts = facts_of(metadata)
+    return {
+        CARD: _card(facts, costs, latencies),
+        CONFIG: json.dumps(_config(facts), indent=2) + "\n",
+        PREPROCESSOR: json.dumps(_preprocessor(facts["preprocessing"]), indent=2) + "\n",
+    }
+
+
+def _config(facts: Mapping[str, Any]) -> dict[str, Any]:
+    how, classes = facts["preprocessing"], facts["classes"]
+    return {
+        "model_type": "netwright",
+        "task": facts["task"],
+        "num_channels": how["channels"],
+        "image_size": [how["height"], how["width"]],
+        "id2label": {str(index): name for index, name in enumerate(classes)},
+        "label2id": {name: index for index, name in enumerate(classes)},
+        "supernet": facts["supernet"],
+        "arch": facts["arch"],
+        "weights_sha256": facts["weights_sha256"],
+    }
+
+
+def _preprocessor(how: Mapping[str, Any]) -> dict[str, Any]:
+    """In the words of the hub; images that are padded have no words there, ``fit`` says so."""
+    size = {"height": how["height"], "width": how["width"]}
+    cropped = how["fit"] == "crop"
+    edge = {"shortest_edge": round(how["height"] / how.get("crop", 1))}
+    return {
+        "do_resize": True,
+        "size": edge if cropped else size,
+        "do_center_crop": cropped,
+        **({"crop_size": size} if cropped else {}),
+        "resample": BILINEAR,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": how["mean"],
+        "image_std": how["std"],
+        "do_convert_rgb": how["channels"] == 3,
+        "fit": how["fit"],
+    }
+
+
+def _card(facts: Mapping[str, Any], costs: Mapping[str, float], latencies: Sequence[Latency]) -> str:
+    how, quality = facts["preprocessing"], facts.get("quality")
+    shape = (1, how["channels"], how["height"], how["width"])
+    parts = [
+        "---\n" + "\n".join(_front_matter(facts)) + "\n---",
+        f"# {facts['supernet']}",
+        f"A subnet of the supernet `{facts['supernet']}`, found and exported by Netwright. Input: float32 "
+        f"`(N, {', '.join(map(str, shape[1:]))})`. Outputs: {len(facts['classes'])}.",
+    ]
+    if quality:
+        error = quality.get("standard_error")
+        spread = "" if error is None else f" ± {error:.4f}"
+        parts.append(
+            f"**{quality['metric']}** {quality['value']:.4f}{spread} on {quality['n']} {quality['split']} examples."
+        )
+    parts.append(_table(("cost", "value"), ((name, f"{value:,.6g}") for name, value in costs.items())))
+    if latencies:
+        rows = ((row.target, _with_error(row), str(row.n)) for row in latencies)
+        parts.append(_table(("target", "latency in ms", "n"), rows))
+    parts.append(f"```python\n{USE.format(shape=shape)}```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(facts: Mapping[str, Any]) -> Iterable[str]:
+    """Lines of YAML; texts are quoted as in JSON, which YAML contains."""
+    if facts.get("licence"):
+        yield f"license: {json.dumps(facts['licence'].lower())}"
+    yield "library_name: onnx"
+    if facts["task"] in PIPELINES:
+        yield f"pipeline_tag: {PIPELINES[facts['task']]}"
+    yield 'tags: ["onnx", "onnxruntime", "neural-architecture-search"]'
+    quality = facts.get("quality")
+    if quality:
+        metric = {"type": quality["metric"], "value": quality["value"]}
+        data = {"name": "test split of its data", "type": "images", "split": quality["split"]}
+        task = {"type": PIPELINES.get(facts["task"], facts["task"])}
+        results = [{"task": task, "dataset": data, "metrics": [metric]}]
+        yield f"model-index: {json.dumps([{'name': facts['supernet'], 'results': results}])}"
+
+
+def _with_error(row: Latency) -> str:
+    return f"{row.value:.4g}" if row.standard_error is None else f"{row.value:.4g} ± {row.standard_error:.2g}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the text files into ``folder``, which is made if it is absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
