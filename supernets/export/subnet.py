@@ -141,8 +141,7 @@ def _parity_examples(supernet: Supernet, data: DataSet, dimensions: Dimensions, 
     """Prepared test examples, fewer of large images; a multiple of ``batch``."""
     stored = data.test.images[: parity_count(dimensions)]
     if batch is not None:
-        count = max(1, len(stored) // batch) * batch
-        stored = stored[torch.arange(count) % len(stored)]
+        stored = _whole(stored[: max(1, len(stored) // batch) * batch], batch)
     return supernet.task.prepare(stored, data.preprocessing(), dimensions)
 
 
@@ -170,10 +169,8 @@ def _reduced(
     calibration: list[Feed] = []
     if request.precision == "int8":
         held = data.train.head(CALIBRATION_EXAMPLES)
-        prepared = task.prepare(held, data.preprocessing(), dimensions)
-        calibration = list(
-            _feeds(interface, prepared, min(size, len(held)) if request.batch is None else size)
-        )
+        prepared = task.prepare(_whole(held, request.batch), data.preprocessing(), dimensions)
+        calibration = list(_feeds(interface, prepared, request.batch or min(size, len(held))))
     first = next(_feeds(interface, examples, request.batch or 1))
     converted = convert(source, path, request.precision, calibration, first, request.ir_version)
     parity = prove_parity(
@@ -207,14 +204,20 @@ def _reduced(
 def _scores(
     supernet: Supernet, data: DataSet, path: Path, interface: Interface, size: int, dimensions: Dimensions
 ) -> Tensor:
-    """The task's scores ``(n,)`` of a file on test examples."""
+    """The task's scores ``(n,)`` of a file on test examples; ``size`` of them a run."""
     run = EXPORTERS.load("onnx")().load(path)
     task, found = supernet.task, []
-    n = min(CHANGE_EXAMPLES, len(data.test)) // size * size
-    if n == 0:
-        raise ExportError(f"the test split must have at least {size} examples, got {len(data.test)}")
+    n = min(CHANGE_EXAMPLES, len(data.test))
     for start in range(0, n, size):
-        stored, labels = data.test.images[start : start + size], data.test.labels[start : start + size]
+        stop = min(start + size, n)
+        stored = _whole(data.test.images[start:stop], size)
         feed = next(_feeds(interface, task.prepare(stored, data.preprocessing(), dimensions), size))
-        found.append(task.scores(torch.from_numpy(run(feed)), task.targets(labels, data)))
+        outputs = torch.from_numpy(run(feed)[: stop - start])
+        found.append(task.scores(outputs, task.targets(data.test.labels[start:stop], data)))
     return torch.cat(found)
+
+
+def _whole(stored: Tensor, batch: int | None) -> Tensor:
+    """The examples, the first ones again up to a multiple of ``batch``."""
+    missing = 0 if batch is None else -len(stored) % batch
+    return stored[torch.arange(len(stored) + missing) % len(stored)] if missing else stored

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -86,19 +88,47 @@ def test_a_released_file_becomes_a_supernet_that_is_evaluated_and_exported(
 
 REFUSED = (
     ({"kind": "ofa_mbv3_d234_e346_k357_w1.2"}, f"It looks like {KIND}"),
-    ({"file": "part"}, "incomplete"),
+    ({"kind": "ofa_mbv4"}, "unknown official checkpoint .*ofa_mbv3_d234_e346_k357_w1.0"),
+    ({"file": "part"}, r"\([\d,]+ bytes, SHA-256 [0-9a-f]{64}\) cannot be read: the download is incomplete"),
+    ({"file": "empty"}, "is empty"),
+    ({"file": "code"}, "must hold tensors alone; other objects could run code, so it was not loaded"),
     ({"file": "absent"}, "official.file"),
     ({"file": "../weights"}, "official.file"),
+    ({"data": "folder:others"}, "classes must be ImageNet's, .*got \\['cat', 'dog'\\]"),
+    ({"data": "folder:absent"}, "absent"),
 )
 
 
+class Touch:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return (open, (str(self._path), "w"))
+
+
 def test_what_cannot_be_imported_is_refused_and_nothing_is_stored(
-    client: TestClient, imagenet_folder: Path
+    client: TestClient, settings: Settings, imagenet_folder: Path, tmp_path: Path
 ) -> None:
     content = (imagenet_folder / "weights").read_bytes()
     (imagenet_folder / "part").write_bytes(content[: len(content) // 2])
+    (imagenet_folder / "empty").touch()
+    torch.save({"state_dict": {"blocks.0": Touch(tmp_path / "touched")}}, imagenet_folder / "code")
+    shutil.copytree(imagenet_folder / "imagenet", imagenet_folder / "others")
+    for split in ("train", "val", "test"):
+        for wnid, name in zip(CLASSES, ("cat", "dog"), strict=True):
+            (imagenet_folder / "others" / split / wnid).rename(imagenet_folder / "others" / split / name)
+    before = stored(settings)
     for changes, message in REFUSED:
         answer = client.post("/v1/supernets", json=body(**changes))
         assert answer.status_code == 422, changes
-        assert re.search(message, answer.text), answer.text
+        assert re.search(message, answer.json()["detail"]), (changes, answer.text)
     assert client.get("/v1/supernets").json()["items"] == []
+    assert stored(settings) == before and not (tmp_path / "touched").exists()
+
+
+def stored(settings: Settings) -> set[str]:
+    """Every file of the service but its database."""
+    return {str(path) for path in settings.home.rglob("*") if path.is_file() and ".db" not in path.name}
