@@ -5,6 +5,7 @@ Each case runs in a child process that may map ``HEADROOM`` bytes more than it d
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -129,7 +130,65 @@ def chunk(body: bytes) -> bytes:
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A WebP file of these chunks."""
+    body = b"WEBP" + b"".join(
+        name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks
+    )
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def tiff(width: int, height: int, strip: bytes = b"", compression: int = 8) -> bytes:
+    """A grey TIFF file of one strip that says so much of its size."""
+    tags = {
+        256: width,
+        257: height,
+        258: 8,
+        259: compression,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: height,
+        279: len(strip),
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    start = 8 + len(strip) + len(strip) % 2
+    return (
+        b"II*\0"
+        + struct.pack("<I", start)
+        + strip.ljust(start - 8, b"\0")
+        + struct.pack("<H", 9)
+        + entries
+        + bytes(4)
+    )
+
+
+LOSSLESS = b"\x2f" + struct.pack("<I", 16_382 | 16_382 << 14) + bytes(64)
 BOMBS = {
+    "TIFF": tiff(60_000, 60_000, zlib.compress(bytes(100_000))),
+    "WebP lossless": riff((b"VP8L", LOSSLESS)),
+    "WebP lossy": riff((b"VP8 ", b"\x30\x01\0\x9d\x01\x2a" + struct.pack("<HH", 16_383, 16_383) + bytes(64))),
+    "WebP extended": riff(
+        (b"VP8X", bytes([0, 0, 0, 0]) + (16_382).to_bytes(3, "little") + (16_382).to_bytes(3, "little")),
+        (b"VP8L", LOSSLESS),
+    ),
+    "WebP animation": riff(
+        (b"VP8X", bytes([2, 0, 0, 0]) + (16_382).to_bytes(3, "little") + (16_382).to_bytes(3, "little")),
+        (b"ANIM", bytes(6)),
+        (
+            b"ANMF",
+            bytes(6)
+            + (16_382).to_bytes(3, "little") * 2
+            + bytes(4)
+            + b"VP8L"
+            + struct.pack("<I", len(LOSSLESS))
+            + LOSSLESS,
+        ),
+    ),
+    "JPEG": b"\xff\xd8\xff\xc0"
+    + struct.pack(">HBHHB", 11, 8, 65_500, 65_500, 1)
+    + b"\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    + bytes(64),
     "PNG": b"\x89PNG\r\n\x1a\n"
     + chunk(b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
     + chunk(b"IDAT" + zlib.compress(bytes(100_000)))
@@ -220,3 +279,16 @@ def test_weights_that_declare_more_than_the_file_holds_are_refused(limited: Limi
         assert "CheckpointError" in limited(f"read_tensors(Path('{path}'))")
     path.write_bytes(struct.pack("<Q", 1 << 60) + b"{}")
     assert "CheckpointError" in limited(f"read_tensors(Path('{path}'))")
+
+
+def test_compressed_text_and_nested_aliases_are_no_tables(limited: Limited, tmp_path: Path) -> None:
+    packed = tmp_path / "t.csv.gz"
+    packed.write_bytes(gzip.compress(b"arch,latency\n" + b"1,1\n" * (64 << 20)))
+    assert packed.stat().st_size < 1 << 20
+    aliases = "".join(
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 30)
+    )
+    (tmp_path / "t.yaml").write_text(f"a0: &a0 [x, x]\n{aliases}")
+    for name in ("t.csv.gz", "t.yaml"):
+        answer = limited(f"read_table(Path('{tmp_path}/{name}').read_bytes(), ['arch', 'latency'])")
+        assert answer.startswith("refused: TableError")
