@@ -1,10 +1,11 @@
 """How reads of the HTTP API slow down as a database grows from 10^4 to 10^6 measurements, on both databases.
 
-    python -m benchmarks.api_scale [--rows 10000 1000000] [--postgres URL] [--repeats 15] [--json OUT] [--page PAGE]
+    python -m benchmarks.api_scale [--rows 10000 1000000] [--postgres URL] [--repeats 15] [--json OUT]
+    python -m benchmarks.api_scale --read OUT --page docs/benchmarks/api-scale.md
 
 The databases of both sizes are open at once and every read alternates between them, so that a busy machine slows both.
 A ratio is the median of the larger database by that of the smaller one; the goal is at most 1.5 for every read. Fronts
-are compared with the front of all points that were written, among them one that is better than all and the oldest.
+are compared with the front of all points that were written, whose oldest are the best.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from benchmarks.api_scale_rows import Filled
+from benchmarks.figures import read_figures
 from service.app import create_app
 from service.ids import new_id
 from service.run import migrate
@@ -51,7 +53,7 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
         "": {},
         " target": {"target": target},
         " max latency": {"max_latency_ms": 0.5},
-        " min quality": {"min_accuracy": 0.5},
+        " min quality": {"min_accuracy": 0.96},
         " max params": {"max_params": 0.5},
         " min latency, max macs": {"min_latency_ms": 0.2, "max_macs": 0.7},
         " knee": {"pick": "knee"},
@@ -126,6 +128,39 @@ def measure(urls: Sequence[str], rows: Sequence[int], folder: Path, repeats: int
         return compare(filled, repeats)
 
 
+PAGE_BEGINS, PAGE_ENDS = "<!-- figures begin -->\n", "<!-- figures end -->\n"
+
+
+def write_page(found: Mapping[str, Any], page: Path) -> None:
+    """Put the figures between the marks of a page."""
+    kinds = [kind for kind in ("sqlite", "postgresql") if kind in found]
+    names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+    lines = ["| read | " + " | ".join(f"{names[kind]} 10^4 | 10^6 | ratio" for kind in kinds) + " |"]
+    lines.append("|---" * (1 + 3 * len(kinds)) + "|")
+    for name in found[kinds[0]]:
+        each = [found[kind][name] for kind in kinds]
+        cells = [
+            f"{entry['small_ms']:.1f} | {entry['large_ms']:.1f} | {entry['ratio']:.2f}" for entry in each
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    over = [
+        f"{name} ({names[kind]} {entry['ratio']:.1f})"
+        for kind in kinds
+        for name, entry in found[kind].items()
+        if entry["ratio"] > found["goal"]
+    ]
+    total = sum(len(found[kind]) for kind in kinds)
+    lines += [
+        "",
+        f"{total - len(over)} of {total} reads are within the goal. Over it: {', '.join(over) or 'none'}.",
+        "",
+    ]
+    before, _, rest = page.read_text().partition(PAGE_BEGINS)
+    page.write_text(
+        before + PAGE_BEGINS + "\n" + "\n".join(lines) + "\n" + PAGE_ENDS + rest.partition(PAGE_ENDS)[2]
+    )
+
+
 def _made(server: str, stack: ExitStack) -> str:
     """A database of its own on a PostgreSQL server, dropped at the end."""
     name = new_id("netwright_scale")
@@ -151,8 +186,14 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
     parser.add_argument("--postgres", help="URL of a server; without it only SQLite is measured")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--read", type=Path, help="Figures of an earlier run, for --page")
+    parser.add_argument("--page", type=Path, help="Page that the figures are written into")
     given = parser.parse_args(arguments)
-    found: dict[str, Any] = {"rows": given.rows, "repeats": given.repeats, "goal": GOAL}
+    if given.read and given.page:
+        found = read_figures(given.read)
+        write_page(found, given.page)
+        return found
+    found = {"rows": given.rows, "repeats": given.repeats, "goal": GOAL}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         lite = [f"sqlite:///{folder}/{count}.db" for count in given.rows]
         found["sqlite"] = measure(lite, given.rows, Path(folder) / "sqlite", given.repeats)

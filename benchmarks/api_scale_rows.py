@@ -32,6 +32,10 @@ from service.ids import DEFAULT_PROJECT, new_id
 
 SUPERNETS, TARGETS = 3, 6
 PER_SUBNET, PER_JOB, PER_PREDICTOR = 5, 100, 1000  # measurements
+PER_SEARCH = 10  # points
+ON_FRONT = (
+    50 * SUPERNETS
+)  # the oldest subnets, better than all others: fronts of one size in databases of any size
 METRICS = ("latency_ms", "peak_memory_mb")
 CHUNK = 10_000
 SPEC = {
@@ -88,14 +92,14 @@ class Filled:
 
     def _fill(self) -> None:
         count = self._rows
-        few = max(200, count // PER_PREDICTOR)
+        few, searches = max(200, count // PER_PREDICTOR), count // PER_SUBNET // PER_SEARCH
         for table, rows in (
             (Job, self._jobs(max(200, count // PER_JOB))),
             (Subnet, self._subnets(count // PER_SUBNET)),
             (Measurement, self._measurements(count)),
             (Predictor, self._predictors(few)),
-            (Search, self._searches(few)),
-            (Point, self._points(count // PER_SUBNET, few)),
+            (Search, self._searches(searches)),
+            (Point, self._points(count // PER_SUBNET, searches)),
             (BestPoint, self._best_points(count // PER_SUBNET)),
         ):
             _copy(self._database, table.__table__, rows)
@@ -186,7 +190,7 @@ class Filled:
             yield {
                 **self._common(number, "sea"),
                 "supernet_id": supernet,
-                "spec": {**SPEC, "supernet": supernet, "labels": {"team": str(number % 7)}},
+                "spec": {**SPEC, "supernet": supernet, "labels": {"team": str(number % 3)}},
                 "job_id": f"job_{number % 100:016d}",
                 "evaluations": 10,
                 "reused": 0,
@@ -276,7 +280,7 @@ def _target_of(number: Any) -> Any:
 
 
 def _values(count: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Accuracy, latency and costs of each subnet; the oldest of each supernet is the best within small costs."""
+    """Accuracy, latency and costs of each subnet; only the oldest are on the front of everything."""
     rng = np.random.default_rng(0)
     size = rng.uniform(0.1, 1.0, count)
     found = {
@@ -285,8 +289,8 @@ def _values(count: int) -> dict[str, np.ndarray[Any, Any]]:
         "params": size * rng.uniform(0.5, 1.5, count),
         "macs": size * rng.uniform(0.7, 1.3, count),
     }
-    found["accuracy"][:SUPERNETS], found["params"][:SUPERNETS] = 0.9, 0.05
-    found["latency"][:SUPERNETS], found["macs"][:SUPERNETS] = 0.25, 0.05
+    share = np.linspace(0, 1, ON_FRONT)
+    found["latency"][:ON_FRONT], found["accuracy"][:ON_FRONT] = 0.05 + share, 0.95 + 0.05 * share
     return found
 
 
