@@ -28,7 +28,7 @@ from service.version import VERSION
 
 def create_app(settings: Settings) -> FastAPI:
     """The HTTP service on these settings. It needs a migrated database, and no worker to answer."""
-    database = Database(settings.database)
+    database = Database(settings.database, must_exist=True)
     parts = Services(
         settings=settings,
         database=database,

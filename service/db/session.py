@@ -32,7 +32,14 @@ CONNECT_TIMEOUT_S, SILENCE_S, POOL_TIMEOUT_S = 5, 10, 15
 # SQLSTATE classes and codes that another try may not meet: connection, shutdown, too many clients, deadlock.
 PASSING = ("08", "57P", "53300", "40001", "40P01", "55P03")
 UNIQUE = ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
-SQLITE_PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
+SQLITE_PASSING = (
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_IOERR",
+    "SQLITE_CANTOPEN",
+    "SQLITE_PROTOCOL",
+    "SQLITE_READONLY",
+)
 
 
 class Database:
@@ -42,7 +49,8 @@ class Database:
     once when another one wrote meanwhile, whatever the timeout: a write takes its lock at the start.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, must_exist: bool = False) -> None:
+        """``must_exist``: a SQLite file that is gone is an outage, and not made anew and empty."""
         self.url = sa.make_url(url)
         if self.is_sqlite:
             _refuse_network_folder(Path(self.url.database or ""))
@@ -53,6 +61,8 @@ class Database:
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
+            if must_exist:
+                _watch_file(self.engine, Path(self.url.database or ""))
         self._writer = self.engine.execution_options(netwright_write=True)
 
     @property
@@ -144,6 +154,42 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         f"busy_timeout={BUSY_TIMEOUT_MS}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _watch_file(engine: sa.Engine, path: Path) -> None:
+    """Use only connections to the file that is at ``path`` now.
+
+    A connection goes on with a file that was moved or removed, and what it writes there is lost.
+    """
+
+    def connecting(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
+        _identity(path)
+
+    def connected(_connection: sqlite3.Connection, record: Any) -> None:
+        record.info["file"] = _identity(path)
+
+    def taken(_connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+        try:
+            same = record.info["file"] == _identity(path)
+        except sqlite3.OperationalError as error:
+            raise sa.exc.DisconnectionError(str(error)) from error
+        if not same:
+            raise sa.exc.DisconnectionError(f"{path} is another file now")
+
+    sa.event.listen(engine, "do_connect", connecting)
+    sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "checkout", taken)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and number of a file; raises what SQLite raises where there is none."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        refused = sqlite3.OperationalError("unable to open database file")
+        refused.sqlite_errorname = "SQLITE_CANTOPEN"
+        raise refused from error
+    return found.st_dev, found.st_ino
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

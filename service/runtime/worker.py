@@ -47,7 +47,7 @@ class Worker:
         """``jobs`` are the kinds of job; ``watch`` is called once a heartbeat, to look after waiting jobs."""
         self.id = new_id("wrk")
         self._settings, self._jobs, self._watch = settings, jobs, watch
-        self._database = Database(settings.database)
+        self._database = Database(settings.database, must_exist=True)
         self._queue = Queue(self._database)
         self._children = {short: Child(settings.threads) for short in (False, True)}
         self._running: set[str] = set()

@@ -1,9 +1,14 @@
 """Interruptions: a database that does not answer, a full disk, killed children, names taken by two requests at once."""
 
 import asyncio
+import contextlib
+import resource
+import signal
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -37,12 +42,26 @@ def everywhere(any_url, settings, tmp_path):
     return found
 
 
+class MovedFile:
+    """The database file, which is somewhere else while it is cut."""
+
+    def __init__(self, path):
+        self._path, self._away = path, path.with_name("away.db")
+
+    def cut(self):
+        self._path.rename(self._away)
+
+    def restore(self):
+        self._away.rename(self._path)
+
+
 @pytest.fixture
 def proxied(everywhere):
-    """Settings through a proxy, and the proxy."""
+    """Settings through something that can be cut and restored: a proxy, or the file of SQLite that is moved away."""
     url = sa.make_url(everywhere.database)
     if url.get_backend_name() == "sqlite":
-        pytest.skip("SQLite has no server that could be away")
+        yield everywhere, MovedFile(Path(url.database))
+        return
     proxy = Proxy(url.host, url.port or 5432)
     through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
     yield everywhere.model_copy(update={"database_url": through}), proxy
@@ -84,6 +103,66 @@ def test_a_job_survives_an_outage_of_the_database_and_repeats_nothing(proxied, f
         workers.stop()
         queue.close()
         direct.dispose()
+
+
+@contextlib.contextmanager
+def locked(settings):
+    """Another process writes for a long time."""
+    with contextlib.closing(sqlite3.connect(settings.home / "netwright.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def moved(settings):
+    file = MovedFile(settings.home / "netwright.db")
+    file.cut()
+    yield
+    file.restore()
+
+
+@contextlib.contextmanager
+def too_large(settings):
+    """The system lets no file grow: what a quota or a full disk does to a write."""
+    size = (settings.home / "netwright.db-wal").stat().st_size
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("outage", [locked, moved, too_large])
+def test_a_database_file_that_cannot_be_written_is_an_outage_and_nothing_is_lost(
+    settings, monkeypatch, outage
+):
+    monkeypatch.setattr("service.db.session.BUSY_TIMEOUT_MS", 100)
+    with client_on(settings) as client:
+        assert client.post("/v1/targets", json={"name": "before"}).status_code == 201
+        with outage(settings):
+            answer = client.post("/v1/targets", json={"name": "during"})
+            found = assert_problem(answer)
+            assert found.code in ("unavailable", "storage_full") and "netwright.db" not in found.detail
+            assert client.get("/healthz").status_code == 200
+        assert (settings.home / "netwright.db").stat().st_size > 0
+        assert client.post("/v1/targets", json={"name": "after"}).status_code == 201
+        names = {row["name"] for row in client.get("/v1/targets").json()["items"]}
+        assert names == {"before", "after"}
+
+
+def test_a_database_that_is_read_only_refuses_writes_as_an_outage(settings):
+    with client_on(settings) as client:
+        engine = client.app.state.services.database.engine
+
+        @sa.event.listens_for(engine, "begin")
+        def freeze(connection):
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+
+        assert client.get("/v1/targets").status_code == 200
+        assert assert_problem(client.post("/v1/targets", json={}), 503).code == "unavailable"
 
 
 def test_what_passes_is_told_from_what_does_not():
