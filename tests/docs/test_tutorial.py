@@ -98,7 +98,7 @@ def learn(words: dict[str, str], commands: str, said: str) -> None:
         words["SEARCH"] = re.findall(r"\bsea_\w+", said)[0]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_tutorial_leads_to_a_network_on_the_device(tmp_path: Path) -> None:
     host, port = name_of_this_machine(), str(free_port())
     here, device = tmp_path / "server", tmp_path / "device"
