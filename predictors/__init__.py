@@ -15,6 +15,7 @@ PREDICTORS: Registry = Registry(
         "latency_surface": "predictors.latency.surface:LatencySurface",
         "mlp_ensemble": "predictors.quality.mlp_ensemble:MlpEnsemble",
         "operator_table": "predictors.latency.operators:OperatorTable",
+        "quality_transfer": "predictors.quality.transfer:QualityTransfer",
         "roofline_proxy": "predictors.latency.proxy:RooflineProxy",
         "transfer": "predictors.latency.transfer:FewShotTransfer",
         "trees": "predictors.latency.trees:GradientTrees",

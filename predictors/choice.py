@@ -36,7 +36,7 @@ LEAVE_ONE_OUT_UP_TO = 8
 # More rows than this tell no more about which kind is best, and some kinds take n^3 time.
 COMPARED_ROWS = 300
 DEFAULT = {"measured": "bayesian_linear", "evaluated": "gaussian_process"}
-DEFAULT_WITH_KNOWN = "transfer"
+DEFAULT_WITH_KNOWN = {"measured": "transfer", "evaluated": "quality_transfer"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,8 @@ def kinds_that_could(metric: Metric, rows: int) -> list[str]:
 
 
 def default_kind(metric: Metric, known: bool) -> str:
-    """The kind that stays where the comparison is undecided; ``known``: other targets of the space are known."""
-    return DEFAULT_WITH_KNOWN if known and metric.source == "measured" else DEFAULT[metric.source]
+    """The kind that stays where the comparison is undecided; ``known``: rows of the space from elsewhere are known."""
+    return (DEFAULT_WITH_KNOWN if known else DEFAULT)[metric.source]
 
 
 def choose_kind(
@@ -128,7 +128,9 @@ def choose_kind(
     notes: dict[str, str] = {}
     for index, kind in enumerate(kinds):
         need = PREDICTORS.load(kind).fewest_rows
-        if kind not in could:
+        if kind == DEFAULT_WITH_KNOWN["evaluated"] and not known:
+            notes[kind] = "no other supernet of this space is evaluated: it would equal gaussian_process"
+        elif kind not in could:
             notes[kind] = f"needs {need} rows, there are {len(y)}"
         elif len(y) - ceil(len(y) / folds) < need:
             notes[kind] = f"needs {need} rows beside those held out"

@@ -320,6 +320,10 @@ class SearchCreate(TypedDict):
     """Defaults to the newest that fit"""
     algorithm: NotRequired[str | None]
     """Name of an algorithm"""
+    elsewhere: NotRequired[bool | None]
+    """Whether evaluations of the same space by other supernets, as on other data, are a prior of
+    quality; its weight is learned and is 0 where they do not help
+    """
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     labels: NotRequired[Mapping[str, str] | None]
@@ -592,6 +596,10 @@ class SearchOptions(TypedDict):
     """Defaults to the newest that fit"""
     algorithm: NotRequired[str | None]
     """Name of an algorithm"""
+    elsewhere: NotRequired[bool | None]
+    """Whether evaluations of the same space by other supernets, as on other data, are a prior of
+    quality; its weight is learned and is 0 where they do not help
+    """
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     labels: NotRequired[Mapping[str, str] | None]

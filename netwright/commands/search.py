@@ -98,6 +98,12 @@ def run(
     ] = None,
     stall_evaluations: StallEvaluations = None,
     stall_gain: StallGain = None,
+    elsewhere: Annotated[
+        bool,
+        typer.Option(
+            help="Whether evaluations of the same space by other supernets are a prior of quality, with a learned weight."
+        ),
+    ] = True,
     seed: Seed = 0,
     label: Label = None,
     wait: Wait = True,
@@ -117,6 +123,7 @@ def run(
         front=front,
         predictors=predictor,
         stall=_stall(stall_evaluations, stall_gain),
+        elsewhere=elsewhere,
         seed=seed,
         labels=pairs(label, "--label", "team=vision"),
     )

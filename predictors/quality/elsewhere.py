@@ -113,6 +113,11 @@ class WithPriors:
             process.fit(archs, y - line(each))
         self.weights = odds([process.left_out() for process in self._processes])
 
+    def restore(self, weights: Values, lines: Sequence[Line]) -> None:
+        """Predict as after the fit that gave these; ``make`` returns processes that are fitted already."""
+        self.weights, self.lines = weights, list(lines)
+        self._processes = [self._make(number) for number in range(len(weights))]
+
     def predict(self, archs: Population) -> tuple[Values, Values]:
         """Mean and standard deviation ``(n,)``."""
         used = np.flatnonzero(self.weights >= NEGLIGIBLE)

@@ -52,6 +52,8 @@ class GaussianProcess(Predictor):
         self._weights = np.empty(0)
         self._factor = np.empty((0, 0))
         self._offset, self._unit = 0.0, 1.0
+        self.left_out_deviations: Values = np.empty(0)
+        """Standard deviation ``(n,)`` of the prediction of each row from all others, after a fit."""
 
     def _parts(self, left: Matrix, right: Matrix) -> list[Matrix]:
         """Every part of the kernel ``(n, m)``, each of variance about 1 over the space."""
@@ -73,6 +75,7 @@ class GaussianProcess(Predictor):
         inverse = cho_solve((lower, True), np.eye(len(y)))
         # Rasmussen & Williams (5.12): leave-one-out residual over its standard deviation.
         residuals = self._weights / np.sqrt(np.diag(inverse))
+        self.left_out_deviations = self._unit / np.sqrt(np.diag(inverse))
         determined = len(y) - self._shares[-1] * float(np.trace(inverse))
         return residuals, min(determined, len(y) / 2)
 

@@ -14,14 +14,17 @@ from predictors import PREDICTORS
 from predictors.choice import AUTO, choose_kind
 from predictors.errors import FitError
 from predictors.predictor import Predictor, load
+from predictors.quality.transfer import QualityTransfer
 from predictors.report import cross_validate
 from service.predictors.cards import report_card
 from service.predictors.known import KnownTarget
 from service.runtime.task import Progress, Rows, StepData
 from service.supernets.bench import Bench, BenchSpec, model_scope, open_bench
+from supernets.metrics import METRICS
 from supernets.spaces.space import Population
 
-KNOWN_KIND = "latency_surface"  # what the rows of another target are fitted with
+# What rows from elsewhere are fitted with.
+KNOWN_KINDS = {"measured": "latency_surface", "evaluated": "gaussian_process"}
 LOOK_FOLDS = 10
 COMPARING_SHARE, FITTED_SHARE = 0.6, 0.7  # of a fit's progress, where kinds are compared; then comes the card
 KNOWN = TypeAdapter(list[KnownTarget])
@@ -155,6 +158,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
 
         card = report_card(model, ceiling, bench.store, on_card)
         card["known"] = [each.target for each in spec.known] if model.uses_known else []
+        card["prior"] = _priors(model, spec.known)
         card["choice"] = choice.as_json() if choice is not None else None
     return FittedModel(
         metric=spec.metric,
@@ -165,6 +169,16 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
         rows=model.rows,
         report=card,
     )
+
+
+def _priors(model: Predictor, known: Sequence[KnownTarget]) -> list[dict[str, Any]]:
+    """Supernets whose evaluations are a prior of this one's quality, with the weight that each has now."""
+    if not isinstance(model, QualityTransfer):
+        return []
+    return [
+        {"supernet": each.target, "rows": len(each.values), "weight": weight}
+        for each, weight in zip(known, model.weights, strict=True)
+    ]
 
 
 def unfitted(
@@ -189,7 +203,8 @@ def _informed(bench_json: str, known_json: str, kind: str, metric: str, target: 
     bench = open_bench(BenchSpec.model_validate_json(bench_json))
     others = []
     for each in KNOWN.validate_json(known_json):
-        model = _make(bench, KNOWN_KIND, metric, each.target)
+        source = METRICS[metric].source
+        model = _make(bench, KNOWN_KINDS[source], metric, each.target if source == "measured" else None)
         archs, values = merge_rows(bench.population(each.population), np.array(each.values))
         if len(archs) >= model.fewest_rows:  # supernets of one space may have measured the same archs
             model.fit(archs, values)

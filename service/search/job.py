@@ -147,7 +147,7 @@ class SearchRun:
         )
         self.bench = bench_of(job.settings, supernet)
         self.true = TrueValues(job, supernet, params, self.spec, self.extras)
-        self.learning = Learning(job, supernet, self.bench, params.predictors)
+        self.learning = Learning(job, supernet, self.bench, params.predictors, elsewhere=self.spec.elsewhere)
         self.began = self.reached = 0.0
         self.references: list[list[float] | None] = []
         self.sizes: list[FrontSize] = []

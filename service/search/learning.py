@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
+from predictors.quality.gaussian_process import GaussianProcess
+from predictors.quality.transfer import QualityTransfer
 from service.db import queries
 from service.db.tables import Predictor, Supernet
 from service.predictors import tasks
@@ -54,10 +56,21 @@ class Learning:
     """``entries`` name the models that predict now."""
 
     def __init__(
-        self, job: WorkContext, supernet: Supernet, bench: BenchSpec, entries: Sequence[PredictorEntry]
+        self,
+        job: WorkContext,
+        supernet: Supernet,
+        bench: BenchSpec,
+        entries: Sequence[PredictorEntry],
+        *,
+        elsewhere: bool = True,
     ) -> None:
+        """Without ``elsewhere``, quality is learned from this supernet's own evaluations only."""
         self._job, self._supernet, self._bench = job, supernet, bench
-        self.entries = list(entries)
+        self._replaced = [] if elsewhere else [e.key for e in entries if e.kind == QualityTransfer.name]
+        self.entries = [
+            e.model_copy(update={"kind": GaussianProcess.name}) if e.key in self._replaced else e
+            for e in entries
+        ]
 
     def keys(self) -> set[Key]:
         """Metrics and targets with a model."""
@@ -71,7 +84,8 @@ class Learning:
                 entry.key: queries.get(session, self._job.project, Predictor, entry.id)
                 for entry in self.entries
             }
-            return Behind(behind=[key for key, row in rows.items() if worth_a_fit(session, row)])
+            behind = [key for key, row in rows.items() if worth_a_fit(session, row) or key in self._replaced]
+            return Behind(behind=behind)
 
         # Recorded: when another worker continues the job, the database has more rows.
         behind = (await self._job.write("behind", look)).behind

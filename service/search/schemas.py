@@ -134,6 +134,11 @@ class SearchSpec(Body):
         default_factory=list, max_length=32, description="Defaults to the newest that fit"
     )
     algorithm: str = Field(DEFAULT_ALGORITHM, description="Name of an algorithm")
+    elsewhere: bool = Field(
+        True,
+        description="Whether evaluations of the same space by other supernets, as on other data, are a prior of "
+        "quality; its weight is learned and is 0 where they do not help",
+    )
     seed: Seed = 0
     labels: Labels = Field(default_factory=dict)
 

@@ -29,6 +29,7 @@ from service.runtime import job_queries
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import ensure_subnets
+from supernets.spaces.space import Arch
 from tests.service import test_resources
 from tests.service.inline_job import InlineContext
 from tests.service.test_errors import assert_problem
@@ -107,6 +108,52 @@ def test_targets_of_the_same_space_with_enough_rows_are_known(database, supernet
         assert family_of(row).space().member(population).all()
         # Another project sees none of it.
         assert known_targets(session, "other", row, "latency_ms", new) == []
+
+
+def evaluated_elsewhere(session, like, keep, name="elsewhere", project=P):
+    """A copy of a supernet, as trained on other data, with some of its evaluations; returns its id."""
+    copied = {c.name: getattr(like, c.name) for c in Supernet.__table__.columns if c.name != "name_key"}
+    other = Supernet(**copied | {"id": new_id("sup"), "name": name, "project_id": project})
+    session.add(other)
+    session.flush()
+    rng = np.random.default_rng(3)
+    found = measured_rows(session, P, like.id, "accuracy", scope_of(None))[:keep]
+    subnets = ensure_subnets(
+        session, project, other.id, [(Arch(tuple(arch.items())).id, arch, {}) for arch, _ in found]
+    )
+    rows = []
+    for arch, row in found:
+        copied = {c.name: getattr(row, c.name) for c in Measurement.__table__.columns}
+        own = {
+            "supernet_id": other.id,
+            "subnet_id": subnets[Arch(tuple(arch.items())).id],
+            "project_id": project,
+        }
+        value = 0.2 + 0.7 * row.value + 0.003 * rng.standard_normal()
+        rows.append(copied | own | {"id": new_id("mea"), "value": value})
+    add_measurements(session, rows)
+    return other.id
+
+
+def test_evaluations_by_other_supernets_of_the_space_are_a_prior_of_quality(
+    database, job, supernet, measured
+):
+    with database.write() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        assert known_rows(session, P, row, "accuracy", None) == []
+        other = evaluated_elsewhere(session, row, 40)
+        evaluated_elsewhere(session, row, ENOUGH_ROWS - 1, "few")
+    with database.read() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        found = known_rows(session, P, row, "accuracy", None)
+        assert [(each.target, len(each.values)) for each in found] == [(other, 40)]
+        assert known_rows(session, P, row, "mean_absolute_error", None) == []  # of another metric
+    model = fitted_by_task(database, job, supernet["id"], "accuracy", None, "quality_transfer")
+    (prior,) = model["report"]["prior"]
+    assert model["report"]["known"] == [other] and (prior["supernet"], prior["rows"]) == (other, 40)
+    assert 0.5 < prior["weight"] <= 1.0
+    plain = fitted_by_task(database, job, supernet["id"], "accuracy", None, "gaussian_process")
+    assert plain["report"]["prior"] == plain["report"]["known"] == []
 
 
 def test_auto_compares_with_known_targets_and_says_why_it_chose(database, job, supernet, fleet, few_kinds):

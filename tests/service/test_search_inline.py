@@ -1,20 +1,24 @@
 """Whole searches on made-up nets: what is known before, going on, several fronts, time, and stopping."""
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from search.errors import SurrogateError
 from service.db.tables import Measurement, Predictor, Supernet
-from service.ids import new_id
+from service.ids import DEFAULT_PROJECT, new_id
+from service.predictors.job import model_spec
+from service.predictors.tasks import FitIn, fit
 from service.search import job as search_job
 from service.search.budget import PROBE, affordable, round_sizes
-from service.supernets.bench import model_scope
+from service.supernets.bench import bench_of, model_scope
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline
 from tests.service.test_errors import assert_problem
+from tests.service.test_predictors import evaluated_elsewhere
 from tests.service.test_resources import both, fitted  # noqa: F401
 
 LIMIT = 0.05
@@ -447,3 +451,30 @@ def test_too_many_predictions_that_are_no_numbers_end_a_search_with_the_reason(s
 
     with pytest.raises(SurrogateError, match="of latency_ms on tgt_.*fit that predictor again"):
         search(prepare=broken)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_evaluations_elsewhere_are_used_by_itself_and_switched_off_by_one_field(
+    database,
+    settings,
+    search,
+    supernet,
+    measured,
+    fitted,  # noqa: F811
+    elsewhere,
+):
+    with database.write() as session:
+        row = session.get_one(Supernet, supernet["id"])
+        other = evaluated_elsewhere(session, row, 60)
+        predictor = session.get_one(Predictor, fitted["accuracy"])
+        job = SimpleNamespace(settings=settings, project=DEFAULT_PROJECT, id="job_made")
+        wanted = model_spec(session, job, row, "accuracy", None, "quality_transfer")
+        assert [each.target for each in wanted.known] == [other]
+        request = FitIn(bench=bench_of(settings, row), models=[wanted], report=False)
+        model = fit(request, lambda *_: None).models[0]
+        predictor.kind, predictor.version = model.kind, model.version
+    found, run = search(elsewhere=elsewhere)
+    (used,) = [each for each in found["provenance"]["predictors_after"] if each["metric"] == "accuracy"]
+    assert used["kind"] == ("quality_transfer" if elsewhere else "gaussian_process")
+    assert ("fit known" in run.records) == (not elsewhere)
+    assert found["feasible"] is True
