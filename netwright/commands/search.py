@@ -100,9 +100,7 @@ def run(
     stall_gain: StallGain = None,
     elsewhere: Annotated[
         bool,
-        typer.Option(
-            help="Whether evaluations of the same space by other supernets are a prior of quality, with a learned weight."
-        ),
+        typer.Option(help="Whether evaluations of the same space by other supernets are a prior of quality."),
     ] = True,
     seed: Seed = 0,
     label: Label = None,
