@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from netwright.installed import server_packages
 from netwright.metric_names import MACS, PARAMS
 from netwright.processes import first_signal_asks
 from netwright.progress import Show, Shown, bar, duration, steps
+from netwright.trackers import open_tracker, training_values
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +52,7 @@ class TrainCommand:
     threads: int
     device: str
     dry_run: bool
+    log: str | None = None
 
 
 def train(command: TrainCommand) -> None:
@@ -106,15 +109,36 @@ def _run(command: TrainCommand, plan: TrainingPlan, device: torch.device) -> Tra
     from supernets.training.loop import train as run
 
     last = min(command.until_step or plan.recipe.steps, plan.recipe.steps)
-    with bar(f"training {command.name}") as show, first_signal_asks(STOPPING) as asked:
+    with (
+        _tracked(command) as track,
+        bar(f"training {command.name}") as show,
+        first_signal_asks(STOPPING) as asked,
+    ):
+        shown = _told(show, last)
+
+        def tell(progress: Any) -> None:
+            shown(progress)
+            track(progress)
+
         options = RunOptions(
             until_step=command.until_step,
             stop=asked,
             checkpoint_seconds=CHECKPOINT_SECONDS,
-            progress=_told(show, last),
+            progress=tell,
             device=device,
         )
         return run(plan, command.out / "training", options)
+
+
+@contextmanager
+def _tracked(command: TrainCommand) -> Iterator[Callable[[Any], None]]:
+    """A function that logs progress to the tracker of ``--log``; nothing where there is none."""
+    if command.log is None:
+        yield lambda _: None
+        return
+    with open_tracker(command.log, command.name) as tracker:
+        tracker.parameters({"recipe": command.recipe, "data": command.data, "seed": command.seed})
+        yield lambda progress: tracker.metrics(progress.step, training_values(asdict(progress)))
 
 
 def _finish(command: TrainCommand, training: Training) -> None:

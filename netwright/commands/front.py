@@ -12,10 +12,11 @@ from netwright.client.fronts import Front
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.requests import ExportOptions
 from netwright.commands.front_cards import front_card
-from netwright.commands.options import Limits, SomeTarget, SupernetOption, front_limits
+from netwright.commands.options import Limits, Log, SomeTarget, SupernetOption, front_limits
 from netwright.commands.output import Json, Line, Timeout, cell, client_of, show
 from netwright.metric_names import LATENCY
 from netwright.plot import plot_fronts
+from netwright.trackers import log_front, open_tracker
 
 app = typer.Typer(
     no_args_is_help=True, help="Non-dominated subnets: of one search, or the best of everything stored."
@@ -46,6 +47,7 @@ def show_(
     csv: Csv = None,
     parquet: Parquet = None,
     plot: Plot = None,
+    log: Log = None,
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
@@ -54,6 +56,9 @@ def show_(
     front = client.fronts.of_search(search, pick=pick, k=k, target=target)
     if plot is not None:
         plot_fronts({search: front}, plot)
+    if log is not None:
+        with open_tracker(log, search) as tracker:
+            log_front(tracker, front)
     _show(client, front, csv, parquet, arch, as_json)
 
 

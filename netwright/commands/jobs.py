@@ -8,8 +8,9 @@ import typer
 
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.commands.cards import job_card, jobs_table
-from netwright.commands.options import State
+from netwright.commands.options import Log, State
 from netwright.commands.output import Json, Timeout, client_of, show, show_all
+from netwright.trackers import log_training, open_tracker
 
 app = typer.Typer(no_args_is_help=True, help="Durable work: list, show, watch, cancel, resume.")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
@@ -36,10 +37,18 @@ def show_(context: typer.Context, job: JobId, as_json: Json = False) -> None:
 
 @app.command()
 def watch(
-    context: typer.Context, job: JobId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json = False
+    context: typer.Context,
+    job: JobId,
+    log: Log = None,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
 ) -> None:
-    """Wait for a job with a progress bar; exit status 4 if it fails."""
-    found = client_of(context).jobs.get(job).wait(timeout, not as_json)
+    """Wait for a job with a progress bar; exit status 4 if it fails. --log takes the progress of a training."""
+    found = client_of(context).jobs.get(job)
+    if log is not None:
+        with open_tracker(log, job) as tracker:
+            log_training(tracker, found.events())
+    found.wait(timeout, not as_json)
     show(found.to_dict(), job_card(found), as_json)
 
 

@@ -39,6 +39,12 @@ State = Annotated[
     str | None, typer.Option(help="queued, running, succeeded, failed, cancelling or cancelled.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log", metavar="TRACKER", help="Log it too: tensorboard[:FOLDER], mlflow[:URI] or wandb[:PROJECT]."
+    ),
+]
 OnServer = Annotated[
     bool, typer.Option("--on-server", help="The file lies in the server's NETWRIGHT_IMPORT_DIR.")
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from netwright.commands.options import Log
 from netwright.commands.output import Json, Line, show
 from netwright.installed import server_packages
 
@@ -90,6 +91,7 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+    log: Log = None,
 ) -> None:
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
     from netwright import train_commands
@@ -110,6 +112,7 @@ def train(
         threads=threads,
         device=device,
         dry_run=dry_run,
+        log=log,
     )
     train_commands.train(command)
 

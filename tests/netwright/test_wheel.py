@@ -13,8 +13,10 @@ from tests.wheel import build, environment, needed
 LIGHT = {"httpx", "numpy", "rich", "typer"}
 IMPORT_ALL = """
 import importlib, pkgutil, sys, netwright
+from netwright.trackers import TRACKERS
+trackers = {place.partition(":")[0] for place in TRACKERS.values()}
 for module in pkgutil.walk_packages(netwright.__path__, "netwright."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith("__main__") and module.name not in trackers:
         importlib.import_module(module.name)
 foreign = {"torch", "fastapi", "sqlalchemy", "dbos", "pandas", "onnxruntime"} & set(sys.modules)
 assert not foreign, foreign
