@@ -5,32 +5,56 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from predictors import PREDICTORS
+from predictors.arrays import Array, Arrays, read_arrays, stored
 from predictors.dataset import Dataset
-from predictors.errors import FitError, NotFittedError, PredictorFileError, ScopeError
+from predictors.errors import FitError, NotFittedError, PredictorError, PredictorFileError, ScopeError
 from predictors.report import Report, cross_validate
 from predictors.scope import Scope
+from predictors.threads import one_thread
 from supernets.errors import UnknownNameError
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
 FORMAT = 1
-MAX_BYTES = 256 * 2**20
 FEWEST_DOF = 3.0
 
 Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a saved predictor is and what it belongs to, as JSON in its file."""
+
+    predictor: str
+    family: str
+    scope: Scope
+    seed: int
+    format: int = FORMAT
+
+    def content(self) -> bytes:
+        """What :meth:`read` reads back."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def read(cls, content: bytes) -> Header:
+        """The header of a file; raises :class:`PredictorFileError` for another format."""
+        values = json.loads(content)
+        if values.get("format") != FORMAT:
+            raise PredictorFileError(
+                f"a saved predictor must have format {FORMAT}, got {values.get('format')}"
+            )
+        return cls(**{**values, "scope": Scope(**values.get("scope", {}))})
 
 
 class Predictor(ABC):
@@ -85,11 +109,11 @@ class Predictor(ABC):
         """Mean and standard deviation ``(n,)`` before calibration."""
 
     @abstractmethod
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         """Arrays that :meth:`_restore` reads back."""
 
     @abstractmethod
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+    def _restore(self, state: Arrays) -> None:
         """Become what :meth:`_state` described."""
 
     # --- Surrogate -----------------------------------------------------------------------------------
@@ -113,7 +137,7 @@ class Predictor(ABC):
             archs, y = archs[kept], y[kept]
             errors = None if errors is None else errors[kept]
         self._errors = errors
-        with _one_thread():
+        with one_thread():
             residuals, parameters = self._learn(archs, y)
         self._dof = max(FEWEST_DOF, len(y) - parameters)
         self._scale = _interval_scale(residuals, self._dof)
@@ -147,7 +171,7 @@ class Predictor(ABC):
             raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
         if archs.ndim != 2 or archs.shape[1] != self.space.d:
             raise ScopeError(f"archs must have shape (n, {self.space.d}), got {archs.shape}")
-        with _one_thread():
+        with one_thread():
             mean, std = self._answer(archs)
         return np.clip(mean, *self._bounds()), std
 
@@ -218,18 +242,11 @@ class Predictor(ABC):
         """The fitted predictor as an npz file; equal predictors give equal bytes."""
         if self._archs is None:
             raise NotFittedError(f"{self.name} must be fitted before it is saved, got no rows yet")
-        header = {
-            "format": FORMAT,
-            "predictor": self.name,
-            "family": self.family.name,
-            "scope": self.scope.as_json(),
-            "seed": self.seed,
-        }
+        header = Header(predictor=self.name, family=self.family.name, scope=self.scope, seed=self.seed)
         buffer = io.BytesIO()
-        arrays: dict[str, NDArray[Any]] = {f"state.{key}": value for key, value in self._state().items()}
+        arrays: dict[str, Array] = {f"state.{key}": value for key, value in self._state().items()}
         arrays["interval"] = np.array([self._scale, self._dof])
-        text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
-        arrays |= {"header": text, "archs": self._archs, "y": self._y}
+        arrays |= {"header": stored(header.content()), "archs": self._archs, "y": self._y}
         if self._errors is not None:
             arrays["errors"] = self._errors
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes keywords for allow_pickle
@@ -251,20 +268,17 @@ def load(source: Path | bytes, family: Family, scope: Scope | None = None) -> Pr
     """
     arrays = read_arrays(source if isinstance(source, bytes) else Path(source).read_bytes())
     try:
-        header = json.loads(arrays["header"].tobytes())
-        if header["format"] != FORMAT:
-            raise PredictorFileError(f"a saved predictor must have format {FORMAT}, got {header['format']}")
-        predictor: Predictor = PREDICTORS.load(header["predictor"])(
-            family, Scope(**header["scope"]), header["seed"]
-        )
+        header = Header.read(arrays.content("header"))
+        predictor: Predictor = PREDICTORS.load(header.predictor)(family, header.scope, header.seed)
         if scope is not None:
             predictor.require(scope)
-        predictor._archs, predictor._y = arrays["archs"], arrays["y"]
-        predictor._errors = arrays.get("errors")
-        predictor._scale, predictor._dof = (float(value) for value in arrays["interval"])
-        prefix = "state."
-        predictor._restore({k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)})
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, UnknownNameError) as error:
+        predictor._archs, predictor._y = arrays.integers("archs"), arrays.floats("y")
+        predictor._errors = arrays.floats("errors") if "errors" in arrays else None
+        predictor._scale, predictor._dof = arrays.numbers("interval")
+        predictor._restore(arrays.below("state."))
+    except PredictorError:
+        raise
+    except (AttributeError, TypeError, ValueError, UnknownNameError) as error:
         raise PredictorFileError(f"a saved predictor must hold header, rows and state: {error!r}") from error
     return predictor
 
@@ -278,31 +292,6 @@ def _checked_errors(errors: Values | None, n: int) -> Values | None:
         bad = errors.ravel()[~(np.isfinite(errors.ravel()) & (errors.ravel() >= 0))][:3].tolist()
         raise FitError(f"standard errors must be {n} finite numbers from 0, got shape {errors.shape}, {bad}")
     return errors if errors.any() else None
-
-
-def _one_thread() -> AbstractContextManager[Any]:
-    """Keep linear algebra in this thread: on small matrices and busy cores more threads are 50 times slower."""
-    return cast(AbstractContextManager[Any], _thread_pools().limit(limits=1, user_api="blas"))
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz file, without pickles; raises :class:`PredictorFileError`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise PredictorFileError(f"a saved predictor may hold at most {MAX_BYTES} bytes, got {size}")
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, PredictorFileError):
-            raise
-        raise PredictorFileError(f"not a saved predictor, or a truncated one: {error}") from error
 
 
 def _interval_scale(residuals: Values, dof: float) -> float:

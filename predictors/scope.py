@@ -32,8 +32,8 @@ class Scope:
         """Unit and direction of the metric."""
         return metric_named(self.metric)
 
-    def require(self, wanted: Scope) -> None:
-        """Raise :class:`ScopeError` with both sides unless this scope is the one wanted."""
+    def require(self, requested: Scope) -> None:
+        """Raise :class:`ScopeError` with both sides unless this scope is ``requested``."""
         for name, label in (
             ("space_sha256", "space"),
             ("supernet", "supernet"),
@@ -41,7 +41,7 @@ class Scope:
             ("target", "target"),
             ("data", "data"),
         ):
-            mine, other = getattr(self, name), getattr(wanted, name)
+            mine, other = getattr(self, name), getattr(requested, name)
             if mine != other:
                 raise ScopeError(f"{label} must be the one learned from, {mine!r}, got {other!r}")
 

@@ -7,11 +7,12 @@ twice the error.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.arrays import Array, Arrays
 from predictors.latency.features import LayerFeatures
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
@@ -65,12 +66,12 @@ class BayesianLinear(Predictor):
         variance = np.square(design @ self._factor).sum(axis=1) + np.square(self._noise * mean)
         return mean, np.sqrt(variance)
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         return {"weights": self._weights, "factor": self._factor, "noise": np.array([self._noise])}
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._weights, self._factor = state["weights"], state["factor"]
-        self._noise = float(state["noise"][0])
+    def _restore(self, state: Arrays) -> None:
+        self._weights, self._factor = state.floats("weights"), state.floats("factor")
+        (self._noise,) = state.numbers("noise")
 
 
 class Fit:

@@ -11,13 +11,13 @@ deviation grows with the distance, in widths of that range.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from predictors.arrays import Array, Arrays
 from predictors.errors import NotFittedError
 from predictors.latency.bayesian_linear import maximise_evidence
 from predictors.latency.features import layer_kind
@@ -155,7 +155,7 @@ class KernelSum(Predictor):
         share = np.where(width > 0, beyond / np.where(width > 0, width, 1.0), beyond > 0)
         return np.asarray(share.max(axis=1, initial=0.0))
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         return {
             "costs": self._costs,
             "weights": self._weights,
@@ -164,7 +164,8 @@ class KernelSum(Predictor):
             "range": np.stack([self._low, self._high]),
         }
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._costs, self._weights, self._factor = state["costs"], state["weights"], state["factor"]
-        self._noise = float(state["noise"][0])
-        self._low, self._high = state["range"]
+    def _restore(self, state: Arrays) -> None:
+        self._costs, self._weights = state.floats("costs"), state.floats("weights")
+        self._factor = state.floats("factor")
+        (self._noise,) = state.numbers("noise")
+        self._low, self._high = state.floats("range")

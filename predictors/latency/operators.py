@@ -16,15 +16,17 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.arrays import Array, Arrays
 from predictors.errors import FitError, PredictorFileError
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
 from supernets.families.family import Family
+from supernets.json_types import JsonValue
 from supernets.spaces.cost import SegmentTable
 from supernets.spaces.layers import LayerSpec
 from supernets.spaces.space import Population
@@ -114,19 +116,23 @@ def read_operators(content: bytes) -> dict[str, float]:
         raise PredictorFileError(
             f"a table of operators must hold 1 to {MOST_OPERATORS} operators by name, got {got}"
         )
-    bad = [name for name, entry in found.items() if not _usable(name, entry)]
+    means = {name: _mean(entry) for name, entry in found.items() if isinstance(name, str)}
+    usable = {name: mean for name, mean in means.items() if mean is not None}
+    bad = [name for name in found if name not in usable]
     if bad:
         shown = ", ".join(f"{name!r}: {found[name]!r}"[:160] for name in bad[:SHOWN_MISSING])
         raise PredictorFileError(
             f"every operator must have a 'mean' above 0 and at most {LONGEST_MS:g} ms, {len(bad)} have not: {shown}"
         )
-    return {name: float(entry["mean"]) for name, entry in found.items()}
+    return usable
 
 
-def _usable(name: Any, entry: Any) -> bool:
-    mean = entry.get("mean") if isinstance(entry, dict) else None
-    number = isinstance(mean, int | float) and not isinstance(mean, bool)
-    return isinstance(name, str) and number and 0 < float(mean or 0) <= LONGEST_MS
+def _mean(entry: JsonValue) -> float | None:
+    """The mean of an operator in ms; None where there is none, or none that is possible."""
+    mean = entry.get("mean") if isinstance(entry, Mapping) else None
+    if not isinstance(mean, int | float) or isinstance(mean, bool):
+        return None
+    return float(mean) if 0 < mean <= LONGEST_MS else None
 
 
 class OperatorTable(Predictor):
@@ -176,8 +182,8 @@ class OperatorTable(Predictor):
 
     def _forget(self) -> None:
         """Reset to the uncalibrated sum."""
-        self._line: NDArray[Any] = np.array([0.0, 1.0])
-        self._open: NDArray[Any] = np.zeros((2, 2))
+        self._line: NDArray[np.float64] = np.array([0.0, 1.0])
+        self._open: NDArray[np.float64] = np.zeros((2, 2))
         self._error = UNKNOWN_ERROR
 
     def sum(self, archs: Population) -> Values:
@@ -191,11 +197,11 @@ class OperatorTable(Predictor):
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
         # latency = fixed + factor * sum, by least squares of relative errors; the factor is not negative.
         rows = np.stack([np.ones(len(y)), self.sum(archs)], axis=1) / y[:, None]
-        self._line, *_ = np.linalg.lstsq(rows, np.ones(len(y)), rcond=None)
+        self._line = np.asarray(np.linalg.lstsq(rows, np.ones(len(y)), rcond=None)[0], dtype=np.float64)
         if self._line[1] < 0:
             self._line = np.array([float(np.sum(1 / y) / np.sum(1 / y**2)), 0.0])
         errors = rows @ self._line - 1
-        self._open = np.linalg.pinv(rows.T @ rows)
+        self._open = np.asarray(np.linalg.pinv(rows.T @ rows), dtype=np.float64)
         self._error = max(float(np.sqrt(np.square(errors).sum() / max(len(y) - 2, 1))), 1e-9)
         # Factor between the residual and the leave-one-out error of a row (Cook & Weisberg, 1982).
         left = np.maximum(1 - np.einsum("ij,jk,ik->i", rows, self._open, rows), 1e-6)
@@ -210,7 +216,7 @@ class OperatorTable(Predictor):
     def _bounds(self) -> tuple[float, float]:
         return super()._bounds() if self.rows else (0.0, np.inf)
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         names = sorted(self._operators)
         return {
             "operators": np.array(names),
@@ -220,6 +226,7 @@ class OperatorTable(Predictor):
             "error": np.array([self._error]),
         }
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._set(dict(zip(state["operators"].tolist(), state["means"].tolist(), strict=True)))
-        self._line, self._open, self._error = state["line"], state["open"], float(state["error"][0])
+    def _restore(self, state: Arrays) -> None:
+        self._set(dict(zip(state.texts("operators"), state.numbers("means"), strict=True)))
+        self._line, self._open = state.floats("line"), state.floats("open")
+        (self._error,) = state.numbers("error")

@@ -7,12 +7,13 @@ with an interval of a factor of ten in both directions.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from predictors.arrays import Array, Arrays
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
 from supernets.families.family import Family
@@ -86,8 +87,9 @@ class RooflineProxy(Predictor):
     def _bounds(self) -> tuple[float, float]:
         return (0.0, 1.0) if self.scope.definition.unit == "fraction" else (0.0, np.inf)
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         return {"numbers": np.array([*self._costs, self._error])}
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._costs, self._error = state["numbers"][:-1], float(state["numbers"][-1])
+    def _restore(self, state: Arrays) -> None:
+        *costs, self._error = state.numbers("numbers")
+        self._costs = np.array(costs)

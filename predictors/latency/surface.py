@@ -8,12 +8,12 @@ standard deviations are clipped, because they are disturbed measurements.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
+from predictors.arrays import Array, Arrays
 from predictors.latency.held_out import held_out_residuals
 from predictors.latency.inputs import Matrix, exponential, inputs_of
 from predictors.predictor import Predictor, Values
@@ -120,14 +120,14 @@ class LatencySurface(Predictor):
         std = np.sqrt(self._size * np.maximum(variance, self._noise * FLOOR**2))
         return self._unit * (1 + mean), self._unit * std
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         numbers = [self._unit, self._share, self._width, self._noise, self._size]
         return {"weights": self._weights, "numbers": np.array(numbers)}
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+    def _restore(self, state: Arrays) -> None:
         assert self._archs is not None
-        self._weights = state["weights"]
-        self._unit, self._share, self._width, self._noise, self._size = (float(v) for v in state["numbers"])
+        self._weights = state.floats("weights")
+        self._unit, self._share, self._width, self._noise, self._size = state.numbers("numbers")
         self._rows = self._inputs(self._archs)
         self._sizes = np.maximum(self._y / self._unit, FLOOR)
         self._factorise()

@@ -9,12 +9,13 @@ devices.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.arrays import Array, Arrays, stored
 from predictors.errors import NotFittedError
 from predictors.latency.few_shot import DOF, FewShot, Prior
 from predictors.latency.known import KnownTarget, KnownTargets
@@ -74,20 +75,20 @@ class FewShotTransfer(Predictor):
             raise NotFittedError(f"{self.name} must be fitted before it predicts, got no rows yet")
         return self._model(self.known.basis(np.ascontiguousarray(archs)))
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         kin = json.dumps([target.kin for target in self.known.targets]).encode()
-        state: dict[str, NDArray[Any]] = {
+        state: dict[str, Array] = {
             "prior": self.known.prior.as_array(),
-            "kin": np.frombuffer(kin, dtype=np.uint8),
+            "kin": stored(kin),
         }
         for index, target in enumerate(self.known.targets):
-            state[f"known{index}"] = np.frombuffer(target.predictor.dump(), dtype=np.uint8)
+            state[f"known{index}"] = stored(target.predictor.dump())
         return state
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+    def _restore(self, state: Arrays) -> None:
         assert self._archs is not None
-        kin: list[str] = json.loads(state["kin"].tobytes())
-        files = [state[f"known{index}"].tobytes() for index in range(len(kin))]
+        kin: list[str] = json.loads(state.content("kin"))
+        files = [state.content(f"known{index}") for index in range(len(kin))]
         targets = [KnownTarget(load(file, self.family), k) for file, k in zip(files, kin, strict=True)]
-        self.known = KnownTargets(self.family, targets, Prior.from_array(state["prior"]))
+        self.known = KnownTargets(self.family, targets, Prior.from_array(state.floats("prior")))
         self._model = FewShot(self.known.basis(self._archs), self._y, self.known.prior)

@@ -6,12 +6,12 @@ A saved file contains the rows instead of the trees: loading trees would run cod
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from predictors.arrays import Array, Arrays
 from predictors.latency.inputs import Matrix, inputs_of
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
@@ -75,10 +75,10 @@ class GradientTrees(Predictor):
         mean = np.exp(raw) if self._positive() else raw
         return mean, self._spread * (mean if self._positive() else np.ones(len(mean)))
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         return {"spread": np.array([self._spread])}
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
+    def _restore(self, state: Arrays) -> None:
         assert self._archs is not None
-        self._spread = float(state["spread"][0])
+        (self._spread,) = state.numbers("spread")
         self._trees = self._grown(self._inputs(self._archs), self._bend(self._y))

@@ -11,13 +11,14 @@ such a row is added to its diagonal element of the covariance: noise beyond that
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
+from predictors.arrays import Array, Arrays
 from predictors.predictor import Predictor, Values
 from predictors.quality.inputs import JITTER, SIZES, Matrix, QualityInputs
 from predictors.scope import Scope
@@ -96,7 +97,7 @@ class GaussianProcess(Predictor):
         explained = np.square(solve_triangular(self._factor, cross, lower=True)).sum(axis=0)
         return cross.T @ self._weights, np.maximum(own - explained, JITTER)
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> Mapping[str, Array]:
         return {
             "shares": self._shares,
             "inputs": self._inputs,
@@ -105,10 +106,10 @@ class GaussianProcess(Predictor):
             "scale": np.array([self._offset, self._unit]),
         }
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._shares, self._inputs = state["shares"], state["inputs"]
-        self._weights, self._factor = state["weights"], state["factor"]
-        self._offset, self._unit = (float(value) for value in state["scale"])
+    def _restore(self, state: Arrays) -> None:
+        self._shares, self._inputs = state.floats("shares"), state.floats("inputs")
+        self._weights, self._factor = state.floats("weights"), state.floats("factor")
+        self._offset, self._unit = state.numbers("scale")
 
 
 def _exponentials(left: Matrix, right: Matrix, width: float, parts: int) -> list[Matrix]:

@@ -15,19 +15,20 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.arrays import Array, Arrays, read_arrays
 from predictors.errors import FitError, PredictorFileError
-from predictors.predictor import Predictor, Values, read_arrays
+from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
 from supernets.child import ChildError, Progress, call
 from supernets.families.family import Family
-from supernets.spaces.space import Population, Space
+from supernets.spaces.space import Choice, Population, Space
 
 Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -47,17 +48,21 @@ class Layout:
     def __init__(self, space: Space) -> None:
         self._space = space
         offsets = np.concatenate([[0], np.cumsum(space.cardinalities)]).tolist()
-        columns: dict[str, list[int]] = {"kernel": [], "expand": []}
-        for index, axis in enumerate(space.axes):
-            if axis.kind in columns:
-                columns[axis.kind] += range(offsets[index], offsets[index + 1])
-        self._columns = np.array([*columns["kernel"], *columns["expand"]], dtype=np.int64)
+        kernels, expansions = (
+            [
+                column
+                for index, axis in enumerate(space.axes)
+                if axis.kind == kind
+                for column in range(offsets[index], offsets[index + 1])
+            ]
+            for kind in ("kernel", "expand")
+        )
+        self._columns = np.array([*kernels, *expansions], dtype=np.int64)
         self._resolution = next((i for i, axis in enumerate(space.axes) if axis.kind == "resolution"), None)
         self._slots, slots = _slots(() if self._resolution is None else space.axes[self._resolution].choices)
         self.width = len(self._columns) + slots
         self.words = (
-            f"{len(columns['kernel'])} for kernels, {len(columns['expand'])} for expansions, "
-            f"{slots} for the resolution"
+            f"{len(kernels)} for kernels, {len(expansions)} for expansions, {slots} for the resolution"
         )
 
     def __call__(self, archs: Population) -> NDArray[np.float64]:
@@ -70,9 +75,13 @@ class Layout:
         return inputs
 
 
-def _slots(resolutions: Sequence[Any]) -> tuple[NDArray[np.int64], int]:
+def _slots(resolutions: Sequence[Choice]) -> tuple[NDArray[np.int64], int]:
     """The slot of each resolution and their number: those of once-for-all if they fit, otherwise one per choice."""
-    at = [(resolution - FIRST_RESOLUTION) / RESOLUTION_STEP for resolution in resolutions]
+    at = [
+        (resolution - FIRST_RESOLUTION) / RESOLUTION_STEP
+        for resolution in resolutions
+        if not isinstance(resolution, str)
+    ]
     if at and all(slot == int(slot) and 0 <= slot < SLOTS for slot in at):
         return np.array(at, dtype=np.int64), SLOTS
     return np.arange(len(at)), len(at)
@@ -146,15 +155,15 @@ class ImportedMlp(Predictor):
             return -np.inf, np.inf
         return super()._bounds()
 
-    def _state(self) -> dict[str, NDArray[Any]]:
-        state: dict[str, NDArray[Any]] = {"numbers": self._numbers}
+    def _state(self) -> Mapping[str, Array]:
+        state: dict[str, Array] = {"numbers": self._numbers}
         for index, (weight, bias) in enumerate(self._layers):
             state |= {f"{2 * index}.weight": weight, f"{2 * index}.bias": bias}
         return state
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._numbers = state["numbers"]
-        self._layers = _layers_of({name: value for name, value in state.items() if name != "numbers"})
+    def _restore(self, state: Arrays) -> None:
+        self._numbers = state.floats("numbers")
+        self._layers = _layers_of(Arrays({k: v for k, v in state.items() if k != "numbers"}))
 
 
 def read_layers(data: bytes) -> list[Layer]:
@@ -177,7 +186,7 @@ def _is_checkpoint(data: bytes) -> bool:
         return any(name.endswith(".pkl") for name in archive.namelist())
 
 
-def _converted(data: bytes) -> dict[str, NDArray[Any]]:
+def _converted(data: bytes) -> Arrays:
     with tempfile.TemporaryDirectory(prefix="netwright-import-") as folder:
         source, result = Path(folder) / "network.pth", Path(folder) / "network.npz"
         source.write_bytes(data)
@@ -188,7 +197,7 @@ def _converted(data: bytes) -> dict[str, NDArray[Any]]:
                 f"a network must be an npz file or a torch checkpoint of tensors: {error}"
             ) from error
         with np.load(result, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return Arrays({name: archive[name] for name in archive.files})
 
 
 def _convert(paths: Sequence[str], _progress: Progress) -> None:
@@ -203,15 +212,14 @@ def _convert(paths: Sequence[str], _progress: Progress) -> None:
     np.savez(result, **{name: value.double().numpy() for name, value in found.items()})
 
 
-def _layers_of(arrays: dict[str, NDArray[Any]]) -> tuple[Layer, ...]:
+def _layers_of(arrays: Arrays) -> tuple[Layer, ...]:
     count = len(arrays) // 2
-    wanted = {f"{2 * index}.{part}" for index in range(count) for part in ("weight", "bias")}
-    if not 1 <= count <= MOST_LAYERS or set(arrays) != wanted:
+    expected = {f"{2 * index}.{part}" for index in range(count) for part in ("weight", "bias")}
+    if not 1 <= count <= MOST_LAYERS or set(arrays) != expected:
         got = ", ".join(sorted(arrays, key=_natural)[:8]) or "nothing"
         raise PredictorFileError(f"a network must hold 0.weight, 0.bias, 2.weight, 2.bias, …, got {got}")
     return tuple(
-        (np.asarray(arrays[f"{2 * i}.weight"], np.float64), np.asarray(arrays[f"{2 * i}.bias"], np.float64))
-        for i in range(count)
+        (arrays.floats(f"{2 * index}.weight"), arrays.floats(f"{2 * index}.bias")) for index in range(count)
     )
 
 

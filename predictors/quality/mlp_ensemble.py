@@ -11,18 +11,18 @@ and a saved file contains plain arrays.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.arrays import Array, Arrays
 from predictors.predictor import Predictor, Values
 from predictors.quality.inputs import QualityInputs
 from predictors.scope import Scope
 from supernets.families.family import Family
 from supernets.spaces.space import Population
-
-Arrays = dict[str, NDArray[np.float64]]
 
 FOLDS, MEMBERS_A_FOLD = 5, 2
 MEMBERS = FOLDS * MEMBERS_A_FOLD
@@ -32,6 +32,22 @@ LEARNING_RATE, DECAY = 0.01, 0.02
 MOMENTS = 0.9, 0.999
 TINY = 1e-12
 LEAST_NOISE = 1e-3  # relative to the spread of the values: rows are never exact
+
+
+class Members(NamedTuple):
+    """The weights of all members, or their gradients or moments; the names and their order are those of a saved file.
+
+    ``first (members, k, hidden)``, ``second (members, hidden, hidden)``, ``last (members, hidden, 1)``, and the
+    parallel linear path ``linear (members, k, 1)``.
+    """
+
+    first: NDArray[np.float64]
+    first_bias: NDArray[np.float64]
+    second: NDArray[np.float64]
+    second_bias: NDArray[np.float64]
+    last: NDArray[np.float64]
+    linear: NDArray[np.float64]
+    last_bias: NDArray[np.float64]
 
 
 class MlpEnsemble(Predictor):
@@ -44,7 +60,7 @@ class MlpEnsemble(Predictor):
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)
         self._inputs = QualityInputs(family)
-        self._members: Arrays = {}
+        self._members: Members | None = None
         self._offset, self._unit, self._noise = 0.0, 1.0, 1.0
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
@@ -66,86 +82,89 @@ class MlpEnsemble(Predictor):
         return errors / np.sqrt(spread + self._noise), len(y) / 2
 
     def _answer(self, archs: Population) -> tuple[Values, Values]:
+        assert self._members is not None
         outputs = answer(self._members, self._inputs(archs))
         mean = outputs.mean(axis=0)
         variance = outputs.var(axis=0, ddof=1) + self._noise
         return self._offset + self._unit * mean, self._unit * np.sqrt(variance)
 
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {**self._members, "numbers": np.array([self._offset, self._unit, self._noise])}
+    def _state(self) -> Mapping[str, Array]:
+        assert self._members is not None
+        return {**self._members._asdict(), "numbers": np.array([self._offset, self._unit, self._noise])}
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._offset, self._unit, self._noise = (float(value) for value in state["numbers"])
-        self._members = {name: value for name, value in state.items() if name != "numbers"}
+    def _restore(self, state: Arrays) -> None:
+        self._offset, self._unit, self._noise = state.numbers("numbers")
+        self._members = Members(*(state.floats(name) for name in Members._fields))
 
 
-def started(width: int, rng: np.random.Generator) -> Arrays:
+def started(width: int, rng: np.random.Generator) -> Members:
     """Weights before training: each layer keeps the variance of its input, and the outputs are 0."""
 
     def drawn(inputs: int, outputs: int) -> NDArray[np.float64]:
         return np.asarray(rng.standard_normal((MEMBERS, inputs, outputs)) / np.sqrt(inputs))
 
-    return {
-        "first": drawn(width, HIDDEN),
-        "first_bias": np.zeros((MEMBERS, 1, HIDDEN)),
-        "second": drawn(HIDDEN, HIDDEN),
-        "second_bias": np.zeros((MEMBERS, 1, HIDDEN)),
-        "last": np.zeros((MEMBERS, HIDDEN, 1)),
-        "linear": np.zeros((MEMBERS, width, 1)),
-        "last_bias": np.zeros((MEMBERS, 1, 1)),
-    }
+    return Members(
+        first=drawn(width, HIDDEN),
+        first_bias=np.zeros((MEMBERS, 1, HIDDEN)),
+        second=drawn(HIDDEN, HIDDEN),
+        second_bias=np.zeros((MEMBERS, 1, HIDDEN)),
+        last=np.zeros((MEMBERS, HIDDEN, 1)),
+        linear=np.zeros((MEMBERS, width, 1)),
+        last_bias=np.zeros((MEMBERS, 1, 1)),
+    )
 
 
-def answer(members: Arrays, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+def answer(members: Members, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Output of each member ``(members, n)`` for shared inputs ``(n, k)`` or separate inputs ``(members, n, k)``."""
     return _forward(members, inputs)[0]
 
 
 def _forward(
-    members: Arrays, inputs: NDArray[np.float64]
+    members: Members, inputs: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    first = np.tanh(inputs @ members["first"] + members["first_bias"])
-    second = np.tanh(first @ members["second"] + members["second_bias"])
-    output = second @ members["last"] + inputs @ members["linear"] + members["last_bias"]
+    first = np.tanh(inputs @ members.first + members.first_bias)
+    second = np.tanh(first @ members.second + members.second_bias)
+    output = second @ members.last + inputs @ members.linear + members.last_bias
     return np.asarray(output[..., 0]), first, second
 
 
-def train(inputs: NDArray[np.float64], target: Values, seen: NDArray[np.bool_], seed: int) -> Arrays:
+def train(inputs: NDArray[np.float64], target: Values, seen: NDArray[np.bool_], seed: int) -> Members:
     """Members trained on the rows of their mask ``seen (members, n)``, with AdamW on the mean squared error.
 
     Takes ``STEPS`` steps on batches of at most ``BATCH`` rows, with a cosine learning rate schedule down to 0.
     """
     rng = np.random.default_rng((seed, 1))
     members = started(inputs.shape[1], rng)
-    first = {name: np.zeros_like(value) for name, value in members.items()}
-    second = {name: np.zeros_like(value) for name, value in members.items()}
+    first_moment, second_moment = (Members(*map(np.zeros_like, members)) for _ in range(2))
+    decays = [0.0 if name.endswith("bias") else DECAY for name in Members._fields]
     rows = [np.flatnonzero(mask) for mask in seen]
     batch = min(BATCH, min(len(each) for each in rows))
     for step in range(1, STEPS + 1):
         picked = np.stack([rng.permutation(each)[:batch] for each in rows])
         gradients = _gradients(members, inputs[picked], target[picked])
         rate = LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / STEPS))
-        for name, gradient in gradients.items():
-            first[name] += (1 - MOMENTS[0]) * (gradient - first[name])
-            second[name] += (1 - MOMENTS[1]) * (np.square(gradient) - second[name])
-            mean, square = first[name] / (1 - MOMENTS[0] ** step), second[name] / (1 - MOMENTS[1] ** step)
-            decay = 0.0 if name.endswith("bias") else DECAY
-            members[name] -= rate * (mean / (np.sqrt(square) + 1e-8) + decay * members[name])
+        for weight, gradient, first, second, decay in zip(
+            members, gradients, first_moment, second_moment, decays, strict=True
+        ):
+            first += (1 - MOMENTS[0]) * (gradient - first)  # in place, like the two below
+            second += (1 - MOMENTS[1]) * (np.square(gradient) - second)
+            mean, square = first / (1 - MOMENTS[0] ** step), second / (1 - MOMENTS[1] ** step)
+            weight -= rate * (mean / (np.sqrt(square) + 1e-8) + decay * weight)
     return members
 
 
-def _gradients(members: Arrays, inputs: NDArray[np.float64], target: NDArray[np.float64]) -> Arrays:
+def _gradients(members: Members, inputs: NDArray[np.float64], target: NDArray[np.float64]) -> Members:
     """Gradients of the mean squared error of each member on its own batch: inputs ``(members, n, k)``."""
     output, first, second = _forward(members, inputs)
     error = ((output - target) * (2 / target.shape[1]))[..., None]
-    back = error @ members["last"].transpose(0, 2, 1) * (1 - np.square(second))
-    further = back @ members["second"].transpose(0, 2, 1) * (1 - np.square(first))
-    return {
-        "first": inputs.transpose(0, 2, 1) @ further,
-        "first_bias": further.sum(axis=1, keepdims=True),
-        "second": first.transpose(0, 2, 1) @ back,
-        "second_bias": back.sum(axis=1, keepdims=True),
-        "last": second.transpose(0, 2, 1) @ error,
-        "linear": inputs.transpose(0, 2, 1) @ error,
-        "last_bias": error.sum(axis=1, keepdims=True),
-    }
+    back = error @ members.last.transpose(0, 2, 1) * (1 - np.square(second))
+    further = back @ members.second.transpose(0, 2, 1) * (1 - np.square(first))
+    return Members(
+        first=inputs.transpose(0, 2, 1) @ further,
+        first_bias=further.sum(axis=1, keepdims=True),
+        second=first.transpose(0, 2, 1) @ back,
+        second_bias=back.sum(axis=1, keepdims=True),
+        last=second.transpose(0, 2, 1) @ error,
+        linear=inputs.transpose(0, 2, 1) @ error,
+        last_bias=error.sum(axis=1, keepdims=True),
+    )

@@ -1,27 +1,24 @@
 import numpy as np
 
-from predictors.quality.mlp_ensemble import MEMBERS, MlpEnsemble, _gradients, answer, started
+from predictors.quality.mlp_ensemble import MEMBERS, Members, MlpEnsemble, _gradients, answer, started
 from tests.predictors.toy import FAMILY, archs, noisy, scope_for, true_value
 
 
 def test_gradients_are_those_of_the_mean_squared_error():
     rng = np.random.default_rng(0)
-    members = {
-        name: value + 0.1 * rng.standard_normal(value.shape) for name, value in started(5, rng).items()
-    }
+    members = Members(*(value + 0.1 * rng.standard_normal(value.shape) for value in started(5, rng)))
     inputs, target = rng.standard_normal((MEMBERS, 7, 5)), rng.standard_normal((MEMBERS, 7))
 
     def loss(changed):
         return np.square(answer(changed, inputs) - target).mean(axis=1).sum()
 
     gradients = _gradients(members, inputs, target)
-    assert set(gradients) == set(members)
-    for name, value in members.items():
+    for name, value, gradient in zip(Members._fields, members, gradients, strict=True):
         direction = rng.standard_normal(value.shape)
         step = 1e-6
-        up, down = ({**members, name: value + sign * step * direction} for sign in (1, -1))
+        up, down = (members._replace(**{name: value + sign * step * direction}) for sign in (1, -1))
         numeric = (loss(up) - loss(down)) / (2 * step)
-        np.testing.assert_allclose((gradients[name] * direction).sum(), numeric, rtol=1e-5)
+        np.testing.assert_allclose((gradient * direction).sum(), numeric, rtol=1e-5)
 
 
 def test_members_differ_and_more_rows_help():
