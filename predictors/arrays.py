@@ -17,7 +17,10 @@ Array = NDArray[np.generic]
 
 
 class Arrays(Mapping[str, Array]):
-    """Arrays by name; the methods read one by type, where a missing array or one of another type raises ``PredictorFileError``."""
+    """Arrays by name.
+
+    The methods that read one by its type raise ``PredictorFileError`` if it has another type or is missing.
+    """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = dict(arrays)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import RowError
-from predictors.measuring.protocol import Timing
+from predictors.measuring.protocol import ReferenceUse, Timing
 from predictors.scope import Scope
 from supernets.errors import ArchError
+from supernets.json_types import JsonValue
 from supernets.spaces.space import Arch, Population, Space
 
 # No plausible measurement: a batch that takes a quarter of an hour, more than a petabyte, …
@@ -41,7 +42,7 @@ class Row:
     split: str | None = None
     protocol_version: int | None = None
     verdict: str = "good"
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, JsonValue | ReferenceUse] = field(default_factory=dict)
 
     @classmethod
     def from_timing(cls, arch: Arch, scope: Scope, timing: Timing, precision: str = "fp32") -> Row:

@@ -22,16 +22,24 @@ import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO, TypeVar
 
 from supernets.errors import SupernetError
+from supernets.json_types import JsonObject, JsonValue
 
 Progress = Callable[..., None]
-Function = Callable[[Any, Progress], Any]
+Request = TypeVar("Request")
+Result = TypeVar("Result")
 COMMAND = (sys.executable, "-m", "supernets.child")
 ROOT = Path(__file__).resolve().parents[1]
 END_S = 5.0
 TAIL = 2000
+
+
+class Answer(NamedTuple):
+    """What a function returned, as JSON; its type is that of the function, which the line does not state."""
+
+    result: Any
 
 
 class ChildError(SupernetError, RuntimeError):
@@ -62,8 +70,12 @@ class ChildTimeoutError(ChildError):
 
 
 def call(
-    function: Function, request: Any, on_progress: Progress | None = None, *, timeout_s: float = 3600.0
-) -> Any:
+    function: Callable[[Request, Progress], Result],
+    request: Request,
+    on_progress: Progress | None = None,
+    *,
+    timeout_s: float = 3600.0,
+) -> Result:
     """Result of ``function(request, progress)`` in a new process, which ends with this call however that ends.
 
     ``timeout_s`` bounds the time between two reports of progress, and before the first. What ``on_progress`` raises
@@ -95,7 +107,8 @@ def call(
             while (line := lines.get(timeout=timeout_s)) is not None:
                 answer = read_answer(line, on_progress)
                 if answer is not None:
-                    return answer["result"]
+                    result: Result = answer.result
+                    return result
             status = child.wait(END_S)
         except queue.Empty:
             raise ChildTimeoutError(
@@ -110,7 +123,7 @@ def call(
         raise ChildDiedError(f"the process of {_name(function)} ended with status {status}: {tail}")
 
 
-def call_line(function: Function, request: Any) -> str:
+def call_line(function: Callable[[Request, Progress], Result], request: Request) -> str:
     """The line that makes a child call a function of a module."""
     if "<" in function.__qualname__ or function.__module__ == "__main__":
         raise ValueError(f"a child calls functions of modules only, got {_name(function)}")
@@ -118,21 +131,22 @@ def call_line(function: Function, request: Any) -> str:
     return json.dumps({"call": name, "request": request}) + "\n"
 
 
-def read_answer(line: str | bytes, on_progress: Progress | None = None) -> dict[str, Any] | None:
-    """``{"result": …}``, or None for a line of progress, which is passed on.
+def read_answer(line: str | bytes, on_progress: Progress | None = None) -> Answer | None:
+    """The result of a call, or None for a line of progress, which is passed on.
 
     Raises:
         ChildFailedError: the function raised an exception.
     """
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
-        error = answer["error"]
-        raise ChildFailedError(tuple(error["types"]), error["code"], error["message"], error["trace"])
-    if "progress" not in answer:
-        return answer
-    if on_progress is not None:
-        on_progress(*answer["progress"])
-    return None
+    match json.loads(line):
+        case {"error": {"types": types, "code": code, "message": message, "trace": trace}}:
+            raise ChildFailedError(tuple(types), code, message, trace)
+        case {"progress": report}:
+            if on_progress is not None:
+                on_progress(*report)
+            return None
+        case {"result": result}:
+            return Answer(result)
+    raise ChildDiedError(f"a child process must answer with result, progress or error, got {line[:TAIL]!r}")
 
 
 def environment(threads: int = 1) -> dict[str, str]:
@@ -154,7 +168,7 @@ def _read(stream: TextIO, lines: queue.Queue[str | None]) -> None:
     lines.put(None)
 
 
-def _name(thing: Any) -> str:
+def _name(thing: Callable[..., object]) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
@@ -168,7 +182,7 @@ def main() -> None:
     calls: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()
     while True:
-        _answer(json.loads(calls.get()), output)
+        _answer(calls.get(), output)
 
 
 def _listen(calls: queue.Queue[str]) -> None:
@@ -181,36 +195,46 @@ def _listen(calls: queue.Queue[str]) -> None:
     os._exit(1)
 
 
-def _answer(asked: dict[str, Any], output: TextIO) -> None:
-    def progress(*report: Any) -> None:
+def _answer(line: str, output: TextIO) -> None:
+    def progress(*report: JsonValue) -> None:
         _send(output, {"progress": report})
 
     try:
-        module, _, name = asked["call"].partition(":")
-        function: Function = getattr(import_module(module), name)
-        _send(output, {"result": function(asked["request"], progress)})
+        match json.loads(line):
+            case {"call": str(path), "request": request}:
+                module, _, name = path.partition(":")
+                function = getattr(import_module(module), name)
+                _send(output, {"result": function(request, progress)})
+            case other:
+                raise ValueError(f"a call must have call and request, got {other!r}")
     except Exception as error:
         sys.stderr.flush()
         code = getattr(error, "code", None)
-        told = {
+        failure = {
             "types": [_name(kind) for kind in type(error).__mro__],
             "code": code if isinstance(code, str) else None,
             "message": _message(error),
             "trace": "".join(traceback.format_exception(error)),
         }
-        _send(output, {"error": told})
+        _send(output, {"error": failure})
 
 
 def _message(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _send(output: TextIO, answer: dict[str, Any]) -> None:
+def _send(output: TextIO, answer: JsonObject) -> None:
     output.write(json.dumps(answer, allow_nan=False, default=_number) + "\n")
     output.flush()
 
 
-def _number(value: Any) -> Any:
+class _Scalar(Protocol):
+    """A NumPy number; NumPy is not imported here."""
+
+    def item(self) -> int | float: ...
+
+
+def _number(value: _Scalar) -> int | float:
     """A NumPy number as Python's."""
     return value.item()
 

@@ -12,6 +12,7 @@ from netwright.client.models import LeaseView
 from netwright.errors import NetwrightError
 
 if TYPE_CHECKING:
+    from predictors.measuring.protocol import Extra, Timing
     from predictors.targets.target import Target
 
 JSON = dict[str, Any]
@@ -71,16 +72,13 @@ class Device:
             result = target.run(files, Protocol(**lease.protocol), lease.metrics, progress)
         except PredictorError as error:
             raise NetwrightError(f"measuring did not end well: {error}") from error
-        rows = [
-            _row(timing.as_json(), extras)
-            for timing, extras in zip(result.timings, result.extras, strict=True)
-        ]
+        rows = [_row(timing, extras) for timing, extras in zip(result.timings, result.extras, strict=True)]
         return rows, {name: entry.as_json() for name, entry in result.calibrations.items()}
 
 
-def _row(timing: JSON, extras: JSON) -> JSON:
-    row = {**timing, "item": timing["key"], "extras": extras}
-    row |= {"raw_ms": timing["raw_ms"] or None, "reference": timing["reference"] or None}
+def _row(timing: Timing, extras: Mapping[str, Extra]) -> JSON:
+    row: JSON = {**timing.as_json(), "item": timing.key, "extras": dict(extras)}
+    row |= {"raw_ms": timing.raw_ms or None, "reference": timing.reference or None}
     del row["key"]
     return row
 

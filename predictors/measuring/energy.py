@@ -12,13 +12,12 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from predictors.measuring.protocol import Extra
-from predictors.measuring.runtime import OnnxBlock, Session, machine_lock, pinned
+from predictors.measuring.runtime import NetJson, OnnxBlock, Session, machine_lock, net_of, pinned
 from supernets.child import ChildError, Progress, call
 
 POWERCAP = Path("/sys/class/powercap")
@@ -66,10 +65,9 @@ def available(root: Path = POWERCAP) -> bool:
 
 def energy(path: Path, session: Session, *, timeout_s: float = TIMEOUT_S) -> Extra | None:
     """Energy of one inference in mJ, in a run of its own on this machine; None where it cannot be measured."""
-    request = {"path": str(path), "session": session.as_json()}
+    request = NetJson(path=str(path), session=session.as_json())
     with machine_lock(LOCK_S), contextlib.suppress(ChildError):
-        found: Extra | None = call(_energy, request, timeout_s=timeout_s)
-        return found
+        return call(_energy, request, timeout_s=timeout_s)
     return None
 
 
@@ -82,7 +80,7 @@ def per_inference(
     clock: Callable[[], float] = time.perf_counter,
     rest: Callable[[float], None] = time.sleep,
 ) -> Extra | None:
-    """Energy above idle of one inference, in mJ; None where the counters do not tell.
+    """Energy above idle of one inference, in mJ; None where the counters do not show it.
 
     ``run(ms)`` runs inferences for about so long and returns their latencies; ``clock`` and ``rest`` are in
     seconds. ``spread`` is the standard error of the median over blocks.
@@ -112,9 +110,9 @@ def _spent(
     return spent, seconds, result or 0
 
 
-def _energy(request: Mapping[str, Any], _progress: Progress) -> Extra | None:
+def _energy(request: NetJson, _progress: Progress) -> Extra | None:
     """Energy of a net in a fresh process."""
-    path, session = Path(request["path"]), Session(**request["session"])
+    path, session = net_of(**request)
     with pinned(session.cores):
         block = OnnxBlock(path, session)
         block(BLOCK_MS / 10)

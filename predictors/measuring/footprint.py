@@ -12,13 +12,12 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from predictors.errors import MeasureError
 from predictors.measuring.protocol import Extra
-from predictors.measuring.runtime import OnnxBlock, Session, measuring_errors
+from predictors.measuring.runtime import NetJson, OnnxBlock, Session, measuring_errors, net_of
 from supernets.child import Progress, call
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -49,14 +48,14 @@ def peak_memory(
 
 
 def try_net(path: Path, session: Session, timeout_s: float = TIMEOUT_S) -> float:
-    """Run a net in a process of its own; returns its peak memory in MB, NaN where the system does not say.
+    """Run a net in a process of its own; returns its peak memory in MB, NaN where the system does not record it.
 
     Raises:
         MeasuringDiedError: the net ends the process.
         MeasureError: the runtime cannot run it, or not within ``timeout_s`` seconds.
     """
     with measuring_errors("a trial run of a net"):
-        request = {"path": str(path), "session": session.as_json()}
+        request = NetJson(path=str(path), session=session.as_json())
         value = call(_footprint, request, timeout_s=timeout_s)
     return float("nan") if value is None else float(value)
 
@@ -81,11 +80,11 @@ def _kilobytes(name: str, status: Path) -> int:
     raise MeasureError(f"{status} must have a line {name}")
 
 
-def _footprint(request: Mapping[str, Any], _progress: Progress) -> float | None:
-    """Peak memory of a net in MB, None where the system does not say; in a fresh process."""
+def _footprint(request: NetJson, _progress: Progress) -> float | None:
+    """Peak memory of a net in MB, None where the system does not record it; in a fresh process."""
     awake = OnnxBlock(ONE_RELU, Session())
     awake(BLOCK_MS)
-    path, session = Path(request["path"]), Session(**request["session"])
+    path, session = net_of(**request)
 
     def work() -> OnnxBlock:
         block = OnnxBlock(path, session)

@@ -4,31 +4,60 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Self, TypedDict
 
 from predictors.errors import MeasureError
 from predictors.measuring.protocol import (
     Block,
     Calibration,
+    CalibrationJson,
     Extra,
     Progress,
     Protocol,
+    ProtocolJson,
     Timing,
+    TimingJson,
     calibrate,
     time_interleaved,
 )
 from predictors.measuring.references import SIZES, reference_net
-from predictors.measuring.runtime import OnnxBlock, Session, machine_lock, measuring_errors, pinned
+from predictors.measuring.runtime import (
+    OnnxBlock,
+    Session,
+    SessionJson,
+    machine_lock,
+    measuring_errors,
+    pinned,
+)
 from supernets.child import call
 
 LOCK_TIMEOUT_S = 6 * 3600.0
 WAIT = "wait"
 StepProgress = Callable[[str, int, int], None]
 """Called with ``step, done, total``: ``calibrate`` and ``measure`` in rounds, ``wait`` (for another run) in seconds."""
+
+
+class RequestJson(TypedDict):
+    """A :class:`Request`, with paths as text."""
+
+    files: dict[str, str]
+    session: SessionJson
+    protocol: ProtocolJson
+    calibrations: dict[str, CalibrationJson]
+    references: dict[str, str]
+
+
+class RunJson(TypedDict):
+    """A :class:`Run`."""
+
+    timings: list[TimingJson]
+    calibrations: dict[str, CalibrationJson]
+    cores: list[int]
+    extras: list[dict[str, Extra]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,25 +74,33 @@ class Request:
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     references: Mapping[str, Path] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> RequestJson:
         """What :meth:`from_json` reads back."""
-        return {
-            "files": {key: str(path) for key, path in self.files.items()},
-            "session": self.session.as_json(),
-            "protocol": self.protocol.as_json(),
-            "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
-            "references": {name: str(path) for name, path in self.references.items()},
-        }
+        return RequestJson(
+            files={key: str(path) for key, path in self.files.items()},
+            session=self.session.as_json(),
+            protocol=self.protocol.as_json(),
+            calibrations={name: value.as_json() for name, value in self.calibrations.items()},
+            references={name: str(path) for name, path in self.references.items()},
+        )
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Request:
-        """The request that :meth:`as_json` wrote."""
+    def from_json(
+        cls,
+        *,
+        files: Mapping[str, str],
+        session: SessionJson,
+        protocol: ProtocolJson,
+        calibrations: Mapping[str, CalibrationJson],
+        references: Mapping[str, str],
+    ) -> Self:
+        """The request with these fields, which :meth:`as_json` wrote."""
         return cls(
-            files={key: Path(path) for key, path in value["files"].items()},
-            session=Session(**value["session"]),
-            protocol=Protocol(**value["protocol"]),
-            calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
-            references={name: Path(path) for name, path in value["references"].items()},
+            files={key: Path(path) for key, path in files.items()},
+            session=Session(**session),
+            protocol=Protocol(**protocol),
+            calibrations={name: Calibration(**entry) for name, entry in calibrations.items()},
+            references={name: Path(path) for name, path in references.items()},
         )
 
 
@@ -79,23 +116,30 @@ class Run:
     cores: tuple[int, ...]
     extras: list[dict[str, Extra]] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> RunJson:
         """What :meth:`from_json` reads back."""
-        return {
-            "timings": [timing.as_json() for timing in self.timings],
-            "calibrations": {name: value.as_json() for name, value in self.calibrations.items()},
-            "cores": list(self.cores),
-            "extras": self.extras,
-        }
+        return RunJson(
+            timings=[timing.as_json() for timing in self.timings],
+            calibrations={name: value.as_json() for name, value in self.calibrations.items()},
+            cores=list(self.cores),
+            extras=self.extras,
+        )
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Run:
-        """The result that :meth:`as_json` wrote."""
+    def from_json(
+        cls,
+        *,
+        timings: Sequence[TimingJson],
+        calibrations: Mapping[str, CalibrationJson],
+        cores: Sequence[int],
+        extras: list[dict[str, Extra]],
+    ) -> Self:
+        """The result with these fields, which :meth:`as_json` wrote."""
         return cls(
-            timings=[Timing(**entry) for entry in value["timings"]],
-            calibrations={name: Calibration(**entry) for name, entry in value["calibrations"].items()},
-            cores=tuple(value["cores"]),
-            extras=value["extras"],
+            timings=[Timing(**entry) for entry in timings],
+            calibrations={name: Calibration(**entry) for name, entry in calibrations.items()},
+            cores=tuple(cores),
+            extras=extras,
         )
 
 
@@ -112,7 +156,7 @@ def measure_here(request: Request, progress: StepProgress | None = None) -> Run:
     _check_calibrations(request.calibrations, hashes)
     lock = machine_lock(LOCK_TIMEOUT_S, _waiting(progress))
     with lock, pinned(request.session.cores) as cores, _no_garbage_collection():
-        # Reference nets are files of batch 1, whatever batch the nets beside them are timed with.
+        # Reference nets are files of batch 1, whatever the batch of the measured nets.
         single = replace(request.session, batch=1)
         references: dict[str, Block] = {
             name: OnnxBlock(content, single) for name, content in contents.items()
@@ -143,7 +187,7 @@ def _check_calibrations(calibrations: Mapping[str, Calibration], expected: Mappi
     got = {name: calibration.sha256 for name, calibration in calibrations.items()}
     if got != expected:
         raise MeasureError(
-            f"calibrations must be of the reference nets {expected}, got {got}; calibrate the target anew"
+            f"calibrations must be of the reference nets {expected}, got {got}; calibrate the target again"
         )
 
 
@@ -162,7 +206,7 @@ def _open(request: Request) -> tuple[dict[str, tuple[str, OnnxBlock]], list[Timi
 
 
 def _with_hash(timing: Timing, sha256: str) -> Timing:
-    return Timing(**{**timing.as_json(), "sha256": sha256})
+    return replace(timing, sha256=sha256)
 
 
 def _named(step: str, progress: StepProgress | None) -> Progress | None:
@@ -200,8 +244,8 @@ def measure_in_child(
         MeasureError: the child failed, or a round took longer than ``timeout_s`` seconds.
     """
     with measuring_errors("the measuring run"):
-        return Run.from_json(call(_measure, request.as_json(), progress, timeout_s=timeout_s))
+        return Run.from_json(**call(_measure, request.as_json(), progress, timeout_s=timeout_s))
 
 
-def _measure(request: Mapping[str, Any], progress: StepProgress) -> dict[str, Any]:
-    return measure_here(Request.from_json(request), progress).as_json()
+def _measure(request: RequestJson, progress: StepProgress) -> RunJson:
+    return measure_here(Request.from_json(**request), progress).as_json()

@@ -13,8 +13,8 @@ Nothing here knows a runtime: a :data:`Block` is anything that runs a net for so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypedDict
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,54 @@ Block = Callable[[float], NDArray[np.float64]]
 the same and beneath it latency without the time that other processes had the core."""
 Progress = Callable[[int, int], None]
 """Called with ``done, total`` after every round; the total falls when standard errors are small enough early."""
+
+
+class ProtocolJson(TypedDict):
+    """The fields of a :class:`Protocol`."""
+
+    rounds_min: int
+    rounds_max: int
+    block_ms: float
+    enough_error: float
+    refuse_error: float
+    calibration_rounds: int
+    seed: int
+
+
+class CalibrationJson(TypedDict):
+    """The fields of a :class:`Calibration`."""
+
+    name: str
+    sha256: str
+    latency_ms: float
+    rounds: int
+
+
+class ReferenceUse(TypedDict, total=False):
+    """The reference net of a timing, and how the machine ran it meanwhile; empty where nothing was timed."""
+
+    name: str
+    sha256: str
+    calibrated_ms: float
+    near_share: float
+    drift: float
+
+
+class TimingJson(TypedDict):
+    """The fields of a :class:`Timing`."""
+
+    key: str
+    verdict: Verdict
+    latency_ms: float | None
+    standard_error_ms: float | None
+    rounds: int
+    raw_ms: dict[str, float]
+    raw_n: int
+    reference: ReferenceUse
+    sha256: str
+    statistic: str
+    protocol_version: int
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +108,17 @@ class Protocol:
             if not good:
                 raise ProtocolError(f"{name} must be {allowed}, got {getattr(self, name)}")
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ProtocolJson:
         """Every field; ``Protocol(**value)`` reads it back."""
-        return asdict(self)
+        return ProtocolJson(
+            rounds_min=self.rounds_min,
+            rounds_max=self.rounds_max,
+            block_ms=self.block_ms,
+            enough_error=self.enough_error,
+            refuse_error=self.refuse_error,
+            calibration_rounds=self.calibration_rounds,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +130,11 @@ class Calibration:
     latency_ms: float
     rounds: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> CalibrationJson:
         """Every field; ``Calibration(**value)`` reads it back."""
-        return asdict(self)
+        return CalibrationJson(
+            name=self.name, sha256=self.sha256, latency_ms=self.latency_ms, rounds=self.rounds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +155,7 @@ class Timing:
     rounds: int = 0
     raw_ms: dict[str, float] = field(default_factory=dict)
     raw_n: int = 0
-    reference: dict[str, Any] = field(default_factory=dict)
+    reference: ReferenceUse = field(default_factory=lambda: ReferenceUse())
     sha256: str = ""
     statistic: str = STATISTIC
     protocol_version: int = PROTOCOL_VERSION
@@ -108,9 +166,22 @@ class Timing:
         """Whether there is a latency."""
         return self.latency_ms is not None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> TimingJson:
         """Every field; ``Timing(**value)`` reads it back."""
-        return asdict(self)
+        return TimingJson(
+            key=self.key,
+            verdict=self.verdict,
+            latency_ms=self.latency_ms,
+            standard_error_ms=self.standard_error_ms,
+            rounds=self.rounds,
+            raw_ms=dict(self.raw_ms),
+            raw_n=self.raw_n,
+            reference=self.reference.copy(),
+            sha256=self.sha256,
+            statistic=self.statistic,
+            protocol_version=self.protocol_version,
+            error=self.error,
+        )
 
 
 class Extra(TypedDict):

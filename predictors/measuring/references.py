@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -40,12 +39,15 @@ def reference_net(name: str) -> bytes:
             weights.append(
                 helper.make_tensor(f"{step}.weight", TensorProto.FLOAT, size, values.tobytes(), raw=True)
             )
-            attributes: dict[str, Any] = {
-                "kernel_shape": [kernel, kernel],
-                "pads": [kernel // 2] * 4,
-                "group": groups,
-            }
-            nodes.append(helper.make_node("Conv", [tensor, f"{step}.weight"], [f"{step}.conv"], **attributes))
+            convolution = helper.make_node(
+                "Conv",
+                [tensor, f"{step}.weight"],
+                [f"{step}.conv"],
+                kernel_shape=[kernel, kernel],
+                pads=[kernel // 2] * 4,
+                group=groups,
+            )
+            nodes.append(convolution)
             nodes.append(helper.make_node("Relu", [f"{step}.conv"], [f"{step}.relu"]))
             tensor = f"{step}.relu"
     nodes.append(helper.make_node("GlobalAveragePool", [tensor], ["output"]))

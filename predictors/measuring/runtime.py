@@ -6,17 +6,20 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.errors import MeasureError, MeasuringDiedError
 from supernets.child import ChildDiedError, ChildFailedError, ChildTimeoutError
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 LEAST_INFERENCES = 3
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -30,6 +33,30 @@ _DTYPES = {
     "tensor(int32)": np.int32,
     "tensor(uint8)": np.uint8,
 }
+
+
+class SessionJson(TypedDict):
+    """The fields of a :class:`Session`."""
+
+    threads: int
+    operators: int
+    batch: int
+    provider: str
+
+
+class NetJson(TypedDict):
+    """A net to run in a child process."""
+
+    path: str
+    session: SessionJson
+
+
+class Tensor(Protocol):
+    """An input of a session of ONNX Runtime; a free dimension is a name or None."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +76,16 @@ class Session:
         """Cores that a run uses."""
         return self.threads + self.operators - 1
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> SessionJson:
         """Every field; ``Session(**value)`` reads it back."""
-        return asdict(self)
+        return SessionJson(
+            threads=self.threads, operators=self.operators, batch=self.batch, provider=self.provider
+        )
+
+
+def net_of(path: str, session: SessionJson) -> tuple[Path, Session]:
+    """The file and the session of a :class:`NetJson`."""
+    return Path(path), Session(**session)
 
 
 class OnnxBlock:
@@ -152,7 +186,7 @@ def _short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _options(session: Session) -> Any:
+def _options(session: Session) -> onnxruntime.SessionOptions:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -165,12 +199,13 @@ def _options(session: Session) -> Any:
     return options
 
 
-def _example(tensor: Any, batch: int, rng: np.random.Generator) -> NDArray[Any]:
+def _example(tensor: Tensor, batch: int, rng: np.random.Generator) -> NDArray[np.generic]:
     """A random input of the shape the net asks for; a free first dimension is the batch."""
-    shape = list(tensor.shape)
-    if shape and not isinstance(shape[0], int):
-        shape[0] = batch
-    if not all(isinstance(size, int) for size in shape) or (shape and shape[0] != batch):
+    sizes = list(tensor.shape)
+    if sizes and not isinstance(sizes[0], int):
+        sizes[0] = batch
+    shape = [size for size in sizes if isinstance(size, int)]
+    if len(shape) < len(sizes) or (shape and shape[0] != batch):
         raise MeasureError(
             f"input {tensor.name!r} must have batch {batch} and fixed sizes, got shape {tensor.shape}"
         )
@@ -205,7 +240,7 @@ def pinned(count: int) -> Iterator[tuple[int, ...]]:
 def machine_lock(timeout_s: float, waiting: Callable[[int], None] | None = None) -> Iterator[None]:
     """Let only one measuring run of this user go on at a time on this machine.
 
-    ``waiting`` is told every second how many seconds it has been; what it raises ends the waiting.
+    ``waiting`` is called every second with the seconds so far; what it raises ends the waiting.
 
     Raises:
         MeasureError: another run still holds it after ``timeout_s`` seconds.
@@ -218,7 +253,7 @@ def machine_lock(timeout_s: float, waiting: Callable[[int], None] | None = None)
     path = Path(tempfile.gettempdir()) / f"netwright-measure-{os.getuid()}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        began, told = time.monotonic(), 0
+        began, reported = time.monotonic(), 0
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,9 +262,9 @@ def machine_lock(timeout_s: float, waiting: Callable[[int], None] | None = None)
                 waited = time.monotonic() - began
                 if waited >= timeout_s:
                     raise MeasureError(f"another measuring run held {path} for {timeout_s:g} s") from None
-            if waiting is not None and waited >= told + 1:
-                told = int(waited)
-                waiting(told)
+            if waiting is not None and waited >= reported + 1:
+                reported = int(waited)
+                waiting(reported)
             time.sleep(LOCK_POLL_S)
         yield
     finally:

@@ -70,7 +70,7 @@ class Child:
             while line := await process.stdout.readline():
                 answer = read_answer(line, report)
                 if answer is not None:
-                    return output_type(task).model_validate(answer["result"])
+                    return output_type(task).model_validate(answer.result)
         except ChildFailedError as error:
             log.warning("%s failed: %s", name, error.trace.rstrip())
             raise JobError(_code(error), str(error)) from None

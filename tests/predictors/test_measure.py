@@ -82,12 +82,12 @@ def test_files_are_timed_in_the_order_asked_and_bad_ones_are_rows(tmp_path, cali
         assert len(by_key[key].sha256) == 64
         assert by_key[key].reference["sha256"] == reference_sha256(by_key[key].reference["name"])
     assert result.calibrations == calibrations
-    assert Run.from_json(json.loads(json.dumps(result.as_json()))) == result
+    assert Run.from_json(**json.loads(json.dumps(result.as_json()))) == result
 
 
 def test_calibrations_of_other_reference_nets_are_refused(calibrations):
     foreign = {name: Calibration(name, "0" * 64, 1.0, 20) for name in SIZES}
-    with pytest.raises(MeasureError, match="calibrate the target anew"):
+    with pytest.raises(MeasureError, match="calibrate the target again"):
         measure_here(Request(files={}, protocol=FAST, calibrations=foreign))
     partial = {name: calibrations[name] for name in list(SIZES)[:1]}
     with pytest.raises(MeasureError, match="reference nets"):
@@ -140,7 +140,7 @@ def test_a_child_out_of_time_is_stopped_and_said_so(tmp_path):
 
 def test_a_fault_in_the_child_is_raised_as_the_error_it_is(tmp_path):
     foreign = {name: Calibration(name, "0" * 64, 1.0, 20) for name in SIZES}
-    with pytest.raises(MeasureError, match="calibrate the target anew"):
+    with pytest.raises(MeasureError, match="calibrate the target again"):
         measure_in_child(Request(files={}, calibrations=foreign))
 
 
