@@ -159,7 +159,8 @@ class ForbiddenError(ServiceError):
     def __init__(self, code: str, header: str, got: str, allowed: Sequence[str]) -> None:
         self.code = code
         super().__init__(
-            f"the {header} header must be one of {', '.join(allowed)}, got {plain(got)!r}",
+            f"the {header} header must be one of {', '.join(allowed)}, got {plain(got)!r}; "
+            f"NETWRIGHT_ALLOWED_HOSTS of the service adds names",
             errors=[FieldProblem(field=header, got=plain(got), allowed=list(allowed))],
         )
 

@@ -14,7 +14,8 @@ from tests.service.test_errors import assert_problem
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::2]"])
 def test_a_foreign_host_is_refused(client, host):
-    assert assert_problem(client.get("/healthz", headers={"host": host}), 403).code == "forbidden_host"
+    problem = assert_problem(client.get("/healthz", headers={"host": host}), 403)
+    assert problem.code == "forbidden_host" and "NETWRIGHT_ALLOWED_HOSTS" in problem.detail
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:80"])
