@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from netwright.commands import (
     agent,
+    convert,
     data,
     finetune,
     front,
@@ -59,6 +60,7 @@ for name, group in {
     "keys": keys.app,
 }.items():
     app.add_typer(group, name=name)
+app.command()(convert.convert)
 app.command()(finetune.finetune)
 app.command()(front.export)
 app.command()(agent.agent)

@@ -205,24 +205,27 @@ def found_frozen(family: TracedFamily) -> tuple[Frozen, ...]:
 
 
 def _decided(graph: Graph, settings: TracedConfig) -> TracedConfig:
-    """The ways to follow that leave the most to be removed, found one decision at a time."""
+    """The ways to follow that leave the most to be removed, found one decision at a time.
 
-    def value(decisions: Mapping[str, int]) -> tuple[float, int, Mapping[str, int]]:
+    What counts first is how many axes of weights have channels that may go, then how much of the weights can go.
+    """
+
+    def value(decisions: Mapping[str, int]) -> tuple[tuple[float, float, int], Mapping[str, int]]:
         follower = Follower(graph, RULES, approximate=settings.approximate, decisions=decisions)
         groups = find(graph, follower.follow())
         units = sum(len(group.units) for group in groups.groups)
-        return round(groups.removable, 6), units, follower.found.choices
+        return (round(groups.reached, 6), round(groups.removable, 6), units), follower.found.choices
 
     best = dict(settings.decisions)
-    score = value(best)
+    score, choices = value(best)
     trials = 0
-    for key, options in list(score[2].items()):
+    for key, options in choices.items():
         for option in range(options):
             if option == best.get(key, 0) or trials >= MOST_TRIALS:
                 continue
             trials += 1
-            got = value({**best, key: option})
-            if got[:2] > score[:2]:
+            got, _ = value({**best, key: option})
+            if got > score:
                 best, score = {**best, key: option}, got
     return replace(settings, decisions=best)
 

@@ -56,6 +56,24 @@ class Groups:
     @cached_property
     def removable(self) -> float:
         """Share of the entries of weights that could go: every axis at one unit."""
+        return 1 - self._left()
+
+    @cached_property
+    def reached(self) -> float:
+        """Share of the axes of weights whose channels may go, each axis with as much weight as it has entries."""
+        free = np.zeros(self.classes.n, dtype=bool)
+        for group in self.groups:
+            free[group.units] = True
+        total = sum(float(np.prod(weight.shape)) * len(weight.shape) for weight in parameters(self.graph))
+        found = sum(
+            float(np.prod(weight.shape)) * float(free[self.classes.of[labels]].mean())
+            for weight, _, labels in channel_axes(self.graph, self.followed)
+            if weight.kind == "parameter"
+        )
+        return found / max(1.0, total)
+
+    def _left(self) -> float:
+        """Share of the entries of weights that are left with one unit of each axis."""
         kept = np.ones(self.classes.n, dtype=bool)
         for group in self.groups:
             kept[group.units[1:]] = False
@@ -64,7 +82,7 @@ class Groups:
         for weight, _, labels in channel_axes(self.graph, self.followed):
             if weight.name in left:
                 left[weight.name] *= float(kept[self.classes.of[labels]].mean())
-        return 1 - sum(left.values()) / max(1.0, total)
+        return sum(left.values()) / max(1.0, total)
 
     def frozen(self) -> tuple[Frozen, ...]:
         """Weights whose channels stay, with the reason, in the order of the network."""

@@ -1,0 +1,80 @@
+"""``netwright convert``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netwright.commands.output import Json
+
+
+def convert(
+    network: Annotated[
+        str,
+        typer.Argument(help="module:function that returns a torch network, or a .pt2 file of torch.export."),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(help="What it was trained on: digits, cifar10, folder:PATH, parquet:PATH, hub:NAME."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the supernet; none with --dry-run.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of the network: a .safetensors file of its state.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Size of an input, e.g. 3x32x32, where the function gives no example.")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Mean of pixels in 0..1 that it expects, e.g. 0.49,0.48,0.45; the data's."),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="Standard deviation of pixels that it expects; the data's.")
+    ] = None,
+    crop: Annotated[
+        float, typer.Option(min=0.05, max=1.0, help="With --mean: share of an image's side that is kept.")
+    ] = 1.0,
+    output: Annotated[
+        str | None, typer.Option(help="The output that quality is computed from, where there are several.")
+    ] = None,
+    widths: Annotated[str, typer.Option(help="Fractions of the channels of each axis.")] = "0.25,0.5,0.75,1",
+    multiple: Annotated[int, typer.Option(min=1, help="Kept channels are a multiple of it.")] = 8,
+    skip: Annotated[bool, typer.Option("--skip", help="Residual branches may be skipped.")] = False,
+    approximate: Annotated[
+        bool,
+        typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what was found.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a supernet of a trained network of your own: what can be removed from it, what stays and why."""
+    from netwright import convert_commands
+    from netwright.errors import NetwrightError
+
+    if out is None and not dry_run:
+        raise NetwrightError("--out must be given, or --dry-run")
+    command = convert_commands.ConvertCommand(
+        network=network,
+        data=data,
+        out=None if dry_run else out,
+        name=name,
+        weights=weights,
+        size=size,
+        mean=mean,
+        std=std,
+        crop=crop,
+        output=output,
+        widths=widths,
+        multiple=multiple,
+        skip=skip,
+        approximate=approximate,
+    )
+    found = convert_commands.convert(command)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        convert_commands.show_found(found, command.out)

@@ -1,0 +1,144 @@
+"""``netwright convert``: a network of the user's own becomes a supernet directory on this machine."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from netwright.errors import NetwrightError
+from netwright.installed import server_packages
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from supernets.convert import Converted
+
+MOST_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertCommand:
+    """The options of ``netwright convert``; ``network`` is ``module:function`` or a ``.pt2`` file."""
+
+    network: str
+    data: str
+    out: Path | None
+    name: str | None
+    weights: Path | None
+    size: str | None
+    mean: str | None
+    std: str | None
+    crop: float
+    output: str | None
+    widths: str
+    multiple: int
+    skip: bool
+    approximate: bool
+
+
+def convert(command: ConvertCommand) -> dict[str, Any]:
+    """What was found, as JSON; writes the supernet directory where ``out`` is given."""
+    with server_packages():
+        from supernets.convert.directory import Expects, summary, write_supernet
+        from supernets.data import load_data
+
+        found = _converted(command)
+        if command.out is not None:
+            data = load_data(command.data)
+            expects = None
+            if command.mean is not None or command.std is not None:
+                mean, std = _numbers(command.mean or "", "--mean"), _numbers(command.std or "", "--std")
+                expects = Expects(mean, std, command.crop)
+            name = command.name or command.out.resolve().name
+            write_supernet(found, data, command.out, name=name, expects=expects)
+        return summary(found)
+
+
+def _converted(command: ConvertCommand) -> Converted:
+    import torch
+
+    from supernets.convert import convert as run
+    from supernets.convert import convert_program
+    from supernets.convert.archive import read_program
+    from supernets.families.traced_space import TracedConfig
+
+    torch.set_num_threads(1)
+    widths = _numbers(command.widths, "--widths")
+    if command.network.endswith(".pt2"):
+        settings = TracedConfig(widths, command.multiple, command.approximate, command.skip)
+        return convert_program(read_program(Path(command.network)), settings, output=command.output)
+    made = _call(command.network)
+    model, example = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(model, torch.nn.Module):
+        raise NetwrightError(f"{command.network} must return a torch.nn.Module, got {type(model).__name__}")
+    if command.weights is not None:
+        _load(model, command.weights)
+    if example is None:
+        sizes = [int(each) for each in _numbers((command.size or "").replace("x", ","), "--size")]
+        example = torch.randn(2, *sizes, generator=torch.Generator().manual_seed(0))
+    return run(
+        model,
+        example,
+        output=command.output,
+        widths=widths,
+        multiple=command.multiple,
+        approximate=command.approximate,
+        skip=command.skip,
+    )
+
+
+def _call(network: str) -> Any:
+    """What ``module:function`` returns; modules of the current folder are found."""
+    module, _, function = network.partition(":")
+    if not module or not function:
+        raise NetwrightError(f"a network must be module:function or a .pt2 file, got {network!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as error:
+        raise NetwrightError(f"{network} cannot be called: {error}") from error
+
+
+def _load(model: nn.Module, weights: Path) -> None:
+    from supernets.checkpoints import read_tensors
+
+    try:
+        model.load_state_dict(read_tensors(weights))
+    except RuntimeError as error:
+        raise NetwrightError(f"{weights.name} must hold the weights of the network: {error}") from error
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError:
+        raise NetwrightError(f"{option} must be numbers with commas between them, got {text!r}") from None
+
+
+def show_found(found: dict[str, Any], out: Path | None) -> None:
+    """Axes, what stays and why, and the costs of the smallest and the largest network, for people."""
+    axes, frozen = found["axes"], found["frozen"]
+    typer.echo(f"{len(axes)} axes, {found['subnets']:.4g} subnets")
+    for axis in axes[:MOST_SHOWN]:
+        kept = " ".join(str(kept) for _, kept in axis["choices"])
+        typer.echo(f"  {axis['name']}  {kept}  {axis['removing']}")
+    if len(axes) > MOST_SHOWN:
+        typer.echo(f"  and {len(axes) - MOST_SHOWN} more")
+    if frozen:
+        typer.echo("what stays:")
+    for each in frozen[:MOST_SHOWN]:
+        typer.echo(f"  {each['module']}  {each['count']} of {each['of']}: {each['reason']}")
+    if len(frozen) > MOST_SHOWN:
+        typer.echo(f"  and {len(frozen) - MOST_SHOWN} more")
+    for end, costs in found["costs"].items():
+        typer.echo(f"{end}: " + ", ".join(f"{name} {value:,.4g}" for name, value in costs.items()))
+    if out is not None:
+        typer.echo(
+            f"{out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
+        )
