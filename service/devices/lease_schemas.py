@@ -13,6 +13,9 @@ from supernets.metrics import LATENCY
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
+MOST = 2**31 - 1
+"""The largest whole number that every database can store as one."""
+Count = Annotated[int, Field(ge=0, le=MOST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 MOST_ITEMS = 64
 
@@ -78,8 +81,8 @@ class LeaseRenew(Body):
     step: Literal["download", "wait", "calibrate", "measure"] = Field(
         "measure", description="wait: another run is on the agent's machine; done is in seconds then"
     )
-    done: int = Field(0, ge=0)
-    total: int = Field(0, ge=0)
+    done: Count = Field(0)
+    total: Count = Field(0)
 
 
 class RenewView(View):
@@ -113,7 +116,7 @@ class ExtraValue(Body):
 
     value: Annotated[float, Field(gt=0, le=1e9)]
     spread: Annotated[float, Field(ge=0, le=1e9)]
-    n: Annotated[int, Field(ge=1)]
+    n: Annotated[int, Field(ge=1, le=MOST)]
     statistic: Annotated[str, Field(max_length=160)]
 
 
@@ -127,10 +130,10 @@ class ResultRow(Body):
     standard_error_ms: Annotated[float, Field(ge=0, le=1e6)] | None = None
     rounds: Annotated[int, Field(ge=0, le=100_000)] = 0
     raw_ms: RawTimes | None = None
-    raw_n: Annotated[int, Field(ge=0)] = 0
+    raw_n: Count = 0
     reference: TimedReference | None = None
     statistic: Annotated[str, Field(max_length=160)] = ""
-    protocol_version: int
+    protocol_version: Annotated[int, Field(ge=0, le=MOST)]
     error: Annotated[str, Field(max_length=4000)] | None = None
     extras: dict[Measured, ExtraValue] = Field(default_factory=dict)
 
@@ -141,7 +144,7 @@ class CalibrationRow(Body):
     name: str
     sha256: Sha256
     latency_ms: Positive
-    rounds: Annotated[int, Field(ge=1)]
+    rounds: Annotated[int, Field(ge=1, le=MOST)]
 
 
 class ResultsCreate(Body):

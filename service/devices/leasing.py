@@ -189,7 +189,9 @@ def renew(session: Session, lease: Lease, target: Target, report: LeaseRenew) ->
         item.state = "leased"
     agent = session.get_one(Agent, lease.agent_id)
     agent.seen_at = now()
-    lease.progress = report.done / report.total if report.step == "measure" and report.total else 0.0
+    lease.progress = (
+        min(report.done / report.total, 1.0) if report.step == "measure" and report.total else 0.0
+    )
     order = session.get_one(Order, lease.order_id)
     tell(session, order, f"{agent.name} on {target.name}: {_doing(report)}")
     return RenewView(

@@ -7,6 +7,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.app import create_app
 from service.http.descriptions import EXAMPLES
+from service.http.schemas import Body
 from service.routers import ROUTERS
 from service.settings import Settings
 
@@ -92,3 +93,31 @@ def test_the_page_loads_from_this_host_only(client):
         answer = client.get(f"/{link}")
         assert answer.status_code == 200 and len(answer.content) > 50
     assert client.get("/docs/other.js").status_code == 422
+
+
+def bodies(kind=Body):
+    """Every model of a request's body, also those that a route validates by itself."""
+    return [kind] + [inner for each in kind.__subclasses__() for inner in bodies(each)]
+
+
+@pytest.mark.parametrize("model", sorted(bodies(), key=str), ids=lambda model: model.__name__)
+def test_every_whole_number_of_a_body_has_bounds_that_a_database_can_store(model):
+    def unbounded(schema, name):
+        if name in ("archs", "restrict"):  # choices, which are looked up in the space
+            return []
+        if schema.get("type") == "integer" and not {"enum", "const"} & set(schema):
+            return [] if schema.get("maximum", 2**63) < 2**63 else [name]
+        found = []
+        for key in ("anyOf", "oneOf", "allOf"):
+            found += [each for inner in schema.get(key, ()) for each in unbounded(inner, name)]
+        for field, inner in schema.get("properties", {}).items():
+            found += unbounded(inner, field)
+        for key in ("items", "additionalProperties"):
+            if isinstance(schema.get(key), dict):
+                found += unbounded(schema[key], name)
+        return found
+
+    schema = model.model_json_schema(mode="validation")
+    assert [
+        each for part in (schema, *schema.get("$defs", {}).values()) for each in unbounded(part, "")
+    ] == []
