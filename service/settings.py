@@ -144,6 +144,16 @@ class Settings(BaseSettings):
                 )
         return self
 
+    def public(self, text: str) -> str:
+        """A text as others may see it: paths in the import folder as requests name them, other folders by setting."""
+        named = {"NETWRIGHT_DATA": self.data, "NETWRIGHT_HOME": self.home, "NETWRIGHT_ZOO_DIR": self.zoo_dir}
+        names = {"": self.import_dir, **named}
+        found = {str(path.resolve()): name for name, path in names.items() if path is not None}
+        for folder in sorted(found, key=len, reverse=True):
+            inside = f"{found[folder]}/" if found[folder] else ""
+            text = text.replace(f"{folder}/", inside).replace(folder, found[folder] or "the import folder")
+        return text
+
     @property
     def host_names(self) -> list[str]:
         """Names that requests may be addressed to, besides the loopback ones."""

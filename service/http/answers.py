@@ -15,6 +15,7 @@ from starlette.routing import Match
 
 from service.errors import HANDLED, problem, problem_of
 from service.problems import FieldProblem, Problem, plain
+from service.settings import Settings
 from supernets.errors import nearest
 
 PROBLEM = "application/problem+json"
@@ -31,9 +32,14 @@ def add_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _known)
 
 
-def answer(error: Exception, request_id: str) -> Response:
-    """The answer for an error; one that is the service's own is logged with the id that the answer names."""
+def answer(error: Exception, request_id: str, settings: Settings | None = None) -> Response:
+    """The answer for an error; one that is the service's own is logged with the id that the answer names.
+
+    Folders of the server in it are named by ``settings``; libraries put them into their messages.
+    """
     body = problem_of(error)
+    if settings is not None:
+        body = Problem.model_validate_json(settings.public(body.model_dump_json()))
     if body.status >= 500:
         body.request_id = request_id
         log.error("%s %s: %s", request_id, body.code, error, exc_info=error if body.status == 500 else None)
@@ -49,7 +55,7 @@ def as_response(body: Problem, headers: Mapping[str, str] | None = None) -> Resp
 
 
 async def _known(request: Request, error: Exception) -> Response:
-    return answer(error, request.state.request_id)
+    return answer(error, request.state.request_id, request.app.state.services.settings)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -173,7 +173,8 @@ class Worker:
             self._die(LOST)
         except Exception as error:
             log.exception("job %s failed", job_id)
-            await self._end(run, "failed", failure(error, job_id))
+            code, message = failure(error, job_id)
+            await self._end(run, "failed", (code, self._settings.public(message)))
         else:
             await self._end(run, "succeeded", None)
         finally:

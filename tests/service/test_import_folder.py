@@ -182,6 +182,14 @@ def test_a_tree_has_a_bound_on_its_files(root):
         import_folder.check_tree(root, ".", "data", max_entries=1)
 
 
+def test_what_libraries_say_of_a_folder_names_it_as_the_request_did(client, settings):
+    (settings.import_dir / "file").write_text("no folder")
+    for path, more in (("/v1/trainings:estimate", {}), ("/v1/trainings", {"name": "x"})):
+        answer = client.post(path, json={"data": "folder:file", "family": "digits", **more})
+        assert_problem(answer, 422)
+        assert str(settings.import_dir) not in answer.text and "folder:file" in answer.text
+
+
 # --- through the API -------------------------------------------------------------------------------
 
 

@@ -12,6 +12,15 @@ from service.run import migrate, require_private, require_schema
 from service.settings import Settings, setting_fault, without_password
 
 
+def test_folders_of_the_server_are_not_public(tmp_path):
+    folders = {"home": tmp_path / "home", "import_dir": tmp_path / "import", "data": tmp_path / "data"}
+    settings = Settings(**folders)
+    text = "; ".join(f"{folder}/a/b, {folder}" for folder in folders.values())
+    assert settings.public(text) == (
+        "NETWRIGHT_HOME/a/b, NETWRIGHT_HOME; a/b, the import folder; NETWRIGHT_DATA/a/b, NETWRIGHT_DATA"
+    )
+
+
 def test_every_setting_has_a_help_text():
     for name, field in Settings.model_fields.items():
         assert field.description and field.description.endswith("."), name
