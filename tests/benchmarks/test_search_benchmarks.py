@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import complete_fronts
 from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
 from benchmarks.search_scale import KINDS, PLAN, cloud, exponent, front, measured, series, staircase, summary
 from benchmarks.search_speed import table
@@ -76,3 +77,25 @@ def test_the_predictor_of_the_speed_benchmark_sees_equal_networks_as_equal():
         values = model.predict(rows)[0]
         assert (model.predict(space.canonical(filled))[0] == values).all()
         assert len(np.unique(values)) == 50
+
+
+def test_complete_fronts_are_judged_by_the_best_known_and_limits_are_met(monkeypatch):
+    monkeypatch.setattr(complete_fronts, "SHORT", 200)
+    monkeypatch.setattr(complete_fronts, "SAMPLE", 2_000)
+    found = complete_fronts.cases(None, None)
+    assert {name: case.problem.n_objectives for name, case in found.items()} == {
+        "free": 2,
+        "three": 3,
+        "tight": 2,
+    }
+    for case in found.values():
+        rows = complete_fronts.shares(case, 400, 2)
+        assert [(row.algorithm, row.evaluations) for row in rows] == [
+            ("nsga2", 200),
+            ("nsga2", 400),
+            ("unsga3", 200),
+        ]
+        assert all(0.0 <= share <= 1.0 + 1e-12 for row in rows for share in row.shares)
+    sample = found["tight"].problem.space.sample(np.random.default_rng(0), 2_000)
+    assert (found["tight"].problem.score(sample)[1] <= 0).mean() < 0.01
+    assert max(share for row in complete_fronts.shares(found["free"], 400, 2) for share in row.shares) > 0.9
