@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from service.db import queries
 from service.db.counts import add_measurements, count_measured, counts_by_scope, forget_counts
 from service.db.tables import (
+    FineTune,
     Job,
     MeasuredSubnet,
     Measurement,
@@ -21,6 +22,8 @@ from service.db.tables import (
 )
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
+from service.search.best import best_points
+from service.search.queries import points_of_search
 from service.supernets.queries import archs_of, ensure_subnets
 from tests.service.test_data_layer import add_supernet
 
@@ -46,6 +49,7 @@ LISTS = [
     (Job, ("kind", "state")),
     (Predictor, ("supernet_id", "target_id", "metric")),
     (Search, ("supernet_id",)),
+    (FineTune, ("subnet_id",)),
     (Measurement, ("supernet_id", "metric", "scope", "subnet_id", "job_id")),
 ]
 CASES = [
@@ -117,6 +121,29 @@ def test_rows_are_found_by_their_ids_and_not_by_their_project(db):
         if db.is_sqlite:
             assert "(id=?)" in plan(db, statement, parameters)
             assert "project_id=?" not in plan(db, statement, parameters)
+
+
+def test_fronts_read_the_points_that_are_on_them_only(db):
+    with db.write() as session:
+        supernet = add_supernet(session)
+
+    def whole():
+        with db.read() as session:
+            best_points(session, supernet, None, [])
+
+    (asked,) = statements(db.engine, whole)
+    assert_indexed(db, *asked)
+    assert "on_front" in plan(
+        db, *asked
+    )  # a column of the index, not a filter on every point of the supernet
+
+    def of_search():
+        with db.read() as session:
+            points_of_search(session, P, "sea_x")
+
+    (asked,) = statements(db.engine, of_search)
+    found = plan(db, *asked)
+    assert "search_id" in found and "SCAN" not in found and "Seq Scan" not in found
 
 
 def test_a_count_of_measured_subnets_reads_one_row(db):
