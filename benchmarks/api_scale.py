@@ -72,7 +72,8 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
         "predictor": (f"/v1/predictors/prd_{7:016d}", {}),
         "searches": ("/v1/searches", {}),
         "searches supernet": ("/v1/searches", {"supernet": supernet}),
-        "searches label": ("/v1/searches", {"label": "team=3"}),
+        "searches label": ("/v1/searches", {"label": "team=1"}),
+        "searches label that none has": ("/v1/searches", {"label": "team=9"}),
         "searches state": ("/v1/searches", {"state": "succeeded"}),
         "search": (f"/v1/searches/sea_{7:016d}", {}),
         **{
