@@ -1,7 +1,8 @@
 """Screenshots of the page, at three widths, light and dark: ``python docs/screenshots.py [URL] [FOLDER]``.
 
 Without a URL it starts a service and a worker in a temporary folder, fills them with small searches on the digits
-supernet, and stops them at the end. It needs Playwright (``pip install 'netwright[dev]'``) and Chromium.
+supernet, and stops them at the end. It also prints when each view was first painted. It needs Playwright
+(``pip install 'netwright[dev]'``) and Chromium.
 """
 
 from __future__ import annotations
@@ -18,36 +19,53 @@ from netwright.processes import running_server
 HERE = Path(__file__).parent
 WIDTHS = {400: 850, 1280: 900, 2560: 1400}
 THEMES = ("light", "dark")
-SHOWN = (
-    "page-search-1280-light.png",
-    "page-start-400-dark.png",
-    "page-new-1280-light.png",
-    "page-search-1280-dark.png",
-)
+# What the docs show, and how many pixels from the top.
+SHOWN = {
+    "page-search-1280-light.png": 1000,
+    "page-new-1280-light.png": 1000,
+    "page-subnet-1280-light.png": 1450,
+    "page-compare-1280-dark.png": 1000,
+    "page-start-400-dark.png": 1100,
+}
+EVALUATED, MEASURED, BUDGET, STEPS = 100, 30, 40, 400
+FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def stock(client: Client) -> None:
-    """Two targets, predictors and two searches."""
+    """Two targets, predictors, two searches, a short training and two exports."""
     supernet = client.supernets.add("digits")
     targets = [
         client.targets.add("cpu", name="one-thread"),
         client.targets.add("cpu", name="two-threads", settings={"threads": 2}),
     ]
-    jobs = [supernet.evaluate(count=60), *(target.measure(supernet.id, count=30) for target in targets)]
+    jobs = [
+        supernet.evaluate(count=EVALUATED),
+        *(target.measure(supernet.id, count=MEASURED) for target in targets),
+    ]
     for job in jobs:
         job.wait()
-    for metric, target in (("accuracy", None), *(("latency_ms", each.id) for each in targets)):
-        client.predictors.fit(supernet.id, metric=metric, target=target).job.wait()
+    fit_all(client, supernet.id, [target.id for target in targets])
     ranges = client.searches.profile(supernet.id, target="one-thread").metrics
     latency = next(row for row in ranges if row.metric == "latency_ms")
     limit = round(latency.best + 0.6 * (latency.worst - latency.best), 3)
     for target in targets:
         search = client.searches.create(
-            supernet=supernet.id, target=target.id, constraints={"latency_ms": limit}, budget=24
+            supernet=supernet.id, target=target.id, constraints={"latency_ms": limit}, budget=BUDGET
         )
         search.wait()
-        search.front().pick().download_onnx(Path(tempfile.mkdtemp()) / "m.onnx")
+        with tempfile.TemporaryDirectory() as folder:
+            for precision in ("fp32", "int8"):
+                search.front().pick().download_onnx(Path(folder) / "m.onnx", precision=precision)
+    fit_all(client, supernet.id, [target.id for target in targets])
+    training = client.trainings.create("mine", data="digits", family="digits", recipe="sandwich", steps=STEPS)
+    training.wait()
+
+
+def fit_all(client: Client, supernet: str, targets: list[str]) -> None:
+    """A predictor of accuracy, and one of latency for each target."""
+    for metric, target in (("accuracy", None), *(("latency_ms", each) for each in targets)):
+        client.predictors.fit(supernet, metric=metric, target=target).job.wait()
 
 
 def views(client: Client) -> dict[str, str]:
@@ -66,8 +84,9 @@ def views(client: Client) -> dict[str, str]:
         "target": f"/targets/{target}",
         "predictor": f"/predictors/{latency.id}",
         "jobs": "/jobs",
-        "job": f"/jobs/{search.job.id}",
-        "compare": f"/compare?supernet={search.supernet}",
+        "job": f"/jobs/{next(each.id for each in client.jobs.list(kind='train'))}",
+        "compare": f"/compare?supernet={search.supernet}&max_latency_ms={limit}",
+        "training": "/trainings/new?name=mine-2&data=digits&family=digits&steps=2000",
     }
 
 
@@ -85,9 +104,12 @@ def shoot(url: str, shown: dict[str, str], folder: Path) -> None:
                 context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
                 page = context.new_page()
                 for name, path in shown.items():
+                    page.goto("about:blank")  # the next address is then loaded, not only drawn
                     page.goto(f"{url}/#{path}")
                     page.wait_for_selector("main:not([aria-busy]) h1")
                     _charts(page)
+                    painted = page.evaluate(FIRST_PAINT)
+                    sys.stdout.write(f"{name} {width} {theme}: first painted after {painted:.0f} ms\n")
                     page.screenshot(path=folder / f"page-{name}-{width}-{theme}.png", full_page=True)
                 context.close()
         browser.close()
@@ -100,13 +122,18 @@ def _charts(page: Any) -> None:
         if waiting == 0:
             break
         page.wait_for_timeout(100)
+    page.wait_for_load_state("networkidle")
     page.wait_for_timeout(200)
 
 
 def keep(folder: Path) -> None:
     """Put the few pictures that the docs show among them."""
-    for name in SHOWN:
-        shutil.copyfile(folder / name, HERE / "images" / name)
+    from PIL import Image
+
+    for name, height in SHOWN.items():
+        with Image.open(folder / name) as picture:
+            shown = picture.crop((0, 0, picture.width, min(height, picture.height)))
+            shown.convert("P", palette=Image.Palette.ADAPTIVE).save(HERE / "images" / name, optimize=True)
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ function exportList(exports, place) {
 function exportLine(row, place) {
   const button = element("button", { class: "button", type: "button", dataset: { download: row.sha256 } }, "Download");
   button.addEventListener("click", guarded(button, place, () => download(`/v1/artifacts/${row.sha256}`)));
-  const parity = row.parity ? `equal to the supernet within ${number(row.parity.max_error, 2)} on ${number(row.parity.n, 0)} inputs` : "";
+  const parity = row.parity ? `${row.precision === "fp32" ? "equal to the supernet within" : "differs from the supernet by at most"} ${number(row.parity.max_error, 2)} on ${number(row.parity.n, 0)} inputs` : "";
   return element(
     "li",
     {},
