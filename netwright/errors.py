@@ -26,6 +26,8 @@ from typing import Any
 KEY_HINT = "the server needs a key: --key, NETWRIGHT_KEY, or in Python Client(key=...)"
 
 GOT_LENGTH = 100
+WORD = 3
+"""Characters from which on a value that a sentence contains is no coincidence."""
 """Longer values, such as a whole request, are not repeated in a message."""
 
 
@@ -74,10 +76,11 @@ class FieldError:
 
     def missing_from(self, sentence: str) -> str:
         """What a sentence about this field lacks: nothing, what was got, or all of it."""
-        if self.field not in sentence:
-            return str(self)
         got = str(self.got), json.dumps(self.got, default=str)
-        return "" if any(text in sentence for text in got) else self._got()
+        said = ", got " in sentence or any(text in sentence for text in got)
+        if self.field in sentence:
+            return "" if said else self._got()
+        return "" if isinstance(self.got, str) and len(self.got) >= WORD and said else str(self)
 
     def _got(self) -> str:
         return "" if self.got is None or len(repr(self.got)) > GOT_LENGTH else f"got {self.got!r}"

@@ -103,13 +103,25 @@ class PredictorsMissingError(InvalidError):
     """A search needs a fitted predictor for each of its measured and evaluated metrics."""
 
 
+LISTED = {
+    "job": "jobs",
+    "predictor": "predictors",
+    "search": "searches",
+    "supernet": "supernets",
+    "target": "targets",
+}
+"""Kinds of resources to the path that lists them."""
+
+
 class NotFoundError(ServiceError):
     """There is no such resource in the caller's project."""
 
     def __init__(self, kind: str, id: str, nearest: Sequence[str] = ()) -> None:
         allowed = list(nearest) or f"the id of a {kind}"
+        listed = f"; GET /v1/{LISTED[kind]} lists them" if kind in LISTED else ""
+        words = nearest_words(nearest) or listed
         super().__init__(
-            f"there is no {kind} {plain(id)!r}{nearest_words(nearest)}",
+            f"there is no {kind} {plain(id)!r}{words}",
             errors=[FieldProblem(field=kind, got=plain(id), allowed=allowed)],
         )
 

@@ -20,15 +20,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MAX_COMPARED = 200
+"""Characters of a text that is compared with names."""
+
 
 class SupernetError(Exception):
     """Base class of everything raised on purpose in this folder."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the choice that is most like it, or nothing."""
-    near = get_close_matches(name, list(choices), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    """The end of a message about an unknown name: the choice that is most like it, in any case, or nothing."""
+    by_case = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(name[:MAX_COMPARED].lower(), by_case, 1)
+    return f"; did you mean {by_case[near[0]]}?" if near else ""
 
 
 class UnknownNameError(SupernetError, KeyError):

@@ -46,8 +46,8 @@ class Table(DeclarativeBase):
 
 
 def name_key(name: str) -> str:
-    """What names are compared by: neither case nor spaces around them count."""
-    return name.strip().lower()
+    """What names are compared by: neither case nor the number of spaces counts."""
+    return " ".join(name.split()).lower()
 
 
 def _own_key(context: Any) -> str:

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from service.problems import View
+from supernets.errors import nearest
 from supernets.metrics import names_from
 
 T = TypeVar("T")
 Choice = int | float | str
 ArchJson = dict[str, Choice]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$"
+
+
+def _name(value: object) -> object:
+    """The text with single spaces, as names are compared; one that is no name raises ``ValueError``."""
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    if re.fullmatch(NAME, text) is None:
+        raise ValueError(
+            "must have 1 to 80 letters (a to z), digits, spaces, dots, underscores or hyphens, and begin with a letter "
+            "or a digit"
+        )
+    return text
+
+
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,79}$"),
-    Field(description="1 to 80 characters; compared without case, spaces around it are removed"),
+    BeforeValidator(_name),
+    StringConstraints(pattern=NAME),
+    Field(description="1 to 80 characters; compared without case, and with single spaces"),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of every random draw")]
 MEASURED = names_from("measured")
@@ -24,7 +51,7 @@ MEASURED = names_from("measured")
 
 def _measured(name: str) -> str:
     if name not in MEASURED:
-        raise ValueError(f"must be one of {', '.join(MEASURED)}")
+        raise ValueError(f"must be one of {', '.join(MEASURED)}{nearest(name, MEASURED)}")
     return name
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from netwright import Client
 from netwright.cli import app
+from netwright.errors import ApiError, FieldError
 from service.db.tables import Job, Search
 from tests.netwright.house import ONNX, House
 
@@ -496,3 +497,22 @@ def test_wrong_surroundings_are_a_sentence_and_status_1(
     assert result.exit_code == 1, result.output
     assert words in result.stderr and "Traceback" not in result.output and "secret" not in result.output
     assert len(result.stderr.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("detail", "field"),
+    [
+        ("settings: threads must be from 1 to 1024, got 0", FieldError("settings", {"threads": 0}, "fewer")),
+        ("kind must be one of cpu, agent, got 'CPU'", FieldError("kind", "CPU", ["cpu", "agent"])),
+        ("a predictor of accuracy needs 8 subnets", FieldError("metric", "accuracy", "measured first")),
+    ],
+)
+def test_what_was_got_is_said_once(detail: str, field: FieldError) -> None:
+    assert str(ApiError(422, "invalid_request", detail, [field])) == f"{detail} [422 invalid_request]"
+
+
+def test_a_field_that_a_sentence_does_not_name_is_added() -> None:
+    error = ApiError(
+        422, "invalid_request", "the request breaks a rule", [FieldError("count", 0, "1 or more")]
+    )
+    assert str(error) == "the request breaks a rule; count: 1 or more, got 0 [422 invalid_request]"

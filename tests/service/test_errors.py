@@ -133,3 +133,17 @@ def test_what_was_got_is_told_as_short_json():
     assert plain("x" * 1000) == "x" * 300
     assert len(plain(list(range(10_000)))) == 300
     assert plain(True) is True
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("POST", "/v1/targets", {"kind": "CPUU"}, "got 'CPUU'; did you mean cpu?"),
+        ("POST", "/v1/targets", {"kind": "cpu", "name": "c/pu"}, "1 to 80 letters"),
+        ("GET", "/v1/jobs?state=runing", None, "; did you mean running?"),
+        ("GET", "/v1/jobs/nope", None, "there is no job 'nope'; GET /v1/jobs lists them"),
+        ("GET", "/v1/predictors/nope", None, "there is no predictor 'nope'; GET /v1/predictors lists them"),
+    ],
+)
+def test_a_name_that_is_unknown_gets_the_nearest_one_or_the_list(client, method, path, body, words):
+    assert words in client.request(method, path, json=body).json()["detail"]

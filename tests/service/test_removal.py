@@ -133,6 +133,10 @@ def test_names_are_trimmed_and_one_name_is_one_target(client):
         again = client.post("/v1/targets", json={"name": name})
         assert again.status_code == 200 and again.json()["id"] == first["id"]
     assert len(client.get("/v1/targets", params={"name": "Cpu"}).json()["items"]) == 1
+    two_words = client.post("/v1/targets", json={"name": "my  cpu"}).json()
+    assert (
+        two_words["name"] == "my cpu" and client.get("/v1/targets/My   CPU").json()["id"] == two_words["id"]
+    )
     for name in ("", " ", "a/b", "x" * 81, "\tcpu\x00"):
         answer = client.post("/v1/targets", json={"name": name})
         assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "name"
