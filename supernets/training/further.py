@@ -38,6 +38,7 @@ class Source:
     name: str
     family: Family
     task: str
+    data: str
     stages: tuple[StageRecord, ...]
     tensors: Mapping[str, Tensor]
     sha256: str
@@ -68,6 +69,7 @@ def read_source(directory: Path) -> Source:
             manifest.name,
             manifest.make_family(),
             manifest.task,
+            manifest.data.name,
             stages,
             tensors,
             manifest.weights_sha256,
@@ -87,6 +89,7 @@ def read_source(directory: Path) -> Source:
         directory.name,
         family,
         info["task"],
+        stages[-1].data.name,
         stages,
         tensors,
         hashlib.sha256(file.read_bytes()).hexdigest(),

@@ -153,7 +153,11 @@ def _seed(request: TrainingRequest) -> int:
         if not 0 <= request.seed < SEEDS:
             raise PlanError("seed", request.seed, f"0 to {SEEDS - 1}", "seed is out of range")
         return request.seed
-    return 0 if request.origin is None else (request.origin.stages[-1].seed + 1) % SEEDS
+    if (
+        request.origin is None or not request.origin.stages
+    ):  # a supernet that was not trained here has no stages
+        return 0
+    return (request.origin.stages[-1].seed + 1) % SEEDS
 
 
 def _task(request: TrainingRequest) -> Task:
@@ -273,9 +277,7 @@ class TrainingFiles:
         source = None if self.source is None else read_source(self.source)
         origin = None
         if source is not None:
-            origin = Origin(
-                source.name, source.family, source.task, source.stages[-1].data.name, source.stages
-            )
+            origin = Origin(source.name, source.family, source.task, source.data, source.stages)
         family = None if self.family is None else read_family(self.family)
         request = TrainingRequest(recipe, self.data, family, self.task, self.seed, origin)
         data = load_data(request.data_name())
