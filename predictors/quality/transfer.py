@@ -7,11 +7,11 @@ A Gaussian process without a prior and one for the residual of each prior, mixed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from predictors.arrays import Array, Arrays, stored
 from predictors.predictor import Predictor, Values, load
 from predictors.quality.elsewhere import Line, Prior, WithPriors
 from predictors.quality.gaussian_process import GaussianProcess
@@ -95,28 +95,25 @@ class QualityTransfer(Predictor):
     def _answer(self, archs: Population) -> tuple[Values, Values]:
         return self._model.predict(archs)
 
-    def _state(self) -> dict[str, NDArray[Any]]:
+    def _state(self) -> dict[str, Array]:
         lines = [[line.offset, line.slope] for line in self._model.lines]
-        state: dict[str, NDArray[Any]] = {
+        state: dict[str, Array] = {
             "weights": self._model.weights,
             "lines": np.array(lines, dtype=np.float64).reshape(-1, 2),
         }
         for number, part in enumerate(self._parts):
             state |= {f"part{number}.{key}": value for key, value in part.process._state().items()}
         for number, model in enumerate(self.known):
-            state[f"known{number}"] = np.frombuffer(model.dump(), dtype=np.uint8)
+            state[f"known{number}"] = stored(model.dump())
         return state
 
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self.known = [
-            load(state[f"known{number}"].tobytes(), self.family) for number in range(len(state["lines"]))
-        ]
+    def _restore(self, state: Arrays) -> None:
+        lines = state.floats("lines")
+        self.known = [load(state.content(f"known{number}"), self.family) for number in range(len(lines))]
         self._parts = [_Part(self.family, self.scope, self.seed) for _ in range(1 + len(self.known))]
         for number, part in enumerate(self._parts):
-            prefix = f"part{number}."
-            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            part.process._restore(own)
+            part.process._restore(state.below(f"part{number}."))
         self._model = self._empty()
         self._model.restore(
-            state["weights"], [Line(float(offset), float(slope)) for offset, slope in state["lines"]]
+            state.floats("weights"), [Line(float(offset), float(slope)) for offset, slope in lines]
         )

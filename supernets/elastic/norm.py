@@ -133,8 +133,8 @@ class CollectStats:
             mean_sum = mean_sum + torch.cat([each.mean for each in batch]).double() * images
             variance_sum, count = variance_sum + biased * images, count + images
         sizes = [len(batches[0].mean) for batches in self._seen.values()]
-        means = (mean_sum / count).float().split(sizes)
-        variances = (variance_sum / count).float().split(sizes)
+        means = torch.split((mean_sum / count).float(), sizes)
+        variances = torch.split((variance_sum / count).float(), sizes)
         values = {
             name: (m.clone(), v.clone()) for name, m, v in zip(self._seen, means, variances, strict=True)
         }

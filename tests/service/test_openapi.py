@@ -88,7 +88,7 @@ def test_the_page_loads_from_this_host_only(client):
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "//" not in page.text.replace("<!DOCTYPE html>", "")
     linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(linked) == 3
+    assert len(linked) == 4
     for link in linked:
         answer = client.get(f"/{link}")
         assert answer.status_code == 200 and len(answer.content) > 50

@@ -278,13 +278,13 @@ def test_an_estimate_that_takes_too_long_is_stopped(client, monkeypatch):
 def test_no_connection_is_held_while_a_request_is_computed(client, monkeypatch):
     from service.training import plan
 
-    engine, facts = client.app.state.services.database.engine, plan._facts
+    engine, facts = client.app.state.services.database.engine, plan.facts_of
 
     def look(*arguments):
         assert engine.pool.checkedout() == 0
         return facts(*arguments)
 
-    monkeypatch.setattr(plan, "_facts", look)
+    monkeypatch.setattr(plan, "facts_of", look)
     answer = client.post("/v1/trainings", json=asked())
     assert answer.status_code == 202, answer.text
 
