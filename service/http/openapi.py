@@ -20,7 +20,11 @@ Json = dict[str, Any]
 ERRORS = {"4XX": "The request is refused: what is wrong, and what is allowed", "5XX": "The service failed"}
 BINARY = {"type": "string", "format": "binary"}
 CONTENTS: dict[tuple[str, str], Json] = {
-    ("/v1/artifacts/{sha256}", "get"): {"*/*": {"schema": BINARY}},  # each file has its own type
+    # Each file has its own type; generators of clients need a plain one first.
+    ("/v1/artifacts/{sha256}", "get"): {
+        "application/octet-stream": {"schema": BINARY},
+        "*/*": {"schema": BINARY},
+    },
     ("/v1/subnets/{id}/onnx", "get"): {"application/octet-stream": {"schema": BINARY}},
     ("/v1/jobs/{id}/events", "get"): {"text/event-stream": {"schema": {"type": "string"}}},
 }
