@@ -54,7 +54,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the finished supernet.")],
     family: Annotated[
         Path | None,
-        typer.Option(help="TOML file that sizes the family, e.g. zoo/digits/family.toml; or that of --from."),
+        typer.Option(
+            help="TOML file that sizes the family, or a supernet of the zoo, e.g. digits; or that of --from."
+        ),
     ] = None,
     data: Annotated[
         str | None,

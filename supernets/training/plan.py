@@ -29,6 +29,8 @@ DEFAULT_TASK = "image_classification"
 SEEDS = 2**31
 """Seeds lie in ``0..SEEDS - 1``."""
 
+ZOO_DIR = Path(__file__).resolve().parents[2] / "zoo"
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -287,11 +289,17 @@ class TrainingFiles:
 
 
 def read_family(path: Path) -> FamilyRequest:
-    """The family of a TOML file: ``family = NAME`` and its settings, sized by the data."""
+    """The family of a TOML file: ``family = NAME`` and its settings, sized by the data.
+
+    A single word that is no file names a supernet of the zoo, whose file is used.
+    """
+    zoo = ZOO_DIR / path.name / "family.toml"
+    file = zoo if len(path.parts) == 1 and not path.exists() and zoo.is_file() else path
     try:
-        values = tomllib.loads(Path(path).read_text())
+        values = tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        allowed = "a TOML file such as zoo/digits/family.toml"
+        names = ", ".join(sorted(each.parent.name for each in ZOO_DIR.glob("*/family.toml")))
+        allowed = f"a TOML file, or a supernet of the zoo ({names})"
         raise PlanError("family", str(path), allowed, f"cannot be read: {error}") from error
     name = values.pop("family", None)
     if not isinstance(name, str):

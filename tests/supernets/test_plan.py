@@ -11,11 +11,13 @@ from supernets.errors import PlanError
 from supernets.records import DataRecord, StageRecord
 from supernets.training.launch import main
 from supernets.training.plan import (
+    ZOO_DIR,
     FamilyRequest,
     Origin,
     TrainingFiles,
     TrainingRequest,
     make_family,
+    read_family,
     resolve,
 )
 from tests.small import SMALL, short, small_family, train
@@ -135,3 +137,12 @@ def test_both_command_lines_continue_a_training_alike(data: DataSet, tmp_path: P
 def test_momentum_without_a_source_is_refused() -> None:
     with pytest.raises(PlanError, match="only be taken over from a source"):
         TrainingFiles(recipe="sandwich", momentum=True).plan()
+
+
+def test_a_family_is_named_by_a_supernet_of_the_zoo_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_family(Path("digits")) == read_family(ZOO_DIR / "digits" / "family.toml")
+    (tmp_path / "digits").write_text('family = "resnet50"\n')  # a file of this name comes first
+    assert read_family(Path("digits")).name == "resnet50"
+    with pytest.raises(PlanError, match=r"a supernet of the zoo \(cifar10, digits, fashion_mnist\)"):
+        read_family(Path("digit"))
