@@ -177,7 +177,7 @@ class ImportSpace(TypedDict):
     """The space that the arch columns of the table span, for archs without a supernet here."""
 
     name: str
-    """1 to 80 characters; compared without case, spaces around it are removed"""
+    """1 to 80 characters; compared without case, and with single spaces"""
     archs: Sequence[ArchColumn]
     """Columns that make an arch"""
     depth_axis: NotRequired[str | None]
@@ -194,7 +194,7 @@ class ImportTarget(TypedDict):
     """
 
     name: str
-    """1 to 80 characters; compared without case, spaces around it are removed"""
+    """1 to 80 characters; compared without case, and with single spaces"""
     settings: NotRequired[Object | None]
     """device, runtime, precision and batch, as for POST /v1/targets"""
 
@@ -468,7 +468,7 @@ class TrainingCreate(TypedDict):
     teacher: NotRequired[str | None]
     """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
     name: str
-    """1 to 80 characters; compared without case, spaces around it are removed"""
+    """1 to 80 characters; compared without case, and with single spaces"""
 
 
 class TrainingEstimate(TypedDict):

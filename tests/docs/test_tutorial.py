@@ -76,7 +76,11 @@ def await_ready(url: str) -> None:
 
 def surroundings(programs: Path, **more: str) -> dict[str, str]:
     """The environment of a new user: no settings of this project, these programs first."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NETWRIGHT_", "PYTHON", "VIRTUAL_ENV"))}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("NETWRIGHT_", "PYTHON", "VIRTUAL_ENV", "COLUMNS"))
+    }
     return {**kept, "PATH": f"{programs}:{os.environ['PATH']}", **more}
 
 

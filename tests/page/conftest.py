@@ -12,7 +12,7 @@ from tests.page.studio import CHROMIUM, QUIET, Studio, Watch
 from tests.service.rows import insert_measured
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def studio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     (folder / "home").mkdir()
@@ -23,7 +23,7 @@ def studio(tmp_path_factory):
     studio.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stocked(studio):
     """Supernet and target with rows made from the closed forms, and a predictor of quality and one of latency."""
     supernet = studio.client.supernets.add("digits")
@@ -43,17 +43,18 @@ def stocked(studio):
     return studio
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def journey(stocked):
     """What the first half of the journey leaves behind for the other tests."""
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def views(stocked, journey):
     """Every view, once there is something to see in it."""
     if "subnet" not in journey:
-        pytest.skip("the journey did not get that far")
+        search = stocked.client.searches.create("digits", target="cpu", budget=20).wait()
+        journey |= {"search": search.id, "subnet": search.front().points[0].id}
     predictor = next(iter(stocked.client.predictors.list()))
     job = next(iter(stocked.client.jobs.list()))
     return {

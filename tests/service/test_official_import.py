@@ -70,6 +70,7 @@ def test_a_released_file_becomes_a_supernet_that_is_evaluated_and_exported(
     assert bench.data.expected is not None and bench.data.expected.outputs == (0, 2)
     arch = bench.family.space().from_ofa({"ks": 3, "e": 3, "d": 2, "r": 128})
     form = {"format": "onnx", "precision": "fp32", "opset": 18, "batch": None, "quality": None}
+    form["licence"] = found["licence"]
     request = tasks.ExportIn(bench=spec, arch=arch.as_dict(), **form)
     exported = tasks.export(request, lambda *_: None)
     assert exported.parity["max_error"] <= 1e-4
