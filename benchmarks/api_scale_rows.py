@@ -56,7 +56,7 @@ SIDES |= {"max_params": "params", "max_macs": "macs"}
 
 
 class Filled:
-    """A database with so many measurements and a fifth as many subnets and points of fronts; and ids to ask for."""
+    """A database with ``rows`` measurements and a fifth as many subnets and points of fronts, and ids to request."""
 
     def __init__(self, client: TestClient, database: Database, rows: int) -> None:
         self.client, self._database, self._rows = client, database, rows

@@ -70,7 +70,7 @@ def _process(table: CellTable, cache: dict[str, Values]) -> FeatureProcess:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Which evaluations of another data set are known: its column, and an earlier search's or so many random ones."""
+    """The known evaluations of another data set: its column, and those of an earlier search or random ones."""
 
     column: str
     rows: int | None = None

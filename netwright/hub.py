@@ -72,7 +72,7 @@ def _config(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preprocessor(how: Mapping[str, Any]) -> dict[str, Any]:
-    """In the words of the hub; images that are padded have no words there, ``fit`` says so."""
+    """The settings in the hub's format, which has none for padded images: ``fit`` states it."""
     size = {"height": how["height"], "width": how["width"]}
     cropped = how["fit"] == "crop"
     edge = {"shortest_edge": round(how["height"] / how.get("crop", 1))}

@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 Prior = Callable[[Population], Values]
 
 PULL = 50.0
-"""The expected slope counts as much as so many rows."""
+"""Number of rows that the expected slope counts as."""
 TRUST = 1.0
 """Log odds of a prior before any row."""
 MOST_DENSITY = 4.0

@@ -50,7 +50,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, must_exist: bool = False) -> None:
-        """``must_exist``: a SQLite file that is gone is an outage, and not made anew and empty."""
+        """``must_exist``: a missing SQLite file is an outage; no empty one is created."""
         self.url = sa.make_url(url)
         if self.is_sqlite:
             _refuse_network_folder(Path(self.url.database or ""))

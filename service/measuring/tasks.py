@@ -109,7 +109,7 @@ def _measure(request: MeasureIn, progress: Progress) -> Measured:
 
 
 def _parts(files: dict[str, Path], count: int) -> list[dict[str, Path]]:
-    """The files in their order, in so many parts of about one size."""
+    """The files in their order, in ``count`` parts of about equal size."""
     names = list(files)
     ends = [round(len(names) * number / count) for number in range(count + 1)]
     return [{name: files[name] for name in names[start:stop]} for start, stop in pairwise(ends)]

@@ -20,7 +20,7 @@ class Amount:
     per_unit: Mapping[int, int] = field(default_factory=dict)
 
     def at(self, units: Mapping[int, int]) -> int:
-        """The number of channels with so many units of each axis; raises ``KeyError`` for one that is missing."""
+        """The number of channels for these units of each axis; raises ``KeyError`` for a missing one."""
         return self.fixed + sum(count * units[axis] for axis, count in self.per_unit.items())
 
     def part(self, axis: int) -> Amount:

@@ -38,7 +38,7 @@ class Row:
         return tuple(sorted({axis for amount in amounts for axis in amount.per_unit}))
 
     def at(self, units: Mapping[int, int]) -> LayerSpec:
-        """The layer with so many units of each axis."""
+        """The layer for the given number of units of each axis."""
         if self.params or self.macs:
             return KnownCost.of(
                 self.spec.name, self.spec.kind, _total(self.params, units), _total(self.macs, units)

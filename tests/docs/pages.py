@@ -1,4 +1,4 @@
-"""A page of the documentation as somebody follows it: its code blocks, and a shell that runs them."""
+"""A page of the documentation as a reader follows it: its code blocks, and a shell that runs them."""
 
 from __future__ import annotations
 

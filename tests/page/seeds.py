@@ -115,7 +115,7 @@ def keyed_service(folder, scope="write"):
         thread.join(30)
 
 
-# What a training of three reports tells, as the training itself writes it.
+# Progress of a training with three reports, as the training writes it.
 LOSSES = {50: {"max": 2.3, "min": 2.2}, 100: {"max": 1.1, "min": 1.4}, 150: {"max": 0.7, "min": 1.0}}
 QUALITIES = {150: {"smallest": 0.71, "largest": 0.83}}
 

@@ -76,7 +76,7 @@ class Caller:
         return sorted(found, key=lambda each: (each.method.upper() == "DELETE", ":cancel" in each.path))
 
     def run(self, operation, examples):
-        """Send so many valid and so many invalid cases; returns the first of each that was answered wrongly."""
+        """Send valid and invalid cases, as many as configured; returns the first of each that was answered wrongly."""
         faults = []
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             cases = operation.as_strategy(generation_mode=mode)

@@ -139,7 +139,7 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def tiff(width: int, height: int, strip: bytes = b"", compression: int = 8) -> bytes:
-    """A grey TIFF file of one strip that says so much of its size."""
+    """A grey TIFF file of one strip with the given size in its header."""
     tags = {
         256: width,
         257: height,

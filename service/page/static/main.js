@@ -79,7 +79,7 @@ async function show() {
   }
 }
 
-// Loads the page anew once the service answers: a browser may keep a module that could not be loaded.
+// Reloads the page once the service answers: a browser may keep a module that could not be loaded.
 async function again() {
   try {
     await get("/healthz");
