@@ -107,10 +107,11 @@ LISTED = {
     "job": "jobs",
     "predictor": "predictors",
     "search": "searches",
+    "subnet": "fronts",
     "supernet": "supernets",
     "target": "targets",
 }
-"""Kinds of resources to the path that lists them."""
+"""Kinds of resources to the path that lists them; subnets are listed as points of fronts."""
 
 
 class NotFoundError(ServiceError):

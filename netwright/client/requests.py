@@ -717,14 +717,14 @@ class MeasurementsQuery(TypedDict):
     """Only those of this supernet, by id or name"""
     target: NotRequired[str | None]
     """Only those on this target, by id or name"""
-    metric: NotRequired[str | None]
-    """Only those of this metric"""
     split: NotRequired[str | None]
     """Only those on this split of the data"""
     subnet: NotRequired[str | None]
     """Only those of this subnet"""
     job: NotRequired[str | None]
     """Only those of this job"""
+    metric: NotRequired[str | None]
+    """Only those of this metric"""
 
 
 class PredictorsQuery(TypedDict):
@@ -734,10 +734,10 @@ class PredictorsQuery(TypedDict):
     """Only those of this supernet, by id or name"""
     target: NotRequired[str | None]
     """Only those on this target, by id or name"""
-    metric: NotRequired[str | None]
-    """Only those of this metric"""
     archived: NotRequired[bool | None]
     """List archived resources too"""
+    metric: NotRequired[str | None]
+    """Only those of this metric"""
 
 
 class SearchesQuery(TypedDict):

@@ -9,9 +9,11 @@ from fastapi import Depends, Query, Request
 
 from service.artifacts import ArtifactStore
 from service.db.session import Database
+from service.errors import InvalidError
 from service.runtime.engine import Queue
 from service.runtime.events import EventHub
 from service.settings import Settings
+from supernets.metrics import METRICS
 from supernets.registry import Registry
 
 
@@ -58,3 +60,13 @@ App = Annotated[Services, Depends(services)]
 Project = Annotated[str, Depends(project)]
 Page = Annotated[PageRequest, Depends(page_request)]
 Archived = Annotated[bool, Query(description="List archived resources too")]
+
+
+def metric_filter(metric: Annotated[str | None, Query()] = None) -> str | None:
+    """A metric to list rows of; an unknown name is an error, not a filter that nothing passes."""
+    if metric is not None and metric not in METRICS:
+        raise InvalidError("metric", metric, list(METRICS))
+    return metric
+
+
+MetricFilter = Annotated[str | None, Depends(metric_filter)]

@@ -12,7 +12,7 @@ from service.devices import hardware
 from service.devices.staleness import stale_reason
 from service.errors import InvalidError
 from service.http import schemas as common
-from service.http.deps import App, Page, Project
+from service.http.deps import App, MetricFilter, Page, Project
 from service.http.files import content_of, keep
 from service.http.job_views import accepted
 from service.measurements.queries import scope_of
@@ -130,9 +130,9 @@ def list_measurements(
     app: App,
     project: Project,
     page: Page,
+    metric: MetricFilter,
     supernet: Annotated[str | None, Query()] = None,
     target: Annotated[str | None, Query()] = None,
-    metric: Annotated[str | None, Query()] = None,
     split: Annotated[str | None, Query()] = None,
     subnet: Annotated[str | None, Query()] = None,
     job: Annotated[str | None, Query()] = None,

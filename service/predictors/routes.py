@@ -21,7 +21,7 @@ from service.db.tables import Predictor, Supernet, Target
 from service.devices.hardware import is_measurable
 from service.errors import InvalidError
 from service.http import schemas as common
-from service.http.deps import App, Archived, Page, Project, Services
+from service.http.deps import App, Archived, MetricFilter, Page, Project, Services
 from service.http.files import content_of
 from service.http.job_views import accepted, state_of
 from service.ids import new_id
@@ -50,9 +50,9 @@ def list_predictors(
     app: App,
     project: Project,
     page: Page,
+    metric: MetricFilter,
     supernet: Annotated[str | None, Query()] = None,
     target: Annotated[str | None, Query()] = None,
-    metric: Annotated[str | None, Query()] = None,
     archived: Archived = False,
 ) -> common.Page[PredictorView]:
     """Predictors, newest first."""

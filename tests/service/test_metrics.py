@@ -29,3 +29,15 @@ def test_limits_outside_the_bounds_are_refused(client, supernet, limit):
 def test_limits_on_both_sides_are_taken(client, supernet):
     params = {"supernet": supernet["id"], "min_latency_ms": 0, "max_latency_ms": 2, "min_macs": 5}
     assert client.get("/v1/fronts", params=params).json()["points"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/predictors", "/v1/measurements"])
+def test_a_list_filtered_by_an_unknown_metric_names_the_nearest(client, path):
+    problem = client.get(path, params={"metric": "latncy_ms"})
+    assert problem.status_code == 422 and "did you mean latency_ms?" in problem.json()["detail"]
+    assert client.get(path, params={"metric": "latency_ms"}).json()["items"] == []
+
+
+def test_an_unknown_subnet_names_where_subnets_are_listed(client):
+    problem = client.get("/v1/subnets/sub_0000000000000000")
+    assert problem.status_code == 404 and "GET /v1/fronts" in problem.json()["detail"]
