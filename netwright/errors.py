@@ -72,7 +72,8 @@ class FieldError:
 
     def __str__(self) -> str:
         allowed = ", ".join(map(str, self.allowed)) if isinstance(self.allowed, list) else str(self.allowed)
-        return ", ".join(filter(None, [f"{self.field}: {allowed}", self._got()]))
+        got = "" if ", got " in str(allowed) else self._got()  # a rule may state itself what it refuses
+        return ", ".join(filter(None, [f"{self.field}: {allowed}", got]))
 
     def missing_from(self, sentence: str) -> str:
         """What a sentence about this field lacks: nothing, what was got, or all of it."""

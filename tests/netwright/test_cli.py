@@ -516,3 +516,9 @@ def test_a_field_that_a_sentence_does_not_name_is_added() -> None:
         422, "invalid_request", "the request breaks a rule", [FieldError("count", 0, "1 or more")]
     )
     assert str(error) == "the request breaks a rule; count: 1 or more, got 0 [422 invalid_request]"
+
+
+def test_a_rule_that_states_the_refused_value_is_not_followed_by_the_whole_input() -> None:
+    rule = "a limit must be 0 or from 1e-09 to 1e+15, got -1"
+    assert str(FieldError("constraints.0", {"metric": "macs", "max": -1.0}, rule)) == f"constraints.0: {rule}"
+    assert str(FieldError("budget", -1, "at least 1")) == "budget: at least 1, got -1"
