@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from supernets.eigen import eigh
 from supernets.spaces.space import Population, Space
 
 RIDGE = 1.0
@@ -89,7 +90,7 @@ class AdditiveModel:
         self._centre = features.mean(axis=0)
         self._mean, self._unit = float(y.mean()), float(y.std()) or 1.0
         x, t = features - self._centre, (y - self._mean) / self._unit
-        values, vectors = np.linalg.eigh(x.T @ x)
+        values, vectors = eigh(x.T @ x)
         values = np.maximum(values, 0.0)
         projected = vectors.T @ (x.T @ t)
         prior, noise = 1.0, 0.1

@@ -16,6 +16,7 @@ from predictors.arrays import Array, Arrays
 from predictors.latency.features import LayerFeatures
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
+from supernets.eigen import eigh
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
@@ -79,7 +80,7 @@ class Fit:
 
     def __init__(self, rows: NDArray[np.float64], y: Values, precision: Values, noise: float) -> None:
         inverse = rows.T @ rows / noise**2 + np.diag(precision)
-        values, vectors = np.linalg.eigh(inverse)
+        values, vectors = eigh(inverse)
         self.precision, self.noise = precision, noise
         self.factor = vectors / np.sqrt(np.maximum(values, 1e-300))
         self.weights = self.factor @ (self.factor.T @ (rows.T @ y)) / noise**2

@@ -18,6 +18,7 @@ from predictors.latency.held_out import held_out_residuals
 from predictors.latency.inputs import Matrix, exponential, inputs_of
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
+from supernets.eigen import eigh
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
@@ -92,7 +93,7 @@ class LatencySurface(Predictor):
         best, found = -np.inf, (0.0, 1.0, 1.0)
         for share, width in CANDIDATES:
             kernel = covariance(rows, rows, share, width) / np.outer(sizes, sizes)
-            roots, vectors = np.linalg.eigh(kernel)
+            roots, vectors = eigh(kernel)
             spectrum = np.maximum(roots, 0.0)[None, :] + NOISES[:, None]
             squares = np.square(vectors.T @ values)[None, :]
             evidence = -0.5 * len(values) * np.log((squares / spectrum).mean(axis=1) + TINY)
