@@ -11,10 +11,10 @@ from service.measurements import metrics
 from service.measurements import routes as measurements
 from service.page import routes as page
 from service.predictors import routes as predictors
-from service.search import compare_routes as compare
-from service.search import front_routes as fronts
-from service.search import layer_routes as layers
 from service.search import routes as searches
+from service.search.fronts import compare_routes as compare
+from service.search.fronts import routes as fronts
+from service.search.layers import routes as layers
 from service.subnets import artifact_routes as artifacts
 from service.subnets import routes as subnets
 from service.supernets import routes as supernets

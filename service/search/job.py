@@ -17,16 +17,18 @@ from service.ids import new_id
 from service.measurements.rows import unsupported_rows
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
-from service.search import propose
-from service.search.best import store_points
-from service.search.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
-from service.search.fronts import with_noise
-from service.search.history import (
+from service.search.fronts.best import store_points
+from service.search.fronts.views import with_noise
+from service.search.request.plan import SearchParams, plan_keys
+from service.search.request.schemas import Provenance, SearchSpec
+from service.search.rounds import propose
+from service.search.rounds.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
+from service.search.rounds.history import (
     KnownEvaluations,
     SearchHistory,
     known_evaluations,
 )
-from service.search.judge import (
+from service.search.rounds.judge import (
     Judgement,
     ReferenceEntry,
     candidates,
@@ -35,12 +37,10 @@ from service.search.judge import (
     measure_fronts,
     reference_entries,
 )
-from service.search.learning import Learning, Round
-from service.search.plan import SearchParams, plan_keys
-from service.search.points import describe_nearest, front_points, outcome_of, warnings_of
-from service.search.propose import KnownValues, Proposed, ProposeIn, ReferenceIn
-from service.search.schemas import Provenance, SearchSpec
-from service.search.true_values import TrueValues
+from service.search.rounds.learning import Learning, Round
+from service.search.rounds.points import describe_nearest, front_points, outcome_of, warnings_of
+from service.search.rounds.propose import KnownValues, Proposed, ProposeIn, ReferenceIn
+from service.search.rounds.true_values import TrueValues
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
 from service.version import VERSION

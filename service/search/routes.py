@@ -23,9 +23,9 @@ from service.predictors.staleness import doubts
 from service.problems import Action
 from service.runtime import job_queries
 from service.runtime.job_queries import of_state
-from service.search.best import rebuild
-from service.search.evaluations import evaluations_of
-from service.search.plan import (
+from service.search.fronts.best import rebuild
+from service.search.fronts.evaluations import evaluations_of
+from service.search.request.plan import (
     Key,
     Plan,
     SearchParams,
@@ -35,9 +35,9 @@ from service.search.plan import (
     profile_parts,
     with_ids,
 )
-from service.search.profiling import look
-from service.search.queries import count_points, labelled, target_of
-from service.search.schemas import (
+from service.search.request.profiling import look
+from service.search.request.queries import count_points, labelled, target_of
+from service.search.request.schemas import (
     EvaluationsView,
     FrontPoint,
     HistoryPoint,

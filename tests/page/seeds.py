@@ -20,7 +20,7 @@ from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT, new_id
 from service.run import migrate
 from service.runtime import job_queries
-from service.search.schemas import SearchSpec
+from service.search.request.schemas import SearchSpec
 from service.settings import Settings
 from service.supernets.checkpoints import family_of
 from supernets.metrics import ACCURACY

@@ -7,9 +7,9 @@ from search.constraints import Constraint
 from service.db import queries
 from service.db.tables import Point, Project, Search, Subnet, Supernet, Table
 from service.ids import DEFAULT_PROJECT, new_id
-from service.search.best import best_points, rebuild, store_points
-from service.search.fronts import best_of, within
-from service.search.schemas import FrontPoint
+from service.search.fronts.best import best_points, rebuild, store_points
+from service.search.fronts.views import best_of, within
+from service.search.request.schemas import FrontPoint
 from tests.service.test_fronts import OBJECTIVES, point
 
 P = DEFAULT_PROJECT

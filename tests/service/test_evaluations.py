@@ -9,7 +9,7 @@ from search.front import non_dominated
 from service.db.tables import Search
 from service.ids import DEFAULT_PROJECT, new_id
 from service.page import routes as page
-from service.search.schemas import SearchSpec
+from service.search.request.schemas import SearchSpec
 from supernets.metrics import METRICS
 
 

@@ -11,13 +11,13 @@ from search.constraints import Constraint
 from service.db.tables import Search, Supernet
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.models import Quality, SubnetTiming
-from service.search.best import store_points
-from service.search.budget import round_sizes
-from service.search.fronts import as_csv, best_of, pick, thin, true_value, within
-from service.search.history import SearchHistory
-from service.search.judge import MOST_CONFIRMED, candidates, judge, shifted
-from service.search.plan import Plan, PlannedObjective
-from service.search.schemas import FrontPoint
+from service.search.fronts.best import store_points
+from service.search.fronts.views import as_csv, best_of, pick, thin, true_value, within
+from service.search.request.plan import Plan, PlannedObjective
+from service.search.request.schemas import FrontPoint
+from service.search.rounds.budget import round_sizes
+from service.search.rounds.history import SearchHistory
+from service.search.rounds.judge import MOST_CONFIRMED, candidates, judge, shifted
 from tests.service.test_errors import assert_problem
 
 P = DEFAULT_PROJECT
@@ -359,8 +359,8 @@ def test_everything_stored_gives_one_front_under_limits(client, stored, supernet
 def test_points_whose_quality_cannot_be_told_apart_are_named():
     from types import SimpleNamespace
 
-    from service.search.fronts import MAX_CLOSE, close_to, with_noise
-    from service.search.schemas import FrontPoint
+    from service.search.fronts.views import MAX_CLOSE, close_to, with_noise
+    from service.search.request.schemas import FrontPoint
 
     def point(subnet, value, target="a"):
         quality = SimpleNamespace(metric="accuracy", value=value, standard_error=0.01, n=360)

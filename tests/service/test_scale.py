@@ -22,8 +22,8 @@ from service.db.tables import (
 )
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
-from service.search.best import best_points
-from service.search.queries import points_of_search
+from service.search.fronts.best import best_points
+from service.search.request.queries import points_of_search
 from service.supernets.queries import archs_of, ensure_subnets
 from tests.service.test_data_layer import add_supernet
 

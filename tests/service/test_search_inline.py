@@ -12,7 +12,7 @@ from service.ids import DEFAULT_PROJECT, new_id
 from service.predictors.job import model_spec
 from service.predictors.tasks import FitIn, fit
 from service.search import job as search_job
-from service.search.budget import PROBE, affordable, round_sizes
+from service.search.rounds.budget import PROBE, affordable, round_sizes
 from service.supernets.bench import bench_of, model_scope
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Arch

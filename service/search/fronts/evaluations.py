@@ -18,8 +18,8 @@ from service.db import queries
 from service.db.tables import Measurement, Search, Subnet, Supernet, Target
 from service.devices.staleness import still_holds
 from service.measurements.queries import scope_of
-from service.search.plan import exact_constraints, exact_objectives, limited_space
-from service.search.schemas import EvaluatedSubnet, EvaluatedValue, EvaluationsView, SearchSpec
+from service.search.request.plan import exact_constraints, exact_objectives, limited_space
+from service.search.request.schemas import EvaluatedSubnet, EvaluatedValue, EvaluationsView, SearchSpec
 from service.supernets.checkpoints import family_of
 from supernets.metrics import METRICS
 

@@ -17,8 +17,8 @@ from search.problem import Objective, Problem
 from search.propose import propose as propose_predicted
 from search.seen import start_set
 from service.runtime.task import Progress, Rows, StepData
-from service.search.plan import Key, Plan, load_models, make_problem
-from service.search.schemas import PredictedValue, PredictorEntry
+from service.search.request.plan import Key, Plan, load_models, make_problem
+from service.search.request.schemas import PredictedValue, PredictorEntry
 from service.supernets.bench import Bench, BenchSpec, open_bench
 from supernets.spaces.space import Population
 

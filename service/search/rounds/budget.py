@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from search.optimise import Stall, TracePoint
 from service.runtime.task import StepData
-from service.search.plan import Plan
-from service.search.schemas import SearchSpec
+from service.search.request.plan import Plan
+from service.search.request.schemas import SearchSpec
 
 LEAST_PATIENCE = 32
 ROUND = 8

@@ -15,9 +15,9 @@ from service.measurements.queries import measured_rows, scope_of
 from service.runtime import job_queries
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
-from service.search.plan import Key
-from service.search.propose import Proposed
-from service.search.schemas import PredictedValue
+from service.search.request.plan import Key
+from service.search.request.schemas import PredictedValue
+from service.search.rounds.propose import Proposed
 from service.supernets.checkpoints import family_of
 from supernets.metrics import LATENCY
 from supernets.spaces.space import Arch, Choice

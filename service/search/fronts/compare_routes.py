@@ -15,9 +15,9 @@ from service.db.tables import Search, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.problems import View
-from service.search.fronts import scores
-from service.search.queries import points_of_search
-from service.search.schemas import FrontPoint
+from service.search.fronts.views import scores
+from service.search.request.queries import points_of_search
+from service.search.request.schemas import FrontPoint
 from supernets.metrics import METRICS
 
 router = APIRouter(prefix="/v1", tags=["searches"])

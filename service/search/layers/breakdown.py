@@ -12,9 +12,9 @@ from service.artifacts import ArtifactStore
 from service.db import queries
 from service.db.tables import Predictor, Subnet, Supernet, Target
 from service.measurements.queries import measured_rows, scope_of
-from service.search.layer_schemas import LatencyParts, LayersView, LayerView
-from service.search.plan import Key, find_predictors, load_models
-from service.search.schemas import PredictedValue
+from service.search.layers.schemas import LatencyParts, LayersView, LayerView
+from service.search.request.plan import Key, find_predictors, load_models
+from service.search.request.schemas import PredictedValue
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of
 from supernets.families.family import Family

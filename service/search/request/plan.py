@@ -19,7 +19,13 @@ from service.http.schemas import Choice
 from service.predictors.queries import newest_predictor
 from service.problems import Action
 from service.runtime.task import StepData
-from service.search.schemas import ConstraintBody, PredictorEntry, ProfileCreate, SearchCreate, SearchSpec
+from service.search.request.schemas import (
+    ConstraintBody,
+    PredictorEntry,
+    ProfileCreate,
+    SearchCreate,
+    SearchSpec,
+)
 from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError

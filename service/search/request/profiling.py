@@ -11,7 +11,7 @@ from search.constraints import Constraint
 from search.problem import Problem
 from search.profile import profile
 from service.problems import Action
-from service.search.schemas import MetricRange, ProfileView, Unmet
+from service.search.request.schemas import MetricRange, ProfileView, Unmet
 from supernets.families.family import Family
 from supernets.metrics import METRICS
 from supernets.spaces.space import Population, Space

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from service.db import queries
 from service.db.tables import Subnet
 from service.http.deps import App, Project
-from service.search.layer_schemas import LayersView
-from service.search.layers import layers_of
+from service.search.layers.breakdown import layers_of
+from service.search.layers.schemas import LayersView
 
 router = APIRouter(prefix="/v1/subnets", tags=["subnets"])
 

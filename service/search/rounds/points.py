@@ -13,9 +13,9 @@ from service.measurements.lookup import PREDICTED
 from service.measurements.models import Quality, SubnetTiming
 from service.measurements.rows import subnet_ids
 from service.runtime.context import WorkContext
-from service.search.history import SearchHistory
-from service.search.judge import Judgement
-from service.search.schemas import FrontPoint, MeasuredValue, QualityValue, Violation
+from service.search.request.schemas import FrontPoint, MeasuredValue, QualityValue, Violation
+from service.search.rounds.history import SearchHistory
+from service.search.rounds.judge import Judgement
 from service.supernets.bench import population_of
 from service.supernets.checkpoints import family_of
 from supernets.metrics import LATENCY

@@ -14,9 +14,9 @@ from service.measurements.rows import store_evaluations, training_rows
 from service.measuring.measure import measure
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
-from service.search.history import known_quality, known_timings
-from service.search.plan import SearchParams
-from service.search.schemas import SearchSpec
+from service.search.request.plan import SearchParams
+from service.search.request.schemas import SearchSpec
+from service.search.rounds.history import known_quality, known_timings
 from service.subnets import tasks as subnet_tasks
 from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of, population_of

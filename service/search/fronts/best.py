@@ -14,8 +14,8 @@ from search.constraints import Constraint
 from search.front import non_dominated
 from service.db.queries import INSERT_CHUNK, insert_new
 from service.db.tables import BestPoint, Point, Supernet
-from service.search.fronts import true_value
-from service.search.schemas import FrontPoint
+from service.search.fronts.views import true_value
+from service.search.request.schemas import FrontPoint
 from supernets.metrics import LATENCY, METRICS
 
 ANY = "any"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from service.problems import View
-from service.search.schemas import PredictedValue
+from service.search.request.schemas import PredictedValue
 
 
 class LayerView(View):

@@ -16,7 +16,7 @@ from search.front import non_dominated
 from search.noise import within_noise
 from search.pick import fits, spread
 from search.pick import pick as pick_rows
-from service.search.schemas import FrontPoint
+from service.search.request.schemas import FrontPoint
 from supernets.metrics import METRICS
 
 MAX_CLOSE = 20

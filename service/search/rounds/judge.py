@@ -13,9 +13,9 @@ from search.front import hypervolume
 from search.measured import Miss, measured_front
 from search.pick import spread
 from service.runtime.task import StepData
-from service.search.budget import FrontSize
-from service.search.history import Row, SearchHistory, Values
-from service.search.plan import Key, Plan, plan_objectives
+from service.search.request.plan import Key, Plan, plan_objectives
+from service.search.rounds.budget import FrontSize
+from service.search.rounds.history import Row, SearchHistory, Values
 from supernets.metrics import METRICS
 
 # Measured against limits this much wider and narrower, so that a candidate on either side of a limit is

@@ -17,9 +17,9 @@ from service.predictors.staleness import worth_a_fit
 from service.predictors.tasks import FitIn, FitOut, ModelSpec
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData
-from service.search.budget import FrontSize
-from service.search.plan import Key
-from service.search.schemas import PredictorEntry
+from service.search.request.plan import Key
+from service.search.request.schemas import PredictorEntry
+from service.search.rounds.budget import FrontSize
 from service.supernets.bench import BenchSpec
 
 

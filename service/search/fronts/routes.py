@@ -15,10 +15,10 @@ from service.db import queries
 from service.db.tables import Search, Supernet, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
-from service.search.best import best_points
-from service.search.fronts import as_csv, as_parquet, best_of, pick, thin, with_noise, within
-from service.search.queries import points_of_search, target_names, target_of
-from service.search.schemas import FrontPoint, FrontView
+from service.search.fronts.best import best_points
+from service.search.fronts.views import as_csv, as_parquet, best_of, pick, thin, with_noise, within
+from service.search.request.queries import points_of_search, target_names, target_of
+from service.search.request.schemas import FrontPoint, FrontView
 from supernets.metrics import LATENCY, METRICS, Metric
 
 router = APIRouter(prefix="/v1", tags=["fronts"])
