@@ -32,7 +32,7 @@ from supernets.tasks.image_classification import ImageClassification
 from supernets.training.estimate import Rehearsal
 from supernets.training.loop import RunOptions, train
 from supernets.training.plan import TrainingPlan
-from supernets.training.training import Training
+from supernets.training.steps.training import Training
 
 TOY: dict[str, Any] = {
     "divisor": 4,

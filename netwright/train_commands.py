@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from supernets.training.plan import TrainingPlan
-    from supernets.training.training import Training
+    from supernets.training.steps.training import Training
 
 CHECKPOINT_SECONDS = 30.0
 DRY_STEPS = 3

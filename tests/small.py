@@ -17,8 +17,8 @@ from supernets.tasks.image_classification import ImageClassification
 from supernets.tasks.task import Interface, Task
 from supernets.training import loop
 from supernets.training.plan import TrainingPlan
-from supernets.training.processes import Processes
-from supernets.training.training import Training
+from supernets.training.steps.processes import Processes
+from supernets.training.steps.training import Training
 
 SMALL = {
     "num_classes": 10,

@@ -152,7 +152,7 @@ def _check_teacher(
     if teacher is None:
         return
     with refused("teacher", body.teacher, "a supernet with the task, classes and channels of the data"):
-        from supernets.training.teacher import refuse_foreign
+        from supernets.training.steps.teacher import refuse_foreign
 
         manifest = Manifest.parse(teacher.manifest)
         family = manifest.make_family()

@@ -63,7 +63,7 @@ def train(request: TrainIn, progress: Progress) -> Trained:
     from supernets.training.loop import RunOptions
     from supernets.training.loop import train as run_training
     from supernets.training.plan import make_plan
-    from supernets.training.teacher import read_teacher
+    from supernets.training.steps.teacher import read_teacher
 
     params, resolved = request.params, request.params.training
     torch.set_num_threads(request.threads)

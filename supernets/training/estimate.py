@@ -17,7 +17,7 @@ from supernets.recipes.recipe import Recipe
 from supernets.spaces.coupled import within
 from supernets.spaces.layers import BYTES_PER_ELEMENT
 from supernets.spaces.space import Arch, Space
-from supernets.training.structure import narrowed
+from supernets.training.steps.structure import narrowed
 
 KEPT_PER_OUTPUT = 3
 """A layer's output is kept for the backward pass about three times: convolution, norm and activation."""

@@ -34,7 +34,7 @@ from supernets.training.change import ChangeRecord, Classifier, QualityRecord
 from supernets.training.further import Source
 from supernets.training.loop import start
 from supernets.training.plan import TrainingPlan
-from supernets.training.training import Training
+from supernets.training.steps.training import Training
 
 
 class FineTuneRecord(Record):

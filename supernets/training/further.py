@@ -20,9 +20,9 @@ from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 from supernets.records import OriginRecord, StageRecord
-from supernets.training.state import METRICS_FILE, STATE_INFO, load_momentum, taken
-from supernets.training.teacher import refuse_mixed
-from supernets.training.training import Training
+from supernets.training.steps.state import METRICS_FILE, STATE_INFO, load_momentum, taken
+from supernets.training.steps.teacher import refuse_mixed
+from supernets.training.steps.training import Training
 
 STATE_FOLDERS = ("training", "state", ".")
 """Places of a state: the folder of ``netwright train``, a supernet of the zoo, or the folder itself."""

@@ -22,7 +22,7 @@ from supernets.device import DEVICES, choose
 from supernets.errors import SupernetError
 from supernets.training.loop import Progress, RunOptions, train
 from supernets.training.plan import TrainingFiles
-from supernets.training.processes import joined
+from supernets.training.steps.processes import joined
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

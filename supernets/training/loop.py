@@ -22,16 +22,16 @@ from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
 from supernets.records import SittingRecord
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Batch
-from supernets.training.faults import REMEDY, explained, first_bad, not_finite
-from supernets.training.log import Log, Progress
 from supernets.training.plan import TrainingPlan
-from supernets.training.processes import Processes
-from supernets.training.schedule import learning_rate
 from supernets.training.start import start
-from supernets.training.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
-from supernets.training.step_view import StepView
-from supernets.training.structure import apply
-from supernets.training.training import Shard, Training
+from supernets.training.steps.faults import REMEDY, explained, first_bad, not_finite
+from supernets.training.steps.log import Log, Progress
+from supernets.training.steps.processes import Processes
+from supernets.training.steps.schedule import learning_rate
+from supernets.training.steps.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
+from supernets.training.steps.step_view import StepView
+from supernets.training.steps.structure import apply
+from supernets.training.steps.training import Shard, Training
 
 __all__ = [
     "METRICS_FILE",

@@ -23,7 +23,7 @@ from supernets.recipes.recipe import Recipe
 from supernets.records import ResolvedTraining, StageRecord
 from supernets.tasks.task import Task
 from supernets.training.further import Source, read_source
-from supernets.training.teacher import ExternalTeacher, read_teacher
+from supernets.training.steps.teacher import ExternalTeacher, read_teacher
 
 DEFAULT_TASK = "image_classification"
 SEEDS = 2**31

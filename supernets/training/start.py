@@ -12,8 +12,8 @@ from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Space
 from supernets.training.further import go_on
 from supernets.training.plan import TrainingPlan
-from supernets.training.processes import Processes
-from supernets.training.training import Training, make_shard
+from supernets.training.steps.processes import Processes
+from supernets.training.steps.training import Training, make_shard
 
 
 def start(

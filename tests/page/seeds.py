@@ -24,7 +24,7 @@ from service.search.request.schemas import SearchSpec
 from service.settings import Settings
 from service.supernets.checkpoints import family_of
 from supernets.metrics import ACCURACY
-from supernets.training.log import Progress
+from supernets.training.steps.log import Progress
 
 
 def seed_front(settings, supernet, target, size):

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from supernets.data import load_data
 from supernets.recipes.recipe import Recipe
 from supernets.training.loop import train_step
-from supernets.training.processes import joined
+from supernets.training.steps.processes import joined
 from tests.small import small_family, start, train
 
 

@@ -218,7 +218,7 @@ def test_sorting_never_crosses_a_trained_width_and_takes_momentum_along(data: Da
     name, dim = group.members[0]
     shard = training.shards[0]
     momentum, weight = shard.momenta()[name].clone(), state[name].detach().clone()
-    from supernets.training.structure import reorder_shard
+    from supernets.training.steps.structure import reorder_shard
 
     reorder_shard(shard)
     moved = [
@@ -308,7 +308,7 @@ def test_children_start_as_their_parent_and_take_turns(data: DataSet, tmp_path: 
         train_step(training)
     parent, momentum = weights(training), training.shards[0].momenta()
     from supernets.recipes.parts import Split
-    from supernets.training.structure import apply
+    from supernets.training.steps.structure import apply
 
     apply(Split(0, "stage1.block1.kernel", ((0,), (1,))), training)
     for shard in training.shards:
@@ -373,7 +373,7 @@ def test_bf16_forward_passes_stay_near_fp32(data: DataSet) -> None:
 
 
 def test_running_out_of_memory_says_what_to_try() -> None:
-    from supernets.training.faults import explained
+    from supernets.training.steps.faults import explained
 
     message = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has 24 GiB of which 1.00 GiB is free."
     with pytest.raises(TrainingError, match=r"2.50 GiB did not fit into 1.00 GiB free.*try batch_size 32"):
@@ -390,7 +390,7 @@ def test_running_out_of_memory_says_what_to_try() -> None:
 
 
 def test_a_layer_that_is_not_finite_is_named(data: DataSet) -> None:
-    from supernets.training.faults import first_bad
+    from supernets.training.steps.faults import first_bad
 
     net = begin(recipe(), data).net.train()
     net.blocks[1].conv.inverted_bottleneck.conv.conv.weight.data.fill_(1e30)

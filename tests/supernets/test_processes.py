@@ -17,7 +17,7 @@ from supernets.data import load_data
 from supernets.errors import TrainingError
 from supernets.recipes.recipe import Recipe
 from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, train_step
-from supernets.training.processes import Processes
+from supernets.training.steps.processes import Processes
 from tests.small import SMALL, small_family, start, train
 
 ROOT = Path(__file__).parents[2]

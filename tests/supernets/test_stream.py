@@ -28,7 +28,7 @@ from supernets.errors import DataError
 from supernets.evaluate import evaluate_net
 from supernets.recipes.recipe import Recipe
 from supernets.training.loop import STATE_INFO, Training, restore, train_step
-from supernets.training.processes import Processes
+from supernets.training.steps.processes import Processes
 from tests.small import small_family, start, train
 from tests.supernets.test_processes import ROOT, environment, toml
 

@@ -20,7 +20,7 @@ from supernets.extract import extract
 from supernets.recipes.recipe import Recipe
 from supernets.training.estimate import Rehearsal
 from supernets.training.loop import train_step
-from supernets.training.teacher import ExternalTeacher, read_teacher
+from supernets.training.steps.teacher import ExternalTeacher, read_teacher
 from tests.small import interface_of, small_family, start, train
 
 ZOO = Path(__file__).parents[2] / "zoo" / "digits"

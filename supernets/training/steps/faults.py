@@ -13,7 +13,7 @@ from supernets.elastic.active import ElasticModel, Inputs, use
 from supernets.elastic.norm import normalise_by_batch
 from supernets.errors import TrainingError
 from supernets.spaces.space import Arch
-from supernets.training.training import Training
+from supernets.training.steps.training import Training
 
 REMEDY = "lower optimizer.lr or set optimizer.clip_norm"
 

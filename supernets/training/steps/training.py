@@ -20,8 +20,8 @@ from supernets.recipes.recipe import Recipe
 from supernets.records import DataRecord, OriginRecord, SittingRecord, StageRecord
 from supernets.spaces.space import Arch, Space
 from supernets.tasks.task import Batch, Task
-from supernets.training.processes import Processes
-from supernets.training.teacher import ExternalTeacher
+from supernets.training.steps.processes import Processes
+from supernets.training.steps.teacher import ExternalTeacher
 
 
 @dataclass

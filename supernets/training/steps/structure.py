@@ -8,7 +8,7 @@ from supernets.errors import TrainingError
 from supernets.recipes.parts import Event, Open, Reorder, Split, SwapTeacher
 from supernets.spaces.coupled import within
 from supernets.spaces.space import Space
-from supernets.training.training import Shard, Training, make_shard
+from supernets.training.steps.training import Shard, Training, make_shard
 
 
 def apply(event: Event, training: Training) -> None:

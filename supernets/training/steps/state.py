@@ -16,7 +16,7 @@ from supernets.errors import CheckpointError
 from supernets.recipes.parts import Part
 from supernets.records import SittingRecord
 from supernets.spaces.coupled import within
-from supernets.training.training import Shard, Training, make_shard
+from supernets.training.steps.training import Shard, Training, make_shard
 
 STATE_FILE = "training.safetensors"
 STATE_INFO = "training.json"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from supernets.training.schedule import learning_rate
-from supernets.training.state import METRICS_FILE
-from supernets.training.training import Training
+from supernets.training.steps.schedule import learning_rate
+from supernets.training.steps.state import METRICS_FILE
+from supernets.training.steps.training import Training
 
 REPORT_EVERY_S = 1.0
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from supernets.data.order import mix
 from supernets.elastic.active import use
 from supernets.spaces.space import Arch, Space
-from supernets.training.training import Training
+from supernets.training.steps.training import Training
 
 
 class StepView:
