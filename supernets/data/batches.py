@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from supernets.data.order import mix, permutation
+from supernets.data.stored.order import mix, permutation
 from supernets.errors import DataError
 
 

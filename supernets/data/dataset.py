@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from supernets.data.batches import batch_indices
-from supernets.data.order import permutation
+from supernets.data.stored.order import permutation
 from supernets.data_report import DataReport, Details
 from supernets.errors import DataError
 

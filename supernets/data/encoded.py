@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from supernets.data.dataset import MIN_SPLIT, SHARES, DataSet, assemble, cut_out, stratified
 from supernets.data.examine import Pile, make_report
-from supernets.data.examples import Examples, Found
 from supernets.data.images import Form, Survey, common_form, decode, survey
 from supernets.data.source import DataSource, Facts, Look
+from supernets.data.stored.examples import Examples, Found
 from supernets.data_report import DataReport
 from supernets.errors import DataError
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from supernets.data.dataset import MIN_SPLIT
-from supernets.data.examples import Found
 from supernets.data.images import DEEP_RANGES, READABLE, Form, Survey, usual_range
+from supernets.data.stored.examples import Found
 from supernets.data_report import DataReport, Details, Pixels, Problem, SplitReport
 
 SHOWN = 5

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from supernets.data.dataset import BACKGROUND
-from supernets.data.examples import Cell
+from supernets.data.stored.examples import Cell
 from supernets.data_spec import MAX_RESOLUTION, DataSpec
 from supernets.errors import DataError
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from supernets.data.examples import Cell
 from supernets.data.images import Form, decode_all
+from supernets.data.stored.examples import Cell
 from supernets.errors import DataError
 
 

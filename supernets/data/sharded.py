@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from supernets.data.dataset import SHARES, SPLITS, DataSet, stratified
 from supernets.data.encoded import EncodedSource
-from supernets.data.examples import Found
-from supernets.data.shards import Shards
 from supernets.data.source import Look
+from supernets.data.stored.examples import Found
+from supernets.data.stored.shards import Shards
 from supernets.data.streamed import BUFFER, HELD, KEPT_BUFFERS, SAMPLE, StreamedSplit, held, some_rows
 
 SURVEYED = 100_000

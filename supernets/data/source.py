@@ -16,8 +16,8 @@ from torch import Tensor
 from supernets import DATA_SOURCES
 from supernets.data.dataset import SPLITS, DataSet, assemble
 from supernets.data.examine import Pile, make_report
-from supernets.data.examples import Found, Labelled
 from supernets.data.images import Form, Survey
+from supernets.data.stored.examples import Found, Labelled
 from supernets.data_report import DataReport, refused
 from supernets.data_spec import DataSpec
 from supernets.errors import DataError

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from supernets.data.dataset import Split, stratified
-from supernets.data.examples import Cell
 from supernets.data.images import Form, decode_all
-from supernets.data.order import permutation
-from supernets.data.shards import Shards
+from supernets.data.stored.examples import Cell
+from supernets.data.stored.order import permutation
+from supernets.data.stored.shards import Shards
 from supernets.errors import DataError
 
 BUFFER = 4096

@@ -29,7 +29,7 @@ from supernets.data import (
 from supernets.data import images as images_module
 from supernets.data.dataset import stratified
 from supernets.data.listed import HUB, from_hub
-from supernets.data.order import permutation
+from supernets.data.stored.order import permutation
 from supernets.errors import DataError, UnknownNameError
 
 NETWRIGHT_DATA = os.environ.get("NETWRIGHT_DATA")

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from supernets.data import data_report, load_data
-from supernets.data.names import is_system, split_of_path
+from supernets.data.stored.names import is_system, split_of_path
 from supernets.errors import DataError
 from tests.supernets.pictures import Make, codes, folder, message, pictures, refused, shard
 

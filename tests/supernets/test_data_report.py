@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from supernets.data import data_report, load_data, look_at
-from supernets.data.examples import Cell
 from supernets.data.images import Form, pixels_of
-from supernets.data.names import split_of_file, split_of_folder
 from supernets.data.sheet import contact_sheet
+from supernets.data.stored.examples import Cell
+from supernets.data.stored.names import split_of_file, split_of_folder
 from supernets.data_spec import DataSpec
 from supernets.errors import DataError, UnknownNameError
 from tests.supernets.pictures import NAMES, Make, codes, folder, message, pictures, refused, shard

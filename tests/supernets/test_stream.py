@@ -22,8 +22,8 @@ from supernets.data import DataSet, load_data
 from supernets.data import images as images_module
 from supernets.data import streamed as stream_module
 from supernets.data.images import Form
+from supernets.data.stored.tables import ParquetShards, index_files
 from supernets.data.streamed import StreamedSplit, some_rows
-from supernets.data.tables import ParquetShards, index_files
 from supernets.errors import DataError
 from supernets.evaluate import evaluate_net
 from supernets.recipes.recipe import Recipe
@@ -214,7 +214,7 @@ def test_what_cannot_be_streamed_is_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(DataError, match="too few to cut out"):
         load_data(f"stream:{tmp_path / 'few'}")
     write(tmp_path / "two")
-    monkeypatch.setattr("supernets.data.tables.MAX_GROUP_BYTES", 10)
+    monkeypatch.setattr("supernets.data.stored.tables.MAX_GROUP_BYTES", 10)
     with pytest.raises(DataError, match="write the file with smaller ones"):
         load_data(f"stream:{tmp_path / 'two'}")
 

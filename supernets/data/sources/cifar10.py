@@ -10,7 +10,7 @@ from torch import Tensor
 from supernets.data.dataset import carve
 from supernets.data.images import Form, decode_all, resized
 from supernets.data.source import OfficialSource
-from supernets.data.tables import index_files
+from supernets.data.stored.tables import index_files
 
 VALIDATION = 5_000
 

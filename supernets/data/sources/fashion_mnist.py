@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from supernets.data.archive import read_arrays
 from supernets.data.dataset import carve
 from supernets.data.images import resized
 from supernets.data.source import OfficialSource
+from supernets.data.stored.archive import read_arrays
 
 VALIDATION = 10_000
 MAX_IMAGES = 1_000_000

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from supernets.data.encoded import EncodedSource
-from supernets.data.examples import Files, Found
-from supernets.data.names import is_hidden, is_system, one_each, split_of_folder
+from supernets.data.stored.examples import Files, Found
+from supernets.data.stored.names import is_hidden, is_system, one_each, split_of_folder
 from supernets.data_report import Level
 from supernets.errors import DataError
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.data.examples import Cell, Found
-from supernets.data.labels import LabelColumn, combine
 from supernets.data.listed import STREAMED, Listed
 from supernets.data.sharded import ShardedSource
-from supernets.data.shards import Shards
 from supernets.data.source import Facts
+from supernets.data.stored.examples import Cell, Found
+from supernets.data.stored.labels import LabelColumn, combine
+from supernets.data.stored.shards import Shards
 from supernets.errors import DataError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from supernets.data.encoded import EncodedSource
 from supernets.data.examine import counted
-from supernets.data.examples import Found
-from supernets.data.tables import index_files, split_files
+from supernets.data.stored.examples import Found
+from supernets.data.stored.tables import index_files, split_files
 from supernets.errors import DataError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from supernets.data.order import mix
+from supernets.data.stored.order import mix
 from supernets.elastic.active import use
 from supernets.spaces.space import Arch, Space
 from supernets.training.steps.training import Training

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.data.examples import Cell, Examples
+from supernets.data.stored.examples import Cell, Examples
 from supernets.errors import DataError
 
 MAX_GROUP_BYTES = 1 << 30

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.data.order import NO_LABEL
+from supernets.data.stored.order import NO_LABEL
 from supernets.data_report import Level
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.data.order import NO_LABEL
+from supernets.data.stored.order import NO_LABEL
 from supernets.errors import DataError
 
 MAX_NAME = 200

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.data.examples import Cell, Found
-from supernets.data.labels import LabelColumn, combine, label_kind
-from supernets.data.names import is_hidden, is_system, split_of_path
-from supernets.data.shards import MAX_GROUP_BYTES, Shards
+from supernets.data.stored.examples import Cell, Found
+from supernets.data.stored.labels import LabelColumn, combine, label_kind
+from supernets.data.stored.names import is_hidden, is_system, split_of_path
+from supernets.data.stored.shards import MAX_GROUP_BYTES, Shards
 from supernets.data_report import Level
 from supernets.errors import DataError
 from supernets.parquet_bounds import rows_at_once, unpacked_bytes
