@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from search.front import non_dominated
+from search.fronts.front import non_dominated
 from service.db import queries
 from service.db.session import Database
 from service.db.tables import (

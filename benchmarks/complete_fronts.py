@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
 from search.constraints import Constraint, Key
-from search.front import hypervolume, non_dominated
+from search.fronts.front import hypervolume, non_dominated
 from search.optimise import optimise
 from search.problem import Problem, Surrogate
 from supernets.families.mobilenet_v3 import MobileNetV3

@@ -36,7 +36,7 @@ from benchmarks.linas import linas
 from benchmarks.lowfi import PAID_FOR, ShortTrainings, play_with, short_column
 from benchmarks.pymoo_baseline import pymoo_on_table
 from search.algorithm import Algorithm, make_algorithm
-from search.front import hypervolume, non_dominated
+from search.fronts.front import hypervolume, non_dominated
 from search.problem import Surrogate
 
 Values = NDArray[np.float64]

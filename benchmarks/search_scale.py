@@ -60,7 +60,7 @@ def staircase(n: int) -> NDArray[np.float64]:
 
 def sort_ours(n: int, m: int) -> Work:
     """All ranks."""
-    from search.front import ranks
+    from search.fronts.front import ranks
 
     points = cloud(n, m)
     return lambda: ranks(points)
@@ -76,7 +76,7 @@ def sort_pymoo(n: int, m: int) -> Work:
 
 def stairs_ours(n: int, _m: int) -> Work:
     """All ranks where every point is a front of its own."""
-    from search.front import ranks
+    from search.fronts.front import ranks
 
     points = staircase(n)
     return lambda: ranks(points)
@@ -92,7 +92,7 @@ def stairs_pymoo(n: int, _m: int) -> Work:
 
 def select_ours(n: int, m: int) -> Work:
     """The best 100."""
-    from search.front import best_first
+    from search.fronts.front import best_first
 
     points = cloud(n, m)
     return lambda: best_first(points, 100)
@@ -111,7 +111,7 @@ def select_pymoo(n: int, m: int) -> Work:
 
 def archive_ours(n: int, m: int) -> Work:
     """A batch comes to a front."""
-    from search.front import non_dominated, with_new
+    from search.fronts.front import non_dominated, with_new
 
     known, new = front(n, m), front(BATCH, m, 1)
     known = known[np.argsort(known[:, 0])] if m == 2 else known[non_dominated(known)]

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
 from benchmarks.pymoo_baseline import pymoo_nsga2
-from search.front import hypervolume
+from search.fronts.front import hypervolume
 from search.optimise import optimise
 from search.problem import Problem
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from search.algorithm import Algorithm, make_algorithm
 from search.errors import ProblemError, SurrogateError
-from search.front import hypervolume, non_dominated, with_new
+from search.fronts.front import hypervolume, non_dominated, with_new
 from search.problem import Problem
 from search.seen import Seen
 from supernets.spaces.space import Population

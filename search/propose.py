@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from search.errors import ProblemError
-from search.front import ranks
+from search.fronts.front import ranks
+from search.fronts.pick import spread
 from search.optimise import Result, optimise, unique_members
-from search.pick import spread
 from search.problem import Problem
 from search.seen import Seen, fresh
 from supernets.spaces.space import Population

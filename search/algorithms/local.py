@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from search.algorithm import Algorithm, Scores
 from search.algorithms.nsga2 import survivors
-from search.front import non_dominated
+from search.fronts.front import non_dominated
 from search.seen import Seen, fresh, start_set
 from supernets.spaces.space import Population, Space
 

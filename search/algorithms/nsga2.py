@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search.additive import guess
 from search.algorithm import Algorithm, Scores
 from search.errors import AlgorithmError
-from search.front import best_first
+from search.fronts.front import best_first
 from search.seen import fresh, start_set
 from search.variation import Genomes, Variation
 from supernets.spaces.space import Population, Space

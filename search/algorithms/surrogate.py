@@ -17,7 +17,7 @@ from search.additive import AdditiveModel
 from search.algorithm import Algorithm, Scores
 from search.algorithms.nsga2 import NSGA2
 from search.errors import AlgorithmError, SurrogateError
-from search.gain import best_batch, chance_of, even_limits, shortlist
+from search.fronts.gain import best_batch, chance_of, even_limits, shortlist
 from search.problem import Surrogate
 from search.seen import fresh, start_set
 from supernets.spaces.space import Population, Space

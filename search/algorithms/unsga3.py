@@ -13,7 +13,7 @@ from pymoo.core.population import Population as Individuals
 from pymoo.operators.selection.tournament import TournamentSelection
 
 from search.algorithm import Scores
-from search.front import ranks
+from search.fronts.front import ranks
 from search.pymoo_search import PymooSearch, directions
 from supernets.spaces.space import Space
 

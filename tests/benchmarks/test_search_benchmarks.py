@@ -7,7 +7,7 @@ from benchmarks import complete_fronts
 from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
 from benchmarks.search_scale import KINDS, PLAN, cloud, exponent, front, measured, series, staircase, summary
 from benchmarks.search_speed import table
-from search.front import non_dominated, ranks
+from search.fronts.front import non_dominated, ranks
 
 
 @pytest.mark.parametrize("contender", KINDS)

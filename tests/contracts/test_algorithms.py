@@ -12,7 +12,7 @@ import pytest
 from search import ALGORITHMS
 from search.algorithm import make_algorithm
 from search.errors import AlgorithmError
-from search.front import hypervolume
+from search.fronts.front import hypervolume
 from search.optimise import optimise
 from search.problem import Problem
 from tests.search.toy import OBJECTIVES, known_pair, toy_costs, toy_problem, toy_space

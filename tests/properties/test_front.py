@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from search.front import best_first, crowding, hypervolume, knee, non_dominated, ranks, with_new
-from search.pick import spread
+from search.fronts.front import best_first, crowding, hypervolume, knee, non_dominated, ranks, with_new
+from search.fronts.pick import spread
 
 # Few distinct values, so that ties and copies are common.
 GRID = st.integers(0, 5).map(float)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from search.constraints import Constraint
 from search.errors import ProblemError
-from search.front import non_dominated
-from search.pick import PICKS, pick
+from search.fronts.front import non_dominated
+from search.fronts.pick import PICKS, pick
 
 OBJECTIVES = ["accuracy", "latency_ms"]
 # Few distinct values, so that ties are common.

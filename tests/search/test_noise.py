@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from search.noise import within_noise
+from search.fronts.noise import within_noise
 
 
 def test_values_closer_than_the_error_of_their_difference_are_within_noise():

@@ -5,8 +5,8 @@ import pytest
 
 from search.constraints import Constraint
 from search.errors import ProblemError, SurrogateError
-from search.front import hypervolume, non_dominated
-from search.measured import measured_front
+from search.fronts.front import hypervolume, non_dominated
+from search.fronts.measured import measured_front
 from search.optimise import Stall, TracePoint, optimise
 from search.profile import profile
 from search.propose import propose

@@ -9,7 +9,7 @@ import pytest
 
 from search.algorithm import make_algorithm
 from search.errors import AlgorithmError, SurrogateError
-from search.gain import best_batch, even_limits, gains, improvement, shortlist
+from search.fronts.gain import best_batch, even_limits, gains, improvement, shortlist
 from tests.search.toy import Known, known_pair, toy_space
 
 SPACE = toy_space(1)

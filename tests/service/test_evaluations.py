@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from search.front import non_dominated
+from search.fronts.front import non_dominated
 from service.db.tables import Search
 from service.ids import DEFAULT_PROJECT, new_id
 from service.page import routes as page

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from search.constraints import Constraint
-from search.front import non_dominated
+from search.fronts.front import non_dominated
 from service.db.queries import INSERT_CHUNK, insert_new
 from service.db.tables import BestPoint, Point, Supernet
 from service.search.fronts.views import true_value

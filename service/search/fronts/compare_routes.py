@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 from pydantic import Field
 
-from search.front import hypervolume, non_dominated
+from search.fronts.front import hypervolume, non_dominated
 from service.db import queries
 from service.db.tables import Search, Target
 from service.errors import InvalidError

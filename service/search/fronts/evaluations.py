@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from search.constraints import Key
-from search.measured import MeasuredFront, measured_front
-from search.pick import spread
+from search.fronts.measured import MeasuredFront, measured_front
+from search.fronts.pick import spread
 from search.problem import Objective
 from service.db import queries
 from service.db.tables import Measurement, Search, Subnet, Supernet, Target

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.constraints import Constraint
-from search.front import non_dominated
-from search.noise import within_noise
-from search.pick import fits, spread
-from search.pick import pick as pick_rows
+from search.fronts.front import non_dominated
+from search.fronts.noise import within_noise
+from search.fronts.pick import fits, spread
+from search.fronts.pick import pick as pick_rows
 from service.search.request.schemas import FrontPoint
 from supernets.metrics import METRICS
 
@@ -91,7 +91,7 @@ def pick(
     target: str | None = None,
     apart: bool = True,
 ) -> tuple[list[FrontPoint], str | None]:
-    """Points with their ``reason`` by :func:`search.pick.pick`; and why there are none.
+    """Points with their ``reason`` by :func:`search.fronts.pick.pick`; and why there are none.
 
     Where points belong to fronts of several targets, each of these gives ``k``, unless ``apart`` is false.
     A shared front counts the worst target, or ``target`` where one is named.

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.constraints import Constraint
-from search.front import hypervolume
-from search.measured import Miss, measured_front
-from search.pick import spread
+from search.fronts.front import hypervolume
+from search.fronts.measured import Miss, measured_front
+from search.fronts.pick import spread
 from service.runtime.task import StepData
 from service.search.request.plan import Key, Plan, plan_objectives
 from service.search.rounds.budget import FrontSize

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from search.constraints import Constraint
-from search.measured import Miss
+from search.fronts.measured import Miss
 from service.db.tables import Supernet
 from service.measurements.lookup import PREDICTED
 from service.measurements.models import Quality, SubnetTiming

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from search.constraints import Constraint, Values
 from search.errors import ProblemError
-from search.front import Scores, normalised
+from search.fronts.front import Scores, normalised
 from supernets.metrics import Metric, metric_named
 
 BEND = 1e-9  # minimum distance of a knee below the line through the ends, relative to the front's ranges

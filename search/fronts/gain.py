@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from search.front import non_dominated
+from search.fronts.front import non_dominated
 
 Values = NDArray[np.float64]
 Scores = NDArray[np.float64]

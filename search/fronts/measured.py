@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from search.constraints import Constraint, Key, Values, merged, violations
 from search.errors import ProblemError
-from search.front import non_dominated
+from search.fronts.front import non_dominated
 from search.problem import Objective, objectives_from
 
 
