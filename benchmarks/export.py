@@ -31,7 +31,7 @@ from supernets.export.parity import prove_parity
 from supernets.export.subnet import parity_count
 from supernets.extract import extract
 from supernets.families.family import Family
-from supernets.official import OFFICIAL
+from supernets.official.nets import OFFICIAL
 from supernets.tasks.image_classification import ImageClassification
 from supernets.tasks.task import Interface, Task
 

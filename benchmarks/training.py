@@ -26,7 +26,7 @@ from supernets.data import DataSet, Split, load_data
 from supernets.evaluate import evaluate_net
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe, built_in
-from supernets.report import kendall_alone, panel
+from supernets.report_card.card import kendall_alone, panel
 from supernets.spaces.space import Arch
 from supernets.tasks.image_classification import ImageClassification
 from supernets.training.estimate import Rehearsal

@@ -17,7 +17,7 @@ from supernets.checkpoints import Supernet
 from supernets.data import DataSet
 from supernets.evaluate import evaluate_arch
 from supernets.metrics import LATENCY, MACS
-from supernets.report import spearman
+from supernets.report_card.card import spearman
 from supernets.spaces.space import Arch
 
 SUBNETS = 30

@@ -19,7 +19,7 @@ from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
-from supernets.official import file_sha256, load_official_net, official_manifest
+from supernets.official.nets import file_sha256, load_official_net, official_manifest
 from supernets.spaces.space import Space
 from supernets.tasks.task import Task
 
@@ -101,7 +101,7 @@ def load_supernet(directory: Path) -> Supernet:
 
 
 def load_official(kind: str, path: Path) -> Supernet:
-    """The supernet of a file that once-for-all released; ``kind`` is a key of :data:`supernets.official.OFFICIAL`.
+    """The supernet of a file that once-for-all released; ``kind`` is a key of :data:`supernets.official.nets.OFFICIAL`.
 
     Subnets that are extracted without recalibration keep the statistics of the file.
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from predictors.errors import TableError
-from supernets.parquet_bounds import rows_at_once, unpacked_bytes
+from supernets.data_facts.parquet_bounds import rows_at_once, unpacked_bytes
 from supernets.spaces.columns import Cell
 
 MAX_BYTES = 64 << 20

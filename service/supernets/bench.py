@@ -77,7 +77,7 @@ class Bench:
         """
         from supernets.data import fingerprint, open_source
         from supernets.evaluate import check_data
-        from supernets.official import expecting
+        from supernets.official.nets import expecting
 
         source = open_source(self._images, self.data_dir)
         try:

@@ -11,8 +11,8 @@ from service.errors import InvalidError
 from service.http import import_folder
 from service.settings import Settings
 from supernets.child import ChildError, ChildFailedError, Progress, call
-from supernets.data_report import DataReport
-from supernets.data_spec import DataSpec
+from supernets.data_facts.report import DataReport
+from supernets.data_facts.spec import DataSpec
 from supernets.errors import DataError, UnknownNameError
 from supernets.manifest import Manifest
 

@@ -15,11 +15,11 @@ from service.http import import_folder
 from service.http.schemas import Body
 from service.settings import Settings
 from service.supernets.datasets import LOAD_TIMEOUT_S, Spec, allowed_data
-from supernets import imagenet
 from supernets.child import ChildError, ChildFailedError, Progress, call
-from supernets.data_spec import DataSpec
+from supernets.data_facts.spec import DataSpec
 from supernets.errors import SupernetError
 from supernets.manifest import Manifest
+from supernets.official import imagenet
 
 MAX_FILE_BYTES = 1 << 30
 
@@ -67,8 +67,8 @@ def _colour(data: Spec) -> DataSpec:
 
 def _import(request: dict[str, str], _progress: Progress) -> None:
     from supernets.data import load_data
-    from supernets.official import official_kind
-    from supernets.official_import import import_official
+    from supernets.official.directory import import_official
+    from supernets.official.nets import official_kind
 
     official_kind(request["kind"])  # a wrong name is refused before any image is read
     data = load_data(request["data"], Path(request["data_dir"]) if request["data_dir"] else None)

@@ -11,7 +11,7 @@ from service.http.schemas import ArchJson, Body, Choice, Name, Stamped
 from service.problems import View
 from service.supernets.official import OfficialFile
 from service.supernets.tables import TableSpace
-from supernets.data_spec import DataSpec
+from supernets.data_facts.spec import DataSpec
 from supernets.manifest import MAX_LICENCE
 
 

@@ -11,7 +11,7 @@ from service.problems import plain
 from service.training.plan import ODD_VALUES, REFUSED, PlannedTraining
 from service.training.schemas import EstimateView
 from supernets.child import ChildDiedError, ChildFailedError, ChildTimeoutError, Progress, call
-from supernets.data_report import DataReport
+from supernets.data_facts.report import DataReport
 from supernets.metrics import MACS, PARAMS
 from supernets.records import ResolvedTraining
 

@@ -13,7 +13,7 @@ from service.supernets.datasets import Spec, allowed_data, require_images
 from service.training.finetune_schemas import FineTuneCreate
 from service.training.plan import facts_of, refused, requested_recipe
 from supernets import TASKS
-from supernets.data_spec import DataSpec
+from supernets.data_facts.spec import DataSpec
 from supernets.errors import PlanError
 from supernets.manifest import Manifest
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from service.http.schemas import Body, Seed, Stamped
 from service.runtime.task import StepData
-from supernets.data_spec import DataSpec
+from supernets.data_facts.spec import DataSpec
 from supernets.training.change import ChangeRecord, Classifier
 
 

@@ -13,7 +13,7 @@ from service.supernets.bench import StoredFile
 from service.supernets.checkpoints import add_supernet
 from service.training import tasks
 from service.training.tasks import Trained, TrainIn, TrainParams
-from supernets.data_report import DataReport
+from supernets.data_facts.report import DataReport
 from supernets.manifest import Manifest
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from service.http.schemas import Body, Name, Seed
 from service.problems import View
-from supernets.data_report import DataReport
-from supernets.data_spec import DataSpec
+from supernets.data_facts.report import DataReport
+from supernets.data_facts.spec import DataSpec
 
 RECIPES = sorted(
     path.name.removesuffix(".toml")

@@ -17,8 +17,8 @@ from supernets.data.source import (
     look_at,
     open_source,
 )
-from supernets.data_report import DataReport
-from supernets.data_spec import DataSpec
+from supernets.data_facts.report import DataReport
+from supernets.data_facts.spec import DataSpec
 
 __all__ = [
     "DataReport",

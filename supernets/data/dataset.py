@@ -15,7 +15,7 @@ from torch import Tensor
 
 from supernets.data.batches import batch_indices
 from supernets.data.stored.order import permutation
-from supernets.data_report import DataReport, Details
+from supernets.data_facts.report import DataReport, Details
 from supernets.errors import DataError
 
 SPLITS = ("train", "validation", "test")

@@ -14,7 +14,7 @@ from supernets.data.examine import Pile, make_report
 from supernets.data.images import Form, Survey, common_form, decode, survey
 from supernets.data.source import DataSource, Facts, Look
 from supernets.data.stored.examples import Examples, Found
-from supernets.data_report import DataReport
+from supernets.data_facts.report import DataReport
 from supernets.errors import DataError
 
 HEADERS = 1000

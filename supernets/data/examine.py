@@ -16,7 +16,7 @@ from torch import Tensor
 from supernets.data.dataset import MIN_SPLIT
 from supernets.data.images import DEEP_RANGES, READABLE, Form, Survey, usual_range
 from supernets.data.stored.examples import Found
-from supernets.data_report import DataReport, Details, Pixels, Problem, SplitReport
+from supernets.data_facts.report import DataReport, Details, Pixels, Problem, SplitReport
 
 SHOWN = 5
 """Names in a message."""

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from supernets.data.dataset import BACKGROUND
 from supernets.data.stored.examples import Cell
-from supernets.data_spec import MAX_RESOLUTION, DataSpec
+from supernets.data_facts.spec import MAX_RESOLUTION, DataSpec
 from supernets.errors import DataError
 
 MAX_PIXELS = 50_000_000

@@ -18,8 +18,8 @@ from supernets.data.dataset import SPLITS, DataSet, assemble
 from supernets.data.examine import Pile, make_report
 from supernets.data.images import Form, Survey
 from supernets.data.stored.examples import Found, Labelled
-from supernets.data_report import DataReport, refused
-from supernets.data_spec import DataSpec
+from supernets.data_facts.report import DataReport, refused
+from supernets.data_facts.spec import DataSpec
 from supernets.errors import DataError
 
 Spec = str | Mapping[str, Any] | DataSpec

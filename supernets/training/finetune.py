@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from supernets import FAMILIES, imagenet
+from supernets import FAMILIES
 from supernets.checkpoints import Supernet
 from supernets.data import DataSet
 from supernets.data.dataset import Expected
@@ -26,6 +26,7 @@ from supernets.evaluate import calibrate, example_scores
 from supernets.extract import extract
 from supernets.families.family import Family
 from supernets.manifest import Manifest
+from supernets.official import imagenet
 from supernets.recipes.recipe import Recipe, SpaceSettings
 from supernets.records import DataRecord, JsonObject, Record, Sha256, StageRecord
 from supernets.spaces.space import Arch

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
-from supernets.data_report import data_text
+from supernets.data_facts.report import data_text
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
 from supernets.manifest import Manifest
 from supernets.metrics import LATENCY, MACS, metric_named
-from supernets.plots import plot_curve, plot_front
 from supernets.records import DataRecord, StageRecord, TrainingRecord
-from supernets.report import report_card
+from supernets.report_card.card import report_card
+from supernets.report_card.plots import plot_curve, plot_front
 from supernets.spaces.space import Arch, Choice
 from supernets.training.loop import METRICS_FILE, Training
 

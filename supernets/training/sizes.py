@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supernets.data_report import DataReport, Problem
+from supernets.data_facts.report import DataReport, Problem
 from supernets.families.family import Family
 
 

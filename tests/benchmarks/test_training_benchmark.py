@@ -11,7 +11,7 @@ from benchmarks.training import alone, at_cost, cut, markdown, table, toy_family
 from supernets.data import DataSet, load_data
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import built_in
-from supernets.report import panel
+from supernets.report_card.card import panel
 from supernets.spaces.space import Arch
 from supernets.training.estimate import Rehearsal
 from supernets.training.loop import train_step

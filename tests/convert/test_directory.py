@@ -12,7 +12,7 @@ from supernets.convert import convert
 from supernets.convert.directory import Expects, write_supernet
 from supernets.data import load_data
 from supernets.errors import ConvertError
-from supernets.official import expecting
+from supernets.official.nets import expecting
 from supernets.training.plan import TrainingFiles
 from tests.convert.networks import CASES, Flat, built, unit
 

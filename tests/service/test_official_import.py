@@ -19,10 +19,10 @@ from service.ids import DEFAULT_PROJECT
 from service.settings import Settings
 from service.subnets import tasks
 from service.supernets.bench import bench_of, open_bench
-from supernets import imagenet
 from supernets.export.metadata import read_metadata
 from supernets.export.runtime import session
-from supernets.official import shapes_of
+from supernets.official import imagenet
+from supernets.official.nets import shapes_of
 from tests.supernets.official_files import generated, save
 
 KIND = "ofa_mbv3_d234_e346_k357_w1.0"

@@ -17,7 +17,7 @@ from supernets.data.images import Form, pixels_of
 from supernets.data.sheet import contact_sheet
 from supernets.data.stored.examples import Cell
 from supernets.data.stored.names import split_of_file, split_of_folder
-from supernets.data_spec import DataSpec
+from supernets.data_facts.spec import DataSpec
 from supernets.errors import DataError, UnknownNameError
 from tests.supernets.pictures import NAMES, Make, codes, folder, message, pictures, refused, shard
 

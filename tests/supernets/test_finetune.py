@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load
 
-from supernets import imagenet
 from supernets.checkpoints import Supernet, load_supernet
 from supernets.data import DataSet, load_data
 from supernets.errors import CheckpointError, DataError
 from supernets.evaluate import evaluate_arch
+from supernets.official import imagenet
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch
 from supernets.training.finetune import (

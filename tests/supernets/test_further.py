@@ -36,8 +36,8 @@ def first(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trai
     out = tmp_path_factory.mktemp("first") / "one"
     training = train(recipe(), small_family(), data, out / "training", evaluate_every=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("supernets.report.RANDOM", 4)
-        patch.setattr("supernets.report.PANEL", 3)
+        patch.setattr("supernets.report_card.card.RANDOM", 4)
+        patch.setattr("supernets.report_card.card.PANEL", 3)
         finish(training, "one", out / "training", out)
     return training, out
 
@@ -120,8 +120,8 @@ def test_same_seed_same_losses_and_resume_inside_a_stage_equals_uninterrupted(
 def test_the_manifest_lists_every_stage(
     data: DataSet, first: tuple[Training, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supernets.report.RANDOM", 4)
-    monkeypatch.setattr("supernets.report.PANEL", 3)
+    monkeypatch.setattr("supernets.report_card.card.RANDOM", 4)
+    monkeypatch.setattr("supernets.report_card.card.PANEL", 3)
     before, out = first
     made = recipe("random", steps=3)
     source = read_source(out)

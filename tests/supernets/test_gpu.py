@@ -96,7 +96,7 @@ def test_half_precision_is_near_and_faster_convolutions_stay_off(data: DataSet) 
 def test_accuracies_and_report_card_are_those_of_a_cpu(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supernets.report.RANDOM", 4)
+    monkeypatch.setattr("supernets.report_card.card.RANDOM", 4)
     done = train(short("random", steps=40), small_family(), data, tmp_path / "run", device="cuda")
     largest = done.space.max()
     there = evaluate_net(done.net, done.task, data, largest, "test")

@@ -24,7 +24,7 @@ from supernets import FAMILIES
 from supernets.checkpoints import Supernet, load_official
 from supernets.errors import ArchError, CheckpointError, UnknownNameError
 from supernets.extract import extract
-from supernets.official import OFFICIAL, shapes_of
+from supernets.official.nets import OFFICIAL, shapes_of
 from supernets.spaces.cost import costs
 from tests.supernets.official_files import generated, images, older_spelling, save
 

@@ -12,7 +12,7 @@ from supernets.data import load_data
 from supernets.evaluate import evaluate_net
 from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
-from supernets.report import kendall_alone
+from supernets.report_card.card import kendall_alone
 from supernets.training.finish import finish
 from tests.small import small_family, train
 
@@ -47,8 +47,8 @@ def test_a_net_the_supernet_was_not_asked_about_is_an_error() -> None:
 
 
 def test_the_card_compares_with_nets_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supernets.report.RANDOM", 4)
-    monkeypatch.setattr("supernets.report.PANEL", 3)
+    monkeypatch.setattr("supernets.report_card.card.RANDOM", 4)
+    monkeypatch.setattr("supernets.report_card.card.PANEL", 3)
     data = load_data("digits")
     values = {**Recipe.read("sandwich").as_json(), "steps": 4, "batch_size": 8, "schedule": {}}
     done = train(Recipe.parse(values), small_family(), data, tmp_path / "run", evaluate_every=9)

@@ -36,8 +36,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Training, Supernet, 
     recipe = Recipe.parse(values)
     training = train(recipe, small_family(), DATA, out / "training", evaluate_every=8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("supernets.report.RANDOM", 4)
-        patch.setattr("supernets.report.PANEL", 3)
+        patch.setattr("supernets.report_card.card.RANDOM", 4)
+        patch.setattr("supernets.report_card.card.PANEL", 3)
         finish(training, "four", out / "training", out)
     return training, load_supernet(out), out
 

@@ -135,7 +135,7 @@ def test_data_that_does_not_fit_is_refused(data: DataSet) -> None:
 def test_a_finished_training_becomes_a_supernet_directory(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supernets.report.RANDOM", 4)
+    monkeypatch.setattr("supernets.report_card.card.RANDOM", 4)
     half = train(recipe(), small_family(), data, tmp_path / "run", until_step=2)
     with pytest.raises(TrainingError, match="finished"):
         finish(half, "small", tmp_path / "run", tmp_path / "out")

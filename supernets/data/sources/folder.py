@@ -13,7 +13,7 @@ import numpy as np
 from supernets.data.encoded import EncodedSource
 from supernets.data.stored.examples import Files, Found
 from supernets.data.stored.names import is_hidden, is_system, one_each, split_of_folder
-from supernets.data_report import Level
+from supernets.data_facts.report import Level
 from supernets.errors import DataError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

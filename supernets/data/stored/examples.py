@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from supernets.data.stored.order import NO_LABEL
-from supernets.data_report import Level
+from supernets.data_facts.report import Level
 
 
 class Cell(NamedTuple):

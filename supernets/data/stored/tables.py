@@ -17,9 +17,9 @@ from supernets.data.stored.examples import Cell, Found
 from supernets.data.stored.labels import LabelColumn, combine, label_kind
 from supernets.data.stored.names import is_hidden, is_system, split_of_path
 from supernets.data.stored.shards import MAX_GROUP_BYTES, Shards
-from supernets.data_report import Level
+from supernets.data_facts.parquet_bounds import rows_at_once, unpacked_bytes
+from supernets.data_facts.report import Level
 from supernets.errors import DataError
-from supernets.parquet_bounds import rows_at_once, unpacked_bytes
 
 IMAGE_COLUMNS = ("image", "img", "image_webp", "image_png", "image_jpeg", "picture")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "fine_label", "y")

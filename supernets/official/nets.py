@@ -22,12 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from supernets import FAMILIES, imagenet
+from supernets import FAMILIES
 from supernets.data.dataset import DataSet, Expected
 from supernets.elastic.active import ElasticModel
 from supernets.errors import CheckpointError, DataError, UnknownNameError
 from supernets.families.family import Family
 from supernets.manifest import Manifest
+from supernets.official import imagenet
 from supernets.records import DataRecord, TrainingRecord
 from supernets.tasks.image_classification import ImageClassification
 

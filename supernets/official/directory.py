@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supernets import imagenet
 from supernets.checkpoints import load_official, save_supernet
 from supernets.data.dataset import DataSet
 from supernets.errors import DataError
 from supernets.manifest import Manifest
+from supernets.official import imagenet
 from supernets.records import DataRecord
 
 
@@ -16,14 +16,14 @@ def import_official(name: str, path: Path, data: DataSet, directory: Path) -> Ma
     """Write the supernet directory of a released file, to be evaluated on the images of ``data``.
 
     Args:
-        name: key of :data:`supernets.official.OFFICIAL`.
+        name: key of :data:`supernets.official.nets.OFFICIAL`.
         path: the file.
         data: ImageNet or a part of it: its classes are WordNet ids, class names or numbers 0..999.
         directory: created.
 
     Raises:
         UnknownNameError: no released supernet has this name.
-        CheckpointError: see :func:`supernets.official.load_official_net`.
+        CheckpointError: see :func:`supernets.official.nets.load_official_net`.
         DataError: classes that ImageNet does not have, or grey images.
     """
     if data.channels != 3:
