@@ -22,8 +22,8 @@ from netwright.commands import (
     supernets,
     targets,
 )
-from netwright.commands.output import Where, report
 from netwright.errors import NetwrightError
+from netwright.output.printing import Where, report
 
 
 class Commands(TyperGroup):

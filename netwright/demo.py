@@ -17,10 +17,10 @@ from netwright.client.predictors import Predictor
 from netwright.client.subnets import Export
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
-from netwright.commands.front_cards import front_card
-from netwright.commands.output import number, show, stdout
 from netwright.errors import ConflictError, NetwrightError
 from netwright.metric_names import LATENCY
+from netwright.output.front_cards import front_card
+from netwright.output.printing import number, show, stdout
 from netwright.plot import plot_front
 from netwright.processes import running_server
 from netwright.progress import bar

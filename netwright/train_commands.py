@@ -175,8 +175,8 @@ def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
 
 def _show_data(plan: TrainingPlan, whole: bool) -> None:
     """The data report of a user's own images: ``whole``, or its warnings alone."""
-    from netwright.commands.data_report import report_sections
-    from netwright.commands.output import show
+    from netwright.output.data_report import report_sections
+    from netwright.output.printing import show
     from supernets.training.sizes import resolution_problems
 
     found = plan.data.report

@@ -11,10 +11,10 @@ from netwright.client.models import Object
 from netwright.client.subnets import Export
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Target
-from netwright.commands.output import number
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
 from netwright.metric_names import LATENCY
+from netwright.output.printing import number
 from netwright.progress import bar, steps
 
 CHECK_BATCH = 256

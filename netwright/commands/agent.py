@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from netwright.commands.output import Where
 from netwright.errors import NetwrightError
+from netwright.output.printing import Where
 from netwright.progress import Show, Shown, bar
 
 WORK = Path("~/.cache/netwright/agent")

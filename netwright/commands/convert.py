@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from netwright.commands.output import Json
+from netwright.output.printing import Json
 
 
 def convert(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from netwright.commands.data_report import report_sections
-from netwright.commands.output import Json, show
+from netwright.output.data_report import report_sections
+from netwright.output.printing import Json, show
 
 app = typer.Typer(no_args_is_help=True, help="Data sets on this machine: check.")
 

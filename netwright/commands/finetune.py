@@ -10,7 +10,7 @@ from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.requests import FineTuneOptions
 from netwright.client.subnets import FineTune
 from netwright.commands.options import Seed, toml_values
-from netwright.commands.output import Json, Line, Timeout, client_of, show
+from netwright.output.printing import Json, Line, Timeout, client_of, show
 
 
 def finetune(

@@ -11,10 +11,10 @@ from netwright.client import Client
 from netwright.client.fronts import Front
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.requests import ExportOptions
-from netwright.commands.front_cards import front_card
 from netwright.commands.options import Limits, Log, SomeTarget, SupernetOption, front_limits
-from netwright.commands.output import Json, Line, Timeout, cell, client_of, show
 from netwright.metric_names import LATENCY
+from netwright.output.front_cards import front_card
+from netwright.output.printing import Json, Line, Timeout, cell, client_of, show
 from netwright.plot import plot_fronts
 from netwright.trackers import log_front, open_tracker
 

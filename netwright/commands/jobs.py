@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.commands.cards import job_card, jobs_table
 from netwright.commands.options import Log, State
-from netwright.commands.output import Json, Timeout, client_of, show, show_all
+from netwright.output.cards import job_card, jobs_table
+from netwright.output.printing import Json, Timeout, client_of, show, show_all
 from netwright.trackers import log_training, open_tracker
 
 app = typer.Typer(no_args_is_help=True, help="Durable work: list, show, watch, cancel, resume.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwright.commands.output import Columns, Json, Line, show, table_of
 from netwright.installed import server_packages
+from netwright.output.printing import Columns, Json, Line, show, table_of
 
 if TYPE_CHECKING:
     from service.db.session import Database

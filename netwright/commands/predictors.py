@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.commands.cards import fitted_card, predictor_card, predictors_table, removed_card
 from netwright.commands.options import OnServer, SomeSupernet, SomeTarget, SupernetOption
-from netwright.commands.output import Json, Timeout, client_of, show, show_all
+from netwright.output.cards import fitted_card, predictor_card, predictors_table, removed_card
+from netwright.output.printing import Json, Timeout, client_of, show, show_all
 
 app = typer.Typer(no_args_is_help=True, help="Predictors and their report cards: list, fit, import, show.")
 

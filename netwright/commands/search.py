@@ -12,7 +12,6 @@ from netwright.client import Client
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.requests import Budget, ExtendOptions, SearchOptions, StopRule
 from netwright.client.searches import DEFAULT_EVALUATIONS, Search
-from netwright.commands.cards import removed_card
 from netwright.commands.options import (
     Label,
     Limits,
@@ -26,8 +25,9 @@ from netwright.commands.options import (
     pairs,
     value_of,
 )
-from netwright.commands.output import EXIT_INFEASIBLE, Json, Line, Timeout, client_of, show, show_all
-from netwright.commands.search_cards import (
+from netwright.output.cards import removed_card
+from netwright.output.printing import EXIT_INFEASIBLE, Json, Line, Timeout, client_of, show, show_all
+from netwright.output.search_cards import (
     comparison_card,
     profile_card,
     result_card,

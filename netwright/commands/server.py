@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from netwright.commands.options import Log
-from netwright.commands.output import Json, Line, show
 from netwright.installed import server_packages
+from netwright.output.printing import Json, Line, show
 
 
 def serve(

@@ -9,9 +9,9 @@ import typer
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.models import Object
 from netwright.client.requests import TrainingOptions
-from netwright.commands.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
 from netwright.commands.options import Seed, SupernetArgument, toml_values
-from netwright.commands.output import Json, Line, Table, Timeout, client_of, show, show_all
+from netwright.output.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
+from netwright.output.printing import Json, Line, Table, Timeout, client_of, show, show_all
 
 app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, import, update, train, show, evaluate.")
 DEFAULT_FAMILY = "mobilenet_v3"

@@ -12,14 +12,6 @@ from netwright.client import Client
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.predictors import Predictor
 from netwright.client.supernets import space_of
-from netwright.commands.cards import (
-    import_card,
-    measurements_table,
-    predictors_table,
-    removed_card,
-    target_card,
-    targets_table,
-)
 from netwright.commands.options import (
     OnServer,
     Seed,
@@ -29,9 +21,17 @@ from netwright.commands.options import (
     pairs,
     value_of,
 )
-from netwright.commands.output import Fields, Json, Line, Timeout, client_of, show, show_all
 from netwright.errors import NetwrightError
 from netwright.metric_names import LATENCY
+from netwright.output.cards import (
+    import_card,
+    measurements_table,
+    predictors_table,
+    removed_card,
+    target_card,
+    targets_table,
+)
+from netwright.output.printing import Fields, Json, Line, Timeout, client_of, show, show_all
 
 app = typer.Typer(
     no_args_is_help=True,

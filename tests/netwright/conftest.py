@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netwright import Client
-from netwright.commands import output
+from netwright.output import printing as output
 from tests.netwright.house import House, build, copy
 
 

@@ -11,11 +11,11 @@ from netwright import Client
 from netwright.client.models import AgentView, ConstraintBody, ProfileView, Unmet
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Target
-from netwright.commands.cards import supernet_card, target_card
-from netwright.commands.hints import as_command
-from netwright.commands.output import show
-from netwright.commands.search_cards import profile_card
 from netwright.errors import Action
+from netwright.output.cards import supernet_card, target_card
+from netwright.output.hints import as_command
+from netwright.output.printing import show
+from netwright.output.search_cards import profile_card
 
 NAMES = {"tgt_1": "cpu", "tgt_2": "pi"}
 
@@ -90,7 +90,7 @@ def test_a_targets_card(
 
 
 def test_limits_have_their_side_and_target() -> None:
-    from netwright.commands.search_cards import _on, _sides
+    from netwright.output.search_cards import _on, _sides
 
     row = ConstraintBody(metric="latency_ms", target="tgt_2", max=20, min=2)
     assert (_on(row, NAMES), _sides(row)) == ("latency_ms on pi", [">= 2", "<= 20"])

@@ -370,7 +370,7 @@ def test_the_server_comes_from_options_or_the_environment(monkeypatch: pytest.Mo
             answer = httpx.Response(200, json={"items": [], "next_page_token": None})
             super().__init__(url, key, transport=httpx.MockTransport(lambda _: answer))
 
-    monkeypatch.setattr("netwright.commands.output.Client", Recorded)
+    monkeypatch.setattr("netwright.output.printing.Client", Recorded)
     run("--url http://one --key k jobs list")
     CliRunner().invoke(app, ["jobs", "list"], env={"NETWRIGHT_URL": "http://two", "NETWRIGHT_KEY": "k2"})
     assert seen == [("http://one", "k"), ("http://two", "k2")]

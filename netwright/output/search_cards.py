@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from netwright.client.models import ConstraintBody, ProfileView, Unmet, Violation
 from netwright.client.resource import counted
 from netwright.client.searches import Comparison, Search
-from netwright.commands.front_cards import front_card, with_names
-from netwright.commands.hints import as_command
-from netwright.commands.output import Fields, Line, Section, Table, cell, number, percent
 from netwright.errors import Action
+from netwright.output.front_cards import front_card, with_names
+from netwright.output.hints import as_command
+from netwright.output.printing import Fields, Line, Section, Table, cell, number, percent
 
 Names = Mapping[str, str]
 COLUMNS = ("id", "supernet", "state", "feasible", "points", "evaluations", "limits", "targets", "created")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from netwright.client.decode import read
 from netwright.client.models import DataReport, Details
-from netwright.commands.output import Fields, Line, Section, Table, number
+from netwright.output.printing import Fields, Line, Section, Table, number
 
 SHOWN = 20
 """The most classes that are listed."""

@@ -20,7 +20,6 @@ from rich.table import Table as RichTable
 from netwright.client import Client
 from netwright.client.models import Object
 from netwright.client.resource import Resource
-from netwright.commands.hints import as_command
 from netwright.errors import (
     ApiError,
     JobFailedError,
@@ -29,6 +28,7 @@ from netwright.errors import (
     UnreachableError,
     WaitTimeoutError,
 )
+from netwright.output.hints import as_command
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_INFEASIBLE, EXIT_JOB_FAILED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5
 LOG_LINES = 10

@@ -8,8 +8,8 @@ from typing import TypeVar
 from netwright.client.fronts import Front, Point
 from netwright.client.models import MeasuredValue, PredictedValue
 from netwright.client.resource import counted
-from netwright.commands.output import Line, Section, Table, number, with_error, words
 from netwright.metric_names import LATENCY, MACS, PARAMS
+from netwright.output.printing import Line, Section, Table, number, with_error, words
 
 COSTS = {MACS: "MACs", PARAMS: PARAMS}
 Names = Mapping[str, str]

@@ -11,8 +11,9 @@ from netwright.client.predictors import Predictor
 from netwright.client.resource import Removed
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
-from netwright.commands.data_report import report_sections
-from netwright.commands.output import (
+from netwright.metric_names import LATENCY, MACS, PARAMS
+from netwright.output.data_report import report_sections
+from netwright.output.printing import (
     Columns,
     Fields,
     Line,
@@ -27,7 +28,6 @@ from netwright.commands.output import (
     with_error,
     words,
 )
-from netwright.metric_names import LATENCY, MACS, PARAMS
 from netwright.progress import duration
 
 Names = Mapping[str, str]
