@@ -1,7 +1,7 @@
 """Write the client's types from the service's OpenAPI document: ``make client-types``.
 
-Answers become dataclasses (``netwright/client/models.py``), request bodies and the parameters of lists become
-TypedDicts (``netwright/client/requests.py``). A test fails when either file is out of date.
+Answers become dataclasses (``netwright/client/http/models.py``), request bodies and the parameters of lists become
+TypedDicts (``netwright/client/http/requests.py``). A test fails when either file is out of date.
 """
 
 from __future__ import annotations

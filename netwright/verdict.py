@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.client.fronts import Point
-from netwright.client.models import Object
+from netwright.client.http.models import Object
 from netwright.client.subnets import Export
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Target

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.client.models import LeaseView
+from netwright.client.http.models import LeaseView
 from netwright.errors import NetwrightError
 
 if TYPE_CHECKING:

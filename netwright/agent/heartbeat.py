@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from netwright.client.connection import Connection
+from netwright.client.http.connection import Connection
 from netwright.errors import ApiError, NetwrightError, ServerError, UnreachableError
 
 END_S = 5.0  # so that a server that does not respond cannot block the agent

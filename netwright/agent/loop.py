@@ -14,8 +14,8 @@ from netwright.agent.device import Device, host
 from netwright.agent.folder import Folder, open_folder
 from netwright.agent.heartbeat import Heartbeat
 from netwright.client import Client
-from netwright.client.decode import read
-from netwright.client.models import LeasedItem, LeaseView, Reference, ResultsView
+from netwright.client.http.decode import read
+from netwright.client.http.models import LeasedItem, LeaseView, Reference, ResultsView
 from netwright.errors import (
     ApiError,
     ConflictError,

@@ -8,12 +8,12 @@ from types import TracebackType
 
 import httpx
 
-from netwright.client.connection import Connection
-from netwright.client.decode import read
 from netwright.client.fronts import Fronts
+from netwright.client.http.connection import Connection
+from netwright.client.http.decode import read
+from netwright.client.http.models import Readiness
 from netwright.client.jobs import Jobs
 from netwright.client.metrics import Metrics
-from netwright.client.models import Readiness
 from netwright.client.predictors import Predictors
 from netwright.client.searches import Searches
 from netwright.client.subnets import Exports, FineTunes, Subnets

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from netwright.client.http.requests import ConstraintBody
 from netwright.client.metrics import Directions, Side, check_metric
-from netwright.client.requests import ConstraintBody
 from netwright.errors import NetwrightError
 
 Constraints = Mapping[str, float] | Sequence[ConstraintBody]

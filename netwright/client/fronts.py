@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from netwright.client import models
+from netwright.client.http import models
 from netwright.client.metrics import check_metric
 from netwright.client.resource import counted, dataframe, html_table
 from netwright.client.subnets import Downloadable, Subnet

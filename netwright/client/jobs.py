@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self, Unpack
 
-from netwright.client import models
-from netwright.client.requests import JobsQuery
+from netwright.client.http import models
+from netwright.client.http.requests import JobsQuery
 from netwright.client.resource import Collection, Listing, Resource, checked
 from netwright.errors import JobFailedError, NetwrightError, ServerError, UnreachableError, WaitTimeoutError
 from netwright.progress import Shown, TrainingBar, bar

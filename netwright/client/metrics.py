@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from netwright.client import models
+from netwright.client.http import models
 from netwright.client.resource import Listing, Resource, did_you_mean
 from netwright.errors import NetwrightError
 

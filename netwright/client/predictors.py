@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Unpack
 
-from netwright.client import models
-from netwright.client.files import file_body
+from netwright.client.http import models
+from netwright.client.http.files import file_body
+from netwright.client.http.requests import PredictorsQuery
 from netwright.client.jobs import Pending
-from netwright.client.requests import PredictorsQuery
 from netwright.client.resource import Collection, Deletable, Listing, checked
 from netwright.errors import NetwrightError
 from netwright.metric_names import LATENCY

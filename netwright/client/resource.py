@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, overload
 
-from netwright.client import models
-from netwright.client.decode import read
+from netwright.client.http import models
+from netwright.client.http.decode import read
 from netwright.errors import NetwrightError, NotFoundError
 
 if TYPE_CHECKING:
     import pandas
 
     from netwright.client import Client
-    from netwright.client.models import Object
+    from netwright.client.http.models import Object
 
 R = TypeVar("R", bound="Resource")
 HTML_ROWS = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Unpack
 
-from netwright.client import models, requests
 from netwright.client.constraints import Constraints, as_constraints
 from netwright.client.fronts import Front
+from netwright.client.http import models, requests
 from netwright.client.jobs import Pending
 from netwright.client.resource import Collection, Deletable, Listing, Resource, checked
 

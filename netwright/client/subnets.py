@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Unpack
 
-from netwright.client import models
+from netwright.client.http import models
+from netwright.client.http.requests import ExportOptions, FineTuneOptions, FinetunesQuery
 from netwright.client.jobs import DEFAULT_TIMEOUT_S, OnProgress, Pending
-from netwright.client.requests import ExportOptions, FineTuneOptions, FinetunesQuery
 from netwright.client.resource import Collection, Listing, Resource, checked
 from netwright.errors import NetwrightError
 from netwright.hub import MODEL, Latency, hub_files, write_folder

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Unpack
 
-from netwright.client import models
-from netwright.client.files import file_body
-from netwright.client.jobs import Job
-from netwright.client.requests import (
+from netwright.client.http import models
+from netwright.client.http.files import file_body
+from netwright.client.http.requests import (
     ArchColumn,
     CostColumn,
     EvaluateOptions,
     SupernetsQuery,
     TrainingOptions,
 )
+from netwright.client.jobs import Job
 from netwright.client.resource import Deletable, Listing, NamedCollection, Resource, checked
 from netwright.metric_names import MACS, PARAMS
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Unpack
 
-from netwright.client import models
-from netwright.client.files import file_body
+from netwright.client.http import models
+from netwright.client.http.files import file_body
+from netwright.client.http.requests import MeasurementsQuery, MeasureOptions, TableOptions, TargetsQuery
 from netwright.client.jobs import Job
-from netwright.client.requests import MeasurementsQuery, MeasureOptions, TableOptions, TargetsQuery
 from netwright.client.resource import Collection, Deletable, Listing, NamedCollection, Resource, checked
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from netwright.client.http.requests import FineTuneOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.client.requests import FineTuneOptions
 from netwright.client.subnets import FineTune
 from netwright.commands.options import Seed, toml_values
 from netwright.output.printing import Json, Line, Timeout, client_of, show

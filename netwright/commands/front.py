@@ -9,8 +9,8 @@ import typer
 
 from netwright.client import Client
 from netwright.client.fronts import Front
+from netwright.client.http.requests import ExportOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.client.requests import ExportOptions
 from netwright.commands.options import Limits, Log, SomeTarget, SupernetOption, front_limits
 from netwright.metric_names import LATENCY
 from netwright.output.front_cards import front_card

@@ -12,8 +12,8 @@ import typer
 
 from netwright.client import Client
 from netwright.client.constraints import parse_limit
-from netwright.client.models import Object
-from netwright.client.requests import ConstraintBody
+from netwright.client.http.models import Object
+from netwright.client.http.requests import ConstraintBody
 from netwright.errors import NetwrightError
 
 SupernetOption = Annotated[str, typer.Option("--supernet", help="Id or name of a supernet.")]

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from netwright.client import Client
+from netwright.client.http.requests import Budget, ExtendOptions, SearchOptions, StopRule
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.client.requests import Budget, ExtendOptions, SearchOptions, StopRule
 from netwright.client.searches import DEFAULT_EVALUATIONS, Search
 from netwright.commands.options import (
     Label,

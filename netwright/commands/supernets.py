@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from netwright.client.http.models import Object
+from netwright.client.http.requests import TrainingOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.client.models import Object
-from netwright.client.requests import TrainingOptions
 from netwright.commands.options import Seed, SupernetArgument, toml_values
 from netwright.output.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
 from netwright.output.printing import Json, Line, Table, Timeout, client_of, show, show_all

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
+from netwright.client.http.models import AgentView, EstimateView, Object
 from netwright.client.jobs import Job
-from netwright.client.models import AgentView, EstimateView, Object
 from netwright.client.predictors import Predictor
 from netwright.client.resource import Removed
 from netwright.client.supernets import Supernet

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from netwright.client.decode import read
-from netwright.client.models import DataReport, Details
+from netwright.client.http.decode import read
+from netwright.client.http.models import DataReport, Details
 from netwright.output.printing import Fields, Line, Section, Table, number
 
 SHOWN = 20

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from netwright.client.fronts import Front, Point
-from netwright.client.models import MeasuredValue, PredictedValue
+from netwright.client.http.models import MeasuredValue, PredictedValue
 from netwright.client.resource import counted
 from netwright.metric_names import LATENCY, MACS, PARAMS
 from netwright.output.printing import Line, Section, Table, number, with_error, words

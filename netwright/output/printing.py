@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from netwright.client import Client
-from netwright.client.models import Object
+from netwright.client.http.models import Object
 from netwright.client.resource import Resource
 from netwright.errors import (
     ApiError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from netwright.client.models import ConstraintBody, ProfileView, Unmet, Violation
+from netwright.client.http.models import ConstraintBody, ProfileView, Unmet, Violation
 from netwright.client.resource import counted
 from netwright.client.searches import Comparison, Search
 from netwright.errors import Action

@@ -23,8 +23,8 @@ BACK_EDGES = [
     ("search/problem.py", "import supernets.elastic.active"),
     ("predictors/__init__.py", "import search"),
     ("predictors/__init__.py", "import service"),
-    ("netwright/client/connection.py", "import supernets.registry"),
-    ("netwright/client/connection.py", "import service"),
+    ("netwright/client/http/connection.py", "import supernets.registry"),
+    ("netwright/client/http/connection.py", "import service"),
     ("netwright/cli.py", "import predictors"),
     ("netwright/errors.py", "import torch"),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netwright import Client
-from netwright.client.models import AgentView, ConstraintBody, ProfileView, Unmet
+from netwright.client.http.models import AgentView, ConstraintBody, ProfileView, Unmet
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Target
 from netwright.errors import Action
@@ -41,7 +41,7 @@ def test_a_profile_tells_whether_limits_can_be_met(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from netwright.client.models import Action as MissingAction
+    from netwright.client.http.models import Action as MissingAction
 
     unmet = Unmet(metric="latency_ms", target="tgt_2", max=0.5, min=None, best=0.75)
     missing = MissingAction(method="POST", path="/v1/predictors", body={"metric": "accuracy"})

@@ -401,7 +401,7 @@ def test_a_file_that_is_absent_or_too_large_is_not_sent(
 ) -> None:
     line = f"targets import --latency ms --supernet digits --table {tmp_path}/"
     assert "must be readable" in run(f"{line}absent.csv").output
-    monkeypatch.setattr("netwright.client.files.MAX_BYTES", 3)
+    monkeypatch.setattr("netwright.client.http.files.MAX_BYTES", 3)
     (tmp_path / "large.csv").write_text("a,ms\n")
     result = run(f"{line}large.csv --name other")
     assert result.exit_code == 1 and "NETWRIGHT_IMPORT_DIR" in result.output

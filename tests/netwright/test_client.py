@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from netwright import Client
-from netwright.client.models import PredictorView
+from netwright.client.http.models import PredictorView
 from netwright.errors import (
     ConflictError,
     IntegrityError,
@@ -189,7 +189,7 @@ def test_a_list_is_a_sequence_that_reads_pages_as_needed(client: Client, house: 
 def test_a_list_that_never_ends_is_left_after_a_bound(
     client: Client, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwright.client.connection.MAX_PAGES", 1)
+    monkeypatch.setattr("netwright.client.http.connection.MAX_PAGES", 1)
     for _ in range(70):
         house.job("succeeded")
     assert len(client.jobs.list()) < 70
@@ -211,7 +211,7 @@ def test_an_unknown_name_suggests_the_nearest_and_lists_all(client: Client, reso
 
 
 def test_an_answer_of_another_version_is_explained() -> None:
-    from netwright.client.decode import read
+    from netwright.client.http.decode import read
 
     with pytest.raises(NetwrightError, match="no 'id', which this client needs.*different versions"):
         read(PredictorView, {"metric": "latency_ms"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netwright.client.models import QualityValue
+from netwright.client.http.models import QualityValue
 from netwright.progress import duration
 from netwright.verdict import Checked, final_line
 

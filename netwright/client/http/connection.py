@@ -10,7 +10,7 @@ from typing import IO
 
 import httpx
 
-from netwright.client.models import Object
+from netwright.client.http.models import Object
 from netwright.errors import IntegrityError, NetwrightError, UnreachableError, from_problem
 
 MAX_PAGES = 10_000

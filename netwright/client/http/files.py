@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from netwright.client.requests import FileBody
+from netwright.client.http.requests import FileBody
 from netwright.errors import NetwrightError
 
 MAX_BYTES = 5_500_000  # in base64 within the 8 MB that a request may have
