@@ -18,7 +18,7 @@ from typing import Any
 from service.app import create_app
 from service.settings import Settings
 
-FOLDER = Path(__file__).parents[1] / "netwright" / "client"
+FOLDER = Path(__file__).parents[1] / "netwright" / "client" / "http"
 GENERATED = "written by `make client-types` from the service's OpenAPI document; do not edit."
 WIDTH = 108
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
