@@ -19,16 +19,20 @@ def exports_of(session: Session, project: str, subnet: str) -> list[Export]:
 
 
 def finished_export(
-    session: Session, project: str, subnet: str, like: Mapping[str, str | int | None]
+    session: Session, project: str, subnet: str, licence: str | None, like: Mapping[str, str | int | None]
 ) -> Export | None:
-    """The newest finished export of a subnet whose columns have these values; None is compared too."""
+    """The newest finished export whose columns have these values and whose file states this licence, or none.
+
+    None is compared too.
+    """
     query = sa.select(Export).where(
         Export.project_id == project,
         Export.subnet_id == subnet,
         Export.sha256.is_not(None),
         *(getattr(Export, column) == value for column, value in like.items()),
     )
-    return session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc()).limit(1)).first()
+    found = session.scalars(query.order_by(Export.created_at.desc(), Export.id.desc()))
+    return next((each for each in found if states_licence(each, licence)), None)
 
 
 def states_licence(export: Export, licence: str | None) -> bool:

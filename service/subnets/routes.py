@@ -22,7 +22,7 @@ from service.problems import Action
 from service.runtime import job_queries
 from service.subnets.artifact_routes import send
 from service.subnets.checks import check_form, check_weights
-from service.subnets.queries import exports_of, finished_export, states_licence
+from service.subnets.queries import exports_of, finished_export
 from service.subnets.schemas import (
     EvaluateParams,
     EvaluationCreate,
@@ -79,15 +79,10 @@ def create_export(
     with app.database.read() as session:
         subnet = queries.get(session, project, Subnet, id)
         check_weights(session, project, app.settings, subnet, body.finetune)
-        done = finished_export(session, project, id, like)
         licence = queries.get(session, project, Supernet, subnet.supernet_id).manifest["licence"]
+        done = finished_export(session, project, id, licence, like)
     # A file that is gone or damaged, or states another licence, is made again.
-    whole = (
-        done is not None
-        and states_licence(done, licence)
-        and done.sha256 is not None
-        and app.store.is_whole(done.sha256)
-    )
+    whole = done is not None and done.sha256 is not None and app.store.is_whole(done.sha256)
     with app.database.write() as session:
         if whole and done is not None:
             location = {"Location": f"/v1/exports/{done.id}"}
@@ -105,15 +100,17 @@ def create_export(
 
 @router.get("/subnets/{id}/onnx", response_class=Response)
 def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, Header()] = None) -> Response:
-    """The newest verified ONNX file of a subnet; 409 names the POST that makes it."""
+    """The newest verified ONNX file of a subnet that states its licence of now; 409 names the POST that makes it."""
     with app.database.read() as session:
         row = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, row.supernet_id)
         like = {"format": "onnx", "precision": "fp32", "finetune_id": None}
-        export = finished_export(session, project, id, like)
+        licence = supernet.manifest["licence"]
+        export = finished_export(session, project, id, licence, like)
         name = f"{supernet.name}-{row.arch_id}.onnx"
     if export is None or export.sha256 is None:
-        raise _not_exported(id, "has no verified ONNX file yet")
+        terms = "" if licence is None else f" that states licence {licence!r}"
+        raise _not_exported(id, f"has no verified ONNX file{terms} yet")
     try:
         return send(app.store, export.sha256, "application/octet-stream", name, range)
     except ArtifactError as error:

@@ -529,6 +529,28 @@ def test_a_damaged_or_missing_file_is_no_download_and_is_made_again(client, data
     assert client.post(f"/v1/subnets/{subnet}/exports", json={}).status_code == 200
 
 
+def test_the_file_states_the_licence_of_now(client, database, measured):
+    subnet = next(iter(measured.values()))
+    store, supernet = client.app.state.services.store, client.get(f"/v1/subnets/{subnet}").json()["supernet"]
+    file, path = f"/v1/subnets/{subnet}/onnx", f"/v1/supernets/{supernet}"
+    with database.write() as session:
+        for licence in ("MIT", "Apache-2.0"):
+            row = Export(id=new_id("exp"), project_id=P, subnet_id=subnet, format="onnx", precision="fp32")
+            row.opset, row.batch = 18, "dynamic"
+            row.sha256, row.bytes = store.put(licence.encode()), len(licence)
+            row.facts = {"netwright.licence": json.dumps(licence)}
+            session.add(row)
+            session.flush()
+    for licence in ("Apache-2.0", "MIT"):
+        assert client.patch(path, json={"licence": licence}).status_code == 200
+        assert client.get(file).text == licence
+        assert client.post(f"/v1/subnets/{subnet}/exports", json={}).status_code == 200
+    client.patch(path, json={"licence": "CC0-1.0"})
+    problem = assert_problem(client.get(file), 409)
+    assert "no verified ONNX file that states licence 'CC0-1.0'" in problem.detail
+    assert client.post(f"/v1/subnets/{subnet}/exports", json={}).status_code == 202
+
+
 # --- trainings ----------------------------------------------------------------------------------------
 
 
