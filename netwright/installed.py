@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from netwright.errors import NetwrightError
 
-NEEDED = ("torch", "fastapi", "dbos")
+NEEDED = ("torch", "fastapi")
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from service.http.parameters import known_parameters
 from service.ids import DEFAULT_PROJECT
 from service.jobs import JOBS
 from service.routers import ROUTERS
-from service.runtime.engine import Queue
 from service.runtime.events import EventHub
 from service.settings import Settings
 from service.version import VERSION
@@ -33,7 +32,6 @@ def create_app(settings: Settings) -> FastAPI:
         settings=settings,
         database=database,
         store=ArtifactStore(settings.artifacts),
-        queue=Queue(database),
         events=EventHub(database, settings.poll_s),
         job_kinds=JOBS,
     )
@@ -41,7 +39,6 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        parts.queue.close()
         database.dispose()
 
     app = FastAPI(

@@ -12,19 +12,17 @@ from service.devices.protocols import mark_other_protocols
 from service.errors import InvalidError, UnavailableError
 from service.hosts import ANY
 from service.http.keys import any_key
-from service.runtime.engine import engine_is_ready, migrate_engine
 from service.settings import Settings, is_loopback, without_password
 
 log = logging.getLogger("netwright")
 
 
 def migrate(settings: Settings) -> str:
-    """Bring the database and the job engine's tables to the newest schema; returns its revision."""
+    """Bring the database to the newest schema; returns its revision."""
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     try:
         migration.upgrade(database)
-        migrate_engine(database)
     finally:
         database.dispose()
     path = path_of(settings.database)
@@ -107,8 +105,7 @@ def note_protocols(settings: Settings) -> None:
 
 def _log(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("alembic", "dbos"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def require_schema(settings: Settings) -> None:
@@ -121,7 +118,7 @@ def require_schema(settings: Settings) -> None:
     database = Database(settings.database)
     try:
         have, want = migration.current(database), migration.newest()
-        if have != want or not engine_is_ready(database):
+        if have != want:
             where = path or without_password(settings.database)
             has = f"has schema {have}" if have else "is empty"
             raise UnavailableError(

@@ -76,6 +76,15 @@ class Settings(BaseSettings):
     poll_s: float = Field(
         0.3, gt=0, description="Seconds between two looks into the queue or for new events."
     )
+    job_kinds: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Kinds of job a worker takes, separated by commas, such as `search,fit,export`; empty means all.",
+    )
+    job_limits: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=dict,
+        description="How many jobs of a kind all workers together run at once, such as `train=1,evaluate=4`; a kind "
+        "that is not named has no limit. Every worker needs the same value.",
+    )
     lease_s: float = Field(
         120.0,
         gt=0,
@@ -108,6 +117,29 @@ class Settings(BaseSettings):
         if not isinstance(names, list | tuple):
             return value
         return [_host_name(str(name)) for name in names if str(name).strip()]
+
+    @field_validator("job_kinds", mode="before")
+    @classmethod
+    def _kinds(cls, value: object) -> object:
+        return (
+            [kind.strip() for kind in value.split(",") if kind.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("job_limits", mode="before")
+    @classmethod
+    def _limits(cls, value: object) -> object:
+        """``train=1,evaluate=4`` as a dictionary."""
+        if not isinstance(value, str):
+            return value
+        limits = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            kind, _, most = part.partition("=")
+            if not most.strip().isdigit() or int(most) < 1:
+                raise ValueError(
+                    f"must be kind=number with a number from 1 on, such as train=1, got {part!r}"
+                )
+            limits[kind.strip()] = int(most)
+        return limits
 
     @field_validator("log_level", mode="before")
     @classmethod

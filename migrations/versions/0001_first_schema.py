@@ -88,12 +88,12 @@ def upgrade() -> None:
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("result", JSON, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("workflow_id", sa.String(length=80), nullable=False),
         sa.Column("worker_id", sa.String(length=40), nullable=True),
         sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("waited_s", sa.Double(), nullable=False),
         sa.Column("deaths", sa.Integer(), nullable=False),
         sa.Column("short", sa.Boolean(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -104,6 +104,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_jobs_worker_id"), ["worker_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_state_short"), ["state", "short"], unique=False)
 
     op.create_table(
         "supernets",

@@ -402,11 +402,12 @@ class Export(Owned):
 
 
 class Job(Owned):
-    """Durable work; ``workflow_id`` is its present run in the job engine, ``worker_id`` who has it.
+    """Durable work, and its place in the queue: the queue is the jobs in state ``queued``.
 
-    A job that waits for devices has no worker and no run since ``waiting_since``; ``waited_s`` is how long it waited
-    before that. ``short`` jobs have a queue of their own. ``deaths`` counts the workers that died on it since its last
-    finished step.
+    ``worker_id`` is the worker that runs it. A job that waits for devices has none since ``waiting_since``;
+    ``waited_s`` is how long it waited before that. A worker runs one ``short`` job beside a long one. Of the queued
+    jobs those of higher ``priority`` run first. ``deaths`` counts the workers that died on it since its last finished
+    step.
     """
 
     __tablename__ = "jobs"
@@ -416,6 +417,7 @@ class Job(Owned):
         _listed("jobs", "state"),
         _listed("jobs", "kind", "state"),
         sa.Index(None, "worker_id"),
+        sa.Index(None, "state", "short"),
     )
     kind: Mapped[str] = mapped_column(sa.String(20))
     state: Mapped[str] = mapped_column(sa.String(20), default="queued")
@@ -430,12 +432,12 @@ class Job(Owned):
     error_message: Mapped[str | None] = mapped_column(sa.Text)
     result: Mapped[Json | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    workflow_id: Mapped[str] = mapped_column(sa.String(80))
     worker_id: Mapped[str | None] = mapped_column(sa.String(40))
     waiting_since: Mapped[datetime | None]
     waited_s: Mapped[float] = mapped_column(default=0.0)
     deaths: Mapped[int] = mapped_column(default=0)
     short: Mapped[bool] = mapped_column(default=False)
+    priority: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -30,7 +30,7 @@ def create_lease(app: App, project: Project, body: LeaseCreate) -> LeaseView | R
         if stale is None:
             description = body.description.model_dump()
             agent = lease_queries.meet_agent(session, project, target.id, body.agent, description)
-            lease = leasing.take(session, app.queue, target, agent, body.max_items, app.settings.lease_s)
+            lease = leasing.take(session, target, agent, body.max_items, app.settings.lease_s)
             return leasing.view(session, lease, target) if lease else Response(status_code=204)
         mark(target, stale)
     raise StaleTargetError(
@@ -50,11 +50,11 @@ def renew_lease(app: App, project: Project, id: str, body: LeaseRenew) -> RenewV
 def release_lease(app: App, project: Project, id: str) -> None:
     """An agent that ends gives its nets back at once."""
     with app.database.write() as session:
-        leasing.release(session, app.queue, *leasing.held(session, project, id))
+        leasing.release(session, *leasing.held(session, project, id))
 
 
 @router.post("/{id}/results")
 def create_results(app: App, project: Project, id: str, body: ResultsCreate) -> ResultsView:
     """Results of an agent; they may be sent twice. Rows that cannot be true are refused one by one."""
     with app.database.write() as session:
-        return results.record(session, app.queue, *leasing.held(session, project, id), body)
+        return results.record(session, *leasing.held(session, project, id), body)

@@ -26,7 +26,6 @@ from service.devices.lease_schemas import (
 from service.devices.staleness import runtime_changed
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
 from service.runtime import job_queries
-from service.runtime.engine import Queue
 from supernets.metrics import LATENCY
 
 Json = dict[str, Any]
@@ -95,24 +94,22 @@ def store_references(session: Session, project: str, store: ArtifactStore) -> No
 # --- leases ----------------------------------------------------------------------------------------
 
 
-def take(
-    session: Session, queue: Queue, target: Target, agent: Agent, most: int, seconds: float
-) -> Lease | None:
+def take(session: Session, target: Target, agent: Agent, most: int, seconds: float) -> Lease | None:
     """A lease of the next networks; ``None`` if there are none or while the target is being calibrated."""
-    expire(session, queue, target)
+    expire(session, target)
     if target.calibrations is None and lease_queries.open_leases(session, target.project_id, target.id):
         return None  # two calibrations would give two scales
     items = lease_queries.next_items(session, target.project_id, target.id, most)
     return lease_queries.make_lease(session, agent, items, seconds) if items else None
 
 
-def expire(session: Session, queue: Queue, target: Target) -> int:
+def expire(session: Session, target: Target) -> int:
     """Expire overdue leases and release their networks; returns the number of leases."""
     overdue = lease_queries.expire_leases(session, target.project_id, target.id)
     if overdue:
         for order in lease_queries.open_orders(session, target.project_id, target.id):
             give_up_on(session, order)
-            settle(session, queue, order)
+            settle(session, order)
     return overdue
 
 
@@ -133,7 +130,7 @@ def no_timing(item: Item, error: str) -> Json:
     return {"timing": timing.as_json(), "extras": {}, "provenance": {}}
 
 
-def settle(session: Session, queue: Queue, order: Order) -> None:
+def settle(session: Session, order: Order) -> None:
     """Wake the job of an order that is complete."""
     session.flush()
     if lease_queries.count_items(session, order.id, "waiting", "leased"):
@@ -141,12 +138,11 @@ def settle(session: Session, queue: Queue, order: Order) -> None:
     job = job_queries.locked_job(session, order.job_id)
     if job is not None and job.waiting_since is not None and job.state == "running":
         job_queries.wake(session, job)
-        queue.enqueue(session, job)
 
 
-def settle_order(order_id: str, session: Session, queue: Queue) -> None:
+def settle_order(order_id: str, session: Session) -> None:
     """:func:`settle` for the id of an order."""
-    settle(session, queue, session.get_one(Order, order_id))
+    settle(session, session.get_one(Order, order_id))
 
 
 def view(session: Session, lease: Lease, target: Target) -> LeaseView:
@@ -205,7 +201,7 @@ def _doing(report: LeaseRenew) -> str:
     return f"{report.step}, round {report.done} of {report.total}" if report.total else report.step
 
 
-def release(session: Session, queue: Queue, lease: Lease, target: Target) -> None:
+def release(session: Session, lease: Lease, target: Target) -> None:
     """Release the networks of a lease; this does not count as an attempt."""
     if lease.state != "open":
         raise ConflictError(f"lease {lease.id} is {lease.state} already")
@@ -214,7 +210,7 @@ def release(session: Session, queue: Queue, lease: Lease, target: Target) -> Non
             item.attempts -= 1
     session.flush()
     lease_queries.end_lease(session, lease, "closed")
-    expire(session, queue, target)
+    expire(session, target)
 
 
 def tell(session: Session, order: Order, words: str) -> None:

@@ -18,7 +18,6 @@ from service.devices.leasing import give_up_on, settle, tell
 from service.devices.staleness import note_drift
 from service.errors import InvalidError
 from service.problems import plain
-from service.runtime.engine import Queue
 from supernets.metrics import LATENCY
 
 Json = dict[str, Any]
@@ -26,7 +25,7 @@ UNIT_FACTOR = 100.0  # a latency that differs from its raw median by this factor
 SAME_SCALE = 1e-6
 
 
-def record(session: Session, queue: Queue, lease: Lease, target: Target, body: ResultsCreate) -> ResultsView:
+def record(session: Session, lease: Lease, target: Target, body: ResultsCreate) -> ResultsView:
     """Store the valid rows, return the others with reasons, and release the networks without a row.
 
     Idempotent. An expired lease may still return rows of networks that no other lease holds; rows of other
@@ -59,11 +58,11 @@ def record(session: Session, queue: Queue, lease: Lease, target: Target, body: R
         assert item is not None
         item.state, item.result = "done", _result(fault, item, agent, lease)
         recorded += 1
-    _close(session, queue, lease, order, target, agent)
+    _close(session, lease, order, target, agent)
     return ResultsView(recorded=recorded, known=known, refused=refused)
 
 
-def _close(session: Session, queue: Queue, lease: Lease, order: Order, target: Target, agent: Agent) -> None:
+def _close(session: Session, lease: Lease, order: Order, target: Target, agent: Agent) -> None:
     session.flush()
     lease_queries.end_lease(session, lease, "closed")
     session.flush()
@@ -71,7 +70,7 @@ def _close(session: Session, queue: Queue, lease: Lease, order: Order, target: T
     items = [item for item in lease_queries.items_of(session, order.id) if item.lease_id == lease.id]
     note_drift(target, [item.result["timing"] for item in items if item.state == "done" and item.result])
     tell(session, order, f"{agent.name} on {target.name}")
-    settle(session, queue, order)
+    settle(session, order)
 
 
 def _check_hashes(rows: list[Json], items: Mapping[str, Item]) -> None:

@@ -10,13 +10,12 @@ from service.db.session import Database
 from service.db.tables import Job, Order, Target, now
 from service.devices import lease_queries, leasing
 from service.runtime import job_queries
-from service.runtime.engine import Queue
 from service.settings import Settings
 
 NO_AGENT = "no_agent"
 
 
-def look_after(database: Database, queue: Queue, settings: Settings) -> None:
+def look_after(database: Database, settings: Settings) -> None:
     """One look at every waiting job of every project."""
     with database.read() as session:
         waiting = [(job.id, order.id) for job, order in lease_queries.unfinished_orders(session)]
@@ -24,10 +23,10 @@ def look_after(database: Database, queue: Queue, settings: Settings) -> None:
         with database.write() as session:
             order = session.get_one(Order, order_id)
             target = lease_queries.locked_target(session, order.target_id)
-            leasing.expire(session, queue, target)
+            leasing.expire(session, target)
             job = job_queries.locked_job(session, job_id)
             if job is not None and job.waiting_since is not None:
-                leasing.settle(session, queue, order)
+                leasing.settle(session, order)
                 _say_who_is_there(session, job, order, target, settings)
 
 

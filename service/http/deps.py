@@ -10,7 +10,6 @@ from fastapi import Depends, Query, Request
 from service.artifacts import ArtifactStore
 from service.db.session import Database
 from service.errors import InvalidError
-from service.runtime.engine import Queue
 from service.runtime.events import EventHub
 from service.settings import Settings
 from supernets.metrics import METRICS
@@ -24,7 +23,6 @@ class Services:
     settings: Settings
     database: Database
     store: ArtifactStore
-    queue: Queue
     events: EventHub
     job_kinds: Registry
 

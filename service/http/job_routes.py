@@ -14,7 +14,6 @@ from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.http.job_schemas import JobState, JobView
 from service.http.job_views import job_view, job_with_log
-from service.ids import new_id
 from service.runtime import job_queries
 from service.runtime.events import LAST_ID, event_id
 
@@ -77,10 +76,7 @@ def cancel_job(app: App, project: Project, id: str) -> JobView:
         if job.state != "cancelling":
             unowned = job.state == "queued" or job.waiting_since is not None
             job_queries.set_state(session, job, "cancelled" if unowned else "cancelling")
-        workflow_id = job.workflow_id
-    app.queue.cancel(workflow_id)
-    with app.database.read() as session:
-        return job_with_log(session, queries.get(session, project, Job, id), app.settings)
+        return job_with_log(session, job, app.settings)
 
 
 @router.post("/{id}:resume", status_code=202)
@@ -92,10 +88,8 @@ def resume_job(app: App, project: Project, id: str) -> JobView:
         assert job is not None
         if job.state not in ("failed", "cancelled"):
             raise ConflictError(f"job {id} is {job.state}; only failed and cancelled jobs can be resumed")
-        job.workflow_id = f"{job.id}.{new_id('run')}"
         job.attempts, job.deaths, job.worker_id = 0, 0, None
         if job.kind in job_queries.NAMED:
             job_queries.reserve_name(session, job, job.params["name"])
         job_queries.set_state(session, job, "queued")
-        app.queue.enqueue(session, job)
         return job_with_log(session, job, app.settings)

@@ -68,7 +68,6 @@ def create_measurements(
                 supernet=supernet.id, target=target.id, file=sha256, archs=columns, **settings
             )
             job = job_queries.create_job(session, project, "import", rows, short=True)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
 
@@ -111,7 +110,6 @@ def import_measurements(app: App, project: Project, body: ImportCreate, response
             **body.table.model_dump(exclude={"file", "archs"}),
         )
         job = job_queries.create_job(session, project, "import", params)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         brief = accepted(job).job
         return ImportAccepted(id=job.id, job=brief, target=target.id, supernet=supernet.id)

@@ -103,7 +103,6 @@ def create_predictor(
         job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id), short=True)
         row.job_id = job.id
         session.add(row)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
 

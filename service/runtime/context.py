@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +18,12 @@ from service.db.tables import JobStep
 from service.errors import INTERNAL, JobError, WorkerLostError, classify
 from service.runtime import job_queries
 from service.runtime.clock import LivingClock
-from service.runtime.engine import Queue
 from service.runtime.patience import PASSING, patiently, pauses
 from service.runtime.process import Child, ChildKilledError
 from service.runtime.task import WAITED, In, Out, StepData, Task, output_type
 from service.settings import Settings
 
-Settle = Callable[[Session, Queue], None]
+Settle = Callable[[Session], None]
 JsonObject = dict[str, Any]
 T = TypeVar("T")
 Params = TypeVar("Params", bound=BaseModel)
@@ -164,24 +163,17 @@ class WorkContext:
         work: Callable[[], Awaitable[T]],
         store: Callable[[Session, T], Kept],
     ) -> Kept:
-        from dbos import DBOS
-
-        async def body() -> JsonObject:
-            row_id, record = await self._patiently(lambda: self._begin(name))
-            if record is not None:
-                return record
+        row_id, record = await self._patiently(lambda: self._begin(name))
+        if record is None:
             self._step = _Execution(row_id, self._clock.read())
             try:
                 result = await work()
+                self._cancel_pending_progress()
+                await asyncio.to_thread(self._flush_log)
+                record = await self._patiently(lambda: self._finish(row_id, result, store))
             finally:
                 self._cancel_pending_progress()
-            await asyncio.to_thread(self._flush_log)
-            try:
-                return await self._patiently(lambda: self._finish(row_id, result, store))
-            finally:
                 self._step = None
-
-        record = await DBOS.run_step_async({"name": name, "preemptible": True}, body)
         return recorded.model_validate(record)
 
     async def _in_child(self, task: Task[In, Out], request: In) -> Out:
@@ -209,8 +201,8 @@ class WorkContext:
         raise AssertionError("pauses have no end")
 
     async def _patiently(self, work: Callable[[], T]) -> T:
-        """Work on the database, while it does not answer again and again: what a step has computed is kept."""
-        return await asyncio.to_thread(patiently, work, f"job {self.id}")
+        """Work on the database, again while it does not answer: what a step has computed is kept."""
+        return await uninterrupted(asyncio.to_thread(patiently, work, f"job {self.id}"))
 
     def _begin(self, name: str) -> tuple[str, JsonObject | None]:
         with self.database.write() as session:
@@ -326,6 +318,16 @@ class WorkContext:
     async def close(self) -> None:
         """Write what is left of the log."""
         await asyncio.to_thread(self._flush_log)
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that must not be left half done; a cancellation in the meantime takes effect after it."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def failure(error: BaseException, job_id: str) -> tuple[str, str]:

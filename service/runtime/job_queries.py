@@ -30,16 +30,14 @@ def create_job(
     *,
     short: bool = False,
 ) -> Job:
-    """A queued job; the caller hands it to the engine in the same transaction.
+    """A queued job: workers see it when the caller's transaction is committed.
 
-    ``short`` jobs take seconds, and have a queue of their own.
+    ``short`` jobs take seconds, and do not wait for long ones.
     """
     if isinstance(params, BaseModel):
         params = params.model_dump(mode="json")
     id = new_id("job")
-    job = Job(
-        id=id, project_id=project, kind=kind, state="queued", params=params, workflow_id=id, short=short
-    )
+    job = Job(id=id, project_id=project, kind=kind, state="queued", params=params, short=short)
     if resource is not None:
         job.resource_type, job.resource_id = resource
     session.add(job)
@@ -105,8 +103,7 @@ def rest(job: Job) -> None:
 
 
 def wake(session: Session, job: Job) -> None:
-    """A waiting job is queued as a new run; the caller hands it to the engine in the same transaction."""
-    job.workflow_id = f"{job.id}.{new_id('run')}"
+    """Queue a waiting job again."""
     set_state(session, job, "queued")
 
 
@@ -143,11 +140,6 @@ def count_before(session: Session, job: Job) -> int:
 def oldest_queued(session: Session) -> datetime | None:
     """When the job was created that waits longest for a worker."""
     return session.scalar(sa.select(sa.func.min(Job.created_at)).where(Job.state == "queued"))
-
-
-def job_of_workflow(session: Session, workflow_id: str) -> Job | None:
-    """The job that a run of the engine belongs to."""
-    return session.scalar(sa.select(Job).where(Job.workflow_id == workflow_id))
 
 
 # --- events ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Taking over from dead workers: the job engine itself never notices one."""
+"""Taking over from dead workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from service.db.session import Database
 from service.db.tables import Job, Worker
 from service.runtime import job_queries
 from service.runtime.clock import Watch
-from service.runtime.engine import queue_of
 from service.settings import Settings
 
 log = logging.getLogger("netwright.worker")
@@ -62,50 +61,25 @@ def _runs(pid: int) -> bool:
 
 
 def _requeue(database: Database, dead: Worker, max_attempts: int) -> None:
-    """Our rows first, then the engine's: if we die between the two, whoever takes over from us repeats it."""
-    from dbos import DBOS
-
-    pending = DBOS.list_workflows(executor_id=dead.id, status="PENDING", load_input=False, load_output=False)
-    resumable: list[str] = []
+    """Put the jobs of a dead worker back into the queue; in one transaction, so that it happens once."""
     with database.write() as session:
-        by_workflow = {workflow.workflow_id: _job_of(session, workflow.workflow_id) for workflow in pending}
-        jobs = {job.id: job for job in by_workflow.values() if job is not None}
-        jobs.update({job.id: job for job in job_queries.jobs_of_worker(session, dead.id)})
-        pending_ids = set(by_workflow)
-        for job in jobs.values():
-            job.deaths += not dead.stopping
-            if _settle(session, job, job.workflow_id in pending_ids, max_attempts):
-                resumable.append(job.workflow_id)
-    for workflow_id in sorted(pending_ids):
-        if workflow_id in resumable:
-            # Without the queue's name it would run past the queue's limit.
-            DBOS.resume_workflow(workflow_id, queue_name=queue_of(by_workflow[workflow_id]))
-        else:
-            DBOS.cancel_workflow(workflow_id)
-    with database.write() as session:
+        for found in job_queries.jobs_of_worker(session, dead.id):
+            job = job_queries.locked_job(session, found.id)
+            if job is not None and job.worker_id == dead.id:
+                job.deaths += not dead.stopping
+                give_back(session, job, max_attempts)
         job_queries.retire_worker(session, dead.id)
 
 
-def _job_of(session: Session, workflow_id: str) -> Job | None:
-    job = job_queries.job_of_workflow(session, workflow_id)
-    return job_queries.locked_job(session, job.id) if job is not None else None
-
-
-def _settle(session: Session, job: Job, pending: bool, max_attempts: int) -> bool:
-    """Decide what becomes of a dead worker's job; true when it is to run again."""
+def give_back(session: Session, job: Job, max_attempts: int) -> None:
+    """Queue a job again that its worker lost, or end it where it is to be cancelled or has cost too many workers."""
     if job.state in job_queries.FINAL:
-        return False
+        return
+    job.worker_id = None
     if job.state == "cancelling":
         job_queries.set_state(session, job, "cancelled")
-        return False
-    if job.deaths >= max_attempts:
+    elif job.deaths >= max_attempts:
         message = f"{job.deaths} workers died on the same step; POST /v1/jobs/{job.id}:resume tries again"
         job_queries.set_state(session, job, "failed", error=(PARKED, message))
-        return False
-    if not pending:
-        job_queries.set_state(session, job, "failed", error=("internal", "the worker ended without a report"))
-        return False
-    job.worker_id = None
-    if job.state != "queued":
+    elif job.state != "queued":
         job_queries.set_state(session, job, "queued")
-    return True

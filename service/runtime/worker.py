@@ -1,4 +1,4 @@
-"""A worker process: takes jobs out of the queue, gives signs of life, takes over from the dead.
+"""A worker process: takes jobs out of the queue, sends heartbeats, takes over from dead workers.
 
 It is made to be killed: stopping and crashing are the same thing to the jobs it has.
 """
@@ -6,33 +6,54 @@ It is made to be killed: stopping and crashing are the same thing to the jobs it
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import os
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
 
 from service.db.session import Database
+from service.db.tables import Job
 from service.errors import WorkerLostError
 from service.ids import new_id
-from service.runtime import job_queries
+from service.runtime import job_queries, queue
 from service.runtime.clock import LivingClock, Watch
-from service.runtime.context import CancelledJobError, Settle, WaitingJobError, WorkContext, failure
-from service.runtime.engine import APPLICATION, QUEUE, SHORT_QUEUE, WORKFLOW, Queue, engine_config
-from service.runtime.patience import PASSING, patiently
+from service.runtime.context import (
+    CancelledJobError,
+    Settle,
+    WaitingJobError,
+    WorkContext,
+    failure,
+    uninterrupted,
+)
+from service.runtime.patience import PASSING, patiently, pauses
 from service.runtime.process import Child, kill_group
-from service.runtime.recovery import host_name, take_over
+from service.runtime.recovery import give_back, host_name, take_over
 from service.settings import Settings
 from supernets.registry import Registry
 
-T = TypeVar("T")
 KEEP_CHILD_S = 120.0
 LOST = 70  # exit status of a worker that was declared dead
 log = logging.getLogger("netwright.worker")
+
+
+@dataclass
+class _Place:
+    """Room for one job: its child process, and the job that runs there."""
+
+    short: bool
+    child: Child
+    job_id: str | None = None
+    task: asyncio.Task[None] | None = None
+    idle_since: float | None = None
+
+    @property
+    def free(self) -> bool:
+        return self.task is None or self.task.done()
 
 
 class Worker:
@@ -42,60 +63,41 @@ class Worker:
         self,
         settings: Settings,
         jobs: Registry,
-        watch: Callable[[Database, Queue, Settings], None] | None = None,
+        watch: Callable[[Database, Settings], None] | None = None,
     ) -> None:
-        """``jobs`` are the kinds of job; ``watch`` is called once a heartbeat, to look after waiting jobs."""
+        """``jobs`` are the kinds of job; ``watch`` is called once a heartbeat, to look after waiting jobs.
+
+        Raises:
+            UnknownNameError: the settings name a kind of job that does not exist.
+        """
         self.id = new_id("wrk")
         self._settings, self._jobs, self._watch = settings, jobs, watch
+        for kind in (*settings.job_kinds, *settings.job_limits):
+            jobs[kind]  # raises where there is none
+        self._share = queue.Share(settings.job_kinds or tuple(jobs), settings.job_limits)
         self._database = Database(settings.database, must_exist=True)
-        self._queue = Queue(self._database)
-        self._children = {short: Child(settings.threads) for short in (False, True)}
-        self._running: set[str] = set()
-        self._cleaning: asyncio.Task[None] | None = None
+        self._places = [_Place(short, Child(settings.threads)) for short in (False, True)]
         gap_s = 5 * settings.heartbeat_s
         self._clock = LivingClock(gap_s)
         self._silence = Watch(settings.worker_timeout_s, gap_s)
         self._ended = threading.Event()
 
-    def start(self) -> None:
-        """Register, begin to send heartbeats, and take jobs; returns at once."""
-        from dbos import DBOS
-
+    def serve(self) -> None:
+        """Work until a signal ends the process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._ended.set())
         patiently(self._register, "registering the worker", self._ended)
-        logging.getLogger("dbos").addFilter(_is_news)
-        DBOS(config=engine_config(self._database, self.id, self._settings.log_level))  # type: ignore[arg-type]
-
-        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
-        async def work(job_id: str) -> None:
-            await self._job(job_id)
-
-        DBOS.listen_queues([QUEUE, SHORT_QUEUE])
-        DBOS.launch()
-        for queue in (QUEUE, SHORT_QUEUE):
-            DBOS.register_queue(
-                queue,
-                worker_concurrency=1,
-                polling_interval_sec=self._settings.poll_s,
-                on_conflict="always_update",
-            )
         for body, name in ((self._beat, "heartbeat"), (self._inherit, "inheritance")):
             threading.Thread(target=body, daemon=True, name=name).start()
-        log.info("worker %s of %s takes jobs", self.id, APPLICATION)
+        log.info("worker %s takes jobs: %s", self.id, ", ".join(self._share.kinds))
+        asyncio.run(self._work())
 
     def _register(self) -> None:
         with self._database.write() as session:
             job_queries.register_worker(session, self.id, host_name(), os.getpid())
 
-    def serve(self) -> None:
-        """Work until a signal ends the process."""
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            self._ended.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        self.start()
-        self._ended.wait()
+    def _stop(self) -> None:
+        """End on a signal; another worker takes the jobs over at once."""
         with suppress(*PASSING), self._database.write() as session:
             job_queries.stop_worker(session, self.id)
         self._die(0)
@@ -124,7 +126,7 @@ class Worker:
             try:
                 take_over(self._database, self.id, self._settings, self._silence)
                 if self._watch is not None:
-                    self._watch(self._database, self._queue, self._settings)
+                    self._watch(self._database, self._settings)
             except PASSING as error:
                 log.warning("looking for dead workers: %s", error)
                 self._silence.forget()
@@ -133,98 +135,142 @@ class Worker:
             if self._ended.wait(self._settings.heartbeat_s):
                 return
 
-    def _die(self, status: int) -> None:
+    def _die(self, status: int) -> NoReturn:
         """End at once, with all children: another worker takes the jobs over, or has done so."""
-        for child in self._children.values():
-            if child.pid is not None:
-                kill_group(child.pid)
+        for place in self._places:
+            if place.child.pid is not None:
+                kill_group(place.child.pid)
         logging.shutdown()
         os._exit(status)
 
     # --- jobs ------------------------------------------------------------------------------------
 
-    async def _job(self, job_id: str) -> None:
-        """The one workflow: a job from its start to its end."""
-        from dbos import error as engine_error
+    async def _work(self) -> None:
+        """Fill free places from the queue, and cancel what is to be cancelled, until the process ends."""
+        waits = pauses()
+        while not self._ended.is_set():
+            pause = self._settings.poll_s
+            try:
+                for place in self._places:
+                    if place.free:
+                        await self._fill(place)
+                await self._cancel_requested()
+                waits = pauses()
+            except PASSING as error:
+                pause = next(waits)
+                log.warning("looking into the queue: %s; next try in %.1f s", error, pause)
+            except WorkerLostError:
+                log.exception("worker %s cannot take jobs", self.id)
+                self._die(LOST)
+            except Exception:
+                log.exception("looking into the queue failed")
+            await asyncio.sleep(pause)
+        await asyncio.to_thread(self._stop)
 
-        taken = await self._patiently(lambda: self._take(job_id), job_id)
-        if taken is None:
-            return
-        kind, run = taken
-        self._running.add(job_id)
+    async def _fill(self, place: _Place) -> None:
+        """Start the next job in a free place; a worker without jobs frees the memory of its child processes."""
+        loop = asyncio.get_running_loop()
+        taken = await asyncio.to_thread(self._take, place)
+        if taken is not None:
+            kind, run = taken
+            place.job_id, place.idle_since = run.id, None
+            place.task = loop.create_task(self._job(kind, run))
+        elif place.idle_since is None:
+            place.idle_since = loop.time()
+        elif loop.time() - place.idle_since > KEEP_CHILD_S and all(other.free for other in self._places):
+            await place.child.kill()
+
+    async def _cancel_requested(self) -> None:
+        """Stop the jobs that are to be cancelled, in the middle of a step."""
+        running = {
+            place.job_id: place.task
+            for place in self._places
+            if place.job_id is not None and place.task is not None and not place.task.done()
+        }
+        if running:
+            for job_id in await asyncio.to_thread(self._cancelling, list(running)):
+                if not running[job_id].cancelling():  # once: the second would interrupt recording the first
+                    running[job_id].cancel()
+
+    def _cancelling(self, jobs: list[str]) -> set[str]:
+        with self._database.read() as session:
+            return queue.cancelling(session, jobs)
+
+    async def _job(self, kind: str, run: WorkContext) -> None:
+        """A job from its start to its end; what comes out is recorded whatever cancels it in the meantime."""
+        record = await self._outcome(kind, run)
+        try:
+            await uninterrupted(self._record(run, record))
+        except WorkerLostError:
+            log.exception("job %s belongs to another worker", run.id)
+            self._die(LOST)
+        except Exception:
+            log.exception("the end of job %s could not be recorded; it is queued again", run.id)
+
+    async def _outcome(self, kind: str, run: WorkContext) -> Callable[[], None]:
+        """Execute a job; returns what records how it ended."""
         try:
             await self._jobs.load(kind)(run)
-        except CancelledJobError:
-            await self._end(run, "cancelled", None)
+        except (CancelledJobError, asyncio.CancelledError):
+            return partial(self._record_end, run, "cancelled")
         except WaitingJobError as error:
-            await run.close()
-            settle = error.settle
-            await self._patiently(lambda: self._rest(job_id, settle), job_id)
+            return partial(self._rest, run.id, error.settle)
         except PASSING as error:
-            log.warning("job %s is queued again: %s", job_id, error)
-            await self._patiently(lambda: self._again(job_id), job_id)
-        except engine_error.DBOSWorkflowCancelledError:
-            await self._end(run, "cancelled", None)
-            raise
-        except engine_error.DBOSWorkflowConflictIDError:
-            raise
+            log.warning("job %s is queued again: %s", run.id, error)
+            return partial(self._again, run.id)
         except WorkerLostError:
-            log.exception("job %s belongs to another worker", job_id)
+            log.exception("job %s belongs to another worker", run.id)
             self._die(LOST)
         except Exception as error:
-            log.exception("job %s failed", job_id)
-            code, message = failure(error, job_id)
-            await self._end(run, "failed", (code, self._settings.public(message)))
-        else:
-            await self._end(run, "succeeded", None)
-        finally:
-            self._running.discard(job_id)
-            self._clean_later()
+            log.exception("job %s failed", run.id)
+            code, message = failure(error, run.id)
+            return partial(self._record_end, run, "failed", (code, self._settings.public(message)))
+        return partial(self._record_end, run, "succeeded")
 
-    def _clean_later(self) -> None:
-        """A worker without jobs frees the memory of its child processes."""
+    async def _record(self, run: WorkContext, record: Callable[[], None]) -> None:
+        await run.close()
+        await asyncio.to_thread(patiently, record, f"job {run.id}", self._ended)
 
-        async def clean() -> None:
-            await asyncio.sleep(KEEP_CHILD_S)
-            if not self._running:
-                for child in self._children.values():
-                    await child.kill()
-
-        if self._cleaning is not None:
-            self._cleaning.cancel()
-        self._cleaning = asyncio.get_running_loop().create_task(clean(), context=contextvars.Context())
-
-    def _take(self, job_id: str) -> tuple[str, WorkContext] | None:
+    def _take(self, place: _Place) -> tuple[str, WorkContext] | None:
+        """Claim the next job for a place; an idle worker only reads."""
+        with self._database.read() as session:
+            if not queue.has_work(session, self.id, self._share, place.short):
+                return None
         with self._database.write() as session:
             job_queries.require_alive(session, self.id)
-            job = job_queries.locked_job(session, job_id)
-            if job is None or job.state != "queued":
-                return None
-            job.worker_id = self.id
-            job.attempts += 1
-            job_queries.set_state(session, job, "running")
-            run = WorkContext(
-                self._database,
-                self._settings,
-                self.id,
-                job_id,
-                job.project_id,
-                dict(job.params),
-                self._children[job.short],
-                self._clock,
-            )
-            run.share = job.done / job.total if job.total else 0.0
-            return job.kind, run
+            for lost in queue.orphans(session, self.id, place.short):
+                lost.deaths += 1
+                give_back(session, lost, self._settings.max_attempts)
+            session.flush()
+            job = queue.claim(session, self.id, self._share, place.short)
+            return (job.kind, self._context(job, place.child)) if job is not None else None
+
+    def _context(self, job: Job, child: Child) -> WorkContext:
+        run = WorkContext(
+            self._database,
+            self._settings,
+            self.id,
+            job.id,
+            job.project_id,
+            dict(job.params),
+            child,
+            self._clock,
+        )
+        run.share = job.done / job.total if job.total else 0.0
+        return run
 
     def _rest(self, job_id: str, settle: Settle) -> None:
         """Release a job that waits for devices; where they were faster it is queued at once."""
         with self._database.write() as session:
             job_queries.require_alive(session, self.id)
             job = job_queries.locked_job(session, job_id)
-            if job is None or job.state != "running":
+            if job is None:
                 return
-            job_queries.rest(job)
-            settle(session, self._queue)
+            if job.state == "cancelling":
+                job_queries.set_state(session, job, "cancelled")
+            if job.state == "running":
+                job_queries.rest(job)
+                settle(session)
 
     def _again(self, job_id: str) -> None:
         """Queue a job again that an outage of the database has stopped between two steps: no failed attempt."""
@@ -235,34 +281,15 @@ class Worker:
                 return
             job_queries.rest(job)
             job_queries.wake(session, job)
-            self._queue.enqueue(session, job)
 
-    async def _patiently(self, work: Callable[[], T], job_id: str) -> T:
-        return await asyncio.to_thread(patiently, work, f"job {job_id}", self._ended)
-
-    async def _end(self, run: WorkContext, state: str, error: tuple[str, str] | None) -> None:
-        await run.close()
-        outcome = run.outcome if state == "succeeded" else None
-        await self._patiently(lambda: self._record_end(run.id, state, error, outcome), run.id)
-
-    def _record_end(
-        self, job_id: str, state: str, error: tuple[str, str] | None, outcome: str | None
-    ) -> None:
+    def _record_end(self, run: WorkContext, state: str, error: tuple[str, str] | None = None) -> None:
         with self._database.write() as session:
             job_queries.require_alive(session, self.id)
-            job = job_queries.locked_job(session, job_id)
+            job = job_queries.locked_job(session, run.id)
             if job is None or job.state in job_queries.FINAL:
                 return
             if state == "succeeded":
                 job.total = max(job.total, 1)
                 job.done = job.total
-                job.message = outcome or job.message
+                job.message = run.outcome or job.message
             job_queries.set_state(session, job, state, error=error)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out of the engine's log that a cancelled job was cancelled: that is no error."""
-    from dbos import error as engine_error
-
-    kind = record.exc_info[0] if isinstance(record.exc_info, tuple) else None
-    return kind is None or not issubclass(kind, engine_error.DBOSAwaitedWorkflowCancelledError)

@@ -227,7 +227,6 @@ def _started(
         )
         row.job_id = job.id
         session.add(row)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
 

@@ -93,7 +93,6 @@ def create_export(
         )
         row.job_id = job.id
         session.add(row)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
 
@@ -160,7 +159,6 @@ def create_evaluations(
     with app.database.write() as session:
         params = EvaluateParams(supernet=supernet.id, **body.model_dump())
         job = job_queries.create_job(session, project, "evaluate", params)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
 

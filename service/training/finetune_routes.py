@@ -46,7 +46,6 @@ def create_finetune(
         job = job_queries.create_job(session, project, "finetune", params, ("finetune", row.id))
         row.job_id = job.id
         session.add(row)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
 

@@ -28,7 +28,6 @@ def create_training(app: App, project: Project, body: TrainingCreate, response: 
         _require_free(session, project, body.name)
         job = job_queries.create_job(session, project, "train", plan.params(body.name))
         job_queries.reserve_name(session, job, body.name)
-        app.queue.enqueue(session, job)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
 

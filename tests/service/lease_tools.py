@@ -24,16 +24,6 @@ def description(device=None, runtime=None):
     return DeviceDescription(device={**DEVICE, **(device or {})}, runtime={**RUNTIME, **(runtime or {})})
 
 
-class Queue:
-    """Stands for the job engine: remembers what was put in."""
-
-    def __init__(self):
-        self.jobs = []
-
-    def enqueue(self, session, job):
-        self.jobs.append(job.id)
-
-
 def add_target(session, name="pi", kind="agent", **more):
     row = Target(
         id=new_id("tgt"),

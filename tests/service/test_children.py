@@ -11,13 +11,12 @@ from service.measurements.schemas import Selection
 from service.measurements.selection import choose
 from service.measuring.tasks import MeasureIn, _parts
 from service.runtime import job_queries
-from service.runtime.engine import Queue
 from service.runtime.public import HIDDEN, PublicLines
 from service.subnets.tasks import EvaluateIn, evaluate
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
 from tests.service.conftest import wait_for
-from tests.service.test_engine import begun, folder  # noqa: F401
+from tests.service.test_worker import begun, folder  # noqa: F401
 
 
 @pytest.mark.parametrize(("kills", "state", "code"), [(1, "succeeded", None), (2, "failed", "parked")])
@@ -29,14 +28,11 @@ def test_a_child_that_is_killed_from_outside_runs_once_more(
     state,
     code,
 ):
-    queue = Queue(database)
     with database.write() as session:
         params = {"folder": str(folder), "kills": kills}
         job = job_queries.create_job(session, DEFAULT_PROJECT, "starve", params)
-        queue.enqueue(session, job)
     worker = workers.start()
     done = wait_for(database, job.id)
-    queue.close()
     assert (done.state, done.error_code) == (state, code) and worker.poll() is None
     assert begun(folder)[0] == [0, 1]
     assert [(folder / f"nets {number}").read_text() for number in (0, 1)] == ["8", "4"]
@@ -46,13 +42,10 @@ def test_a_child_that_is_killed_from_outside_runs_once_more(
 
 
 def test_what_a_program_error_says_is_in_the_log_of_the_worker_only(client, database, workers, settings):
-    queue = Queue(database)
     with database.write() as session:
         job = job_queries.create_job(session, DEFAULT_PROJECT, "leak", {})
-        queue.enqueue(session, job)
     workers.start()
     done = wait_for(database, job.id)
-    queue.close()
     assert (done.state, done.error_code) == ("failed", "internal")
     answer = client.get(f"/v1/jobs/{job.id}").text + client.get(f"/v1/jobs/{job.id}/events").text
     for inside in (

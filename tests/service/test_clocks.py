@@ -10,9 +10,8 @@ from service.db.tables import Worker
 from service.ids import DEFAULT_PROJECT
 from service.runtime import job_queries
 from service.runtime.clock import LivingClock, Watch
-from service.runtime.engine import Queue
 from tests.service.conftest import wait_for
-from tests.service.test_engine import begun, executions, folder, wait_until  # noqa: F401
+from tests.service.test_worker import begun, executions, folder, wait_until  # noqa: F401
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -54,12 +53,9 @@ def test_a_worker_is_silent_when_its_heartbeats_stop_whatever_its_clock_says():
 
 
 def start_counting(database, folder, steps=2):  # noqa: F811
-    queue = Queue(database)
     with database.write() as session:
         params = {"steps": steps, "folder": str(folder)}
         job = job_queries.create_job(session, DEFAULT_PROJECT, "count", params)
-        queue.enqueue(session, job)
-    queue.close()
     return job.id
 
 

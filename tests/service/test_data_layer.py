@@ -14,7 +14,6 @@ from service.errors import InvalidError, NotFoundError, UnavailableError, Worker
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.queries import measured_rows
 from service.runtime import job_queries
-from service.runtime.engine import Queue, engine_is_ready, migrate_engine
 from service.supernets.queries import ensure_subnets
 
 P = DEFAULT_PROJECT
@@ -262,26 +261,6 @@ def test_whoever_takes_over_and_dies_is_taken_over_too(db):
     with db.read() as session:
         assert {w.id for w in job_queries.abandoned_workers(session, "wrk_b", {"wrk_dead"})} == {"wrk_a"}
         assert [w.id for w in job_queries.living_workers(session, 30)] == ["wrk_b"]
-
-
-def test_a_job_and_its_place_in_the_queue_are_one_transaction(db):
-    migrate_engine(db)
-    assert engine_is_ready(db)
-    queue = Queue(db)
-    table = "workflow_status" if db.is_sqlite else "dbos.workflow_status"
-    count = sa.text(f"SELECT count(*) FROM {table}")
-    try:
-        with pytest.raises(RuntimeError), db.write() as session:
-            queue.enqueue(session, job_queries.create_job(session, P, "fit", {}))
-            raise RuntimeError("the transaction is rolled back")
-        with db.read() as session:
-            assert session.scalar(count) == 0
-        with db.write() as session:
-            queue.enqueue(session, job_queries.create_job(session, P, "fit", {}))
-        with db.read() as session:
-            assert session.scalar(count) == 1
-    finally:
-        queue.close()
 
 
 def test_reads_change_nothing(db):

@@ -17,7 +17,6 @@ from service.devices import leasing
 from service.ids import DEFAULT_PROJECT, new_id
 from service.run import migrate
 from service.runtime import job_queries
-from service.runtime.engine import Queue
 from service.settings import Settings
 from tests.page.seeds import seed_front, seed_training
 from tests.service.fuzz import Caller
@@ -78,13 +77,12 @@ def stock(settings, caller):
     predictors = insert_fitted(database, store, supernet, target)
     searches = [seed_front(settings, supernet, target, size) for size in (20, 80)]
     done = seed_training(settings)
-    queue = Queue(database)
     with database.write() as session:
         pi = add_target(session, calibrations=calibrations())
         leases = []
         for name in ("a", "b"):
             waiting, _ = add_order(session, pi)
-            found = leasing.take(session, queue, pi, agent(session, pi, name), 2, 1e6)
+            found = leasing.take(session, pi, agent(session, pi, name), 2, 1e6)
             leases.append(found.id)
         jobs = [waiting.id, done]
         for kind, state in (("evaluate", "failed"), ("fit", "cancelled"), ("search", "queued")):
@@ -103,7 +101,6 @@ def stock(settings, caller):
         session.add_all([export, tuned])
         artifact = store.put(b"file")
         own_artifact(session, DEFAULT_PROJECT, artifact, 4, "text/plain", "a")
-    queue.close()
     database.dispose()
     return {
         "supernets": [supernet, other],

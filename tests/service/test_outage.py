@@ -22,14 +22,13 @@ from service.errors import DatabaseUnavailableError, StorageFullError
 from service.ids import DEFAULT_PROJECT
 from service.run import migrate
 from service.runtime import events, job_queries
-from service.runtime.engine import Queue
 from service.runtime.patience import patiently
 from tests.service.conftest import Workers, wait_for
 from tests.service.proxy import Proxy
-from tests.service.test_engine import begun, executions, folder, wait_until  # noqa: F401
 from tests.service.test_errors import assert_problem
 from tests.service.test_events import make_job, parse
 from tests.service.test_trainings import asked
+from tests.service.test_worker import begun, executions, folder, wait_until  # noqa: F401
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -75,12 +74,11 @@ def client_on(settings):
 def test_a_job_survives_an_outage_of_the_database_and_repeats_nothing(proxied, folder):  # noqa: F811
     settings, proxy = proxied
     direct = Database(settings.database)
-    queue, workers = Queue(direct), Workers(settings)
+    workers = Workers(settings)
     try:
         with direct.write() as session:
             params = {"steps": 3, "folder": str(folder)}
             job = job_queries.create_job(session, DEFAULT_PROJECT, "count", params)
-            queue.enqueue(session, job)
         with client_on(settings) as client:
             worker = workers.start()
             wait_until(lambda: begun(folder)[0] == [0, 1])
@@ -101,7 +99,6 @@ def test_a_job_survives_an_outage_of_the_database_and_repeats_nothing(proxied, f
         assert executions(direct, job.id) == [(f"count {n}", 1, True) for n in range(3)]
     finally:
         workers.stop()
-        queue.close()
         direct.dispose()
 
 
@@ -258,11 +255,9 @@ def test_readiness_tells_disk_workers_and_the_age_of_the_queue(client, database,
 
 def test_only_deaths_on_one_step_park_a_job(database, workers, settings, folder):  # noqa: F811
     """Three workers die, each after another step was finished: more than may die on one."""
-    queue = Queue(database)
     with database.write() as session:
         params = {"steps": 4, "folder": str(folder)}
         job = job_queries.create_job(session, DEFAULT_PROJECT, "count", params)
-        queue.enqueue(session, job)
     for number in range(1, 4):
         worker = workers.start()
         wait_until(lambda number=number: begun(folder)[0][-1:] == [number])
@@ -271,7 +266,6 @@ def test_only_deaths_on_one_step_park_a_job(database, workers, settings, folder)
         (folder / str(number)).touch()
     workers.start()
     done = wait_for(database, job.id)
-    queue.close()
     assert done.attempts == 4 > settings.max_attempts and done.state == "succeeded"
 
 
