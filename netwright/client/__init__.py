@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from types import TracebackType
 
 import httpx
 
 from netwright.client.fronts import Fronts
 from netwright.client.http.connection import Connection
-from netwright.client.http.decode import read
 from netwright.client.http.models import Readiness
-from netwright.client.jobs import Jobs
+from netwright.client.jobs import Jobs, readiness
 from netwright.client.metrics import Metrics
 from netwright.client.predictors import Predictors
 from netwright.client.searches import Searches
@@ -43,18 +41,18 @@ class Client:
         url = url or os.environ.get("NETWRIGHT_URL") or DEFAULT_URL
         key = key or os.environ.get("NETWRIGHT_KEY") or None
         self.connection = Connection(url, key, timeout=timeout, transport=transport)
-        self.jobs = Jobs(self)
-        self.metrics = Metrics(self)
-        self.supernets = Supernets(self)
-        self.trainings = Trainings(self)
-        self.targets = Targets(self)
-        self.measurements = Measurements(self)
-        self.predictors = Predictors(self)
-        self.exports = Exports(self)
-        self.finetunes = FineTunes(self)
-        self.subnets = Subnets(self)
-        self.fronts = Fronts(self)
-        self.searches = Searches(self)
+        self.jobs = Jobs(self.connection)
+        self.metrics = Metrics(self.connection)
+        self.supernets = Supernets(self.connection)
+        self.trainings = Trainings(self.connection)
+        self.targets = Targets(self.connection)
+        self.measurements = Measurements(self.connection)
+        self.predictors = Predictors(self.connection)
+        self.exports = Exports(self.connection)
+        self.finetunes = FineTunes(self.connection)
+        self.subnets = Subnets(self.connection)
+        self.fronts = Fronts(self.connection)
+        self.searches = Searches(self.connection)
 
     def __repr__(self) -> str:
         return f"Client({self.connection.url!r})"
@@ -71,15 +69,6 @@ class Client:
         """Close the connections."""
         self.connection.close()
 
-    def with_ids(self, query: Mapping[str, object]) -> dict[str, object]:
-        """Parameters of a list, with supernet and target by their ids in place of their names."""
-        found = dict(query)
-        if found.get("supernet"):
-            found["supernet"] = self.supernets.id_of(str(found["supernet"]))
-        if found.get("target"):
-            found["target"] = self.targets.id_of(str(found["target"]))
-        return found
-
     def ready(self) -> Readiness:
         """``status``, ``database``, ``schema_version``, ``workers``; raises where the server cannot work."""
-        return read(Readiness, self.connection.get("/readyz"))
+        return readiness(self.connection)

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from netwright.client.http import models
-from netwright.client.metrics import check_metric
+from netwright.client.http.connection import Connection
+from netwright.client.metrics import Metrics, check_metric
 from netwright.client.resource import counted, dataframe, html_table
-from netwright.client.subnets import Downloadable, Subnet
+from netwright.client.subnets import Downloadable, Subnet, Subnets
+from netwright.client.targets import Targets, with_ids
 from netwright.errors import NetwrightError, NoSuchPointError
 
 if TYPE_CHECKING:
     import pandas
 
-    from netwright.client import Client
 
 FORMATS = ("csv", "parquet")
 Ask = Mapping[str, object]
@@ -44,7 +45,7 @@ class Point(Downloadable, models.FrontPoint):
 
     def details(self) -> Subnet:
         """Everything stored about this subnet."""
-        return self._client.subnets.get(self.id)
+        return Subnets(self._connection).get(self.id)
 
     def summary(self) -> dict[str, object]:
         """Its true values."""
@@ -54,7 +55,7 @@ class Point(Downloadable, models.FrontPoint):
 
     def row(self) -> dict[str, object]:
         """Its values in one line of a table; metrics of a target as ``metric@target``."""
-        names = self._client.targets.names()
+        names = Targets(self._connection).names()
         found: dict[str, object] = {
             "subnet": self.subnet,
             "target": names.get(self.target or "", self.target),
@@ -80,19 +81,19 @@ class Front(Sequence[Point]):
 
     def __init__(
         self,
-        client: Client,
+        connection: Connection,
         answer: models.Object,
         ask: Callable[[Ask], Front],
         fetch: Callable[[Path, str], None],
     ) -> None:
-        self.points = [Point.of(client, row) for row in answer["points"]]
+        self.points = [Point.of(connection, row) for row in answer["points"]]
         self.search: str | None = answer.get("search")
         self.objectives: list[str] = answer.get("objectives") or []
         self.note: str | None = answer.get("note")
         self.noise: str | None = answer.get("noise")
         self.total: int = answer.get("total", len(self.points))
         self._answer, self._ask, self._fetch = answer, ask, fetch
-        self._client = client
+        self._connection = connection
 
     @overload
     def __getitem__(self, index: int) -> Point: ...
@@ -112,7 +113,7 @@ class Front(Sequence[Point]):
 
     def target_names(self) -> dict[str, str]:
         """Names of targets by id."""
-        return self._client.targets.names()
+        return Targets(self._connection).names()
 
     def to_dict(self) -> models.Object:
         """All its fields as the server's JSON."""
@@ -151,8 +152,10 @@ class Front(Sequence[Point]):
         ``how`` is ``best``, ``knee``, ``buckets`` (the best of each part of the range of a cost, or of the metric
         ``by``) or ``spread``. Raises :class:`NoSuchPointError` where no point meets the limits.
         """
-        named = {"target": self._client.targets.id_of(target)} if target else {}
-        found = self._ask({"pick": how, "k": k, "by": by, **named, **checked_limits(self._client, limits)})
+        named = {"target": Targets(self._connection).id_of(target)} if target else {}
+        found = self._ask(
+            {"pick": how, "k": k, "by": by, **named, **checked_limits(self._connection, limits)}
+        )
         if not found.points:
             raise NoSuchPointError(found.note or "the front is empty: no subnet met the limits")
         return found
@@ -164,12 +167,12 @@ class Front(Sequence[Point]):
         return destination
 
 
-def checked_limits(client: Client, limits: Mapping[str, float | None]) -> dict[str, float | None]:
+def checked_limits(connection: Connection, limits: Mapping[str, float | None]) -> dict[str, float | None]:
     """Limits of a front by their parameters; raises TypeError or NetwrightError for a name that is none."""
     for name in limits:
         if not name.startswith(("max_", "min_")):
             raise TypeError(f"a limit must be called max_<metric> or min_<metric>, got {name!r}")
-        check_metric(name[4:], client.metrics.directions)
+        check_metric(name[4:], Metrics(connection).directions)
     return dict(limits)
 
 
@@ -183,8 +186,8 @@ def _format_of(path: Path) -> str:
 class Fronts:
     """``client.fronts``: the best of everything stored, over all searches."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def best(
         self,
@@ -200,9 +203,9 @@ class Fronts:
         one that a subnet was measured on counts.
         """
         query = {
-            **self._client.with_ids({"supernet": supernet, "target": target}),
+            **with_ids(self._connection, {"supernet": supernet, "target": target}),
             "max_points": max_points,
-            **checked_limits(self._client, limits),
+            **checked_limits(self._connection, limits),
         }
         return self._front("/v1/fronts", query)
 
@@ -219,15 +222,23 @@ class Fronts:
 
         Where the search has a front for each target, ``target`` (id or name) selects one.
         """
-        query = {"pick": pick, "k": k, "max_points": max_points, **self._client.with_ids({"target": target})}
+        query = {
+            "pick": pick,
+            "k": k,
+            "max_points": max_points,
+            **with_ids(self._connection, {"target": target}),
+        }
         return self._front(f"/v1/searches/{search}/front", query)
 
     def _front(self, path: str, query: Ask) -> Front:
-        connection, whole = self._client.connection, {**query, "max_points": None}
+        connection, whole = self._connection, {**query, "max_points": None}
 
         def front(parameters: Ask) -> Front:
             return Front(
-                self._client, connection.get(path, parameters), lambda more: front({**whole, **more}), fetch
+                self._connection,
+                connection.get(path, parameters),
+                lambda more: front({**whole, **more}),
+                fetch,
             )
 
         def fetch(destination: Path, format: str) -> None:

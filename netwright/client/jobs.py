@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Self, Unpack
 
 from netwright.client.http import models
+from netwright.client.http.connection import Connection
+from netwright.client.http.decode import read
 from netwright.client.http.requests import JobsQuery
 from netwright.client.resource import Collection, Listing, Resource, checked
 from netwright.errors import JobFailedError, NetwrightError, ServerError, UnreachableError, WaitTimeoutError
@@ -88,7 +90,7 @@ class Job(Resource, models.JobView):
 
         ``silence`` is the longest pause of the connection, in seconds.
         """
-        lines = self._client.connection.lines(f"{self.path}/{self.id}/events", {"after": after}, silence)
+        lines = self._connection.lines(f"{self.path}/{self.id}/events", {"after": after}, silence)
         return read_events(lines)
 
     def cancel(self) -> Job:
@@ -100,8 +102,8 @@ class Job(Resource, models.JobView):
         return self._do("resume")
 
     def _do(self, verb: str) -> Job:
-        answer = self._client.connection.post(f"{self.path}/{self.id}:{verb}")
-        vars(self).update(vars(Job.of(self._client, answer)))
+        answer = self._connection.post(f"{self.path}/{self.id}:{verb}")
+        vars(self).update(vars(Job.of(self._connection, answer)))
         return self
 
     def _wait(self, timeout: float, progress: OnProgress) -> Job:
@@ -126,9 +128,9 @@ class Job(Resource, models.JobView):
 
     def _why_queued(self) -> str:
         """What a queued job waits for: a worker, or the jobs before it."""
-        if not self._client.ready().workers:
+        if not readiness(self._connection).workers:
             return "queued: no worker is running; start one on the server with `netwright worker`"
-        running = [f"{job.kind} {job.id}" for job in self._client.jobs.list(state="running")[:3]]
+        running = [f"{job.kind} {job.id}" for job in Jobs(self._connection).list(state="running")[:3]]
         return f"queued behind {', '.join(running)}" if running else "queued"
 
     def _follow(self, timeout: float, draw: Callable[[str, models.Object], None]) -> Job:
@@ -177,7 +179,7 @@ class Pending(Resource):
         job: str | None = getattr(self, "job_id", None)
         if job is None:
             raise NetwrightError(f"{self!r} was made without a job")
-        return self._client.jobs.get(job)
+        return Jobs(self._connection).get(job)
 
     def wait(self, timeout: float = DEFAULT_TIMEOUT_S, progress: OnProgress | bool | None = None) -> Self:
         """Wait until it is finished; see :meth:`Job.wait`."""
@@ -199,3 +201,8 @@ class Jobs(Collection[Job]):
     def started(self, answer: models.Object) -> Job:
         """The job of an answer 202."""
         return self.get(answer["job"]["id"])
+
+
+def readiness(connection: Connection) -> models.Readiness:
+    """Whether the server can work, and how many workers are running."""
+    return read(models.Readiness, connection.get("/readyz"))

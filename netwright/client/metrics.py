@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from netwright.client.http import models
+from netwright.client.http.connection import Connection
 from netwright.client.resource import Listing, Resource, did_you_mean
 from netwright.errors import NetwrightError
-
-if TYPE_CHECKING:
-    from netwright.client import Client
 
 Side = Literal["max", "min"]
 Directions = Mapping[str, Side]
@@ -28,17 +25,17 @@ class Metric(Resource, models.MetricView):
 class Metrics:
     """``client.metrics``."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def list(self) -> Listing[Metric]:
         """All metrics of the server."""
-        rows = self._client.connection.get(Metric.path)["items"]
-        return Listing((Metric.of(self._client, row) for row in rows), "metric")
+        rows = self._connection.get_once(Metric.path)["items"]
+        return Listing((Metric.of(self._connection, row) for row in rows), "metric")
 
-    @cached_property
+    @property
     def directions(self) -> Directions:
-        """The side of a plain limit on each metric; requested once."""
+        """The side of a plain limit on each metric."""
         return {metric.name: "max" if metric.direction == "min" else "min" for metric in self.list()}
 
 

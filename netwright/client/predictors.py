@@ -10,6 +10,8 @@ from netwright.client.http.files import file_body
 from netwright.client.http.requests import PredictorsQuery
 from netwright.client.jobs import Pending
 from netwright.client.resource import Collection, Deletable, Listing, checked
+from netwright.client.supernets import Supernets
+from netwright.client.targets import Targets, with_ids
 from netwright.errors import NetwrightError
 from netwright.metric_names import LATENCY
 
@@ -27,7 +29,7 @@ class Predictor(Deletable, Pending, models.PredictorView):
             why = "too few rows to hold any out" if self.state == "succeeded" else f"its fit is {self.state}"
             raise NetwrightError(f"predictor {self.id} has no plot: {why}")
         sha256 = str(plot["sha256"])
-        self._client.connection.download(f"/v1/artifacts/{sha256}", Path(path), sha256)
+        self._connection.download(f"/v1/artifacts/{sha256}", Path(path), sha256)
         return Path(path)
 
 
@@ -46,8 +48,8 @@ class Predictors(Collection[Predictor]):
         """
         return self._create(
             {
-                "supernet": self._client.supernets.id_of(supernet),
-                "target": self._client.targets.id_of(target) if target else None,
+                "supernet": Supernets(self._connection).id_of(supernet),
+                "target": Targets(self._connection).id_of(target) if target else None,
                 "metric": metric,
                 "kind": kind,
             }
@@ -69,11 +71,11 @@ class Predictors(Collection[Predictor]):
         import folder. From 10 evaluated (5 measured) subnets on it is calibrated on them; with fewer its card has
         ``calibrated: false``.
         """
-        found = self._client.supernets.get(supernet)
+        found = Supernets(self._connection).get(supernet)
         return self._create(
             {
                 "supernet": found.id,
-                "target": self._client.targets.id_of(target) if target else None,
+                "target": Targets(self._connection).id_of(target) if target else None,
                 "metric": metric or (LATENCY if target else found.quality),
                 "import": file_body(file, on_server=on_server),
             }
@@ -84,4 +86,4 @@ class Predictors(Collection[Predictor]):
 
     def list(self, **filters: Unpack[PredictorsQuery]) -> Listing[Predictor]:
         """All predictors that match, newest first."""
-        return self._listed(self._client.with_ids(checked(filters, PredictorsQuery)))
+        return self._listed(with_ids(self._connection, checked(filters, PredictorsQuery)))

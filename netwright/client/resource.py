@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, overload
 
 from netwright.client.http import models
+from netwright.client.http.connection import Connection
 from netwright.client.http.decode import read
 from netwright.errors import NetwrightError, NotFoundError
 
 if TYPE_CHECKING:
     import pandas
 
-    from netwright.client import Client
     from netwright.client.http.models import Object
 
 R = TypeVar("R", bound="Resource")
@@ -30,20 +30,20 @@ class Resource:
     shown: ClassVar[tuple[str, ...]] = ("id",)
     """Attributes that identify it to a person."""
     id: str
-    _client: Client
+    _connection: Connection
     _answer: Object
 
     @classmethod
-    def of(cls, client: Client, answer: Object) -> Self:
+    def of(cls, connection: Connection, answer: Object) -> Self:
         """The object for an answer."""
         made = read(cls, answer)
-        made._client, made._answer = client, answer
+        made._connection, made._answer = connection, answer
         return made
 
     def refresh(self) -> Self:
         """Read it from the server again."""
-        fresh = self._client.connection.get(f"{self.path}/{self.id}")
-        vars(self).update(vars(type(self).of(self._client, fresh)))
+        fresh = self._connection.get(f"{self.path}/{self.id}")
+        vars(self).update(vars(type(self).of(self._connection, fresh)))
         return self
 
     def to_dict(self) -> Object:
@@ -77,7 +77,7 @@ class Deletable(Resource):
 
     def delete(self) -> Removed:
         """Delete it, or archive it where other resources refer to it; see ``state`` and ``referred_by``."""
-        return Removed.of(self._client, self._client.connection.delete(f"{self.path}/{self.id}"))
+        return Removed.of(self._connection, self._connection.delete(f"{self.path}/{self.id}"))
 
 
 class Removed(Resource, models.Removed):
@@ -139,17 +139,16 @@ class Collection(Generic[R]):
     kind: type[R]
     noun: ClassVar[str]
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._connection = client.connection
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def get(self, id: str) -> R:
         """The one with this id."""
-        return self.kind.of(self._client, self._connection.get(f"{self.kind.path}/{id}"))
+        return self.kind.of(self._connection, self._connection.get(f"{self.kind.path}/{id}"))
 
     def _listed(self, query: Mapping[str, object]) -> Listing[R]:
         pages = self._connection.pages(self.kind.path, query)
-        return Listing((self.kind.of(self._client, row) for row in pages), self.noun)
+        return Listing((self.kind.of(self._connection, row) for row in pages), self.noun)
 
 
 class NamedCollection(Collection[R]):

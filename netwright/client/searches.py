@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Unpack
 
 from netwright.client.constraints import Constraints, as_constraints
-from netwright.client.fronts import Front
+from netwright.client.fronts import Front, Fronts
 from netwright.client.http import models, requests
 from netwright.client.jobs import Pending
+from netwright.client.metrics import Metrics
 from netwright.client.resource import Collection, Deletable, Listing, Resource, checked
+from netwright.client.supernets import Supernets
+from netwright.client.targets import Targets, with_ids
 
 DEFAULT_EVALUATIONS = 24
 
@@ -48,10 +51,10 @@ class Search(Deletable, Pending, models.SearchView):
         ``evaluations`` are added to those spent; with 0, the existing results are judged by other ``constraints`` (they
         replace the old ones) or ``objectives``.
         """
-        limits = None if constraints is None else self._client.searches.limits(constraints)
+        limits = None if constraints is None else Searches(self._connection).limits(constraints)
         body = {"evaluations": 0, "constraints": limits, **checked(options, requests.ExtendOptions)}
-        made = self._client.connection.post(f"{self.path}/{self.id}:extend", body)
-        return self._client.searches.get(made["id"])
+        made = self._connection.post(f"{self.path}/{self.id}:extend", body)
+        return Searches(self._connection).get(made["id"])
 
     def front(
         self,
@@ -62,7 +65,9 @@ class Search(Deletable, Pending, models.SearchView):
         target: str | None = None,
     ) -> Front:
         """The front found so far; see :meth:`Fronts.of_search`."""
-        return self._client.fronts.of_search(self.id, pick=pick, k=k, max_points=max_points, target=target)
+        return Fronts(self._connection).of_search(
+            self.id, pick=pick, k=k, max_points=max_points, target=target
+        )
 
 
 class Searches(Collection[Search]):
@@ -105,7 +110,7 @@ class Searches(Collection[Search]):
         """The range of every metric and whether the constraints can be met; answers at once."""
         problem = self._problem(supernet, target, targets, constraints)
         body = {**problem, **checked(options, requests.ProfileOptions)}
-        return Profile.of(self._client, self._connection.post("/v1/searches:profile", body))
+        return Profile.of(self._connection, self._connection.post("/v1/searches:profile", body))
 
     def compare(self, *searches: str | Search, target: str | None = None) -> Comparison:
         """The fronts of two or more searches of one supernet side by side; the first is the base.
@@ -113,24 +118,24 @@ class Searches(Collection[Search]):
         ``target`` (id or name) says whose fronts, where the searches have one for each target.
         """
         ids = [each.id if isinstance(each, Search) else each for each in searches]
-        query = {"search": ids, **self._client.with_ids({"target": target})}
-        return Comparison.of(self._client, self._connection.get("/v1/searches:compare", query))
+        query = {"search": ids, **with_ids(self._connection, {"target": target})}
+        return Comparison.of(self._connection, self._connection.get("/v1/searches:compare", query))
 
     def list(
         self, *, labels: Mapping[str, str] | None = None, **filters: Unpack[requests.SearchesQuery]
     ) -> Listing[Search]:
         """All searches that match, newest first; ``labels`` must all be equal."""
-        query = self._client.with_ids(checked(filters, requests.SearchesQuery))
+        query = with_ids(self._connection, checked(filters, requests.SearchesQuery))
         wanted = [*(filters.get("label") or ()), *(f"{k}={v}" for k, v in (labels or {}).items())]
         return self._listed({**query, "label": wanted or None})
 
     def limits(self, constraints: Constraints) -> Sequence[requests.ConstraintBody]:
         """Constraints in the API's form, with targets by their ids."""
-        rows = as_constraints(constraints, self._client.metrics.directions) if constraints else []
+        rows = as_constraints(constraints, Metrics(self._connection).directions) if constraints else []
         for row in rows:
             target = row.get("target")
             if target:
-                row["target"] = self._client.targets.id_of(target)
+                row["target"] = Targets(self._connection).id_of(target)
         return rows
 
     def _problem(
@@ -138,7 +143,7 @@ class Searches(Collection[Search]):
     ) -> dict[str, object]:
         names = [*([target] if target else []), *targets]
         return {
-            "supernet": self._client.supernets.id_of(supernet),
-            "targets": [self._client.targets.id_of(name) for name in names],
+            "supernet": Supernets(self._connection).id_of(supernet),
+            "targets": [Targets(self._connection).id_of(name) for name in names],
             "constraints": self.limits(constraints),
         }

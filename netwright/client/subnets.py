@@ -9,6 +9,7 @@ from netwright.client.http import models
 from netwright.client.http.requests import ExportOptions, FineTuneOptions, FinetunesQuery
 from netwright.client.jobs import DEFAULT_TIMEOUT_S, OnProgress, Pending
 from netwright.client.resource import Collection, Listing, Resource, checked
+from netwright.client.targets import Targets
 from netwright.errors import NetwrightError
 from netwright.hub import MODEL, Latency, hub_files, write_folder
 from netwright.metric_names import LATENCY
@@ -24,7 +25,7 @@ class Export(Pending, models.ExportView):
         """Save the file at ``path``; its SHA-256 is checked."""
         if self.sha256 is None:
             raise NetwrightError(f"export {self.id} is {self.state}; wait for it before the download")
-        self._client.connection.download(f"/v1/artifacts/{self.sha256}", Path(path), self.sha256)
+        self._connection.download(f"/v1/artifacts/{self.sha256}", Path(path), self.sha256)
         return Path(path)
 
     def save_hub(self, folder: str | Path) -> Path:
@@ -35,8 +36,8 @@ class Export(Pending, models.ExportView):
         if self.format != "onnx":
             raise NetwrightError(f"a folder for the hub needs the format onnx, this export is {self.format}")
         folder = Path(folder)
-        subnet = self._client.subnets.get(self.subnet)
-        names = self._client.targets.names()
+        subnet = Subnets(self._connection).get(self.subnet)
+        names = Targets(self._connection).names()
         latencies: dict[str, Latency] = {}
         for row in subnet.measurements:
             if row.metric == LATENCY and row.target and row.target not in latencies and not row.stale:
@@ -73,7 +74,7 @@ class Downloadable(Resource):
 
         Returns the export's record (``parity``, ``sha256``, ``metadata``).
         """
-        export = self._client.exports.create(self.id, **options).wait(timeout, progress)
+        export = Exports(self._connection).create(self.id, **options).wait(timeout, progress)
         export.download(path)
         return export
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 from netwright.client.http import models
+from netwright.client.http.connection import Connection
 from netwright.client.http.files import file_body
 from netwright.client.http.requests import (
     ArchColumn,
@@ -15,12 +16,9 @@ from netwright.client.http.requests import (
     SupernetsQuery,
     TrainingOptions,
 )
-from netwright.client.jobs import Job
+from netwright.client.jobs import Job, Jobs
 from netwright.client.resource import Deletable, Listing, NamedCollection, Resource, checked
 from netwright.metric_names import MACS, PARAMS
-
-if TYPE_CHECKING:
-    from netwright.client import Client
 
 READINGS, COUNTS = ("value", "digits", "words"), ("K", "M", "G")
 
@@ -45,21 +43,21 @@ class Supernet(Deletable, models.SupernetView):
 
     def space(self) -> Space:
         """Its axes and choices, number of subnets, smallest and largest subnet."""
-        return Space.of(self._client, self._client.connection.get(f"{self.path}/{self.id}/space"))
+        return Space.of(self._connection, self._connection.get(f"{self.path}/{self.id}/space"))
 
     def evaluate(self, **options: Unpack[EvaluateOptions]) -> Job:
         """Start to evaluate the quality of ``count`` subnets spread over the space, or of exactly ``archs``."""
         body = checked(options, EvaluateOptions)
-        return self._client.jobs.started(
-            self._client.connection.post(f"{self.path}/{self.id}/evaluations", body)
+        return Jobs(self._connection).started(
+            self._connection.post(f"{self.path}/{self.id}/evaluations", body)
         )
 
     def update(self, *, data: str | None = None, licence: str | None = None) -> Supernet:
         """State where the images that it was trained on are now (their hashes are checked), or the weights' licence."""
         stated = {"data": data, "licence": licence}
         body = {name: value for name, value in stated.items() if value is not None}
-        answer = self._client.connection.patch(f"{self.path}/{self.id}", body)
-        return Supernet.of(self._client, answer)
+        answer = self._connection.patch(f"{self.path}/{self.id}", body)
+        return Supernet.of(self._connection, answer)
 
 
 class Supernets(NamedCollection[Supernet]):
@@ -113,7 +111,7 @@ class Supernets(NamedCollection[Supernet]):
         return self._create({"name": name, "table": table})
 
     def _create(self, body: dict[str, object]) -> Supernet:
-        return Supernet.of(self._client, self._connection.post(Supernet.path, body))
+        return Supernet.of(self._connection, self._connection.post(Supernet.path, body))
 
     def list(self, **filters: Unpack[SupernetsQuery]) -> Listing[Supernet]:
         """All supernets, newest first."""
@@ -129,18 +127,18 @@ class Trainings:
     teaches, where the recipe uses a teacher.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def create(self, name: str, **options: Unpack[TrainingOptions]) -> Job:
         """Start a training; when the job has succeeded its ``resource`` names the new supernet."""
         body = {"name": name, **checked(options, TrainingOptions)}
-        return self._client.jobs.started(self._client.connection.post("/v1/trainings", body))
+        return Jobs(self._connection).started(self._connection.post("/v1/trainings", body))
 
     def estimate(self, name: str | None = None, **options: Unpack[TrainingOptions]) -> Estimate:
         """The cost of :meth:`create` with the same arguments; starts nothing, and refuses what it would refuse."""
         body = {"name": name, **checked(options, TrainingOptions)}
-        return Estimate.of(self._client, self._client.connection.post("/v1/trainings:estimate", body))
+        return Estimate.of(self._connection, self._connection.post("/v1/trainings:estimate", body))
 
 
 def space_of(

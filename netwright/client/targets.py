@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Unpack
 
 from netwright.client.http import models
+from netwright.client.http.connection import Connection
 from netwright.client.http.files import file_body
 from netwright.client.http.requests import MeasurementsQuery, MeasureOptions, TableOptions, TargetsQuery
-from netwright.client.jobs import Job
+from netwright.client.jobs import Job, Jobs
 from netwright.client.resource import Collection, Deletable, Listing, NamedCollection, Resource, checked
+from netwright.client.supernets import Supernets
 
 
 class Target(Deletable, models.TargetView):
@@ -27,7 +29,7 @@ class Target(Deletable, models.TargetView):
         predictor's mean error on held-out rows is below it (0.03 is 3 %).
         """
         body: dict[str, object] = {
-            "supernet": self._client.supernets.id_of(supernet),
+            "supernet": Supernets(self._connection).id_of(supernet),
             "until": None if until is None else {"metric": "mape", "below": until},
             **checked(options, MeasureOptions),
         }
@@ -54,15 +56,15 @@ class Target(Deletable, models.TargetView):
             "latency": latency,
             **checked(options, TableOptions),
         }
-        return self._started({"supernet": self._client.supernets.id_of(supernet), "table": table})
+        return self._started({"supernet": Supernets(self._connection).id_of(supernet), "table": table})
 
     def reset(self) -> Target:
         """Adopt the runtime that is installed now; earlier measurements become stale."""
-        return Target.of(self._client, self._client.connection.post(f"{self.path}/{self.id}:refresh"))
+        return Target.of(self._connection, self._connection.post(f"{self.path}/{self.id}:refresh"))
 
     def _started(self, body: Mapping[str, object]) -> Job:
-        return self._client.jobs.started(
-            self._client.connection.post(f"{self.path}/{self.id}/measurements", body)
+        return Jobs(self._connection).started(
+            self._connection.post(f"{self.path}/{self.id}/measurements", body)
         )
 
 
@@ -89,7 +91,7 @@ class Targets(NamedCollection[Target]):
         measured elsewhere.
         """
         body = {"kind": kind, "name": name, "settings": dict(settings or {})}
-        return Target.of(self._client, self._connection.post(Target.path, body))
+        return Target.of(self._connection, self._connection.post(Target.path, body))
 
     def import_table(
         self,
@@ -121,9 +123,9 @@ class Targets(NamedCollection[Target]):
         if space is not None:
             body["space"] = dict(space)
         if supernet is not None:
-            body["supernet"] = self._client.supernets.id_of(supernet)
+            body["supernet"] = Supernets(self._connection).id_of(supernet)
         answer = self._connection.post("/v1/measurements:import", body)
-        return Import(self._client.jobs.started(answer), answer["target"], answer["supernet"])
+        return Import(Jobs(self._connection).started(answer), answer["target"], answer["supernet"])
 
     def list(self, **filters: Unpack[TargetsQuery]) -> Listing[Target]:
         """All targets, newest first."""
@@ -153,4 +155,14 @@ class Measurements(Collection[Measurement]):
 
     def list(self, **filters: Unpack[MeasurementsQuery]) -> Listing[Measurement]:
         """Measured and evaluated values, newest first."""
-        return self._listed(self._client.with_ids(checked(filters, MeasurementsQuery)))
+        return self._listed(with_ids(self._connection, checked(filters, MeasurementsQuery)))
+
+
+def with_ids(connection: Connection, query: Mapping[str, object]) -> dict[str, object]:
+    """Parameters of a list, with supernet and target by their ids in place of their names."""
+    found = dict(query)
+    if found.get("supernet"):
+        found["supernet"] = Supernets(connection).id_of(str(found["supernet"]))
+    if found.get("target"):
+        found["target"] = Targets(connection).id_of(str(found["target"]))
+    return found

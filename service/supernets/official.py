@@ -67,8 +67,8 @@ def _colour(data: Spec) -> DataSpec:
 
 def _import(request: dict[str, str], _progress: Progress) -> None:
     from supernets.data import load_data
-    from supernets.official.directory import import_official
     from supernets.official.nets import official_kind
+    from supernets.official_import import import_official
 
     official_kind(request["kind"])  # a wrong name is refused before any image is read
     data = load_data(request["data"], Path(request["data_dir"]) if request["data_dir"] else None)

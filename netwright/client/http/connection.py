@@ -39,6 +39,7 @@ class Connection:
                 raise NetwrightError("a key must be printable ASCII without line breaks")
             headers["Authorization"] = f"Bearer {key}"
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, transport=transport)
+        self._kept: dict[str, Object] = {}
 
     def __repr__(self) -> str:
         return f"Connection({self.url!r})"
@@ -50,6 +51,12 @@ class Connection:
     def get(self, path: str, query: Query | None = None) -> Object:
         """Read ``path``; parameters that are None are left out."""
         return self._json(self._send("GET", path, query=query))
+
+    def get_once(self, path: str) -> Object:
+        """Read what does not change while the server runs; later calls return the first answer."""
+        if path not in self._kept:
+            self._kept[path] = self.get(path)
+        return self._kept[path]
 
     def post(self, path: str, body: Query | None = None) -> Object:
         """Post ``body``; fields that are None are left out, so that the server's defaults hold."""
