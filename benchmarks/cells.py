@@ -149,7 +149,7 @@ class Cell:
 
     @classmethod
     def declared_by(cls, table: CellTable) -> Cell | None:
-        """What ``arch_str`` says of the digits; ``None`` without such a column or where it says something else."""
+        """The digits in ``arch_str``; ``None`` without such a column or where it has another form."""
         if "arch_str" not in table.frame:
             return None
         names: dict[int, str] = {}

@@ -66,7 +66,7 @@ class ShortTrainings:
         self.cache = {}  # shares belong to features
 
     def groups(self, archs: Population) -> list[Group]:
-        """What the model says, as a feature of ``archs``."""
+        """The model's prediction, as a feature of ``archs``."""
         return [Group(self._group.values[self.table.rows(archs)], self._group.widths)]
 
     @property

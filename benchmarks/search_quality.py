@@ -177,7 +177,7 @@ def contenders(elsewhere: Elsewhere | None = None) -> dict[str, Contender]:
 
 
 def allowed(table: CellTable, accuracy: str, elsewhere: Elsewhere | None = None) -> list[str]:
-    """All rows, but for those that need a column which the table lacks; says which."""
+    """All rows, but for those that need a column which the table lacks; prints which."""
     rows = list(contenders(elsewhere))
     if short_column(table.frame, accuracy) is None:
         rows.remove("ours+lowfi")

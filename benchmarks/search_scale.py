@@ -245,7 +245,7 @@ def measured(contender: str, what: str, n: int, second: int) -> dict[str, float 
 def in_child(
     contender: str, what: str, n: int, second: int, limit_s: float
 ) -> dict[str, float | None] | None:
-    """What :func:`measured` says in a process of its own; nothing where it takes longer than ``limit_s``."""
+    """The result of :func:`measured` in a process of its own; nothing where it takes longer than ``limit_s``."""
     call = [sys.executable, "-m", "benchmarks.search_scale", "--one", contender, what, str(n), str(second)]
     try:
         done = subprocess.run(call, capture_output=True, text=True, timeout=limit_s, check=True)

@@ -143,7 +143,7 @@ PROTOCOL = "own time: p10 of block min / that of the reference"
 
 
 def measured(recording: Recording, name: str) -> Values:
-    """What the statistic says of every net in every pass of the recording ``(passes, nets)``.
+    """The statistic of every net in every pass of the recording ``(passes, nets)``.
 
     Passes start every ``ROUNDS`` rounds, whatever a statistic needs, so that all of them see the same moments.
     """

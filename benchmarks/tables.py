@@ -52,7 +52,7 @@ def axes_of(table: pd.DataFrame, columns: Sequence[str]) -> Space:
     """The space spanned by the values of ``columns``.
 
     Text is one axis a character, or a word where it is joined by dashes or bars; where lengths differ, a
-    whole-number column equal to the length says how many of them are active. Anything else is one axis.
+    whole-number column equal to the length is the number of active ones. Anything else is one axis.
     """
     missing = [column for column in columns if column not in table]
     if missing:
@@ -72,7 +72,7 @@ def _text_axes(table: pd.DataFrame, column: str, plain: Sequence[str]) -> list[A
     parent = next((name for name in plain if np.array_equal(table[name].to_numpy(), lengths)), None)
     if lengths.min() < lengths.max() and parent is None:
         raise SpaceError(
-            f"{column!r} has {lengths.min()} to {lengths.max()} entries, and no column says how many"
+            f"{column!r} has {lengths.min()} to {lengths.max()} entries, and no column with their number"
         )
     axes = []
     for index in range(int(lengths.max())):

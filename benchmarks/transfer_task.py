@@ -17,7 +17,7 @@ from benchmarks.latency_figures import Answer
 from benchmarks.tables import TableFamily, device_family, encode, read_table
 from predictors.latency.bayesian_linear import BayesianLinear
 from predictors.latency.few_shot import FewShot, half_width
-from predictors.latency.known import KnownTarget, KnownTargets
+from predictors.latency.source_devices import SourceDevice, SourceDevices
 from predictors.latency.surface import LatencySurface
 from predictors.latency.transfer import FewShotTransfer
 from predictors.latency.trees import GradientTrees
@@ -35,10 +35,10 @@ ORACLE_SHARES = (0.25, 0.5, 1.0)
 Values = NDArray[np.float64]
 
 
-class MeasuredTarget(KnownTarget):
+class MeasuredTarget(SourceDevice):
     """What no predictor may have: predictions moved a ``share`` of the way to what was measured (the ``oracle``)."""
 
-    def __init__(self, known: KnownTarget, share: float, archs: NDArray[np.int64], y: Values) -> None:
+    def __init__(self, known: SourceDevice, share: float, archs: NDArray[np.int64], y: Values) -> None:
         self.predictor, self.kin, self.archs, self.y = known.predictor, known.kin, known.archs, known.y
         self._memory = {}
         self._known, self._share = known, share
@@ -59,7 +59,7 @@ class Table:
     archs: NDArray[np.int64]
     flops: Values
     accuracy: Values | None
-    _known: dict[str, KnownTarget] = field(default_factory=dict)
+    _known: dict[str, SourceDevice] = field(default_factory=dict)
 
     @classmethod
     def read(cls, args: argparse.Namespace) -> Table:
@@ -89,14 +89,14 @@ class Table:
             supernet="table", space_sha256=self.family.space().sha256, metric="latency_ms", target=name
         )
 
-    def known(self, name: str) -> KnownTarget:
+    def known(self, name: str) -> SourceDevice:
         """A model of a known column from rows 0..899."""
         if name not in self._known:
             y = self.column(name)[:KNOWN_ROWS]
             usable = np.flatnonzero(np.isfinite(y))
             model = LatencySurface(self.family, self.scope(name))
             model.fit(self.archs[usable], y[usable])
-            self._known[name] = KnownTarget(model, device_family(name))
+            self._known[name] = SourceDevice(model, device_family(name))
         return self._known[name]
 
 
@@ -114,10 +114,10 @@ class Task:
     def __post_init__(self) -> None:
         table = self.table
         self.y = table.column(self.name)
-        self.known = KnownTargets(table.family, [table.known(name) for name in self.known_names])
+        self.known = SourceDevices(table.family, [table.known(name) for name in self.known_names])
 
     @cached_property
-    def oracles(self) -> list[KnownTargets]:
+    def oracles(self) -> list[SourceDevices]:
         """What is known, moved towards what the known devices measured on the test archs."""
         table, found = self.table, [self.known]
         for share in ORACLE_SHARES:
@@ -125,7 +125,7 @@ class Task:
                 MeasuredTarget(known, share, table.archs, table.column(name))
                 for known, name in zip(self.known.targets, self.known_names, strict=True)
             ]
-            found.append(KnownTargets(table.family, targets, self.known.prior))
+            found.append(SourceDevices(table.family, targets, self.known.prior))
         return found
 
     @cached_property
@@ -242,7 +242,7 @@ class Task:
         accuracy = self.table.accuracy
         return None if accuracy is None else (self.y[rows], accuracy[rows])
 
-    def _ours(self, known: KnownTargets) -> FewShotTransfer:
+    def _ours(self, known: SourceDevices) -> FewShotTransfer:
         return FewShotTransfer(self.table.family, self.table.scope(self.name), known=known)
 
 

@@ -137,7 +137,7 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def _type(schema: Schema, *, asked: bool) -> str:
-    """A Python type; ``asked`` says whether it is of a request, where any sequence or mapping will do."""
+    """A Python type; ``asked`` is whether it is of a request, where any sequence or mapping will do."""
     if "$ref" in schema:
         return str(schema["$ref"].rsplit("/", 1)[1])
     if "anyOf" in schema or "oneOf" in schema:

@@ -71,7 +71,7 @@ def commands_page() -> str:
         "| exit status | means |",
         "|---|---|",
         "| 0 | done |",
-        "| 1 | the server refused; the message says what was got and what is allowed |",
+        "| 1 | the server refused; the message states what was got and what is allowed |",
         "| 2 | wrong usage |",
         "| 3 | the search is over, and no subnet meets the limits |",
         "| 4 | the job failed |",

@@ -116,7 +116,7 @@ def shoot(url: str, shown: dict[str, str], folder: Path) -> None:
 
 
 def _charts(page: Any) -> None:
-    """Wait until every chart is drawn or says that it has nothing to draw."""
+    """Wait until every chart is drawn or shows that there is nothing to draw."""
     for _ in range(100):
         waiting = page.locator(".chart-wait", has_text="Loading").count()
         if waiting == 0:

@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-BESIDE = 60
+OTHER_COLUMNS = 60
 """Columns that spinner, bar, count and times take next to the words."""
 WAIT = "wait"  # the step of a measuring run that waits for another one on its machine; its count is seconds
 LINE_EVERY_S = 60.0
@@ -82,7 +82,7 @@ def bar(title: str = "", console: Console | None = None) -> Iterator[Show]:
         def show(shown: Shown) -> None:
             words = " · ".join(word for word in (title, shown.message) if word)
             lines(words, shown)
-            fits = len(words) + BESIDE <= progress.console.width
+            fits = len(words) + OTHER_COLUMNS <= progress.console.width
             progress.below = "" if fits else shown.message
             progress.update(
                 task,

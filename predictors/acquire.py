@@ -15,7 +15,7 @@ from supernets.spaces.space import ENUMERATE_LIMIT, Population, Space
 
 CANDIDATES_PER_PICK = 40
 LEAST_CANDIDATES = 1000
-# Beyond so many measured archs their number no longer says where a next one would help.
+# Beyond so many measured archs their number does not show any more where a next one would help.
 MOST_STAND_INS = 100
 
 
@@ -61,7 +61,7 @@ def spread_sample(
 
 
 class Chooses(Protocol):
-    """A predictor that knows which archs would tell it most."""
+    """A predictor that can rank archs by how much a measurement would improve it."""
 
     @property
     def family(self) -> Family:
@@ -101,8 +101,8 @@ def informative_sample(
 def _pool(space: Space, n: int, rng: np.random.Generator) -> Population:
     """Different archs to choose among, the smallest and the largest first; at least ``n``."""
     ends = space.encode([space.min(), space.max()])
-    wanted = min(max(LEAST_CANDIDATES, CANDIDATES_PER_PICK * n), ENUMERATE_LIMIT)
-    drawn = space.enumerate() if space.size() <= wanted else space.sample(rng, wanted)
+    size = min(max(LEAST_CANDIDATES, CANDIDATES_PER_PICK * n), ENUMERATE_LIMIT)
+    drawn = space.enumerate() if space.size() <= size else space.sample(rng, size)
     rows = np.concatenate([ends, drawn])
     _, first = np.unique(rows, axis=0, return_index=True)
     return rows[np.sort(first)]

@@ -24,7 +24,7 @@ SUBNETS = 30
 FEWEST = 3
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, of how many."""
+"""Called with what is being done, the number done, and the total."""
 
 
 def card_front(
@@ -108,11 +108,11 @@ def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float)
         point["on_front"] = bool(sign * point["value"] < best)
         best = min(best, sign * point["value"])
     latency, quality, macs = ([point[key] for point in points] for key in (LATENCY, "value", MACS))
-    told = target.describe()
+    facts = target.describe()
     return {
-        "device": _words(told["device"], "cpu", "model", "name"),
-        "runtime": _words(told["runtime"], "name", "version"),
-        "settings": told["settings"],
+        "device": _words(facts["device"], "cpu", "model", "name"),
+        "runtime": _words(facts["runtime"], "name", "version"),
+        "settings": facts["settings"],
         "fingerprint": target.fingerprint,
         "statistic": STATISTIC,
         "protocol_version": PROTOCOL_VERSION,

@@ -3,8 +3,8 @@
 Every registered kind that suits the metric and can be fitted is cross-validated on the same folds. What
 counts is the mean interval score of the 90 % interval over the measured value (Gneiting & Raftery, 2007,
 "Strictly proper scoring rules, prediction, and estimation"): the width, and twenty times what a value lies
-outside, lower is better. It rewards a model that is near *and* knows how near; values below a tenth of the
-median count as that tenth, or a few nets that compile to nothing would decide alone. With few rows the
+outside, lower is better. It rewards predictions that are near *and* have an interval of the right width; values below a tenth
+of the median count as that tenth, or a few nets that compile to nothing would decide alone. With few rows the
 difference of two such means is mostly luck, so that the default kind stays unless another one is better by
 more than the standard error of the difference.
 """
@@ -27,7 +27,7 @@ from supernets.metrics import Metric
 from supernets.spaces.space import Population
 
 Values = NDArray[np.float64]
-Told = Callable[[int, int, str], None]
+OnProgress = Callable[[int, int, str], None]
 
 AUTO = "auto"
 FOLDS = 5
@@ -41,7 +41,7 @@ DEFAULT_WITH_KNOWN = {"measured": "transfer", "evaluated": "quality_transfer"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """How one kind did on held-out rows; ``note`` says why there are no figures.
+    """The figures of one kind on held-out rows; ``note`` is the reason where there are none.
 
     ``interval_score`` is the mean over rows, relative to the measured value, lower is better;
     ``standard_error`` is that of the mean.
@@ -104,7 +104,7 @@ def choose_kind(
     *,
     known: bool = False,
     seed: int = 0,
-    told: Told | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Choice:
     """Compare all kinds on different archs ``(n, d)`` with values ``(n,)``, and choose.
 
@@ -133,11 +133,11 @@ def choose_kind(
         elif kind not in could:
             notes[kind] = f"needs {need} rows, there are {len(y)}"
         elif len(y) - ceil(len(y) / folds) < need:
-            notes[kind] = f"needs {need} rows beside those held out"
+            notes[kind] = f"needs {need} rows in addition to those held out"
         else:
             reports[kind] = cross_validate(make(kind).fresh, archs, y, folds, seed)
-        if told is not None:
-            told(index + 1, len(kinds), f"compared {kind}")
+        if on_progress is not None:
+            on_progress(index + 1, len(kinds), f"compared {kind}")
     default = default_kind(metric, known)
     if default not in could:
         default = default_kind(metric, known=False)
@@ -181,7 +181,7 @@ def _decide(
     mean = float(reports[chosen].interval_scores.mean())
     reason = f"{chosen}: mean CV interval score {mean:.3g}"
     if others:
-        reason += f" beside {float(reports[others[0]].interval_scores.mean()):.3g} of {others[0]}"
+        reason += f" against {float(reports[others[0]].interval_scores.mean()):.3g} of {others[0]}"
     reason += f" over {rows} rows in {folds} folds{doubt}"
     if default not in reports and default != chosen:
         reason += f"; the default {default} has too few rows to be compared"

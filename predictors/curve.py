@@ -43,7 +43,7 @@ def learning_curve(
     """Errors for up to ``SIZES`` numbers of rows, each about twice the one before; different archs ``(n, d)``.
 
     In every repeat the same held-out fifth is predicted from ever longer first parts of the rest. Empty where
-    there are too few rows to fit anything beside those held out.
+    there are too few rows to fit anything in addition to those held out.
     """
     held = max(FEWEST_HELD_OUT, len(y) // HELD_OUT)
     most = len(y) - held

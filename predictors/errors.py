@@ -1,4 +1,4 @@
-"""Errors of ``predictors``; every message says the rule, what was got, and the choices.
+"""Errors of ``predictors``; every message states the rule, what was got, and the choices.
 
 ::
 
@@ -7,7 +7,7 @@
     │   ├── MeasuringDiedError    the measuring process ended without an answer
     │   └── ProtocolError     protocol or target settings outside their range
     ├── RowError              a measurement row that cannot be true, or is in another unit
-    ├── TableError            a brought file that cannot be read, or lacks a column
+    ├── TableError            an imported file that cannot be read, or lacks a column
     ├── FitError              too few rows, wrong shapes, values that are not finite
     ├── NotFittedError        a prediction asked for before any fit
     ├── ScopeError            a predictor used for another supernet, space, target, metric or data

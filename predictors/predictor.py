@@ -79,10 +79,10 @@ class Predictor(ABC):
     """Sources of the metrics it can learn: ``measured`` on a target, ``evaluated`` on a split."""
     uses_errors: ClassVar[bool] = False
     """Whether a fit takes the standard errors of rows into account; other kinds ignore them."""
-    uses_known: ClassVar[bool] = False
+    uses_sources: ClassVar[bool] = False
     """Whether its constructor takes ``known``, predictors of other targets."""
     imported: ClassVar[bool] = False
-    """Whether it starts from what somebody else learned, and cannot be made without."""
+    """Whether it is made from a file that was fitted elsewhere, and cannot be made without."""
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         if scope.space_sha256 != family.space().sha256:

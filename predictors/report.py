@@ -17,7 +17,7 @@ from supernets.spaces.space import Population
 
 LOW, HIGH = 0.05, 0.95
 TINY = 1e-12
-# Nets below this share of the median are judged beside it: one that compiles to nothing must not outweigh all others.
+# Nets below this share of the median are judged separately: one that compiles to nothing must not outweigh all others.
 SMALL = 0.1
 SURE = 1.645  # standard deviations that chance stays below with 95 %
 CLEAR = 0.98  # a ceiling above this is no limit worth a warning

@@ -23,10 +23,10 @@ def effects(space: Space, archs: Population, scores: NDArray[np.float64]) -> NDA
     features = space.features(archs).astype(np.float64)
     features -= features.mean(axis=0)
     spread = scores.std(axis=0)
-    wanted = (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    standardised = (scores - scores.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     gram = features.T @ features
     gram[np.diag_indices_from(gram)] += RIDGE
-    return np.asarray(np.linalg.solve(gram, features.T @ wanted))
+    return np.asarray(np.linalg.solve(gram, features.T @ standardised))
 
 
 def best_of_sums(space: Space, sums: NDArray[np.float64]) -> Population:

@@ -66,9 +66,9 @@ class Objective:
         )
 
 
-def objectives_from(wanted: Iterable[Objective | tuple[str, Any]]) -> tuple[Objective, ...]:
+def objectives_from(requested: Iterable[Objective | tuple[str, Any]]) -> tuple[Objective, ...]:
     """Checked objectives: at least one, all registered, no duplicates."""
-    objectives = tuple(o if isinstance(o, Objective) else Objective(*o) for o in wanted)
+    objectives = tuple(o if isinstance(o, Objective) else Objective(*o) for o in requested)
     if not objectives:
         raise ProblemError("a search needs at least one objective, got none", "objectives")
     for objective in objectives:

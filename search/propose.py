@@ -38,8 +38,8 @@ def propose(
     streams = np.random.SeedSequence(seed).generate_state(3)
     chosen: list[Population] = []
     for margin, share, stream in ((True, (n + 1) // 2, streams[0]), (False, n, streams[1])):
-        wanted = min(share, n - sum(map(len, chosen)))
-        if wanted > 0:
+        requested = min(share, n - sum(map(len, chosen)))
+        if requested > 0:
             found = optimise(
                 problem,
                 algorithm,
@@ -48,7 +48,7 @@ def propose(
                 evaluated,
                 margin=margin,
             )
-            rows = finalists(problem, found, seen, wanted, margin)
+            rows = finalists(problem, found, seen, requested, margin)
             seen.add(rows)
             chosen.append(rows)
     short = n - sum(map(len, chosen))

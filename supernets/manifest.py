@@ -74,7 +74,7 @@ class Manifest(Record):
 
     @field_validator("quality")
     @classmethod
-    def _known_quality(cls, value: str) -> str:
+    def _registered_quality(cls, value: str) -> str:
         allowed = (*names_from("evaluated"), NONE)
         if value not in allowed:
             raise ValueError(f"must be one of {', '.join(allowed)}, got {value!r}")

@@ -38,7 +38,7 @@ class Comparison(Resource, models.CompareView):
 
 
 class Search(Deletable, Pending, models.SearchView):
-    """A search: ``state`` is that of its job; ``feasible`` says whether its constraints could be met."""
+    """A search: ``state`` is that of its job; ``feasible`` is whether its constraints can be met."""
 
     path: ClassVar[str] = "/v1/searches"
     shown: ClassVar[tuple[str, ...]] = ("id", "state", "feasible", "points", "supernet", "created_at")
@@ -115,7 +115,7 @@ class Searches(Collection[Search]):
     def compare(self, *searches: str | Search, target: str | None = None) -> Comparison:
         """The fronts of two or more searches of one supernet side by side; the first is the base.
 
-        ``target`` (id or name) says whose fronts, where the searches have one for each target.
+        ``target`` (id or name) selects the fronts, where the searches have one for each target.
         """
         ids = [each.id if isinstance(each, Search) else each for each in searches]
         query = {"search": ids, **with_ids(self._connection, {"target": target})}
@@ -126,8 +126,8 @@ class Searches(Collection[Search]):
     ) -> Listing[Search]:
         """All searches that match, newest first; ``labels`` must all be equal."""
         query = with_ids(self._connection, checked(filters, requests.SearchesQuery))
-        wanted = [*(filters.get("label") or ()), *(f"{k}={v}" for k, v in (labels or {}).items())]
-        return self._listed({**query, "label": wanted or None})
+        pairs = [*(filters.get("label") or ()), *(f"{k}={v}" for k, v in (labels or {}).items())]
+        return self._listed({**query, "label": pairs or None})
 
     def limits(self, constraints: Constraints) -> Sequence[requests.ConstraintBody]:
         """Constraints in the API's form, with targets by their ids."""

@@ -200,7 +200,7 @@ def import_(
     ] = None,
     depth_axis: Annotated[
         str | None,
-        typer.Option(help="With --space: the --arch column that says how many digits or words count."),
+        typer.Option(help="With --space: the --arch column with the number of digits or words that count."),
     ] = None,
     params: Annotated[
         str | None, typer.Option(help="With --space: column with parameters; COL:M if in millions (K, M, G).")

@@ -108,24 +108,27 @@ def _quality(found: Object | None) -> str | None:
     return with_error(found["value"], found.get("standard_error")) if found else None
 
 
-def estimate_card(told: EstimateView) -> Iterator[Section]:
+def estimate_card(estimate: EstimateView) -> Iterator[Section]:
     """The cost of a training before its first step, and the report on a user's own images."""
-    if told.data_report is not None:
-        yield from report_sections(asdict(told.data_report))
-    known = f"{number(told.train_images)} training images" if told.train_images else "known once loaded"
-    classes = f", {told.classes} classes" if told.classes else ""
-    networks = f", in the end {told.networks} networks" if told.networks > 1 else ""
-    params, macs = told.params, told.macs
+    if estimate.data_report is not None:
+        yield from report_sections(asdict(estimate.data_report))
+    known = (
+        f"{number(estimate.train_images)} training images" if estimate.train_images else "known once loaded"
+    )
+    classes = f", {estimate.classes} classes" if estimate.classes else ""
+    networks = f", in the end {estimate.networks} networks" if estimate.networks > 1 else ""
+    params, macs = estimate.params, estimate.macs
     yield Fields(
         {
-            "data": f"{told.data}: {known}{classes}",
-            "space": f"{told.subnets:.3g} subnets, {params[0]:,.0f} to {params[1]:,.0f} parameters, "
+            "data": f"{estimate.data}: {known}{classes}",
+            "space": f"{estimate.subnets:.3g} subnets, {params[0]:,.0f} to {params[1]:,.0f} parameters, "
             f"{macs[0] / 1e6:.3g} to {macs[1] / 1e6:.3g} million MACs",
-            "recipe": f"{told.recipe}: {told.steps} steps of {told.batch_size} images, seed {told.seed}",
-            "cost": f"{told.billed:,.0f} subnet passes, {told.macs_per_step / 1e9:.3g} billion MACs a step "
+            "recipe": f"{estimate.recipe}: {estimate.steps} steps of {estimate.batch_size} images, "
+            f"seed {estimate.seed}",
+            "cost": f"{estimate.billed:,.0f} subnet passes, {estimate.macs_per_step / 1e9:.3g} billion MACs a step "
             f"on average{networks}",
-            "memory": f"about {told.memory_mb:,.0f} MB for weights, gradients, activations and images"
-            if told.memory_mb is not None
+            "memory": f"about {estimate.memory_mb:,.0f} MB for weights, gradients, activations and images"
+            if estimate.memory_mb is not None
             else "not known before the data are loaded",
         }
     )

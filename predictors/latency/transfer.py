@@ -1,8 +1,8 @@
 """Few-shot transfer: a new device from 5-20 measurements and source devices on the same space.
 
-See :mod:`predictors.latency.known` for the features and :mod:`predictors.latency.few_shot` for the model. Learning
-across devices follows HELP (Lee et al., 2021), and diverse samples follow NASFLAT (Akhauri & Abdelfattah, 2024). Here
-both are closed-form Bayesian models: a fit takes milliseconds and has an interval that is calibrated on the source
+See :mod:`predictors.latency.source_devices` for the features and :mod:`predictors.latency.few_shot` for the model.
+Learning across devices follows HELP (Lee et al., 2021), and diverse samples follow NASFLAT (Akhauri & Abdelfattah,
+2024). Here both are closed-form Bayesian models: a fit takes milliseconds and has an interval that is calibrated on the source
 devices.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from predictors.arrays import Array, Arrays, stored
 from predictors.errors import NotFittedError
 from predictors.latency.few_shot import DOF, FewShot, Prior
-from predictors.latency.known import KnownTarget, KnownTargets
+from predictors.latency.source_devices import SourceDevice, SourceDevices
 from predictors.predictor import Predictor, Values, load
 from predictors.scope import Scope
 from supernets.families.family import Family
@@ -35,23 +35,23 @@ class FewShotTransfer(Predictor):
     name = "transfer"
     fewest_rows = 5
     most_rows = 2_000
-    uses_known = True
+    uses_sources = True
 
     def __init__(
         self,
         family: Family,
         scope: Scope,
         seed: int = 0,
-        known: Sequence[Predictor] | KnownTargets = (),
+        known: Sequence[Predictor] | SourceDevices = (),
     ) -> None:
         super().__init__(family, scope, seed)
-        if not isinstance(known, KnownTargets):
-            known = KnownTargets(family, [KnownTarget(predictor) for predictor in known])
+        if not isinstance(known, SourceDevices):
+            known = SourceDevices(family, [SourceDevice(predictor) for predictor in known])
         self.known = known
         self._model: FewShot | None = None
 
     def choose(self, n: int, pool: Population, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Rows of ``pool (m, d)`` to measure first; see :meth:`KnownTargets.choose`."""
+        """Rows of ``pool (m, d)`` to measure first; see :meth:`SourceDevices.choose`."""
         return self.known.choose(n, pool, rng)
 
     def fresh(self) -> Self:
@@ -89,6 +89,6 @@ class FewShotTransfer(Predictor):
         assert self._archs is not None
         kin: list[str] = json.loads(state.content("kin"))
         files = [state.content(f"known{index}") for index in range(len(kin))]
-        targets = [KnownTarget(load(file, self.family), k) for file, k in zip(files, kin, strict=True)]
-        self.known = KnownTargets(self.family, targets, Prior.from_array(state.floats("prior")))
+        targets = [SourceDevice(load(file, self.family), k) for file, k in zip(files, kin, strict=True)]
+        self.known = SourceDevices(self.family, targets, Prior.from_array(state.floats("prior")))
         self._model = FewShot(self.known.basis(self._archs), self._y, self.known.prior)

@@ -7,7 +7,7 @@ the same of the adjacent blocks of a reference net, which saw the same machine; 
 latency. Not the lowest minima: the clock that leaves out other processes now and then counts an inference short, by
 half for nets of some microseconds. ``python -m benchmarks.measuring`` compares this with other statistics.
 
-Nothing here knows a runtime: a :data:`Block` is anything that runs a net for some time.
+Nothing here depends on a runtime: a :data:`Block` is anything that runs a net for some time.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Timing:
     """The latency of one net on one target.
 
     ``latency_ms`` is None with the verdicts ``refused`` (standard error over 5 %) and ``unsupported``
-    (``error`` says why). ``standard_error_ms`` is that of ``latency_ms``; ``raw_ms`` holds min, p50 and
+    (``error`` is the reason). ``standard_error_ms`` is that of ``latency_ms``; ``raw_ms`` holds min, p50 and
     p90 of all single inferences, uncorrected. ``reference`` holds name, sha256 and calibration of the
     reference net, the share of its blocks within 10 % of the calibration (``near_share``) and its 10th
     percentile over the calibration (``drift``: 1 when undisturbed).

@@ -200,7 +200,7 @@ def _options(session: Session) -> onnxruntime.SessionOptions:
 
 
 def _example(tensor: Tensor, batch: int, rng: np.random.Generator) -> NDArray[np.generic]:
-    """A random input of the shape the net asks for; a free first dimension is the batch."""
+    """A random input of the shape of the net's input; a free first dimension is the batch."""
     sizes = list(tensor.shape)
     if sizes and not isinstance(sizes[0], int):
         sizes[0] = batch

@@ -7,7 +7,7 @@ therefore a prior mean, up to offset and slope, and only the residual has to be 
 
 A prior may be wrong. One process is fitted without a prior and one for the residual of each prior; their
 predictions are mixed with weights that are proportional to how probable each makes the rows when it has not seen
-them (leave-one-out densities, Rasmussen & Williams 2006, ch. 5.4.2). The weight of a prior that says nothing
+them (leave-one-out densities, Rasmussen & Williams 2006, ch. 5.4.2). The weight of a prior without information
 about this space is near 0 after about twenty rows, and what remains is the process without a prior.
 """
 

@@ -56,7 +56,7 @@ class QualityTransfer(Predictor):
     most_rows = 1_000
     suits = ("evaluated",)
     uses_errors = True
-    uses_known = True
+    uses_sources = True
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0, known: Sequence[Predictor] = ()) -> None:
         super().__init__(family, scope, seed)

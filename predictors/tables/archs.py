@@ -16,11 +16,11 @@ from supernets.spaces.space import Arch, Choice, Space
 
 ARCH_ID = re.compile(r"[0-9a-f]{16}")
 Reader = Callable[[Mapping[str, Cell]], Arch]
-KnownArchs = Mapping[str, Mapping[str, Choice]]
+ArchsById = Mapping[str, Mapping[str, Choice]]
 
 
-def arch_columns(family: Family, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """The columns that define the arch of a row: those ``wanted``, or every axis that the table has.
+def arch_columns(family: Family, names: Sequence[str], requested: Sequence[str]) -> list[str]:
+    """The columns that define the arch of a row: those ``requested``, or every axis that the table has.
 
     For the space of a table, these are the columns it was defined with; others are errors.
 
@@ -29,12 +29,12 @@ def arch_columns(family: Family, names: Sequence[str], wanted: Sequence[str]) ->
             needs.
     """
     if isinstance(family, TableFamily):
-        if wanted and set(wanted) != set(family.layout.names):
-            raise TableError(f"arch columns of this space are {family.layout.names}, got {list(wanted)}")
+        if requested and set(requested) != set(family.layout.names):
+            raise TableError(f"arch columns of this space are {family.layout.names}, got {list(requested)}")
         return family.layout.names
     space = family.space()
     axes = [axis.name for axis in space.axes]
-    columns = list(wanted) or [axis for axis in axes if axis in names]
+    columns = list(requested) or [axis for axis in axes if axis in names]
     unknown = [column for column in columns if column not in axes]
     if len(columns) == 1 and unknown:
         return columns
@@ -52,7 +52,7 @@ def arch_columns(family: Family, names: Sequence[str], wanted: Sequence[str]) ->
     return columns
 
 
-def reader(family: Family, columns: Sequence[str], known: KnownArchs) -> Reader:
+def reader(family: Family, columns: Sequence[str], known: ArchsById) -> Reader:
     """A function that converts the cells of ``columns`` to an arch, or raises ``ArchError``.
 
     Columns are axes (an empty cell is inactive), or a single column holds the id of a ``known`` arch or the arch
@@ -90,14 +90,12 @@ def _by_layout(space: Space, layout: Layout) -> Reader:
     return read
 
 
-def _from_text(space: Space, cell: Cell, known: KnownArchs) -> Arch:
+def _from_text(space: Space, cell: Cell, known: ArchsById) -> Arch:
     if not isinstance(cell, str):
         raise ArchError("an arch must be given as an id or as JSON, the cell is empty or a number")
     if ARCH_ID.fullmatch(cell):
         if cell not in known:
-            raise ArchError(
-                "an arch id must be that of a subnet which the server knows; give the arch as JSON"
-            )
+            raise ArchError("an arch id must be that of a stored subnet; send the arch as JSON")
         return space.arch(known[cell])
     try:
         value = json.loads(cell)

@@ -55,8 +55,8 @@ def fit_costs(space: Space, layout: Layout, population: Population, counts: Mapp
         held = max(1, round(HELD_OUT * len(known)))
         rest, left = known[held:], known[:held]
         tried = _solve([block[rest] for block in blocks], alike, values[rest])
-        told = np.sum([block[left] @ piece for block, piece in zip(blocks, tried, strict=True)], axis=0)
-        relative = np.abs(told / np.maximum(values[left], 1.0) - 1)
+        predicted = np.sum([block[left] @ piece for block, piece in zip(blocks, tried, strict=True)], axis=0)
+        relative = np.abs(predicted / np.maximum(values[left], 1.0) - 1)
         errors[metric] = {
             "median": float(np.median(relative)),
             "worst": float(relative.max()),

@@ -37,18 +37,18 @@ class Table:
         return self.columns[name]
 
 
-def read_table(content: bytes, wanted: Sequence[str] | None = None) -> Table:
-    """The ``wanted`` columns of a file (``None``: no columns, only their names and the number of rows).
+def read_table(content: bytes, requested: Sequence[str] | None = None) -> Table:
+    """The ``requested`` columns of a file (``None``: no columns, only their names and the number of rows).
 
     Raises:
-        TableError: neither Parquet nor CSV, damaged, too large, or without a wanted column (the message
+        TableError: neither Parquet nor CSV, damaged, too large, or without a requested column (the message
             lists the existing ones).
     """
     if len(content) > MAX_BYTES:
         raise TableError(f"a table may take at most {MAX_BYTES} bytes, got {len(content)}")
     if not content:
         raise TableError("a table must hold rows, got an empty file")
-    columns = list(dict.fromkeys(wanted or ()))
+    columns = list(dict.fromkeys(requested or ()))
     return _parquet(content, columns) if content[:4] == PARQUET else _csv(content, columns)
 
 

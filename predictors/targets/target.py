@@ -43,7 +43,7 @@ class Target(ABC):
     Promises: :meth:`describe` answers at once, is JSON, and stays equal while device, runtime and settings do.
     :meth:`run` gives one :class:`~predictors.measuring.protocol.Timing` for each file in the order of the request, in
     ms, positive; a file that cannot be run gets the verdict ``unsupported`` and the others are still measured.
-    Everything measured on one target is on one scale (one calibration). ``measured_by`` says who measures: the
+    Everything measured on one target is on one scale (one calibration). ``measured_by`` is who measures: the
     ``worker`` itself, an ``agent`` on the device, or ``none`` (all rows are imported, and :meth:`run` raises
     ``MeasureError``). The constructor takes an instance of ``settings_type``, the calibrations stored with the
     target, and the files of the reference nets for a machine that cannot make them.

@@ -52,9 +52,9 @@ def measured_front(
     ``values`` maps ``(metric, target)`` to measured values in the metric's unit, one per arch, NaN if
     unknown. An arch with an unknown value is neither feasible nor nearest.
     """
-    wanted, limits = objectives_from(objectives), merged(constraints)
+    objective_list, limits = objectives_from(objectives), merged(constraints)
     columns = {key: np.asarray(column, dtype=np.float64) for key, column in values.items()}
-    needed = [key for o in wanted for key in o.keys] + [c.key for c in limits]
+    needed = [key for o in objective_list for key in o.keys] + [c.key for c in limits]
     missing = [key for key in needed if key not in columns]
     if missing:
         raise ProblemError(
@@ -64,7 +64,11 @@ def measured_front(
     if len(lengths) != 1:
         raise ProblemError(f"all values must cover the same archs, got lengths {sorted(lengths)}", "values")
     n = lengths.pop()
-    scores = np.stack([o.score(columns) for o in wanted], axis=1) if n else np.zeros((0, len(wanted)))
+    scores = (
+        np.stack([o.score(columns) for o in objective_list], axis=1)
+        if n
+        else np.zeros((0, len(objective_list)))
+    )
     violation = violations(limits, columns, n)
     usable = np.isfinite(scores).all(axis=1) & np.isfinite(violation)
     feasible = usable & (violation <= 0)

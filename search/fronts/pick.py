@@ -77,13 +77,13 @@ def pick(
     if how not in PICKS:
         raise ProblemError(f"a pick must be one of {', '.join(PICKS)}, got {how!r}", "pick")
     choose, usual = PICKS[how]
-    wanted = usual if k is None else k
-    if isinstance(wanted, bool) or wanted < 1:
-        raise ProblemError(f"k must be at least 1, got {wanted!r}", "k")
+    requested = usual if k is None else k
+    if isinstance(requested, bool) or requested < 1:
+        raise ProblemError(f"k must be at least 1, got {requested!r}", "k")
     table = _Table(values, [metric_named(name) for name in objectives], tuple(limits))
     if not len(table.rows):
         return Picks((), table.why_none())
-    return Picks(tuple(choose(table, wanted, by)))
+    return Picks(tuple(choose(table, requested, by)))
 
 
 class _Table:

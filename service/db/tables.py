@@ -227,7 +227,7 @@ class Agent(Owned):
 
 
 class Order(Owned):
-    """Nets that a job wants measured on a remote target; ``span`` is what they are of its progress."""
+    """Nets that a job has queued for a remote target; ``span`` is what they are of its progress."""
 
     __tablename__ = "measurement_orders"
     __table_args__ = (sa.UniqueConstraint("project_id", "job_id", "step"),)

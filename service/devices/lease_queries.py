@@ -141,7 +141,7 @@ def expire_leases(session: Session, project: str, target: str) -> int:
 
 
 def end_lease(session: Session, lease: Lease, state: str) -> None:
-    """Close a lease; what it has not measured waits again, but remembers who had it."""
+    """Close a lease; what it has not measured waits again, with the agent that had it."""
     lease.state = state
     session.execute(
         sa.update(Item).where(Item.lease_id == lease.id, Item.state == "leased").values(state="waiting")
@@ -157,7 +157,7 @@ def open_leases(session: Session, project: str, target: str) -> list[Lease]:
 
 
 def next_items(session: Session, project: str, target: str, most: int) -> list[Item]:
-    """The nets to give next: of the oldest order that has some, of a job that still wants them."""
+    """The nets to lease next: of the oldest order that has some, of a job that is still running."""
     query = (
         sa.select(Item, Order)
         .join(Order, Order.id == Item.order_id)

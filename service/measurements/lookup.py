@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from predictors.predictor import load
-from service.measurements.models import KnownLatencies, Measured, SubnetTiming
+from service.measurements.models import Measured, StoredLatencies, SubnetTiming
 from service.runtime.task import Rows
 from service.supernets.bench import Bench, model_scope
 from supernets.metrics import LATENCY
 
-IMPORTED, PREDICTED = "brought", "predicted"
+IMPORTED, PREDICTED = "imported", "predicted"
 # Neither is a new measurement: nothing of it is stored, and it has no protocol.
 NOT_MEASURED = (IMPORTED, PREDICTED)
 
 
-def look_up(bench: Bench, target: str, known: KnownLatencies, rows: Rows) -> Measured:
+def look_up(bench: Bench, target: str, known: StoredLatencies, rows: Rows) -> Measured:
     """Timings of a population from the rows of a target and its predictor.
 
     An arch without a row gets the upper limit that its latency stays below with the search's confidence, and the

@@ -61,7 +61,7 @@ class Measured(StepData):
     stale: str | None = None
 
 
-class KnownLatencies(StepData):
+class StoredLatencies(StepData):
     """What stands for measurements on a target that cannot measure: its rows, and a predictor (its hash)."""
 
     population: Rows
@@ -81,7 +81,7 @@ class MeasuredTarget(StepData):
     settings: JsonObject
     calibrations: dict[str, Calibration] | None
     fingerprint: str
-    lookup: KnownLatencies | None
+    lookup: StoredLatencies | None
 
     @property
     def runtime(self) -> JsonObject:

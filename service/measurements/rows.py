@@ -13,7 +13,7 @@ from service.db.tables import Supernet, Target, Unsupported
 from service.devices.hardware import is_measurable
 from service.ids import new_id
 from service.measurements.lookup import NOT_MEASURED
-from service.measurements.models import ImportedRows, KnownLatencies, Measured, MeasuredTarget, Quality
+from service.measurements.models import ImportedRows, Measured, MeasuredTarget, Quality, StoredLatencies
 from service.measurements.queries import measured_rows, scope_of, unsupported_archs
 from service.measurements.schemas import ImportParams
 from service.runtime.context import WorkContext
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 Rows = list[list[int]]
 
 
-def target_of(session: Session, run: WorkContext, id: str, lookup: KnownLatencies | None) -> MeasuredTarget:
+def target_of(session: Session, run: WorkContext, id: str, lookup: StoredLatencies | None) -> MeasuredTarget:
     """A target as the measuring task needs it."""
     row = queries.get(session, run.project, Target, id)
     return MeasuredTarget(

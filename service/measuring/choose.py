@@ -10,7 +10,7 @@ from service.measurements.rows import training_rows
 from service.measurements.schemas import MeasureParams
 from service.measurements.selection import choose
 from service.predictors import tasks
-from service.predictors.known import known_rows, known_targets
+from service.predictors.sources import source_rows, source_targets
 from service.predictors.tasks import ChooseIn, Chosen
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows
@@ -37,7 +37,7 @@ async def chosen(
             how = "spread"  # too few subnets are left unmeasured
         known = []
         if how == "information":
-            known = known_rows(session, job.project, supernet, params.metric, params.target)
+            known = source_rows(session, job.project, supernet, params.metric, params.target)
     if how != "information":
         rows = choose(family, params, for_latency=True).tolist()
 
@@ -74,5 +74,5 @@ def _how(session: Session, job: WorkContext, params: MeasureParams, supernet: Su
         return "given"
     if params.choose is not None:
         return params.choose
-    known = known_targets(session, job.project, supernet, params.metric, params.target)
+    known = source_targets(session, job.project, supernet, params.metric, params.target)
     return "information" if known else "spread"

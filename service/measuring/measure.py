@@ -21,7 +21,7 @@ from service.devices.leasing import settle_order
 from service.devices.protocols import protocol_changed
 from service.devices.staleness import mark, note_drift
 from service.errors import JobError
-from service.measurements.models import KnownLatencies, Measured, SubnetTiming
+from service.measurements.models import Measured, StoredLatencies, SubnetTiming
 from service.measurements.rows import store_timings, target_of
 from service.measuring import tasks
 from service.measuring.tasks import MeasureIn, WrittenFiles
@@ -57,7 +57,7 @@ async def measure(
     metrics: Sequence[str] = (LATENCY,),
     together: bool = False,
     seconds: float | None = None,
-    lookup: KnownLatencies | None = None,
+    lookup: StoredLatencies | None = None,
 ) -> list[SubnetTiming]:
     """Measure rows of choices on a target and store the measurements; returns timings in the order of the rows.
 

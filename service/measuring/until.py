@@ -17,7 +17,7 @@ from service.measurements.models import SubnetTiming
 from service.measurements.schemas import MeasureParams, Until
 from service.predictors import tasks
 from service.predictors.job import model_spec
-from service.predictors.known import known_targets
+from service.predictors.sources import source_targets
 from service.predictors.tasks import HeldOutError, LookIn
 from service.runtime.context import WorkContext
 from service.supernets.bench import bench_of
@@ -88,7 +88,7 @@ async def measure_until(
 def _request(job: WorkContext, params: MeasureParams, supernet: Supernet) -> LookIn:
     """The rows there are now, and the kind of predictor that is the default for them."""
     with job.read() as session:
-        known = known_targets(session, job.project, supernet, params.metric, params.target)
+        known = source_targets(session, job.project, supernet, params.metric, params.target)
         kind = default_kind(METRICS[params.metric], bool(known))
         model = model_spec(session, job, supernet, params.metric, params.target, kind)
     return LookIn(bench=bench_of(job.settings, supernet), model=model)

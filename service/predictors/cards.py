@@ -19,18 +19,21 @@ Json = dict[str, Any]
 WORST = 5
 ALL_HELD_OUT = 2000  # rows
 HELD_OUT, CURVE_ROWS = 500, 1000  # of more rows: those held out, those of the learning curve
-Told = Callable[[float, str], None]
+OnProgress = Callable[[float, str], None]
 MOST_POINTS = 300  # of the plot's data; more are thinned, evenly over what was measured
 
 
 def report_card(
-    model: Predictor, noise_ceiling: float | None, store: ArtifactStore, told: Told = lambda *_: None
+    model: Predictor,
+    noise_ceiling: float | None,
+    store: ArtifactStore,
+    on_progress: OnProgress = lambda *_: None,
 ) -> Json:
     """The report of a fitted model on held-out rows of its own; with too few of them ``n`` is 0.
 
     Every row is held out once, by ten models. Of more than ``ALL_HELD_OUT`` rows only some are, by one model:
-    these are enough to estimate its errors, and ten fits of thousands of rows would take hours. ``told`` is called
-    with a share of the work and what is being done.
+    these are enough to estimate its errors, and ten fits of thousands of rows would take hours. ``on_progress`` is
+    called with a share of the work and what is being done.
     """
     if not model.rows:
         return {
@@ -39,12 +42,12 @@ def report_card(
             "note": f"uncalibrated: with fewer than {model.fewest_rows} evaluated subnets nothing here shows how "
             "far it errs; its intervals are so wide that they promise next to nothing",
         }
-    told(0.0, "predicting held-out rows")
+    on_progress(0.0, "predicting held-out rows")
     try:
         report, archs = _held_out(model, noise_ceiling)
     except FitError as error:
         return {"n": 0, "calibrated": True, "note": f"no rows could be held out: {error}"}
-    told(0.5, "drawing the learning curve")
+    on_progress(0.5, "drawing the learning curve")
     curve = learning_curve(model.fresh, model.fewest_rows, *_some(model, CURVE_ROWS), model.seed)
     definition = model.scope.definition
     png = report.plot(f"{definition.name} ({definition.unit})")

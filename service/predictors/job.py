@@ -11,7 +11,7 @@ from service.db import queries
 from service.db.tables import Predictor, Supernet
 from service.measurements.rows import training_rows
 from service.predictors import tasks
-from service.predictors.known import known_rows
+from service.predictors.sources import source_rows
 from service.predictors.tasks import FitIn, FitOut, FittedModel, ModelSpec
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData
@@ -78,7 +78,7 @@ def model_spec(
     ``version`` is the model that is refitted; imported kinds start from its content.
     """
     population, values = training_rows(session, job, supernet, metric, target)
-    informed = kind == AUTO or PREDICTORS.load(kind).uses_known
+    informed = kind == AUTO or PREDICTORS.load(kind).uses_sources
     imported = kind != AUTO and PREDICTORS.load(kind).imported
     return ModelSpec(
         metric=metric,
@@ -86,7 +86,7 @@ def model_spec(
         kind=kind,
         population=population,
         values=values,
-        known=known_rows(session, job.project, supernet, metric, target) if informed else [],
+        known=source_rows(session, job.project, supernet, metric, target) if informed else [],
         base=version if imported else None,
     )
 

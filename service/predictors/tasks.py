@@ -17,7 +17,7 @@ from predictors.predictor import Predictor, load
 from predictors.quality.transfer import QualityTransfer
 from predictors.report import cross_validate
 from service.predictors.cards import report_card
-from service.predictors.known import KnownTarget
+from service.predictors.sources import SourceRows
 from service.runtime.task import Progress, Rows, StepData
 from service.supernets.bench import Bench, BenchSpec, model_scope, open_bench
 from supernets.metrics import METRICS
@@ -27,7 +27,7 @@ from supernets.spaces.space import Population
 KNOWN_KINDS = {"measured": "latency_surface", "evaluated": "gaussian_process"}
 LOOK_FOLDS = 10
 COMPARING_SHARE, FITTED_SHARE = 0.6, 0.7  # of a fit's progress, where kinds are compared; then comes the card
-KNOWN = TypeAdapter(list[KnownTarget])
+KNOWN = TypeAdapter(list[SourceRows])
 OnShare = Callable[[float, str], None]
 
 
@@ -39,7 +39,7 @@ class ModelSpec(StepData):
     kind: str
     population: Rows
     values: list[float]
-    known: list[KnownTarget]
+    known: list[SourceRows]
     base: str | None = None
 
 
@@ -102,7 +102,7 @@ class ChooseIn(StepData):
     target: str
     count: int
     seed: int
-    known: list[KnownTarget]
+    known: list[SourceRows]
     measured: Rows
 
 
@@ -139,7 +139,9 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
         def compared(done: int, total: int, message: str) -> None:
             on_share(COMPARING_SHARE * done / total, message)
 
-        choice = choose_kind(make, scope.definition, archs, values, known=bool(spec.known), told=compared)
+        choice = choose_kind(
+            make, scope.definition, archs, values, known=bool(spec.known), on_progress=compared
+        )
         kind = choice.kind
     on_share(COMPARING_SHARE, f"fitting {kind} to {len(values)} rows")
     imported = None if spec.base is None else load(bench.store.read(spec.base), bench.family, scope).fresh()
@@ -157,7 +159,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
             on_share(FITTED_SHARE + (1 - FITTED_SHARE) * share, message)
 
         card = report_card(model, ceiling, bench.store, on_card)
-        card["known"] = [each.target for each in spec.known] if model.uses_known else []
+        card["known"] = [each.target for each in spec.known] if model.uses_sources else []
         card["prior"] = _priors(model, spec.known)
         card["choice"] = choice.as_json() if choice is not None else None
     return FittedModel(
@@ -171,7 +173,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
     )
 
 
-def _priors(model: Predictor, known: Sequence[KnownTarget]) -> list[dict[str, Any]]:
+def _priors(model: Predictor, known: Sequence[SourceRows]) -> list[dict[str, Any]]:
     """Supernets whose evaluations are a prior of this one's quality, with the weight that each has now."""
     if not isinstance(model, QualityTransfer):
         return []
@@ -182,10 +184,10 @@ def _priors(model: Predictor, known: Sequence[KnownTarget]) -> list[dict[str, An
 
 
 def unfitted(
-    bench: BenchSpec, kind: str, metric: str, target: str | None, known: Sequence[KnownTarget]
+    bench: BenchSpec, kind: str, metric: str, target: str | None, known: Sequence[SourceRows]
 ) -> Predictor:
     """A predictor without rows of its own; kinds that learn from other targets receive those."""
-    if known and PREDICTORS.load(kind).uses_known:
+    if known and PREDICTORS.load(kind).uses_sources:
         text = KNOWN.dump_json(list(known)).decode()
         return _informed(bench.model_dump_json(), text, kind, metric, target).fresh()
     return _make(open_bench(bench), kind, metric, target)

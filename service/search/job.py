@@ -24,9 +24,9 @@ from service.search.request.schemas import Provenance, SearchSpec
 from service.search.rounds import propose
 from service.search.rounds.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
 from service.search.rounds.history import (
-    KnownEvaluations,
     SearchHistory,
-    known_evaluations,
+    StoredEvaluations,
+    stored_evaluations,
 )
 from service.search.rounds.judge import (
     Judgement,
@@ -39,7 +39,7 @@ from service.search.rounds.judge import (
 )
 from service.search.rounds.learning import Learning, Round
 from service.search.rounds.points import describe_nearest, front_points, outcome_of, warnings_of
-from service.search.rounds.propose import KnownValues, Proposed, ProposeIn, ReferenceIn
+from service.search.rounds.propose import Proposed, ProposeIn, ReferenceIn, StoredValues
 from service.search.rounds.true_values import TrueValues
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
@@ -53,7 +53,7 @@ class Prepared(StepData):
     """Active seconds of the job at the start, and what was known."""
 
     at: float
-    known: KnownEvaluations
+    known: StoredEvaluations
 
 
 class Begun(StepData):
@@ -174,7 +174,7 @@ class SearchRun:
 
         def gather(session: Session) -> Prepared:
             extends = self.before.id if self.before is not None else None
-            known = known_evaluations(
+            known = stored_evaluations(
                 session, self.job, self.supernet, self.targets, self.spec.restrict, extends, self.extras
             )
             row = queries.get(session, self.job.project, Search, self.search_id)
@@ -213,7 +213,7 @@ class SearchRun:
             predictors=self.learning.entries,
             evaluated=self.history.rows + self._unsupported(),
             values=[
-                KnownValues(
+                StoredValues(
                     metric=metric,
                     target=target,
                     values=[float(value) if math.isfinite(value) else None for value in column],

@@ -33,7 +33,7 @@ class StoredFile(StepData):
 
 
 class BenchSpec(StepData):
-    """Where a child process finds a supernet: artifact store, local cache, data folder, stored files, images."""
+    """Where a child process reads a supernet: artifact store, local cache, data folder, stored files, images."""
 
     artifacts: str
     cache: str

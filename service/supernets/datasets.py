@@ -68,7 +68,7 @@ def require_data(field: str, spec: str, settings: Settings) -> None:
 def require_images(
     supernet: str, manifest: Mapping[str, Any], settings: Settings, field: str = "supernet"
 ) -> None:
-    """Refuse a supernet whose images are not where its manifest says, or where this service may not read."""
+    """Refuse a supernet whose images are not at the place in its manifest, or where this service may not read them."""
     spec = str(manifest["data"]["name"])
     try:
         require_data(field, allowed_data(settings, spec, field), settings)

@@ -1,4 +1,4 @@
-"""Any torch network as a supernet: ``convert`` and what it finds."""
+"""Any torch network as a supernet: ``convert`` and its result."""
 
 from supernets.convert.converted import AxisFound, Converted, convert, convert_program
 

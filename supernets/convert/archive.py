@@ -1,6 +1,6 @@
 """``.pt2`` files of others: examined as data, and loaded only where nothing in them can run.
 
-``torch.export.load`` unpickles what a file says is pickled, evaluates strings as expressions and looks operators up
+``torch.export.load`` unpickles what a file declares as pickled, evaluates strings as expressions and looks operators up
 by dotted names. So a file is read as a zip of JSON and raw tensors first; what is not known is refused, and only a copy
 without example inputs and without foreign notes is given to torch.
 """

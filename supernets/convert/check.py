@@ -55,7 +55,7 @@ class Checker:
         expected = self._zeroed(kept)
         try:
             got = self._removed(kept)
-        except Exception:  # whatever an operator says about sizes that do not fit
+        except Exception:  # operators raise various errors for sizes that do not fit
             return float("inf")
         return max(relative(one, two) for one, two in zip(got, expected, strict=True))
 

@@ -233,10 +233,10 @@ class _Reader:
         for key, tensor in state.items():
             if key in tensors:
                 continue
-            known_as = by_data.get(_identity(tensor))
-            if known_as is not None:
-                if key not in weights[known_as].keys:
-                    weights[known_as] = replace(weights[known_as], keys=(*weights[known_as].keys, key))
+            first_key = by_data.get(_identity(tensor))
+            if first_key is not None:
+                if key not in weights[first_key].keys:
+                    weights[first_key] = replace(weights[first_key], keys=(*weights[first_key].keys, key))
                 continue
             tensors[key] = tensor.detach()
             is_parameter = key in parameters or isinstance(tensor, nn.Parameter)

@@ -85,7 +85,7 @@ def augment(
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     """The order ``(n,) int64`` in which epoch ``epoch`` visits ``n`` images; it depends on nothing else.
 
-    The last two are remembered, for every step of an epoch asks: not to be written into.
+    The last two are cached, since every step of an epoch needs them: do not modify them.
     """
     return torch.from_numpy(permutation(n, seed, epoch))
 

@@ -205,7 +205,7 @@ def _largest(image: Image.Image, name: str) -> int:
 
 
 def common_form(found: Survey, spec: DataSpec) -> Form:
-    """The form of a data set: what its spec says, otherwise what the images have.
+    """The form of a data set: that of its spec, otherwise that of the images.
 
     Without a resolution: the shorter side if all images have the same, at most ``MAX_RESOLUTION``, otherwise 224.
     """

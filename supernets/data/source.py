@@ -177,7 +177,7 @@ def load_data(spec: Spec, data_dir: Path | None = None, *, seed: int = 0) -> Dat
 
     Raises:
         UnknownNameError: no such source.
-        DataError: it is absent (the message says how to get it), too small, or cannot be right.
+        DataError: it is absent (the message contains how to get it), too small, or cannot be right.
     """
     return open_source(spec, data_dir, seed).splits()
 
@@ -193,7 +193,7 @@ def check_data(spec: Spec, data_dir: Path | None = None) -> None:
 
 
 def look_at(spec: Spec, data_dir: Path | None = None, limit: int | None = None) -> Look:
-    """The data report with the images it was made of; a report that says why where the data cannot be looked at."""
+    """The data report with the images it was made of; a report with the reason where the data cannot be read."""
     try:
         return open_source(spec, data_dir).look(limit)
     except DataError as error:

@@ -103,13 +103,13 @@ class StreamedSplit:
         if not 1 <= batch_size <= len(self):
             raise DataError(f"1 <= batch_size <= {len(self)} must hold, but got {batch_size}")
         first, last, _ = part.indices(batch_size)
-        wanted = (batch_size, seed, step, first, last)
-        if self._ahead is not None and self._ahead[0] == wanted:
+        requested = (batch_size, seed, step, first, last)
+        if self._ahead is not None and self._ahead[0] == requested:
             found = self._ahead[1].result()
         else:
             if self._ahead is not None:
                 self._ahead[1].exception()  # one reader at a time
-            found = self._batch(*wanted)
+            found = self._batch(*requested)
         after = (batch_size, seed, step + 1, first, last)
         self._ahead = after, self._reader.submit(self._batch, *after)
         return found

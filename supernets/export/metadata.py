@@ -1,4 +1,4 @@
-"""What an exported file says about itself: only what never changes. Needs no torch."""
+"""The metadata of an exported file: only facts that never change. Needs no torch."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What the ONNX file at ``path`` says about itself, field to value; empty if it is not one of ours."""
+    """The metadata of the ONNX file at ``path``, field to value; empty if it is not one of ours."""
     from supernets.export.runtime import session
 
     found = session(path).get_modelmeta().custom_metadata_map

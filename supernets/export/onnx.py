@@ -179,7 +179,7 @@ def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int
                     {axis: dims[name] for axis, name in axes.items()} for axes in interface.dynamic
                 ),
             )
-    except Exception as error:  # whatever the tracer meets in somebody's forward
+    except Exception as error:  # any error that a user's forward raises while it is traced
         raise ExportError(f"{type(net).__name__} could not be exported: {error}") from error
     if program is None:
         raise ExportError(f"{type(net).__name__} could not be exported: the exporter returned nothing")

@@ -17,7 +17,7 @@ from supernets.errors import SpaceError
 from supernets.families.family import Family
 from supernets.metrics import MACS, PARAMS
 from supernets.spaces.columns import READINGS, Layout
-from supernets.spaces.layers import KnownCost, LayerSpec, Segment
+from supernets.spaces.layers import FixedCost, LayerSpec, Segment
 from supernets.spaces.space import Arch, Choice, Space
 
 FIELDS = ("space", "layout", "costs")
@@ -136,7 +136,7 @@ class _Named:
     def __call__(self, choices: Mapping[str, Choice]) -> tuple[LayerSpec, ...]:
         if not self.named or self.axis not in choices:
             return ()
-        return (KnownCost.of(self.axis, f"{self.kind}={choices[self.axis]}"),)
+        return (FixedCost.of(self.axis, f"{self.kind}={choices[self.axis]}"),)
 
 
 @dataclass(frozen=True)
@@ -157,4 +157,4 @@ class _Part:
         if any(axis not in choices for axis in self.table.axes):
             return ()
         params, macs = self._found[tuple(choices[axis] for axis in self.table.axes)]
-        return (KnownCost.of(self.name, "costs", params, macs),)
+        return (FixedCost.of(self.name, "costs", params, macs),)

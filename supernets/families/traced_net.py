@@ -182,7 +182,7 @@ class TracedNet(ElasticModel):
         return plain_net(_needed(cut, self.family, arch), tensors).eval()
 
     def residual_norms(self) -> list[nn.BatchNorm2d]:
-        """None: a converted network brings its weights."""
+        """None: a converted network has its weights already."""
         return []
 
 

@@ -223,14 +223,12 @@ class Recipe(_Part):
             raise RecipeError(f"at most one hook may combine items' gradients, got {' and '.join(apart)}")
 
     def check_teacher(self, given: bool) -> None:
-        """Refuse a teacher from outside that no subnet would learn from, and the want of one that was promised."""
+        """Refuse an external teacher that no subnet uses, and a recipe with an external teacher that was not named."""
         if not given and self.teacher == "external":
-            raise RecipeError(
-                f"recipe {self.name!r} learns from a teacher from outside; give one (--teacher)"
-            )
+            raise RecipeError(f"recipe {self.name!r} needs an external teacher; name one (--teacher)")
         if given and TEACHER not in self.make_sampler().needs:
             raise RecipeError(
-                f"no subnet of recipe {self.name!r} learns from a teacher: its sampler must ask for one, as "
+                f"no subnet of recipe {self.name!r} uses a teacher: its sampler must request one, as "
                 f"'uniform' does with teacher = true"
             )
 

@@ -12,7 +12,7 @@ from supernets.spaces.layers import LayerSpec
 class BottleneckPlan:
     """One block of a concrete subnet; ``index`` counts all blocks of the supernet, skipped ones included.
 
-    ``projects`` says that the shortcut pools by ``stride`` and is a convolution, not the identity.
+    ``projects``: the shortcut pools by ``stride`` and is a convolution, not the identity.
     """
 
     index: int

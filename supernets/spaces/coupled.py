@@ -68,9 +68,9 @@ class CoupledSpace(Space):
                     for n, v in ((follower, value), (leader, made[leader]))
                 ]
                 if ranks[0] != ranks[1]:
-                    wanted = self.axes[self.column(follower)].choices[ranks[1]]
+                    required = self.axes[self.column(follower)].choices[ranks[1]]
                     raise ArchError(
-                        f"{follower!r} follows {leader!r}: it must be {wanted!r} where that is {made[leader]!r}, "
+                        f"{follower!r} follows {leader!r}: it must be {required!r} where that is {made[leader]!r}, "
                         f"got {value!r}"
                     )
         return made

@@ -79,8 +79,8 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCost(LayerSpec):
-    """A part of an arch of which nothing is known but what it is called, its parameters and its MACs.
+class FixedCost(LayerSpec):
+    """A part of an arch with a name and fixed costs only: its parameters and its MACs.
 
     ``kind`` is any word: parts of one kind are taken to be the same work.
     """
@@ -89,13 +89,13 @@ class KnownCost(LayerSpec):
     known_macs: float = 0.0
 
     @classmethod
-    def of(cls, name: str, kind: str, params: float = 0.0, macs: float = 0.0) -> KnownCost:
+    def of(cls, name: str, kind: str, params: float = 0.0, macs: float = 0.0) -> FixedCost:
         """The part called ``name``."""
         return cls(name, kind, 0, 0, 0, 0, known_params=params, known_macs=macs)
 
     @property
     def weights(self) -> int:
-        """Its parameters: which of them are weights is not known."""
+        """Its parameters: which of them are weights is not recorded."""
         return round(self.known_params)
 
     @property

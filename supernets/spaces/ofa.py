@@ -78,8 +78,8 @@ class OfaSpace(Space):
             while len(self._every[axes[length - 1 - fixed]].choices) == 1 and fixed < length - 1:
                 fixed += 1
         if not length - fixed <= len(value) <= length:
-            wanted = f"{length - fixed} or {length}" if fixed else f"{length}"
-            raise ArchError(f"{field!r} must have {wanted} entries, got {len(value)}")
+            required = f"{length - fixed} or {length}" if fixed else f"{length}"
+            raise ArchError(f"{field!r} must have {required} entries, got {len(value)}")
         return [*value, *[None] * (length - len(value))]
 
     def _choice(self, name: str, axis: str, entry: Any) -> Any:

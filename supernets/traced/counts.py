@@ -14,7 +14,7 @@ from supernets.traced.slots import Labels
 
 @dataclass(frozen=True)
 class Amount:
-    """``fixed`` channels that stay, and for each axis how many a unit brings."""
+    """``fixed`` channels that stay, and for each axis the number of channels per unit."""
 
     fixed: int
     per_unit: Mapping[int, int] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Amount:
         return self.fixed + sum(count * units[axis] for axis, count in self.per_unit.items())
 
     def part(self, axis: int) -> Amount:
-        """What one axis brings."""
+        """The channels of one axis."""
         return Amount(0, {axis: self.per_unit[axis]})
 
 

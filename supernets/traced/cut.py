@@ -31,7 +31,7 @@ class Cut:
 
 
 class Cutter:
-    """Cuts one graph; ``kept`` of :meth:`cut` says for each class whether it stays."""
+    """Cuts one graph; ``kept`` of :meth:`cut` is True for each class that stays."""
 
     def __init__(self, groups: Groups) -> None:
         self._graph, self._followed = groups.graph, groups.followed

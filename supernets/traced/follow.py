@@ -4,7 +4,7 @@ Each followed axis of a value has labels (:data:`supernets.traced.slots.Labels`)
 size is a multiple of the batch may have labels too: those of one period.
 
 A channel may go where a smaller network equals the larger one with all its parameters of this channel at zero. So
-a rule also says whether a value *is zero* at channels whose parameters are zero: sums over such channels lose nothing.
+a rule also gives whether a value *is zero* at channels whose parameters are zero: sums over such channels lose nothing.
 Where a rule cannot say what becomes of a channel, the channel is frozen.
 """
 

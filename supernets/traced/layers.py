@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from supernets.spaces.layers import KnownCost, LayerSpec
+from supernets.spaces.layers import FixedCost, LayerSpec
 from supernets.traced.counts import Amount, Counts
 from supernets.traced.graph import Graph, Node, Ref, Weight, sized
 from supernets.traced.groups import Groups
@@ -40,7 +40,7 @@ class Row:
     def at(self, units: Mapping[int, int]) -> LayerSpec:
         """The layer for the given number of units of each axis."""
         if self.params or self.macs:
-            return KnownCost.of(
+            return FixedCost.of(
                 self.spec.name, self.spec.kind, _total(self.params, units), _total(self.macs, units)
             )
         entering, leaving = self.entering.at(units), self.leaving.at(units)
@@ -85,7 +85,7 @@ def rows_of(groups: Groups) -> list[Row]:
     for weight in groups.graph.weights:
         if weight.kind == "parameter" and made.take(weight.name):
             term = tuple(made.counts.sizes(weight.name))
-            blank = KnownCost.of(weight.key, "parameters")
+            blank = FixedCost.of(weight.key, "parameters")
             made.rows.append(Row(blank, Amount(0), Amount(0), "", params=(term,)))
     return [part for row in made.rows for part in _split(row)]
 
@@ -193,7 +193,7 @@ def _product(made: _Rows, node: Node) -> None:
         if left is None:
             return
         terms = [(*made.counts.sizes(node.name), made.counts.of(left, -1))]
-    blank = KnownCost.of(f"{node.module or node.name}.product", "product")
+    blank = FixedCost.of(f"{node.module or node.name}.product", "product")
     _append(made, node, Row(blank, Amount(0), Amount(0), node.name, macs=tuple(terms)))
 
 

@@ -103,7 +103,7 @@ def _batch(training: Training) -> Batch:
 def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
     """The sampler's plan for the open region; one item where the region is one subnet.
 
-    An item that learns from the teacher learns from labels while there is none.
+    An item with targets from the teacher uses the labels while there is no teacher.
     """
     rng = np.random.default_rng([training.seed, training.step])
     plan = training.sampler.plan(shard.region, training.step, rng)

@@ -18,7 +18,9 @@ LATENCY, ACCURACY = METRICS["latency_ms"], METRICS["accuracy"]
 def maker(metric, known=()):
     def make(kind):
         cls = PREDICTORS.load(kind)
-        return cls(FAMILY, scope_for(metric), 0, known) if cls.uses_known else cls(FAMILY, scope_for(metric))
+        return (
+            cls(FAMILY, scope_for(metric), 0, known) if cls.uses_sources else cls(FAMILY, scope_for(metric))
+        )
 
     return make
 
@@ -52,7 +54,7 @@ def test_every_kind_that_suits_is_in_the_table_with_figures_or_a_note(metric):
         metric,
         population,
         noisy(metric.name, population),
-        told=lambda *step: told.append(step),
+        on_progress=lambda *step: told.append(step),
     )
     assert {each.kind for each in choice.candidates} == set(kinds_for(metric))
     assert choice.candidates[0].kind == choice.kind and choice.candidates[0].interval_score is not None

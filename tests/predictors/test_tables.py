@@ -1,4 +1,4 @@
-"""Brought rows: what is read, what is refused and by which rule, and that the rest goes on."""
+"""Imported rows: what is read, what is refused and by which rule, and that the rest goes on."""
 
 import io
 import json

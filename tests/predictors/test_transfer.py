@@ -9,8 +9,8 @@ from predictors.errors import FitError, ScopeError
 from predictors.latency.bayesian_linear import BayesianLinear
 from predictors.latency.few_shot import DRAWS, PARTS, FewShot, Posteriors, most_informative
 from predictors.latency.kernels import KernelSum, fused
-from predictors.latency.known import KnownTarget, KnownTargets
 from predictors.latency.proxy import RooflineProxy
+from predictors.latency.source_devices import SourceDevice, SourceDevices
 from predictors.latency.transfer import FewShotTransfer
 from predictors.predictor import load
 from supernets.spaces.layers import LayerSpec
@@ -39,7 +39,7 @@ def known_predictor(seed, y=None):
 
 @pytest.fixture(scope="module")
 def known():
-    return KnownTargets(FAMILY, [KnownTarget(known_predictor(seed)) for seed in range(1, 6)])
+    return SourceDevices(FAMILY, [SourceDevice(known_predictor(seed)) for seed in range(1, 6)])
 
 
 def transfer(known):
@@ -66,7 +66,7 @@ def test_features_of_an_arch_do_not_depend_on_its_own_measurement():
     y = device(1, KNOWN)
     disturbed = y.copy()
     disturbed[7] *= 3
-    plain, other = KnownTarget(known_predictor(1, y)), KnownTarget(known_predictor(1, disturbed))
+    plain, other = SourceDevice(known_predictor(1, y)), SourceDevice(known_predictor(1, disturbed))
     assert plain.predict(KNOWN)[7] == other.predict(KNOWN)[7]
     assert (plain.predict(KNOWN) != other.predict(KNOWN)).any()
 
@@ -156,7 +156,7 @@ def test_no_measurement_of_a_candidate_is_ever_read():
     """Whatever a known device measured for some archs, what is predicted for them on a new one stays the same,
     but for what all others teach: the models that predict for them never saw them."""
 
-    class Spy(KnownTarget):
+    class Spy(SourceDevice):
         asked: list[bytes] = []
 
         def _predict(self, population):
@@ -170,7 +170,7 @@ def test_no_measurement_of_a_candidate_is_ever_read():
                 self.asked.append(row.tobytes())
             return values
 
-    known = KnownTargets(FAMILY, [Spy(known_predictor(seed)) for seed in (1, 2, 3)])
+    known = SourceDevices(FAMILY, [Spy(known_predictor(seed)) for seed in (1, 2, 3)])
     model = transfer(known)
     model.fit(KNOWN[:10], device(9, KNOWN)[:10])
     Spy.asked.clear()
@@ -181,9 +181,9 @@ def test_no_measurement_of_a_candidate_is_ever_read():
 
 def test_one_of_a_family_learns_nothing_from_its_twin():
     def twins(kin):
-        targets = [KnownTarget(known_predictor(1), kin), KnownTarget(known_predictor(1), kin)]
-        return KnownTargets(
-            FAMILY, [*targets, KnownTarget(known_predictor(3)), KnownTarget(known_predictor(4))]
+        targets = [SourceDevice(known_predictor(1), kin), SourceDevice(known_predictor(1), kin)]
+        return SourceDevices(
+            FAMILY, [*targets, SourceDevice(known_predictor(3)), SourceDevice(known_predictor(4))]
         )
 
     apart, together = twins(""), twins("board")
@@ -203,7 +203,7 @@ def test_a_device_bound_by_what_no_known_one_is(known):
 
 def test_known_targets_must_be_of_the_same_space():
     with pytest.raises(ScopeError, match="same|of the space"):
-        KnownTargets(small_family(kernels=[3]), [KnownTarget(known_predictor(1))])
+        SourceDevices(small_family(kernels=[3]), [SourceDevice(known_predictor(1))])
 
 
 def test_a_proxy_answers_without_any_row():

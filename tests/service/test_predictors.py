@@ -23,7 +23,7 @@ from service.measuring.choose import chosen
 from service.measuring.until import batches, measure_until
 from service.predictors import job as fit
 from service.predictors import tasks as models
-from service.predictors.known import ENOUGH_ROWS, known_rows, known_targets
+from service.predictors.sources import ENOUGH_ROWS, source_rows, source_targets
 from service.predictors.tasks import FitIn
 from service.runtime import job_queries
 from service.supernets.bench import bench_of, population_of
@@ -99,15 +99,15 @@ def test_targets_of_the_same_space_with_enough_rows_are_known(database, supernet
     new, others = fleet
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
-        assert set(known_targets(session, P, row, "latency_ms", new)) == set(others)
-        assert new not in known_targets(session, P, row, "latency_ms", others[0])
-        assert known_targets(session, P, row, "accuracy", None) == []
-        found = known_rows(session, P, row, "latency_ms", new)
+        assert set(source_targets(session, P, row, "latency_ms", new)) == set(others)
+        assert new not in source_targets(session, P, row, "latency_ms", others[0])
+        assert source_targets(session, P, row, "accuracy", None) == []
+        found = source_rows(session, P, row, "latency_ms", new)
         assert [each.target for each in found] and all(len(e.values) >= ENOUGH_ROWS for e in found)
         population = population_of(family_of(row), found[0].population)
         assert family_of(row).space().member(population).all()
         # Another project sees none of it.
-        assert known_targets(session, "other", row, "latency_ms", new) == []
+        assert source_targets(session, "other", row, "latency_ms", new) == []
 
 
 def evaluated_elsewhere(session, like, keep, name="elsewhere", project=P):
@@ -140,14 +140,14 @@ def test_evaluations_by_other_supernets_of_the_space_are_a_prior_of_quality(
 ):
     with database.write() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
-        assert known_rows(session, P, row, "accuracy", None) == []
+        assert source_rows(session, P, row, "accuracy", None) == []
         other = evaluated_elsewhere(session, row, 40)
         evaluated_elsewhere(session, row, ENOUGH_ROWS - 1, "few")
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
-        found = known_rows(session, P, row, "accuracy", None)
+        found = source_rows(session, P, row, "accuracy", None)
         assert [(each.target, len(each.values)) for each in found] == [(other, 40)]
-        assert known_rows(session, P, row, "mean_absolute_error", None) == []  # of another metric
+        assert source_rows(session, P, row, "mean_absolute_error", None) == []  # of another metric
     model = fitted_by_task(database, job, supernet["id"], "accuracy", None, "quality_transfer")
     (prior,) = model["report"]["prior"]
     assert model["report"]["known"] == [other] and (prior["supernet"], prior["rows"]) == (other, 40)
@@ -405,7 +405,7 @@ def test_a_drifted_target_teaches_others_nothing_and_a_search_is_warned(
         session.get_one(Predictor, fitted["accuracy"]).report = {"n": 0, "calibrated": False}
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
-        assert target["id"] not in known_targets(session, P, row, "latency_ms", new)
+        assert target["id"] not in source_targets(session, P, row, "latency_ms", new)
     body = {
         "supernet": supernet["id"],
         "targets": [target["id"]],

@@ -31,7 +31,7 @@ def db(migrated):
 
 
 def add_row(session, target, version, supernet=None):
-    """A latency on a target, measured by a version of the protocol; brought rows have none."""
+    """A latency on a target, measured by a version of the protocol; imported rows have none."""
     supernet = supernet or add_supernet(session, new_id("s"))
     ids = ensure_subnets(session, P, supernet.id, [("0" * 16, {"depth": 1}, {})])
     job = job_queries.create_job(session, P, "measure", {})
@@ -60,7 +60,7 @@ def add_row(session, target, version, supernet=None):
 
 def test_targets_with_rows_of_another_version_become_stale_and_say_both(db):
     with db.write() as session:
-        names = {"old": [OLD], "both": [OLD, NEW], "new": [NEW], "brought": [None], "empty": []}
+        names = {"old": [OLD], "both": [OLD, NEW], "new": [NEW], "imported": [None], "empty": []}
         ids = {name: add_target(session, name).id for name in names}
         for name, versions in names.items():
             for version in versions:
@@ -74,7 +74,7 @@ def test_targets_with_rows_of_another_version_become_stale_and_say_both(db):
             for name in ("old", "both")
         )
         assert "some of it by this one" in reasons["both"] and "some of it" not in reasons["old"]
-        assert [reasons[name] for name in ("new", "brought", "empty")] == [None] * 3
+        assert [reasons[name] for name in ("new", "imported", "empty")] == [None] * 3
     with db.write() as session:
         assert mark_other_protocols(session) == 0
 

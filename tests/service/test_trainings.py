@@ -90,7 +90,7 @@ def test_a_supernet_that_is_not_there_lists_those_that_are(client, supernet):
     problem = refused(client, asked(recipe=TAUGHT, teacher="sup_nope"), "teacher")
     assert (problem.errors[0].got, problem.errors[0].allowed) == ("sup_nope", ["digits"])
     problem = refused(client, asked(recipe=TAUGHT), "teacher")
-    assert problem.errors[0].allowed == ["digits"] and "learns from a teacher from outside" in problem.detail
+    assert problem.errors[0].allowed == ["digits"] and "needs an external teacher" in problem.detail
 
 
 def test_without_any_supernet_the_request_that_makes_one_is_named(client):

@@ -1,4 +1,4 @@
-"""What is known of the subnets behind a front: the true values of everything evaluated within a search's space."""
+"""The subnets behind a front: the true values of everything evaluated within a search's space."""
 
 from __future__ import annotations
 

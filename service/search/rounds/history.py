@@ -28,7 +28,7 @@ LONGEST_LINEAGE = 1000
 CONFIRM = "confirm"
 
 
-class KnownEvaluations(StepData):
+class StoredEvaluations(StepData):
     """Archs that were evaluated before, with what was predicted, evaluated and measured of each, in their order.
 
     ``timings`` and ``confirmations`` are by target; a confirmation is None where the arch has none.
@@ -69,7 +69,7 @@ class SearchHistory:
         """Evaluations of this search's own."""
         return len(self.rows) - self.reused
 
-    def begin(self, known: KnownEvaluations) -> None:
+    def begin(self, known: StoredEvaluations) -> None:
         """Start from what was evaluated before; what was confirmed on every target keeps that value."""
         self.rows, self.predicted = list(known.population), list(known.predicted)
         self.validation, self.reused = list(known.quality), len(known.population)
@@ -158,7 +158,7 @@ def _column(values: Iterable[float | None]) -> Values:
 # --- what is known from before ---------------------------------------------------------------------
 
 
-def known_evaluations(
+def stored_evaluations(
     session: Session,
     run: WorkContext,
     supernet: Supernet,
@@ -166,7 +166,7 @@ def known_evaluations(
     restrict: Mapping[str, Sequence[Choice]],
     extends: str | None,
     extras: Sequence[str] = (),
-) -> KnownEvaluations:
+) -> StoredEvaluations:
     """Archs of the (restricted) space with quality on validation and a latency on every target, oldest first.
 
     ``extras`` are measured metrics that must be known too. Of several measurements on a target the middle one
@@ -200,7 +200,7 @@ def known_evaluations(
             complete = len(confirmed) == len(metrics)
             confirmations[target].append(_timing(confirmed) if complete else None)
     rows_inside = population[inside].tolist()
-    return KnownEvaluations(
+    return StoredEvaluations(
         population=rows_inside,
         predicted=[predicted.get(tuple(row), []) for row in rows_inside],
         quality=[quality[id] for id in ids],
@@ -221,7 +221,7 @@ def lineage_jobs(session: Session, project: str, extends: str | None) -> list[st
     return jobs[::-1]
 
 
-def known_quality(session: Session, run: WorkContext, supernet: Supernet, split: str) -> dict[str, Quality]:
+def stored_quality(session: Session, run: WorkContext, supernet: Supernet, split: str) -> dict[str, Quality]:
     """Evaluations on a split by arch id."""
     return _quality(session, run, supernet, split)[0]
 
@@ -249,7 +249,7 @@ def _quality(
     return found, {_id(arch): arch for arch, _ in rows}
 
 
-def known_timings(
+def stored_timings(
     session: Session, run: WorkContext, supernet: Supernet, target: str, extras: Sequence[str] = ()
 ) -> dict[str, SubnetTiming]:
     """The middle one of the latencies on a target, by arch id, where the ``extras`` are known too."""

@@ -28,7 +28,7 @@ PROBES = 64
 MOST_UNUSABLE = 0.5
 
 
-class KnownValues(StepData):
+class StoredValues(StepData):
     """True values of a metric of the first evaluated archs; None where one is unknown."""
 
     metric: str
@@ -43,7 +43,7 @@ class ReferenceIn(StepData):
     plans: list[Plan]
     predictors: list[PredictorEntry]
     evaluated: Rows
-    values: list[KnownValues]
+    values: list[StoredValues]
     seed: int
 
 
@@ -222,7 +222,7 @@ def _open(request: ReferenceIn) -> tuple[Bench, dict[Key, Predictor]]:
     return bench, load_models(versions, bench.store.read, bench.family, bench.manifest.as_json())
 
 
-def _truth(values: Sequence[KnownValues]) -> dict[Key, Values]:
+def _truth(values: Sequence[StoredValues]) -> dict[Key, Values]:
     """True values by metric and target."""
     return {
         (entry.metric, entry.target): np.array(

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from service.db import queries
 from service.db.tables import Supernet, Target
 from service.devices.hardware import is_measurable
-from service.measurements.models import KnownLatencies, Quality, SubnetTiming
+from service.measurements.models import Quality, StoredLatencies, SubnetTiming
 from service.measurements.rows import store_evaluations, training_rows
 from service.measuring.measure import measure
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
 from service.search.request.plan import SearchParams
 from service.search.request.schemas import SearchSpec
-from service.search.rounds.history import known_quality, known_timings
+from service.search.rounds.history import stored_quality, stored_timings
 from service.subnets import tasks as subnet_tasks
 from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of, population_of
@@ -24,7 +24,7 @@ from service.supernets.checkpoints import family_of
 from supernets.metrics import LATENCY
 
 
-class KnownTimings(StepData):
+class StoredTimings(StepData):
     """Stored timings of the subnets of a round; None where there is none."""
 
     timings: list[SubnetTiming | None]
@@ -51,7 +51,7 @@ class TrueValues:
         """Quality of rows on a split, in their order; of fewer where the time ran out."""
         population = population_of(self._family, rows)
         with self._job.read() as session:
-            known = known_quality(session, self._job, self._supernet, split)
+            known = stored_quality(session, self._job, self._supernet, split)
         archs = self._family.space().decode(population)
         unknown = [index for index, arch in enumerate(archs) if arch.id not in known]
 
@@ -80,10 +80,10 @@ class TrueValues:
         Recorded: when a job that waited for devices continues, the database has more rows.
         """
 
-        def look(session: Session) -> KnownTimings:
-            known = known_timings(session, self._job, self._supernet, target, self._extras)
+        def look(session: Session) -> StoredTimings:
+            known = stored_timings(session, self._job, self._supernet, target, self._extras)
             archs = self._family.space().decode(population_of(self._family, rows))
-            return KnownTimings(timings=[known.get(arch.id) for arch in archs])
+            return StoredTimings(timings=[known.get(arch.id) for arch in archs])
 
         return list((await self._job.write(step, look)).timings)
 
@@ -106,7 +106,7 @@ class TrueValues:
             lookup=self._lookup(target),
         )
 
-    def _lookup(self, target: str) -> KnownLatencies | None:
+    def _lookup(self, target: str) -> StoredLatencies | None:
         """On a target that cannot measure: its rows, and the predictor that the search began with."""
         with self._job.read() as session:
             row = queries.get(session, self._job.project, Target, target)
@@ -115,7 +115,7 @@ class TrueValues:
             population, values = training_rows(session, self._job, self._supernet, LATENCY, target)
             precision = row.settings["precision"]
         versions = [entry.version for entry in self._params.predictors if entry.target == target]
-        return KnownLatencies(
+        return StoredLatencies(
             population=population,
             values=values,
             predictor=versions[0] if versions else None,

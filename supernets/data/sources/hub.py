@@ -97,7 +97,7 @@ class HubShards(Shards):
     def read(self, group: int, rows: NDArray[np.int64]) -> Iterator[Cell]:
         """The images of ``rows`` of a file."""
         image, repository = self._part.source.image, self._part.source.repository
-        wanted = set(rows.tolist())
+        requested = set(rows.tolist())
         for index, row in enumerate(self._part.files[group].select_columns([image])):
-            if index in wanted:
+            if index in requested:
                 yield Cell(f"row {index} of file {group} of {repository}", row[image]["bytes"])

@@ -27,7 +27,7 @@ SPLIT_WORDS = {
 }
 """The usual spellings of the three splits, in lower case."""
 FILLERS = frozenset({"data", "dataset", "image", "images", "img", "imgs", "set", "split"})
-"""Words that may stand beside the split in the name of a folder, as in ``train_images``."""
+"""Words that may stand next to the split in the name of a folder, as in ``train_images``."""
 SYSTEM_NAMES = frozenset(
     {
         "#recycle",

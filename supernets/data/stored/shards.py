@@ -19,7 +19,7 @@ MAX_GROUP_BYTES = 1 << 30
 class Shards(Examples):
     """Rows of encoded images in groups; group ``g`` holds ``rows[g]`` rows.
 
-    Promises, beside those of :class:`Examples`: the order of groups and rows never changes; ``labels`` and
+    Promises, in addition to those of :class:`Examples`: the order of groups and rows never changes; ``labels`` and
     ``sha256`` cost no image.
     """
 

@@ -90,7 +90,7 @@ def index_files(files: Mapping[str, Sequence[Path]], unlabelled: str = "refuse")
 class ParquetShards(Shards):
     """Parquet files, in order of their names; a group is a row group of a file.
 
-    ``sha256`` covers every file's size and footer (which says where each page lies) and all labels, not the
+    ``sha256`` covers every file's size and footer (with the position of each page) and all labels, not the
     pixels: hashing those would read everything at each start.
     """
 

@@ -16,7 +16,7 @@ KEYS = {"start", "open", "reorder", "teacher"}
 class Stages(Controller):
     """At the fraction ``start`` of all steps: a new teacher, channels sorted, then another region opened.
 
-    ``open`` says how many of the *largest* choices are open, for every axis kind: ``{kernel = 3, depth = 1}``;
+    ``open`` is the number of the *largest* choices that are open, for every axis kind: ``{kernel = 3, depth = 1}``;
     ``"all"`` for a kind, or for everything; kinds not named stay at their largest choice, but ``resolution``,
     which is open unless named. ``reorder`` sorts channels first, ``teacher`` freezes a copy as teacher.
     """

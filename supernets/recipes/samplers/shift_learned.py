@@ -25,7 +25,7 @@ EPSILON = 1e-2
 
 
 class Generator(nn.Module):
-    """An LSTM that chooses axis after axis for a wanted cost in 0..1."""
+    """An LSTM that chooses axis after axis for a target cost in 0..1."""
 
     def __init__(self, space: Space, temperature: float) -> None:
         super().__init__()
@@ -33,14 +33,14 @@ class Generator(nn.Module):
         self.cell = nn.LSTMCell(self._widest + 1, HIDDEN)
         self.heads = nn.ModuleList([nn.Linear(HIDDEN, self._widest) for _ in space.axes])
 
-    def forward(self, wanted: Tensor, region: Space, uniform: Tensor) -> Tensor:
+    def forward(self, target: Tensor, region: Space, uniform: Tensor) -> Tensor:
         """Soft choices ``(n, d, choices)`` by Gumbel-softmax, for costs ``(n,)`` and noise of that shape in (0, 1)."""
-        n = len(wanted)
-        hidden, memory = wanted.new_zeros(n, HIDDEN), wanted.new_zeros(n, HIDDEN)
-        before = wanted.new_zeros(n, self._widest)
+        n = len(target)
+        hidden, memory = target.new_zeros(n, HIDDEN), target.new_zeros(n, HIDDEN)
+        before = target.new_zeros(n, self._widest)
         chosen = []
         for column, head in enumerate(self.heads):
-            hidden, memory = self.cell(torch.cat([before, wanted[:, None]], 1), (hidden, memory))
+            hidden, memory = self.cell(torch.cat([before, target[:, None]], 1), (hidden, memory))
             logits = head(hidden) - (-uniform[:, column].log()).log()
             closed = torch.full((self._widest,), -torch.inf)
             closed[list(region.allowed[column])] = 0.0
@@ -76,7 +76,7 @@ class LinearCost:
 class LearnedShiftSampler(ShiftSampler):
     """As the simple variant, but buckets have learned logits ``B`` and archs come from a generator.
 
-    The generator minimises ``(cost - wanted)^2`` at every step (Adam). ``B`` minimises the expected norm
+    The generator minimises ``(cost - target)^2`` at every step (Adam). ``B`` minimises the expected norm
     of the validation gradient after a virtual step on a bucket: every ``every`` steps it moves by
     ``rate · pi_b (I_b - mean I)``, where ``I_b`` is the inner product of the bucket's training gradient
     with the gradient of that norm, by central differences. Costs four passes a bucket.
@@ -125,11 +125,11 @@ class LearnedShiftSampler(ShiftSampler):
             self._costs[region.sha256] = LinearCost(self._family, region, rng)
         return self._costs[region.sha256]
 
-    def generate(self, region: Space, wanted: NDArray[np.float64], rng: np.random.Generator) -> list[Arch]:
+    def generate(self, region: Space, target: NDArray[np.float64], rng: np.random.Generator) -> list[Arch]:
         """Archs of the generator for costs in 0..1."""
-        noise = self._noise(region, len(wanted), rng)
+        noise = self._noise(region, len(target), rng)
         with torch.no_grad():
-            chosen = self.generator(torch.tensor(wanted, dtype=torch.float32), region, noise)
+            chosen = self.generator(torch.tensor(target, dtype=torch.float32), region, noise)
         return region.decode(region.repair(chosen.argmax(2).numpy()))
 
     def _noise(self, region: Space, n: int, rng: np.random.Generator) -> Tensor:
@@ -138,15 +138,15 @@ class LearnedShiftSampler(ShiftSampler):
 
     def emit(self, table: Buckets, bucket: int, rng: np.random.Generator) -> Arch:
         """An arch of the generator for the middle of this bucket."""
-        wanted = self.cost(table.space).scaled(table.centres[bucket : bucket + 1])
-        return self.generate(table.space, wanted, rng)[0]
+        target = self.cost(table.space).scaled(table.centres[bucket : bucket + 1])
+        return self.generate(table.space, target, rng)[0]
 
     def learn_costs(self, region: Space, rng: np.random.Generator) -> float:
         """One update of the generator; its mean squared cost error before."""
         centres = self.cost(region).scaled(self.buckets(region).centres)
-        wanted = torch.tensor(rng.uniform(centres.min(), centres.max(), self._batch), dtype=torch.float32)
-        chosen = self.generator(wanted, region, self._noise(region, self._batch, rng))
-        loss = (self.cost(region)(chosen) - wanted).square().mean()
+        target = torch.tensor(rng.uniform(centres.min(), centres.max(), self._batch), dtype=torch.float32)
+        chosen = self.generator(target, region, self._noise(region, self._batch, rng))
+        loss = (self.cost(region)(chosen) - target).square().mean()
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()

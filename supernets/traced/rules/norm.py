@@ -192,7 +192,7 @@ def _pooled(step: Step) -> Val:
 
 
 def _lookup(step: Step) -> Val:
-    """``grid_sampler``: channels go on, whatever the grid says."""
+    """``grid_sampler``: channels pass through, for any grid."""
     source, result = step.tensor("input"), step.result()
     step.freeze_axes(source, POSITION, range(2, source.ndim))
     step.freeze_axes(step.value("grid"), "it is a place in an image")

@@ -30,7 +30,7 @@ COMPARISONS = (
 def joined(step: Step, values: Sequence[Val], rule: str, shape: Sequence[Size] | None = None) -> Val:
     """Tensors broadcast against each other.
 
-    ``rule`` says when the result is zero: where ``any`` of them is, where ``all`` are, or ``never``.
+    ``rule`` defines when the result is zero: where ``any`` of them is, where ``all`` are, or ``never``.
     """
     result = step.result()
     if shape is not None:

@@ -1,4 +1,4 @@
-// The selected subnet beside the chart: its values, why it was picked, and the way to its file.
+// The selected subnet next to the chart: its values, why it was picked, and the way to its file.
 
 import { element, heading } from "../elements.js";
 import { formatSpread, formatValue, metricLabel } from "../metrics.js";

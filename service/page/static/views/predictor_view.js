@@ -79,7 +79,7 @@ function figures(report) {
 }
 
 function enoughWords(report) {
-  if (report.enough_rows) return `No: from ${report.enough_rows} rows on, more brought error and interval down by less than a tenth.`;
+  if (report.enough_rows) return `No: from ${report.enough_rows} rows on, more lowered error and interval down by less than a tenth.`;
   return "Yes, as far as can be told: error or interval still fall with more rows.";
 }
 

@@ -1,4 +1,4 @@
-"""What a project knows of other targets and supernets of the same space, for predictors that learn from them."""
+"""Rows of other targets and supernets of the same space in a project, for predictors that transfer from them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from service.supernets.queries import supernets_of_space
 from supernets.metrics import METRICS
 from supernets.spaces.space import Choice, Space
 
-# A target is known from so many subnets on; the ones with the most rows come first.
+# A target is a source from so many subnets on; the ones with the most rows come first.
 ENOUGH_ROWS, MOST_TARGETS, MOST_ROWS = 30, 12, 300
 MOST_PRIORS = 3  # other supernets whose evaluations are a prior of quality
 
 
-class KnownTarget(StepData):
+class SourceRows(StepData):
     """Rows of the same space from elsewhere: of another target, or of the quality of another supernet (its id)."""
 
     target: str
@@ -28,7 +28,7 @@ class KnownTarget(StepData):
     values: list[float]
 
 
-def known_targets(
+def source_targets(
     session: Session, project: str, supernet: Supernet, metric: str, target: str | None
 ) -> list[str]:
     """Targets with enough rows of this metric on supernets of the same space, ``target`` itself left out."""
@@ -40,22 +40,22 @@ def known_targets(
     return [id for _, id in sorted(found)[:MOST_TARGETS]]
 
 
-def known_rows(
+def source_rows(
     session: Session, project: str, supernet: Supernet, metric: str, target: str | None
-) -> list[KnownTarget]:
-    """Rows from elsewhere, at most ``MOST_ROWS`` each: of the known targets, or of other supernets for quality."""
+) -> list[SourceRows]:
+    """Rows from elsewhere, at most ``MOST_ROWS`` each: of the source devices, or of other supernets for quality."""
     if METRICS[metric].source == "evaluated":
-        return _known_quality(session, project, supernet, metric)
+        return _other_evaluations(session, project, supernet, metric)
     alike = supernets_of_space(session, project, supernet)
     space = family_of(supernet).space()
     known = []
-    for id in known_targets(session, project, supernet, metric, target):
+    for id in source_targets(session, project, supernet, metric, target):
         found = [row for each in alike for row in measured_rows(session, project, each, metric, scope_of(id))]
         known.append(_some(id, space, found))
     return known
 
 
-def _known_quality(session: Session, project: str, supernet: Supernet, metric: str) -> list[KnownTarget]:
+def _other_evaluations(session: Session, project: str, supernet: Supernet, metric: str) -> list[SourceRows]:
     """Evaluations of this metric by other supernets of the space; those with the most rows come first."""
     space = family_of(supernet).space()
     found = []
@@ -67,8 +67,8 @@ def _known_quality(session: Session, project: str, supernet: Supernet, metric: s
     return [_some(id, space, rows) for _, id, rows in found[:MOST_PRIORS]]
 
 
-def _some(id: str, space: Space, found: Sequence[tuple[Mapping[str, Choice], Measurement]]) -> KnownTarget:
+def _some(id: str, space: Space, found: Sequence[tuple[Mapping[str, Choice], Measurement]]) -> SourceRows:
     kept = np.sort(np.random.default_rng(0).permutation(len(found))[:MOST_ROWS])
     population = space.encode(space.arch(found[index][0]) for index in kept)
     values = [found[index][1].value for index in kept]
-    return KnownTarget(target=id, population=population.tolist(), values=values)
+    return SourceRows(target=id, population=population.tolist(), values=values)

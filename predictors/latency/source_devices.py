@@ -53,7 +53,7 @@ CALIBRATION_WEIGHT = 1.0
 NARROWEST, WIDEST = 0.6, 4.0
 
 
-class KnownTarget:
+class SourceDevice:
     """A fitted predictor of another target, and models of it fitted without each of its rows.
 
     ``kin`` is the device family. Members of a family are held out together, because a new device has no close
@@ -97,13 +97,15 @@ class KnownTarget:
         return values
 
 
-class KnownTargets:
+class SourceDevices:
     """The source devices of a space; without any, every part has its usual size."""
 
-    def __init__(self, family: Family, targets: Sequence[KnownTarget], prior: Prior | None = None) -> None:
+    def __init__(self, family: Family, targets: Sequence[SourceDevice], prior: Prior | None = None) -> None:
         for target in targets:
             if target.predictor.space.sha256 != family.space().sha256:
-                raise ScopeError(f"known targets must be of the space {family.space().sha256!r}, got another")
+                raise ScopeError(
+                    f"source devices must be of the space {family.space().sha256!r}, got another"
+                )
         self.family, self.targets = family, tuple(targets)
         self._inputs = inputs_of(family)
         rows = self._reference_rows()
