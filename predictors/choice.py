@@ -3,10 +3,10 @@
 Every registered kind that suits the metric and can be fitted is cross-validated on the same folds. What
 counts is the mean interval score of the 90 % interval over the measured value (Gneiting & Raftery, 2007,
 "Strictly proper scoring rules, prediction, and estimation"): the width, and twenty times what a value lies
-outside, lower is better. It rewards predictions that are near *and* have an interval of the right width; values below a tenth
-of the median count as that tenth, or a few nets that compile to nothing would decide alone. With few rows the
-difference of two such means is mostly luck, so that the default kind stays unless another one is better by
-more than the standard error of the difference.
+outside, lower is better. It rewards predictions that are near *and* have an interval of the right width;
+values below a tenth of the median count as that tenth, or a few nets that compile to nothing would decide
+alone. With few rows the difference of two such means is mostly luck, so that the default kind stays unless
+another one is better by more than the standard error of the difference.
 """
 
 from __future__ import annotations

@@ -101,10 +101,10 @@ class Supernets(NamedCollection[Supernet]):
     ) -> Supernet:
         """Register the space of a table of measured archs; it has no networks, and can be predicted.
 
-        ``archs`` are columns, ``COL`` or ``COL:digits`` (one axis a digit), ``COL:words`` (one axis a word between
-        separators) or ``COL:value``. ``depth_axis`` is the column with the number of positions that count.
-        ``params`` and ``macs`` are columns with counts, ``COL`` or in thousands, millions or billions ``COL:K``, ``COL:M``,
-        ``COL:G``. ``file`` as in ``targets.import_table``.
+        ``archs`` are columns, ``COL`` or ``COL:digits`` (one axis a digit), ``COL:words`` (one axis a word
+        between separators) or ``COL:value``. ``depth_axis`` is the column with the number of positions that
+        count. ``params`` and ``macs`` are columns with counts, ``COL`` or in thousands, millions or
+        billions ``COL:K``, ``COL:M``, ``COL:G``. ``file`` as in ``targets.import_table``.
         """
         space = space_of(archs, depth_axis=depth_axis, params=params, macs=macs)
         table = {"file": file_body(file, on_server=on_server), **space}

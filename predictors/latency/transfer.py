@@ -1,9 +1,9 @@
 """Few-shot transfer: a new device from 5-20 measurements and source devices on the same space.
 
-See :mod:`predictors.latency.source_devices` for the features and :mod:`predictors.latency.few_shot` for the model.
-Learning across devices follows HELP (Lee et al., 2021), and diverse samples follow NASFLAT (Akhauri & Abdelfattah,
-2024). Here both are closed-form Bayesian models: a fit takes milliseconds and has an interval that is calibrated on the source
-devices.
+See :mod:`predictors.latency.source_devices` for the features and :mod:`predictors.latency.few_shot` for the
+model. Learning across devices follows HELP (Lee et al., 2021), and diverse samples follow NASFLAT (Akhauri
+& Abdelfattah, 2024). Here both are closed-form Bayesian models: a fit takes milliseconds and has an
+interval that is calibrated on the source devices.
 """
 
 from __future__ import annotations
