@@ -3,6 +3,9 @@
 Starting from the named functions, every name that leads to a definition of the same package is followed: calls,
 base classes, annotations, attributes of imported modules. A string ``"module:name"`` is followed too and counted,
 since an editor cannot. Without names, the path of one search is shown: from its route to the stored front.
+
+The files are shown in three groups: the feature of the first name, other features that it uses, and what every
+feature stands on (tables and sessions, steps and retries of jobs, errors, settings), which is read once for all.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SEARCH = ("service.search.routes:create_search", "service.search.job:run")
+INFRASTRUCTURE = ("db", "http", "runtime")
+"""Folders that every feature stands on; files at the root of the package belong to them."""
 STRING = re.compile(r"^[a-z_]+(\.[a-z_0-9]+)+:[A-Za-z_]\w*$")
 
 
@@ -136,11 +141,25 @@ def main(arguments: list[str] | None = None) -> int:
     reader = Reader(given.root, "service")
     for name in given.names:
         reader.follow(name)
-    lines = sorted(f"{module.replace('.', '/')}.py" for module in reader.opened)
-    sys.stdout.write(
-        "\n".join([*lines, "", f"{len(lines)} files", f"strings followed: {sorted(reader.strings)}", ""])
-    )
+    for group, modules in groups(reader.opened, given.names[0].split(".")[1]).items():
+        sys.stdout.write(f"{group}: {len(modules)} files\n")
+        sys.stdout.writelines(f"  {module.replace('.', '/')}.py\n" for module in modules)
+    sys.stdout.write(f"{len(reader.opened)} files\nstrings followed: {sorted(reader.strings)}\n")
     return 0
+
+
+def groups(opened: set[str], feature: str) -> dict[str, list[str]]:
+    """The modules of the feature, of other features, and of what every feature stands on; each sorted."""
+    found: dict[str, list[str]] = {"the feature": [], "other features": [], "infrastructure": []}
+    for module in sorted(opened):
+        parts = module.split(".")
+        if parts[1] == feature and len(parts) > 2:
+            found["the feature"].append(module)
+        elif len(parts) == 2 or parts[1] in INFRASTRUCTURE:
+            found["infrastructure"].append(module)
+        else:
+            found["other features"].append(module)
+    return found
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from service.db import migrate as migration
 from service.db.session import Database
 from service.db.used import path_of, remember, used_elsewhere
-from service.devices.protocols import mark_other_protocols
+from service.devices.staleness import mark_other_protocols
 from service.errors import InvalidError, UnavailableError
 from service.hosts import ANY
 from service.http.keys import any_key

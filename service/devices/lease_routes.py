@@ -13,8 +13,7 @@ from service.devices.lease_schemas import (
     ResultsCreate,
     ResultsView,
 )
-from service.devices.protocols import protocol_changed
-from service.devices.staleness import mark
+from service.devices.staleness import mark, protocol_changed
 from service.errors import StaleTargetError
 from service.http.deps import App, Project
 

@@ -1,6 +1,6 @@
 """When what was measured on a target no longer holds: another runtime, or another speed of the reference.
 
-Another version of the measuring protocol is in :mod:`service.devices.protocols`.
+Another version of the measuring protocol is in :mod:`service.devices.staleness`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
+from predictors.measuring.protocol import PROTOCOL_VERSION
 from service.db.tables import Measurement, Target, now
 
 Json = dict[str, Any]
@@ -70,3 +72,57 @@ def stale_reason(target: Target, at: datetime | None = None) -> str | None:
 def still_holds() -> sa.ColumnElement[bool]:
     """A measurement is no older than its target's last refresh; for queries that outer join the target."""
     return sa.or_(Target.valid_from.is_(None), Measurement.created_at >= Target.valid_from)
+
+
+def protocol_changed(session: Session, target: str) -> str | None:
+    """How the protocol that a target was measured by differs from this version's, or None."""
+    return _reason(protocols_of(session, target))
+
+
+def mark_other_protocols(session: Session) -> int:
+    """Every target with rows of another version that still hold is stale from now on; returns how many."""
+    found = targets_of_other_protocols(session, str(PROTOCOL_VERSION))
+    for target in found:
+        reason = protocol_changed(session, target.id)
+        if reason is not None:
+            mark(target, reason)
+    return len(found)
+
+
+def _reason(there: Sequence[str]) -> str | None:
+    here = str(PROTOCOL_VERSION)
+    others = [version for version in there if version != here]
+    if not others:
+        return None
+    also = ", some of it by this one already" if here in there else ""
+    return (
+        f"the measuring protocol has changed: it was measured by version {' and '.join(others)}{also}, "
+        f"this is version {here}, on another scale"
+    )
+
+
+def protocols_of(session: Session, target: str) -> list[str]:
+    """Versions of the protocol among the rows of a target that are not stale; imported rows have none."""
+    query = (
+        sa.select(Measurement.protocol_version)
+        .distinct()
+        .join(Target, Target.id == Measurement.target_id)
+        .where(still_holds(), Target.id == target, Measurement.protocol_version.is_not(None))
+    )
+    return sorted(str(version) for version in session.scalars(query))
+
+
+def targets_of_other_protocols(session: Session, version: str) -> list[Target]:
+    """Targets of every project, not stale yet, with rows of another version that still hold."""
+    other = (
+        sa.select(Measurement.id)
+        .where(
+            Measurement.target_id == Target.id,
+            still_holds(),
+            Measurement.protocol_version.is_not(None),
+            Measurement.protocol_version != version,
+        )
+        .correlate(Target)
+        .exists()
+    )
+    return list(session.scalars(sa.select(Target).where(Target.stale.is_(None), other)))

@@ -11,6 +11,9 @@ from predictors.measuring.protocol import Calibration, Timing
 from service.runtime.task import Rows, StepData
 
 JsonObject = dict[str, JsonValue]
+IMPORTED, PREDICTED = "imported", "predicted"
+# Neither is a new measurement: nothing of it is stored, and it has no protocol.
+NOT_MEASURED = (IMPORTED, PREDICTED)
 
 
 class ExtraMetric(StepData):

@@ -12,8 +12,14 @@ from service.db.counts import add_measurements
 from service.db.tables import Supernet, Target, Unsupported
 from service.devices.hardware import is_measurable
 from service.ids import new_id
-from service.measurements.lookup import NOT_MEASURED
-from service.measurements.models import ImportedRows, Measured, MeasuredTarget, Quality, StoredLatencies
+from service.measurements.models import (
+    NOT_MEASURED,
+    ImportedRows,
+    Measured,
+    MeasuredTarget,
+    Quality,
+    StoredLatencies,
+)
 from service.measurements.queries import measured_rows, scope_of, unsupported_archs
 from service.measurements.schemas import ImportParams
 from service.runtime.context import WorkContext

@@ -10,7 +10,7 @@ from service.measurements.rows import training_rows
 from service.measurements.schemas import MeasureParams
 from service.measurements.selection import choose
 from service.predictors import tasks
-from service.predictors.sources import source_rows, source_targets
+from service.predictors.queries import source_rows, source_targets
 from service.predictors.tasks import ChooseIn, Chosen
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows

@@ -18,8 +18,7 @@ from service.db.tables import Supernet, Target
 from service.devices import lease_queries
 from service.devices.hardware import is_remote
 from service.devices.leasing import settle_order
-from service.devices.protocols import protocol_changed
-from service.devices.staleness import mark, note_drift
+from service.devices.staleness import mark, note_drift, protocol_changed
 from service.errors import JobError
 from service.measurements.models import Measured, StoredLatencies, SubnetTiming
 from service.measurements.rows import store_timings, target_of

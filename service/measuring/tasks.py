@@ -7,13 +7,23 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from predictors.measuring.protocol import Protocol
+from predictors.predictor import load
 from service.devices.hardware import check_settings, is_measurable, require_same, timing_target
 from service.devices.staleness import runtime_changed
-from service.measurements.lookup import look_up
-from service.measurements.models import Measured, MeasuredTarget, SubnetTiming
+from service.measurements.models import (
+    IMPORTED,
+    PREDICTED,
+    Measured,
+    MeasuredTarget,
+    StoredLatencies,
+    SubnetTiming,
+)
 from service.runtime.task import WAITED, Deadline, Progress, Rows, StepData
-from service.supernets.bench import Bench, BenchSpec, StoredFile, open_bench
+from service.supernets.bench import Bench, BenchSpec, StoredFile, model_scope, open_bench
+from supernets.metrics import LATENCY
 from supernets.spaces.space import Population
 
 EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
@@ -149,3 +159,38 @@ def _write_files(
         files[str(index)] = path
         on_file(index + 1, len(archs))
     return files
+
+
+def look_up(bench: Bench, target: str, known: StoredLatencies, rows: Rows) -> Measured:
+    """Timings of a population from the rows of a target and its predictor.
+
+    An arch without a row gets the upper limit that its latency stays below with the search's confidence, and the
+    verdict ``predicted``; without a predictor it gets no latency.
+    """
+    population = bench.population(rows)
+    values: dict[bytes, list[float]] = {}
+    for row, value in zip(bench.population(known.population), known.values, strict=True):
+        values.setdefault(row.tobytes(), []).append(value)
+    limits: list[float | None] = [None] * len(population)
+    if known.predictor is not None and len(population):
+        scope = model_scope(bench.manifest.as_json(), LATENCY, target)
+        model = load(bench.store.read(known.predictor), bench.family, scope)
+        limits = model.quantile(population, known.confidence).tolist()
+    timings = [
+        _looked_up(row.tobytes(), values.get(row.tobytes()), limit)
+        for row, limit in zip(population, limits, strict=True)
+    ]
+    return Measured(timings=timings, precision=known.precision)
+
+
+def _looked_up(key: bytes, values: list[float] | None, limit: float | None) -> SubnetTiming:
+    spread = float(np.std(values, ddof=1) / np.sqrt(len(values))) if values and len(values) > 1 else None
+    return SubnetTiming(
+        key=key.hex(),
+        latency_ms=float(np.median(values)) if values else limit,
+        standard_error_ms=spread,
+        rounds=len(values or ()),
+        statistic="as imported" if values else "upper limit of the prediction",
+        verdict=IMPORTED if values else PREDICTED,
+        raw_n=0,
+    )

@@ -17,7 +17,7 @@ from service.measurements.models import SubnetTiming
 from service.measurements.schemas import MeasureParams, Until
 from service.predictors import tasks
 from service.predictors.job import model_spec
-from service.predictors.sources import source_targets
+from service.predictors.queries import source_targets
 from service.predictors.tasks import HeldOutError, LookIn
 from service.runtime.context import WorkContext
 from service.supernets.bench import bench_of

@@ -11,7 +11,7 @@ from service.db import queries
 from service.db.tables import Predictor, Supernet
 from service.measurements.rows import training_rows
 from service.predictors import tasks
-from service.predictors.sources import source_rows
+from service.predictors.queries import source_rows
 from service.predictors.tasks import FitIn, FitOut, FittedModel, ModelSpec
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData

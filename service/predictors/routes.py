@@ -27,8 +27,8 @@ from service.http.job_views import accepted, state_of
 from service.ids import new_id
 from service.measurements.queries import scope_of
 from service.predictors.job import FitParams, own_model
+from service.predictors.queries import why_stale
 from service.predictors.schemas import PredictorCreate, PredictorView
-from service.predictors.staleness import why_stale
 from service.problems import Action
 from service.runtime import job_queries
 from service.supernets.bench import model_scope

@@ -17,7 +17,7 @@ from predictors.predictor import Predictor, load
 from predictors.quality.transfer import QualityTransfer
 from predictors.report import cross_validate
 from service.predictors.cards import report_card
-from service.predictors.sources import SourceRows
+from service.predictors.queries import SourceRows
 from service.runtime.task import Progress, Rows, StepData
 from service.supernets.bench import Bench, BenchSpec, model_scope, open_bench
 from supernets.metrics import METRICS

@@ -19,7 +19,7 @@ from service.http.deps import App, Archived, Page, Project, Services
 from service.http.job_schemas import JobState
 from service.http.job_views import accepted, state_of
 from service.ids import new_id
-from service.predictors.staleness import doubts
+from service.predictors.queries import doubts
 from service.problems import Action
 from service.runtime import job_queries
 from service.runtime.job_queries import of_state

@@ -86,6 +86,18 @@ def test_names_are_followed_through_imports_classes_and_strings(reading, tmp_pat
     assert reader.strings == {"service.task:work"}
 
 
+def test_files_are_grouped_by_feature_and_infrastructure(reading):
+    opened = {
+        f"service.{name}"
+        for name in ("search.job", "search.rounds.judge", "devices.leasing", "db.tables", "ids")
+    }
+    assert reading.groups(opened, "search") == {
+        "the feature": ["service.search.job", "service.search.rounds.judge"],
+        "other features": ["service.devices.leasing"],
+        "infrastructure": ["service.db.tables", "service.ids"],
+    }
+
+
 def test_an_unknown_name_lists_those_there_are(reading, tmp_path):
     write(tmp_path, {"service/routes.py": "def post(): ...\n"})
     with pytest.raises(SystemExit, match="defines no 'get'; it has post"):

@@ -11,7 +11,7 @@ from service.measurements.schemas import Selection
 from service.measurements.selection import choose
 from service.measuring.tasks import MeasureIn, _parts
 from service.runtime import job_queries
-from service.runtime.public import HIDDEN, PublicLines
+from service.runtime.process import HIDDEN, PublicLines
 from service.subnets.tasks import EvaluateIn, evaluate
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of

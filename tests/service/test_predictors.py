@@ -23,7 +23,7 @@ from service.measuring.choose import chosen
 from service.measuring.until import batches, measure_until
 from service.predictors import job as fit
 from service.predictors import tasks as models
-from service.predictors.sources import ENOUGH_ROWS, source_rows, source_targets
+from service.predictors.queries import ENOUGH_ROWS, source_rows, source_targets
 from service.predictors.tasks import FitIn
 from service.runtime import job_queries
 from service.supernets.bench import bench_of, population_of

@@ -8,8 +8,7 @@ import pytest
 from predictors.measuring.protocol import PROTOCOL_VERSION
 from service.db.counts import add_measurements
 from service.db.tables import Supernet, Target, now
-from service.devices.protocols import mark_other_protocols, protocol_changed
-from service.devices.staleness import stale_reason
+from service.devices.staleness import mark_other_protocols, protocol_changed, stale_reason
 from service.errors import JobError
 from service.ids import new_id
 from service.measuring import measure as measuring

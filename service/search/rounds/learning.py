@@ -13,7 +13,7 @@ from service.db import queries
 from service.db.tables import Predictor, Supernet
 from service.predictors import tasks
 from service.predictors.job import model_spec, own_models
-from service.predictors.staleness import worth_a_fit
+from service.predictors.queries import worth_a_fit
 from service.predictors.tasks import FitIn, FitOut, ModelSpec
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData

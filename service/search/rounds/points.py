@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 from search.constraints import Constraint
 from search.fronts.measured import Miss
 from service.db.tables import Supernet
-from service.measurements.lookup import PREDICTED
-from service.measurements.models import Quality, SubnetTiming
+from service.measurements.models import PREDICTED, Quality, SubnetTiming
 from service.measurements.rows import subnet_ids
 from service.runtime.context import WorkContext
 from service.search.request.schemas import FrontPoint, MeasuredValue, QualityValue, Violation
