@@ -1,7 +1,4 @@
-"""When what was measured on a target no longer holds: another runtime, or another speed of the reference.
-
-Another version of the measuring protocol is in :mod:`service.devices.staleness`.
-"""
+"""When rows of a target are stale: another runtime, another speed of the reference, or another protocol version."""
 
 from __future__ import annotations
 
