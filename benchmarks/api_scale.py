@@ -55,7 +55,12 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
         " max latency": {"max_latency_ms": 0.5},
         " min quality": {"min_accuracy": 0.96},
         " max params": {"max_params": 0.5},
+        " small params": {"max_params": 0.06},
+        " min params, max params": {"min_params": 0.5, "max_params": 0.51},
+        " max quality": {"max_accuracy": 0.9},
         " min latency, max macs": {"min_latency_ms": 0.2, "max_macs": 0.7},
+        " min macs, max params": {"min_macs": 0.3, "max_params": 0.2},
+        " target, max params": {"target": target, "max_params": 0.5},
         " knee": {"pick": "knee"},
     }
     return {
@@ -74,6 +79,8 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
         "searches supernet": ("/v1/searches", {"supernet": supernet}),
         "searches label": ("/v1/searches", {"label": "team=1"}),
         "searches label that none has": ("/v1/searches", {"label": "team=9"}),
+        "searches label, label": ("/v1/searches", {"label": ["team=1", "run=7"]}),
+        "searches supernet, label": ("/v1/searches", {"supernet": supernet, "label": "team=1"}),
         "searches state": ("/v1/searches", {"state": "succeeded"}),
         "search": (f"/v1/searches/sea_{7:016d}", {}),
         **{

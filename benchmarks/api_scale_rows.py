@@ -25,10 +25,13 @@ from service.db.tables import (
     Point,
     Predictor,
     Search,
+    SearchLabel,
     Subnet,
     now,
 )
 from service.ids import DEFAULT_PROJECT, new_id
+from service.search.fronts import cells
+from service.search.fronts.cells import Scope
 
 SUPERNETS, TARGETS = 3, 6
 PER_SUBNET, PER_JOB, PER_PREDICTOR = 5, 100, 1000  # measurements
@@ -52,7 +55,8 @@ SPEC = {
 }
 Rows = Iterator[dict[str, Any]]
 SIDES = {"max_latency_ms": "latency", "min_latency_ms": "latency", "min_accuracy": "accuracy"}
-SIDES |= {"max_params": "params", "max_macs": "macs"}
+SIDES |= {f"{side}_{name}": name for side in ("min", "max") for name in ("params", "macs")}
+SIDES["max_accuracy"] = "accuracy"
 
 
 class Filled:
@@ -99,10 +103,12 @@ class Filled:
             (Measurement, self._measurements(count)),
             (Predictor, self._predictors(few)),
             (Search, self._searches(searches)),
+            (SearchLabel, self._labels(searches)),
             (Point, self._points(count // PER_SUBNET, searches)),
             (BestPoint, self._best_points(count // PER_SUBNET)),
         ):
             _copy(self._database, table.__table__, rows)
+        self._fill_cells()
         with self._database.write() as session:
             key = [getattr(Measurement, name) for name in ("project_id", "supernet_id", "metric", "scope")]
             names = [column.name for column in key]
@@ -112,6 +118,18 @@ class Filled:
             session.execute(sa.insert(MeasuredCount).from_select([*names, "subnets"], counted))
         with self._database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
+
+    def _fill_cells(self) -> None:
+        """One cell for each scope, with all its points, halved as by writes."""
+        for supernet in self.supernets:
+            for scope in (Scope(DEFAULT_PROJECT, supernet, name) for name in ("any", *self.targets)):
+                with self._database.write() as session:
+                    columns = (BestPoint.subnet_id, BestPoint.quality, BestPoint.latency, BestPoint.figures)
+                    query = sa.select(*columns).where(*scope.of(BestPoint))
+                    rows = [dict(row) for row in session.execute(query).mappings()]
+                    session.add(cells.made(scope, 1, cells.TOP, 0, cells.box_of(rows), len(rows)))
+                    session.flush()
+                    cells.split(session, scope, [1])
 
     def _common(self, number: int, prefix: str) -> dict[str, Any]:
         return {
@@ -190,7 +208,11 @@ class Filled:
             yield {
                 **self._common(number, "sea"),
                 "supernet_id": supernet,
-                "spec": {**SPEC, "supernet": supernet, "labels": {"team": str(number % 3)}},
+                "spec": {
+                    **SPEC,
+                    "supernet": supernet,
+                    "labels": {"team": str(number % 3), **({"run": "7"} if number >= count - 30 else {})},
+                },
                 "job_id": f"job_{number % 100:016d}",
                 "evaluations": 10,
                 "reused": 0,
@@ -199,6 +221,14 @@ class Filled:
                 "warnings": [],
                 "provenance": {},
             }
+
+    def _labels(self, count: int) -> Rows:
+        for number in range(count):
+            for name, value in (
+                ("team", str(number % 3)),
+                *((("run", "7"),) if number >= count - 30 else ()),
+            ):
+                yield {**self._common(number, "sea"), "name": name, "value": value}
 
     def _points(self, count: int, searches: int) -> Rows:
         """One point for each subnet, of the search that is its turn."""
@@ -271,6 +301,7 @@ class Filled:
                     "latency": figures["latency_ms"],
                     "figures": figures,
                     "on_front": number in on_front[scope],
+                    "cell": 1,
                 }
 
 

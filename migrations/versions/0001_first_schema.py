@@ -230,6 +230,23 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_searches_supernet_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_searches")),
     )
+    op.create_table(
+        "search_labels",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("value", sa.String(length=400), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["id"], ["searches.id"], name=op.f("fk_search_labels_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_search_labels_project_id")),
+        sa.PrimaryKeyConstraint("id", "name", name=op.f("pk_search_labels")),
+    )
+    with op.batch_alter_table("search_labels", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_search_labels_project_id_name_value_created_at_id"),
+            ["project_id", "name", "value", "created_at", "id"],
+            unique=False,
+        )
 
     op.create_table(
         "subnets",
@@ -316,7 +333,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("front_points", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_front_points_project_id_supernet_id"), ["project_id", "supernet_id"], unique=False
+            batch_op.f("ix_front_points_project_id_supernet_id_subnet_id"),
+            ["project_id", "supernet_id", "subnet_id"],
+            unique=False,
         )
 
     op.create_table(
@@ -340,6 +359,7 @@ def upgrade() -> None:
         sa.Column("latency", sa.Double(), nullable=False),
         sa.Column("figures", JSON, nullable=False),
         sa.Column("on_front", sa.Boolean(), nullable=False),
+        sa.Column("cell", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_best_points_project_id")),
         sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_best_points_supernet_id")),
         sa.ForeignKeyConstraint(["subnet_id"], ["subnets.id"], name=op.f("fk_best_points_subnet_id")),
@@ -352,6 +372,37 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_best_points_project_id_supernet_id_scope_on_front"),
             ["project_id", "supernet_id", "scope", "on_front"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_best_points_project_id_supernet_id_scope_cell"),
+            ["project_id", "supernet_id", "scope", "cell"],
+            unique=False,
+        )
+
+    op.create_table(
+        "front_cells",
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("supernet_id", sa.String(length=40), nullable=False),
+        sa.Column("scope", sa.String(length=60), nullable=False),
+        sa.Column("cell", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("parent", sa.Integer(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("quality", sa.Double(), nullable=False),
+        sa.Column("latency", sa.Double(), nullable=False),
+        sa.Column("worst_quality", sa.Double(), nullable=False),
+        sa.Column("worst_latency", sa.Double(), nullable=False),
+        sa.Column("low", JSON, nullable=False),
+        sa.Column("high", JSON, nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_front_cells_project_id")),
+        sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_front_cells_supernet_id")),
+        sa.PrimaryKeyConstraint("project_id", "supernet_id", "scope", "cell", name=op.f("pk_front_cells")),
+    )
+    with op.batch_alter_table("front_cells", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_front_cells_project_id_supernet_id_scope_parent"),
+            ["project_id", "supernet_id", "scope", "parent"],
             unique=False,
         )
 
@@ -593,17 +644,26 @@ def downgrade() -> None:
     op.drop_table("measured_subnets")
     op.drop_table("measurements")
     with op.batch_alter_table("best_points", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_best_points_project_id_supernet_id_scope_cell"))
         batch_op.drop_index(batch_op.f("ix_best_points_project_id_supernet_id_scope_on_front"))
 
     op.drop_table("best_points")
+    with op.batch_alter_table("front_cells", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_front_cells_project_id_supernet_id_scope_parent"))
+
+    op.drop_table("front_cells")
     op.drop_table("reserved_names")
     with op.batch_alter_table("front_points", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_front_points_project_id_supernet_id"))
+        batch_op.drop_index(batch_op.f("ix_front_points_project_id_supernet_id_subnet_id"))
 
     op.drop_table("front_points")
     op.drop_table("exports")
     op.drop_table("finetunes")
     op.drop_table("subnets")
+    with op.batch_alter_table("search_labels", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_search_labels_project_id_name_value_created_at_id"))
+
+    op.drop_table("search_labels")
     op.drop_table("searches")
     op.drop_table("predictors")
     op.drop_table("job_steps")

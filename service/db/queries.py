@@ -26,6 +26,7 @@ from service.db.tables import (
     Predictor,
     Project,
     Search,
+    SearchLabel,
     Subnet,
     Supernet,
     Target,
@@ -146,7 +147,12 @@ def with_ids(table: type[Owned], project: str, ids: Iterable[str]) -> sa.ColumnE
     SQLite takes an index that begins with the project for ``project_id = ?``, and then reads all its rows; an
     expression leaves it only the ids.
     """
-    return sa.and_(table.id.in_(list(ids)), sa.literal("").concat(table.project_id) == project)
+    return sa.and_(table.id.in_(list(ids)), unindexed(table.project_id) == project)
+
+
+def unindexed(column: sa.orm.attributes.QueryableAttribute[Any]) -> sa.ColumnElement[str]:
+    """A column of text, for a condition that no index shall be chosen for."""
+    return sa.literal("").concat(column)
 
 
 def by_id(session: Session, project: str, table: type[Row], ids: Iterable[str]) -> dict[str, Row]:
@@ -170,18 +176,28 @@ def page(
     token: str | None,
     where: Sequence[sa.ColumnElement[bool]] = (),
     archived: bool = False,
+    through: type[SearchLabel] | None = None,
     **equal: Any,
 ) -> tuple[list[Row], str | None]:
-    """One page of the project's rows, newest first, and the token of the next page; archived rows on request."""
+    """One page of the project's rows, newest first, and the token of the next page; archived rows on request.
+
+    With ``through``, a table of ids that ``where`` selects from, its index gives the rows in their order.
+    """
     hidden = [] if archived else _not_archived(table)
-    query = sa.select(table).where(table.project_id == project, *equal_columns(table, equal), *where, *hidden)
+    query = sa.select(table).where(*where, *hidden)
+    if through is None:
+        query = query.where(table.project_id == project, *equal_columns(table, equal))
+    else:
+        query = query.join(through, through.id == table.id)
+        kept = {"project_id": project, **{name: value for name, value in equal.items() if value is not None}}
+        query = query.where(*(unindexed(getattr(table, name)) == value for name, value in kept.items()))
+    by = table if through is None else through
     if token is not None:
         created_at, last = _decode_token(token)
         query = query.where(
-            sa.tuple_(table.created_at, table.id)
-            < sa.tuple_(sa.literal(created_at, Instant()), sa.literal(last))
+            sa.tuple_(by.created_at, by.id) < sa.tuple_(sa.literal(created_at, Instant()), sa.literal(last))
         )
-    query = query.order_by(table.created_at.desc(), table.id.desc()).limit(size + 1)
+    query = query.order_by(by.created_at.desc(), by.id.desc()).limit(size + 1)
     rows = list(session.scalars(query))
     more = len(rows) > size
     rows = rows[:size]

@@ -24,6 +24,7 @@ from service.db.tables import (
     Point,
     Predictor,
     Search,
+    SearchLabel,
     Subnet,
     Supernet,
     Target,
@@ -60,8 +61,12 @@ def remove_search(session: Session, row: Search) -> dict[str, int]:
     """Delete a search with its front, or archive it where another one extends it; see :func:`_remove`."""
     references = {"searches": _count(session, Search.extends_id == row.id)}
     points = sa.select(Point.id).where(Point.search_id == row.id)
-    owned = [sa.delete(BestPoint).where(BestPoint.point_id.in_(points))]
-    return _remove(session, row, references, [*owned, sa.delete(Point).where(Point.search_id == row.id)])
+    owned = [
+        sa.delete(BestPoint).where(BestPoint.point_id.in_(points)),
+        sa.delete(Point).where(Point.search_id == row.id),
+        sa.delete(SearchLabel).where(SearchLabel.id == row.id),
+    ]
+    return _remove(session, row, references, owned)
 
 
 def _remove(

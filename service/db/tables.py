@@ -326,7 +326,7 @@ class Point(Owned):
     __tablename__ = "front_points"
     __table_args__ = (
         sa.UniqueConstraint("project_id", "search_id", "scope", "subnet_id"),
-        sa.Index(None, "project_id", "supernet_id"),
+        sa.Index(None, "project_id", "supernet_id", "subnet_id"),
     )
     search_id: Mapped[str] = mapped_column(sa.ForeignKey("searches.id"))
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"))
@@ -336,15 +336,30 @@ class Point(Owned):
     body: Mapped[Json]
 
 
+class SearchLabel(Table):
+    """A label of a search: ``id`` and ``created_at`` are the search's, so that one index lists them newest first."""
+
+    __tablename__ = "search_labels"
+    __table_args__ = (sa.Index(None, "project_id", "name", "value", "created_at", "id"),)
+    id: Mapped[str] = mapped_column(sa.ForeignKey("searches.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
+    value: Mapped[str] = mapped_column(sa.String(400))
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"))
+    created_at: Mapped[datetime]
+
+
 class BestPoint(Table):
     """The newest point of a subnet on a target, or on any (``scope``), with its true values.
 
     ``on_front`` marks those that no other of the scope dominates by ``quality`` (minimised) and ``latency``; it is
-    kept by every write, so that the front of everything stored is read at once.
+    kept by every write, so that the front of everything stored is read at once. ``cell`` is its :class:`FrontCell`.
     """
 
     __tablename__ = "best_points"
-    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "scope", "on_front"),)
+    __table_args__ = (
+        sa.Index(None, "project_id", "supernet_id", "scope", "on_front"),
+        sa.Index(None, "project_id", "supernet_id", "scope", "cell"),
+    )
     project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
     scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
@@ -354,6 +369,33 @@ class BestPoint(Table):
     latency: Mapped[float]
     figures: Mapped[Json]
     on_front: Mapped[bool] = mapped_column(default=False)
+    cell: Mapped[int]
+
+
+class FrontCell(Table):
+    """A node of the tree over the best points of a scope: a box that holds all values of its points.
+
+    ``low`` and ``high`` are the ends of every metric that any of its points has; ``quality`` (minimised) and
+    ``latency`` are its best corner, ``worst_quality`` and ``worst_latency`` the opposite one. A cell of ``level`` 0
+    holds points, at most ``size`` of them; others hold cells. Those at the top have ``parent`` 0.
+    See ``service.search.fronts.cells``.
+    """
+
+    __tablename__ = "front_cells"
+    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "scope", "parent"),)
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
+    scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    cell: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parent: Mapped[int]
+    level: Mapped[int]
+    size: Mapped[int]
+    quality: Mapped[float]
+    latency: Mapped[float]
+    worst_quality: Mapped[float]
+    worst_latency: Mapped[float]
+    low: Mapped[Json]
+    high: Mapped[Json]
 
 
 class ReservedName(Table):

@@ -58,7 +58,8 @@ def _measured(name: str) -> str:
 Measured = Annotated[
     str, AfterValidator(_measured), WithJsonSchema({"type": "string", "enum": list(MEASURED)})
 ]
-Labels = Annotated[dict[str, str], Field(max_length=32, description="Your own words about it")]
+Label = Annotated[str, Field(max_length=400)]
+Labels = Annotated[dict[str, Label], Field(max_length=32, description="Your own words about it")]
 
 
 class Body(BaseModel):

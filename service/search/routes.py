@@ -12,7 +12,7 @@ from search import ALGORITHMS
 from search.algorithm import make_algorithm
 from service.db import queries
 from service.db.removal import remove_search
-from service.db.tables import Job, Predictor, Search, Supernet
+from service.db.tables import Job, Predictor, Search, SearchLabel, Supernet, now
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Archived, Page, Project, Services
@@ -23,8 +23,9 @@ from service.predictors.queries import doubts
 from service.problems import Action
 from service.runtime import job_queries
 from service.runtime.job_queries import of_state
-from service.search.fronts.best import rebuild
+from service.search.fronts.best import best_of_search, restore
 from service.search.fronts.evaluations import evaluations_of
+from service.search.request.labels import add_labels, with_labels
 from service.search.request.plan import (
     Key,
     Plan,
@@ -36,7 +37,7 @@ from service.search.request.plan import (
     with_ids,
 )
 from service.search.request.profiling import look
-from service.search.request.queries import count_points, labelled, target_of
+from service.search.request.queries import count_points, target_of
 from service.search.request.schemas import (
     EvaluationsView,
     FrontPoint,
@@ -83,10 +84,10 @@ def list_searches(
     archived: Archived = False,
 ) -> common.Page[SearchView]:
     """Searches, newest first."""
-    where = labelled(Search.spec, dict(_label(text) for text in label or []))
-    if state is not None:
-        where.append(of_state(Search.job_id, state))
+    labels = {_label(text) for text in label or []}
+    where = [] if state is None else [of_state(Search.job_id, state)]
     with app.database.read() as session:
+        where += with_labels(session, project, labels) if labels else []
         supernet = queries.filter_id(session, project, Supernet, supernet, "supernet")
         rows, token = queries.page(
             session,
@@ -95,6 +96,7 @@ def list_searches(
             size=page.size,
             token=page.token,
             where=where,
+            through=SearchLabel if labels else None,
             archived=archived,
             supernet_id=supernet,
         )
@@ -124,8 +126,9 @@ def delete_search(app: App, project: Project, id: str) -> common.Removed:
     with app.database.write() as session:
         row = queries.get(session, project, Search, id)
         supernet = session.get_one(Supernet, row.supernet_id)
+        lost = best_of_search(session, id)
         references = remove_search(session, row)
-        rebuild(session, supernet)
+        restore(session, supernet, [] if references else lost)
         return common.Removed.of(id, references)
 
 
@@ -217,6 +220,7 @@ def _started(
         row = Search(
             id=new_id("sea"),
             project_id=project,
+            created_at=now(),
             supernet_id=body.supernet,
             spec=body.model_dump(mode="json"),
             extends_id=extends,
@@ -227,6 +231,7 @@ def _started(
         )
         row.job_id = job.id
         session.add(row)
+        add_labels(session, row, body.labels)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
 

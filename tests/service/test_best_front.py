@@ -7,7 +7,7 @@ from search.constraints import Constraint
 from service.db import queries
 from service.db.tables import Point, Project, Search, Subnet, Supernet, Table
 from service.ids import DEFAULT_PROJECT, new_id
-from service.search.fronts.best import best_points, rebuild, store_points
+from service.search.fronts.best import best_of_search, best_points, restore, store_points
 from service.search.fronts.views import best_of, within
 from service.search.request.schemas import FrontPoint
 from tests.service.test_fronts import OBJECTIVES, point
@@ -100,6 +100,7 @@ def test_the_kept_front_is_that_of_all_points(db, supernet):
         row = queries.get(session, P, Search, searches[-1])
         from service.db.removal import remove_search
 
+        lost = best_of_search(session, row.id)
         remove_search(session, row)
-        rebuild(session, supernet)
+        restore(session, supernet, lost)
     check(db, supernet)

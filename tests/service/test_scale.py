@@ -15,6 +15,7 @@ from service.db.tables import (
     Measurement,
     Predictor,
     Search,
+    SearchLabel,
     Supernet,
     Table,
     Target,
@@ -23,6 +24,7 @@ from service.db.tables import (
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
 from service.search.fronts.best import best_points
+from service.search.request.labels import add_labels, with_labels
 from service.search.request.queries import points_of_search
 from service.supernets.queries import archs_of, ensure_subnets
 from tests.service.test_data_layer import add_supernet
@@ -106,6 +108,68 @@ def test_every_list_with_every_filter_reads_an_index_in_its_order(db, table):
 
             (asked,) = statements(db.engine, ask)
             assert_indexed(db, *asked)
+
+
+def add_searches(db, count):
+    """Searches of one moment each; every third has team=a, every tenth run=b."""
+    with db.write() as session:
+        supernet = add_supernet(session).id
+        for number in range(count):
+            row = Search(
+                id=f"sea_{number:08d}", project_id=P, created_at=now(), supernet_id=supernet, spec={}
+            )
+            session.add(row)
+            add_labels(
+                session,
+                row,
+                {"team": "a" if number % 3 == 0 else "z", **({"run": "b"} if number % 10 == 0 else {})},
+            )
+    return supernet
+
+
+def listed(db, labels, **equal):
+    """All pages of the searches with these labels."""
+    found, token = [], None
+    while True:
+        with db.read() as session:
+            where = with_labels(session, P, labels)
+            rows, token = queries.page(
+                session, P, Search, size=2, token=token, where=where, through=SearchLabel, **equal
+            )
+        found += [int(row.id.removeprefix("sea_")) for row in rows]
+        if token is None:
+            return found
+
+
+def test_searches_with_labels_are_listed_newest_first(db):
+    supernet = add_searches(db, 40)
+    assert listed(db, {("team", "a")}) == list(range(39, -1, -3))
+    assert listed(db, {("team", "a"), ("run", "b")}) == [30, 0]
+    assert listed(db, {("run", "b")}, supernet_id=supernet) == [30, 20, 10, 0]
+    for labels in ({("team", "a"), ("team", "z")}, {("run", "c")}, {("team", "a"), ("none", "b")}):
+        assert listed(db, labels) == []
+    assert listed(db, {("run", "b")}, supernet_id="sup_other") == []
+
+
+def test_lists_of_labels_read_the_index_of_labels_in_its_order(db):
+    add_searches(db, 20)
+    token = queries._encode_token(now(), new_id("sea"))
+    cases = itertools.product(
+        ({("team", "a")}, {("team", "a"), ("run", "b")}), (None, token), (None, "sup_x")
+    )
+    for labels, start, supernet in cases:
+
+        def ask(labels=labels, start=start, supernet=supernet):
+            with db.read() as session:
+                where = with_labels(session, P, labels)
+                queries.page(
+                    session, P, Search, size=50, token=start, where=where, through=SearchLabel,
+                    supernet_id=supernet,
+                )  # fmt: skip
+
+        for asked in statements(db.engine, ask):
+            assert_indexed(db, *asked)
+            assert "project_id_name_value" in plan(db, *asked)
 
 
 def test_rows_are_found_by_their_ids_and_not_by_their_project(db):

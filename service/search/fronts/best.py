@@ -1,19 +1,19 @@
-"""The front of everything stored, kept by every write: exact, and read at once however many points there are."""
+"""The fronts of everything stored, kept by every write: exact, and read at once however many points there are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from search.constraints import Constraint
-from search.fronts.front import non_dominated
 from service.db.queries import INSERT_CHUNK, insert_new
 from service.db.tables import BestPoint, Point, Supernet
+from service.search.fronts.cells import Scope, insert
+from service.search.fronts.skyline import front_within
 from service.search.fronts.views import true_value
 from service.search.request.schemas import FrontPoint
 from supernets.metrics import LATENCY, METRICS
@@ -24,22 +24,37 @@ ANY = "any"
 
 def store_points(session: Session, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write points of fronts, best first, and what they change on the fronts of everything."""
-    session.execute(sa.select(Supernet.id).where(Supernet.id == supernet.id).with_for_update())
+    _lock(session, supernet)
     insert_new(session, Point, rows)
-    _take(session, supernet, [(row["id"], row["body"]) for row in rows])
+    for scope in _take(session, supernet, [(row["id"], row["body"]) for row in rows]):
+        _mark(session, supernet, scope)
 
 
-def rebuild(session: Session, supernet: Supernet) -> None:
-    """Make the fronts of a supernet again from all its points, as after a search was deleted."""
-    session.execute(sa.delete(BestPoint).where(BestPoint.supernet_id == supernet.id))
-    query = (
-        sa.select(Point.id, Point.body)
-        .where(Point.project_id == supernet.project_id, Point.supernet_id == supernet.id)
-        .order_by(Point.created_at, Point.search_id, Point.rank.desc())
-        .execution_options(yield_per=INSERT_CHUNK)
-    )
-    for part in session.execute(query).partitions():
-        _take(session, supernet, [(id, body) for id, body in reversed(part)])
+def best_of_search(session: Session, search: str) -> list[tuple[str, str]]:
+    """The best points that a search gave, as scopes and subnets."""
+    query = sa.select(BestPoint.scope, BestPoint.subnet_id).join(Point, Point.id == BestPoint.point_id)
+    return [(row.scope, row.subnet_id) for row in session.execute(query.where(Point.search_id == search))]
+
+
+def restore(session: Session, supernet: Supernet, lost: Sequence[tuple[str, str]]) -> None:
+    """After best points were deleted: let the newest points left of their subnets take their places."""
+    if not lost:
+        return
+    _lock(session, supernet)
+    subnets, changed = sorted({subnet for _, subnet in lost}), {scope for scope, _ in lost}
+    for start in range(0, len(subnets), INSERT_CHUNK):
+        part = subnets[start : start + INSERT_CHUNK]
+        columns = sa.select(Point.search_id, Point.created_at, Point.id, Point.body)
+        mine = (Point.project_id == supernet.project_id, Point.supernet_id == supernet.id)
+        query = columns.where(*mine, Point.subnet_id.in_(part)).order_by(Point.created_at)
+        searches: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        for row in session.execute(query):
+            searches.setdefault(row.search_id, []).append((row.id, row.body))
+        # Points of a search were written best first, those of the newest search last.
+        newest = [point for points in reversed(searches.values()) for point in points]
+        changed.update(_take(session, supernet, newest))
+    for scope in sorted(changed):
+        _mark(session, supernet, scope)
 
 
 def best_points(
@@ -49,22 +64,23 @@ def best_points(
 
     A point that limits exclude does not push one that they allow out of the front.
     """
-    scope = target or ANY
+    scope = _scope(supernet, target or ANY)
     whole = session.scalars(
-        sa.select(BestPoint.point_id).where(*_scope(supernet, scope), BestPoint.on_front)
+        sa.select(BestPoint.point_id).where(*scope.of(BestPoint), BestPoint.on_front)
     ).all()
-    ids = list(whole)
+    ids = dict.fromkeys(whole)
     if not all(_closed(supernet, limit, target) for limit in limits):
-        ids += [id for id in _front_within(session, supernet, scope, limits) if id not in set(whole)]
+        found = front_within(session, scope, supernet.manifest["quality"], limits)
+        ids |= dict.fromkeys(each.point for each in found)
     bodies: list[FrontPoint] = []
     for start in range(0, len(ids), INSERT_CHUNK):
-        query = sa.select(Point.body).where(Point.id.in_(ids[start : start + INSERT_CHUNK]))
+        query = sa.select(Point.body).where(Point.id.in_(list(ids)[start : start + INSERT_CHUNK]))
         bodies += [FrontPoint.model_validate(body) for body in session.scalars(query)]
     return bodies
 
 
-def _take(session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Let points replace older ones of their subnets; of several of one subnet the first counts."""
+def _take(session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Let points replace older ones of their subnets, and of several of one subnet the first; the changed scopes."""
     quality = supernet.manifest["quality"]
     scopes: dict[str, dict[str, dict[str, Any]]] = {}
     for id, body in points:
@@ -74,7 +90,8 @@ def _take(session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapp
             if row is not None:
                 scopes.setdefault(scope, {}).setdefault(point.subnet, row)
     for scope, rows in scopes.items():
-        _replace(session, supernet, scope, rows)
+        _replace(session, _scope(supernet, scope), rows)
+    return list(scopes)
 
 
 def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: str) -> dict[str, Any] | None:
@@ -96,34 +113,36 @@ def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: st
     }
 
 
-def _replace(session: Session, supernet: Supernet, scope: str, rows: Mapping[str, dict[str, Any]]) -> None:
-    """Write rows of a scope, and update its front: among the old front and the rows, where that is enough."""
-    subnets, replaced = list(rows), 0
+def _replace(session: Session, scope: Scope, rows: Mapping[str, dict[str, Any]]) -> None:
+    """Write the best points of subnets, instead of the ones before."""
+    subnets = list(rows)
     for start in range(0, len(subnets), INSERT_CHUNK):
         part = subnets[start : start + INSERT_CHUNK]
-        old = sa.delete(BestPoint).where(
-            *_scope(supernet, scope), BestPoint.subnet_id.in_(part), BestPoint.on_front
-        )
-        replaced += session.execute(old).rowcount  # type: ignore[attr-defined]
-        session.execute(sa.delete(BestPoint).where(*_scope(supernet, scope), BestPoint.subnet_id.in_(part)))
-        session.execute(sa.insert(BestPoint), [rows[subnet] for subnet in part])
-    # A replaced member of the front may have dominated others: then all must be compared again.
-    query = sa.select(BestPoint.subnet_id, BestPoint.quality, BestPoint.latency, BestPoint.on_front)
-    query = query.where(*_scope(supernet, scope))
-    if not replaced:
-        query = query.where(sa.or_(BestPoint.on_front, BestPoint.subnet_id.in_(subnets)))
-    found = session.execute(query).all()
-    front = non_dominated(np.array([(row.quality, row.latency) for row in found], dtype=np.float64))
-    for value in (True, False):
-        changed = [
-            row.subnet_id
-            for row, member in zip(found, front, strict=True)
-            if bool(member) is value and row.on_front is not value
-        ]
+        session.execute(sa.delete(BestPoint).where(*scope.of(BestPoint), BestPoint.subnet_id.in_(part)))
+    insert(session, scope, list(rows.values()))
+
+
+def _mark(session: Session, supernet: Supernet, name: str) -> None:
+    """Mark the points that are on the front of a scope now."""
+    scope = _scope(supernet, name)
+    query = sa.select(BestPoint.subnet_id).where(*scope.of(BestPoint), BestPoint.on_front)
+    before = set(session.scalars(query))
+    after = {each.subnet for each in front_within(session, scope, supernet.manifest["quality"])}
+    for subnets, value in ((after - before, True), (before - after, False)):
+        changed = sorted(subnets)
         for start in range(0, len(changed), INSERT_CHUNK):
             part = changed[start : start + INSERT_CHUNK]
-            mark = sa.update(BestPoint).where(*_scope(supernet, scope), BestPoint.subnet_id.in_(part))
+            mark = sa.update(BestPoint).where(*scope.of(BestPoint), BestPoint.subnet_id.in_(part))
             session.execute(mark.values(on_front=value))
+
+
+def _lock(session: Session, supernet: Supernet) -> None:
+    """One writer at a time: others would not see the cells that this one makes."""
+    session.execute(sa.select(Supernet.id).where(Supernet.id == supernet.id).with_for_update())
+
+
+def _scope(supernet: Supernet, scope: str) -> Scope:
+    return Scope(supernet.project_id, supernet.id, scope)
 
 
 def _closed(supernet: Supernet, limit: Constraint, target: str | None) -> bool:
@@ -133,28 +152,3 @@ def _closed(supernet: Supernet, limit: Constraint, target: str | None) -> bool:
         limit.max is None if METRICS[limit.metric].sign < 0 else limit.min is None
     )
     return upper or lower
-
-
-def _front_within(
-    session: Session, supernet: Supernet, scope: str, limits: Iterable[Constraint]
-) -> list[str]:
-    """Points that no other within the limits dominates."""
-    conditions = [*_scope(supernet, scope)]
-    for limit in limits:
-        figure = BestPoint.figures[limit.metric].as_float()
-        conditions += [figure <= limit.max] if limit.max is not None else []
-        conditions += [figure >= limit.min] if limit.min is not None else []
-    query = sa.select(BestPoint.point_id, BestPoint.quality, BestPoint.latency).where(*conditions)
-    found = session.execute(query).all()
-    if not found:
-        return []
-    front = non_dominated(np.array([(row.quality, row.latency) for row in found], dtype=np.float64))
-    return [found[int(index)].point_id for index in np.flatnonzero(front)]
-
-
-def _scope(supernet: Supernet, scope: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        BestPoint.project_id == supernet.project_id,
-        BestPoint.supernet_id == supernet.id,
-        BestPoint.scope == scope,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,8 +38,3 @@ def target_of(session: Session, project: str, search: Search, text: str | None) 
     if row is None or row.id not in search.spec["targets"]:
         raise InvalidError("target", text, search.spec["targets"])
     return row.id
-
-
-def labelled(spec: Any, labels: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
-    """Rows whose ``spec`` column has all these labels."""
-    return [spec["labels"][name].as_string() == value for name, value in labels.items()]
