@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from supernets.export.graph import UntranslatedError, direct_model
 from supernets.export.runtime import Session, memory_session
 from supernets.extract import extract
 from supernets.metrics import MACS
+from supernets.prepared import calibration_inputs, prepared
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Interface, Task
 
@@ -59,9 +60,9 @@ def calibrate(
 
     The train split has a fixed order, so the examples are the same everywhere.
     """
-    stored = data.train.head(CALIBRATION_EXAMPLES).to(_device(net))
-    inputs = task.prepare(stored, data.preprocessing(), net.family.dimensions(arch))
-    with exact(_device(net)):
+    device, dimensions = _device(net), net.family.dimensions(arch)
+    inputs = calibration_inputs(data, task, CALIBRATION_EXAMPLES, dimensions, device)
+    with exact(device):
         return recalibrate(net, arch, inputs, batch_size)
 
 
@@ -84,22 +85,26 @@ def example_scores(
     a GPU through torch. The scores of two archs are paired: :meth:`supernets.tasks.task.Task.difference` compares them.
     """
     chosen, device = data.held(split), _device(net)
-    dimensions, preprocessing = net.family.dimensions(arch), data.preprocessing()
+    dimensions = net.family.dimensions(arch)
     found = []
-    with _running(net, task, arch, stats, len(chosen)) as run:
-        for start in range(0, len(chosen), batch_size):
-            stored = chosen.images[start : start + batch_size].to(device)
-            targets = task.targets(chosen.labels[start : start + batch_size], data)
-            outputs = run(task.prepare(stored, preprocessing, dimensions))
-            found.append(task.scores(outputs, targets))
+    with _running(net, task, arch, stats, len(chosen)) as runner:
+        row_major = runner.row_major
+        parts = prepared(data, task, split, dimensions, batch_size, device, row_major=row_major)
+        for inputs, labels in zip(parts, chosen.labels.split(batch_size), strict=True):
+            found.append(task.scores(runner.run(inputs), task.targets(labels, data)))
     return torch.cat(found)
 
 
+class _Runner(NamedTuple):
+    """A function from inputs to outputs on the CPU, and the layout in which it reads the inputs."""
+
+    run: Callable[[Inputs], Tensor]
+    row_major: bool
+
+
 @contextmanager
-def _running(
-    net: ElasticModel, task: Task, arch: Arch, stats: BNStats, examples: int
-) -> Iterator[Callable[[Inputs], Tensor]]:
-    """A function from inputs to outputs on the CPU: ONNX Runtime where it pays, else the network itself."""
+def _running(net: ElasticModel, task: Task, arch: Arch, stats: BNStats, examples: int) -> Iterator[_Runner]:
+    """ONNX Runtime where it pays, else the network itself."""
     device = _device(net)
     macs = float(net.family.costs(net.family.space().encode([arch]))[MACS][0])
     if device.type == "cpu" and macs * examples >= RUNTIME_FROM_MACS:
@@ -109,17 +114,18 @@ def _running(
         except UntranslatedError:
             pass  # a network with layers that the direct writer lacks is evaluated by torch
         else:
-            yield _by_runtime(memory_session(content, torch.get_num_threads()), interface)
+            session = memory_session(content, torch.get_num_threads())
+            yield _Runner(_by_runtime(session, interface), row_major=True)
             return
     with _evaluating(net), use(net, arch, stats), exact(device):
-        yield lambda inputs: net(*inputs).cpu()
+        yield _Runner(lambda inputs: net(*inputs).cpu(), row_major=False)
 
 
 def _by_runtime(session: Session, interface: Interface) -> Callable[[Inputs], Tensor]:
     names = [each.name for each in interface.inputs]
 
     def run(inputs: Inputs) -> Tensor:
-        arrays = [each.contiguous().numpy() for each in inputs]
+        arrays = [each.numpy() for each in inputs]
         outputs = []
         for start in range(0, len(arrays[0]), RUNTIME_BATCH):
             part = (array[start : start + RUNTIME_BATCH] for array in arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class ElasticModel(nn.Module, ABC):
     """
 
     family: Architecture
+    norms_may_overwrite: ClassVar[bool] = False
+    """Whether nothing but its BatchNorm reads the input of any BatchNorm."""
 
     def __init__(self, family: Architecture) -> None:
         super().__init__()

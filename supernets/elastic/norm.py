@@ -98,10 +98,14 @@ class CollectStats:
     The variance averaged is the biased one (methods sheet, BN recalibration). Mean and variance come out of the same
     fused pass that normalises, and are summed for all layers at once at the end, so that recalibrating costs about one
     forward pass.
+
+    Args:
+        overwrite: write what is normalised over the input, which nothing else may read then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, overwrite: bool = False) -> None:
         self._seen: dict[str, list[_Seen]] = {}
+        self._overwrite = overwrite
 
     def __call__(self, name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
         """Normalise ``x (n, c, h, w)`` by its own statistics and keep them."""
@@ -109,16 +113,14 @@ class CollectStats:
         # Grey images leave the first layers in another layout, in which the statistics take four times as long.
         x = x.contiguous(memory_format=torch.channels_last)
         mean, variance = x.new_zeros(2, channels)
-        y = F.batch_norm(
-            x,
-            mean,
-            variance,
-            bn.weight[:channels],
-            bn.bias[:channels],
-            training=True,
-            momentum=1.0,
-            eps=bn.eps,
-        )
+        weight, bias = bn.weight[:channels], bn.bias[:channels]
+        if self._overwrite and x.device.type == "cpu":
+            unused = x.new_empty(channels), x.new_empty(channels)
+            y, *_ = torch.native_batch_norm(
+                x, weight, bias, mean, variance, True, 1.0, bn.eps, out=(x, *unused)
+            )
+        else:
+            y = F.batch_norm(x, mean, variance, weight, bias, training=True, momentum=1.0, eps=bn.eps)
         self._seen.setdefault(name, []).append(_Seen(mean, variance, len(x), x.numel() // channels))
         return y
 

@@ -23,7 +23,7 @@ def recalibrate(net: ElasticModel, arch: Arch, inputs: Inputs, batch_size: int =
     n = len(inputs[0])
     if n < 2:
         raise DataError(f"recalibration needs at least 2 examples, got {n}")
-    collect = CollectStats()
+    collect = CollectStats(overwrite=net.norms_may_overwrite)
     was_training = net.training
     net.eval()
     try:

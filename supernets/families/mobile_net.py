@@ -24,6 +24,7 @@ class MobileNet(ElasticModel):
     """See :mod:`supernets.families.mobile`."""
 
     family: MobileFamily
+    norms_may_overwrite = True
 
     def __init__(self, family: MobileFamily) -> None:
         super().__init__(family)

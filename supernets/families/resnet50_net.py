@@ -24,6 +24,7 @@ class ResNetNet(ElasticModel):
     """See :mod:`supernets.families.resnet`."""
 
     family: ResNetFamily
+    norms_may_overwrite = True
 
     def __init__(self, family: ResNetFamily) -> None:
         super().__init__(family)

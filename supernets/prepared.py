@@ -1,0 +1,107 @@
+"""Prepared examples, kept while subnets with the same dimensions are evaluated."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary
+
+import torch
+
+from supernets.data import DataSet, Split
+from supernets.elastic.active import Inputs
+from supernets.tasks.task import Dimensions, Task
+
+LIMIT_BYTES = 256 << 20
+"""Of prepared examples kept for a data set. A search asks for the same few image sizes again and again."""
+Key = tuple[object, ...]
+
+
+class _Kept:
+    """The parts that were used last, at most :data:`LIMIT_BYTES` of them."""
+
+    def __init__(self) -> None:
+        self._parts: OrderedDict[Key, list[Inputs]] = OrderedDict()
+
+    def find(self, key: Key) -> list[Inputs] | None:
+        """The parts under ``key``, which count as used now."""
+        found = self._parts.get(key)
+        if found is not None:
+            self._parts.move_to_end(key)
+        return found
+
+    def keep(self, key: Key, parts: list[Inputs]) -> None:
+        """Keep these parts in place of those that were not used for longest."""
+        self._parts[key] = parts
+        while sum(map(_bytes, self._parts.values())) > LIMIT_BYTES:
+            self._parts.popitem(last=False)
+
+
+_KEPT: WeakKeyDictionary[DataSet, _Kept] = WeakKeyDictionary()
+
+
+def calibration_inputs(
+    data: DataSet, task: Task, n: int, dimensions: Dimensions, device: torch.device
+) -> Inputs:
+    """The first ``n`` training examples, or all of a smaller set, prepared; kept where the split does not change.
+
+    Each call returns a copy: a network may write into its inputs.
+    """
+    key = (task, "train", tuple(sorted(dimensions.items())), n)
+    kept = _KEPT.setdefault(data, _Kept())
+    fixed = device.type == "cpu" and isinstance(data.train, Split)
+    found = kept.find(key) if fixed else None
+    if found is None:
+        stored = data.train.head(n).to(device)
+        found = [task.prepare(stored, data.preprocessing(), dimensions)]
+        if fixed and _bytes(found) <= LIMIT_BYTES:
+            kept.keep(key, found)
+    return _copied(found[0]) if fixed else found[0]
+
+
+def prepared(
+    data: DataSet,
+    task: Task,
+    split: str,
+    dimensions: Dimensions,
+    size: int,
+    device: torch.device,
+    *,
+    row_major: bool = False,
+) -> Iterator[Inputs]:
+    """The examples of a split that is held in memory, prepared, ``size`` at a time, in the order of the split.
+
+    Args:
+        data: what they are of.
+        task: how they are prepared.
+        split: its name.
+        dimensions: named sizes of what the network reads.
+        size: examples in a part; the last part may have fewer.
+        device: where the parts are; those on the CPU are kept for the next call if all of them fit.
+        row_major: in the layout that ONNX Runtime reads, and to be read only; else in the task's own layout, and
+            to be overwritten at will, as some networks do.
+    """
+    kept = _KEPT.setdefault(data, _Kept())
+    key = (task, split, tuple(sorted(dimensions.items())), size, row_major)
+    found = kept.find(key) if device.type == "cpu" else None
+    if found is not None:
+        yield from found if row_major else map(_copied, found)
+        return
+    images, made = data.held(split).images, list[Inputs]()
+    for start in range(0, len(images), size):
+        part = task.prepare(images[start : start + size].to(device), data.preprocessing(), dimensions)
+        if row_major:
+            part = tuple(each.contiguous() for each in part)
+        if device.type == "cpu" and _bytes([part]) * len(images) <= LIMIT_BYTES * len(part[0]):
+            made.append(part if row_major else _copied(part))
+        yield part
+    if sum(len(part[0]) for part in made) == len(images):
+        kept.keep(key, made)
+
+
+def _copied(inputs: Inputs) -> Inputs:
+    return tuple(each.clone() for each in inputs)
+
+
+def _bytes(parts: list[Inputs]) -> int:
+    return sum(each.nbytes for part in parts for each in part)
