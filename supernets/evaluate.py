@@ -90,7 +90,7 @@ def example_scores(
     with _running(net, task, arch, stats, len(chosen)) as runner:
         row_major = runner.row_major
         parts = prepared(data, task, split, dimensions, batch_size, device, row_major=row_major)
-        for inputs, labels in zip(parts, chosen.labels.split(batch_size), strict=True):
+        for inputs, labels in zip(parts, torch.split(chosen.labels, batch_size), strict=True):
             found.append(task.scores(runner.run(inputs), task.targets(labels, data)))
     return torch.cat(found)
 
