@@ -136,10 +136,10 @@ def _accuracy(path: Path, supernet: Supernet) -> tuple[float, int]:
         raise NetwrightError(f"the test images must have SHA-256 {announced}, got {data.test.sha256}")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     image = session.get_inputs()[0]
-    right, n = 0, len(data.test.images)
+    right, n = 0, len(data.test.stored)
     for start in range(0, n, CHECK_BATCH):
         batch = slice(start, start + CHECK_BATCH)
-        ready = prepare(data.test.images[batch], image.shape[2], data.mean, data.std)
+        ready = prepare(data.test.stored[batch], image.shape[2], data.mean, data.std)
         scores = session.run(None, {image.name: ready.numpy()})[0]
         right += int((scores.argmax(axis=1) == data.test.labels[batch].numpy()).sum())
     return right / n, n

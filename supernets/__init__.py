@@ -9,11 +9,14 @@ from supernets.registry import Registry
 FAMILIES: Registry = Registry(
     "family",
     {
+        "bert": "supernets.families.bert:Bert",
+        "gpt": "supernets.families.gpt:Gpt",
         "mobilenet_v3": "supernets.families.mobilenet_v3:MobileNetV3",
         "proxyless": "supernets.families.proxyless:Proxyless",
         "resnet50": "supernets.families.resnet50:ResNet50",
         "table": "supernets.families.table:TableFamily",
         "traced": "supernets.families.traced:Traced",
+        "vit": "supernets.families.vit:Vit",
     },
 )
 
@@ -22,6 +25,8 @@ TASKS: Registry = Registry(
     {
         "image_classification": "supernets.tasks.image_classification:ImageClassification",
         "image_regression": "supernets.tasks.image_regression:ImageRegression",
+        "language_modelling": "supernets.tasks.language_modelling:LanguageModelling",
+        "text_classification": "supernets.tasks.text_classification:TextClassification",
     },
 )
 
@@ -71,6 +76,9 @@ DATA_SOURCES: Registry = Registry(
         "parquet": "supernets.data.sources.parquet:ParquetSource",
         "stream": "supernets.data.sources.stream:StreamSource",
         "hub": "supernets.data.sources.hub:HubSource",
+        "text": "supernets.data.sources.text:TextSource",
+        "corpus": "supernets.data.sources.corpus:CorpusSource",
+        "python_source": "supernets.data.sources.python_source:PythonSource",
     },
 )
 

@@ -37,7 +37,10 @@ OPSET = 18
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A quality value with all that it depends on; unit and direction of ``value`` are those of the metric."""
+    """A quality value with all that it depends on; unit and direction of ``value`` are those of the metric.
+
+    ``stats_sha256`` is None where the network has no BatchNorm: nothing was recalibrated.
+    """
 
     metric: str
     value: float
@@ -46,7 +49,7 @@ class Evaluation:
     split: str
     split_sha256: str
     precision: str
-    stats_sha256: str
+    stats_sha256: str | None
 
     def as_json(self) -> dict[str, Any]:
         """A flat object."""
@@ -58,8 +61,12 @@ def calibrate(
 ) -> BNStats:
     """BatchNorm statistics of ``arch`` over the first training examples (2,048, or all of a smaller set).
 
+    There are none, and nothing runs, where the network has no BatchNorm.
+
     The train split has a fixed order, so the examples are the same everywhere.
     """
+    if not net.norms():
+        return BNStats(arch.id, {})
     device, dimensions = _device(net), net.family.dimensions(arch)
     inputs = calibration_inputs(data, task, CALIBRATION_EXAMPLES, dimensions, device)
     with exact(device):
@@ -176,7 +183,7 @@ def summarise(task: Task, scores: Tensor, data: DataSet, split: str, stats: BNSt
         split=split,
         split_sha256=data.split(split).sha256,
         precision="fp32",
-        stats_sha256=stats.sha256,
+        stats_sha256=stats.recorded,
     )
 
 

@@ -16,7 +16,7 @@ Source = Literal["measured", "evaluated", "closed_form"]
 
 LATENCY, ENERGY, PEAK_MEMORY = "latency_ms", "energy_mj", "peak_memory_mb"
 PARAMS, MACS, ACTIVATION, SIZE = "params", "macs", "activation_mb", "size_mb"
-ACCURACY, MEAN_ABSOLUTE_ERROR = "accuracy", "mean_absolute_error"
+ACCURACY, MEAN_ABSOLUTE_ERROR, PERPLEXITY = "accuracy", "mean_absolute_error", "perplexity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,21 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric(ACCURACY, "fraction", "max", "evaluated", "Share of images classified correctly", 0.0, 1.0),
+        Metric(ACCURACY, "fraction", "max", "evaluated", "Share of examples classified correctly", 0.0, 1.0),
         Metric(
             MEAN_ABSOLUTE_ERROR,
             "standard deviations",
             "min",
             "evaluated",
             "Mean distance of a predicted number from the true one",
+        ),
+        Metric(
+            PERPLEXITY,
+            "choices",
+            "min",
+            "evaluated",
+            "Exponential of the mean log loss of a token: among how many equally likely tokens a model still chooses",
+            1.0,
         ),
         Metric(LATENCY, "ms", "min", "measured", "Uncontended time of one inference"),
         Metric(ENERGY, "mJ", "min", "measured", "Energy of one inference above the idle machine"),

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from supernets.data import DataSet
@@ -68,6 +69,18 @@ def image_shape(family: Family, arch: Arch) -> tuple[int, int, int]:
     return dimensions["channels"], dimensions["height"], dimensions["width"]
 
 
+def example_inputs(family: Family, arch: Arch, n: int = 6) -> tuple[Tensor, ...]:
+    """Random inputs of ``arch``: images, or texts of several lengths with their mask."""
+    generator = torch.Generator().manual_seed(1)
+    dimensions = family.dimensions(arch)
+    if "sequence" not in dimensions:
+        return (torch.randn(n, *image_shape(family, arch), generator=generator),)
+    length = dimensions["sequence"]
+    ids = torch.randint(0, dimensions["vocabulary"], (n, length), generator=generator)
+    mask = (torch.arange(length) < length - torch.arange(n)[:, None] % (length - 1)).long()
+    return (ids, mask)[: 2 if "outputs" in dimensions else 1]
+
+
 PLAN_FIELDS = {field.name for field in dataclasses.fields(TrainingPlan)}
 
 
@@ -96,3 +109,40 @@ def train(recipe: Recipe, family: Family, data: DataSet, out: Path, **options: A
     """A training run with the loop; ``options`` are fields of the plan and of the run."""
     plan = {name: options.pop(name) for name in PLAN_FIELDS & set(options)}
     return loop.train(planned(recipe, family, data, **plan), out, loop.RunOptions(**options))
+
+
+# --- texts -----------------------------------------------------------------------------------------
+
+TEXT_FAMILY: dict[str, Any] = {
+    "vocabulary": 256,
+    "positions": 24,
+    "sequence": 16,
+    "widths": [16, 24],
+    "depths": [1, 2],
+    "heads": [1, 2],
+    "head_size": 8,
+    "ffns": [16, 32],
+}
+SUBJECTS = ("the cat", "a dog", "my bird", "one horse")
+VERBS = {"animal": "eats", "person": "writes", "machine": "computes"}
+
+
+def small_texts(folder: Path, rows: int = 240) -> str:
+    """The spec of a parquet file of short sentences with three classes, of which missing splits are cut."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = list(VERBS)
+    labels = [classes[row % 3] for row in range(rows)]
+    texts = [f"{SUBJECTS[row % 4]} {VERBS[label]} {row % 7} times" for row, label in enumerate(labels)]
+    pq.write_table(pa.table({"text": texts, "label": labels}), folder / "texts.parquet")
+    return f"text:{folder / 'texts.parquet'}"
+
+
+def small_corpus(folder: Path, window: int = 16) -> str:
+    """The spec of a text file of some 20,000 bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"def f{k}(x):\n    return x * {k % 13} + {k % 7}\n" for k in range(500)]
+    (folder / "text.py").write_text("\n".join(lines))
+    return f"corpus:{folder / 'text.py'},window={window}"

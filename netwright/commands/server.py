@@ -61,7 +61,8 @@ def train(
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH, hub:NAME; or that of --from."
+            help="digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH, hub:NAME, "
+            "text:PATH, corpus:PATH, python_source; or that of --from."
         ),
     ] = None,
     source: Annotated[
@@ -88,7 +89,9 @@ def train(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="image_classification, image_regression; or that of --from."),
+        typer.Option(
+            help="image_classification, image_regression, text_classification, language_modelling; or that of --from."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",

@@ -144,7 +144,7 @@ class _PlainSubnet(NamedTuple):
     supernet: LoadedSupernet
     data: DataSet
     net: nn.Module
-    stats_sha256: str
+    stats_sha256: str | None
 
 
 def _own(bench: Bench, arch: Arch) -> _PlainSubnet:
@@ -153,7 +153,7 @@ def _own(bench: Bench, arch: Arch) -> _PlainSubnet:
     from supernets.extract import extract
 
     stats = calibrated(bench.supernet, bench.data, arch)
-    return _PlainSubnet(bench.supernet, bench.data, extract(bench.supernet.net, arch, stats), stats.sha256)
+    return _PlainSubnet(bench.supernet, bench.data, extract(bench.supernet.net, arch, stats), stats.recorded)
 
 
 def _finetuned(bench: Bench, arch: Arch, given: FineTunedWeights) -> _PlainSubnet:

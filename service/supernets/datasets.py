@@ -12,11 +12,11 @@ from service.http import import_folder
 from service.settings import Settings
 from supernets.child import ChildError, ChildFailedError, Progress, call
 from supernets.data_facts.report import DataReport
-from supernets.data_facts.spec import DataSpec
+from supernets.data_facts.spec import FORMS, DataSpec
 from supernets.errors import DataError, UnknownNameError
 from supernets.manifest import Manifest
 
-RULE = "a data set: digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH or hub:NAME, and its options"
+RULE = f"a data set: {FORMS}, and its options"
 LOAD_TIMEOUT_S = 600
 REPORTED = 2_000
 """Images that a report for a dry run decodes at most."""
@@ -36,6 +36,10 @@ def allowed_data(settings: Settings, spec: Spec, field: str) -> str:
         parsed = DataSpec.parse(spec)
     except (DataError, UnknownNameError) as error:
         raise InvalidError(field, str(spec), RULE, f"{field}: {error}") from error
+    if parsed.tokenizer != "bytes":
+        inside = _below(settings.import_dir, parsed.tokenizer)
+        tokenizer = import_folder.check_tree(settings.import_dir, inside, field)
+        parsed = parsed.model_copy(update={"tokenizer": str(tokenizer)})
     if not parsed.is_path:
         return str(parsed)
     relative = _below(settings.import_dir, parsed.location)

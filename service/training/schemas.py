@@ -26,8 +26,8 @@ class TrainingSpec(Body):
     data: str | DataSpec | None = Field(
         None,
         description="Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR; "
-        "hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of the source "
-        "if absent",
+        "hub:NAME, text:PATH, corpus:PATH or python_source; with options after commas (folder:photos,channels=3), or "
+        "as an object. That of the source if absent",
         examples=["digits"],
     )
     family: str | dict[str, Any] | None = Field(

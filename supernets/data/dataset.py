@@ -1,20 +1,19 @@
-"""Images in three splits, each with a hash."""
+"""Examples in three splits, each with a hash."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from supernets.data.batches import batch_indices
 from supernets.data.stored.order import permutation
+from supernets.data.stored.splits import HeldSplit, Split, TrainSplit
 from supernets.data_facts.report import DataReport, Details
 from supernets.errors import DataError
 
@@ -25,98 +24,6 @@ BACKGROUND = "white"
 """What transparent parts of an image become."""
 SHARES = {2: 5, 1: 6, 0: 1}
 """Number of missing splits to ``k``: each of them becomes one image in ``k`` of train."""
-
-
-class TrainSplit(Protocol):
-    """What training needs of its images, be they in memory or streamed."""
-
-    @property
-    def name(self) -> str:
-        """Its split."""
-
-    @property
-    def labels(self) -> Tensor:
-        """``(n,) int64``."""
-
-    @property
-    def sha256(self) -> str:
-        """A hash that another order, label or form changes."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Channels, height and width of an image."""
-
-    @property
-    def stored_bytes(self) -> int:
-        """Memory of the images that are held."""
-
-    def head(self, n: int) -> Tensor:
-        """The first ``n`` images that are held, or all."""
-
-    def sample(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
-        """``n`` images and their labels, drawn without replacement."""
-
-    def batch(
-        self, batch_size: int, seed: int, step: int, part: slice = slice(None)
-    ) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``part`` of the batch of global step ``step``."""
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """One split: ``images (n, c, h, w) uint8``, ``labels (n,) int64``, and a hash over both."""
-
-    name: str
-    images: Tensor
-    labels: Tensor
-    sha256: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
-            raise DataError(
-                f"images must be uint8 (n, c, r, r), but {self.name} is {images.dtype} {tuple(images.shape)}"
-            )
-        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-            raise DataError(
-                f"labels must be int64 ({len(images)},), but {self.name} has {labels.dtype} "
-                f"{tuple(labels.shape)}"
-            )
-        digest = hashlib.sha256(repr(tuple(images.shape)).encode())
-        digest.update(np.ascontiguousarray(images.numpy()).data)
-        digest.update(np.ascontiguousarray(labels.numpy().astype("<i8")).data)
-        object.__setattr__(self, "sha256", digest.hexdigest())
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Channels, height and width of an image."""
-        return tuple(self.images.shape[1:])
-
-    @property
-    def stored_bytes(self) -> int:
-        """Memory of the images."""
-        return self.images.numel()
-
-    def head(self, n: int) -> Tensor:
-        """The first ``n`` images, or all."""
-        return self.images[:n]
-
-    def sample(self, rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
-        """``n`` images and their labels, drawn without replacement."""
-        chosen = torch.from_numpy(rng.choice(len(self), size=n, replace=False))
-        return self.images[chosen], self.labels[chosen]
-
-    def batch(
-        self, batch_size: int, seed: int, step: int, part: slice = slice(None)
-    ) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``part`` of the batch of global step ``step``; see :func:`batch_indices`."""
-        chosen = batch_indices(len(self), batch_size, seed, step)[part]
-        return self.images[chosen], self.labels[chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +58,12 @@ class DataSet:
     name: str
     classes: tuple[str, ...]
     train: TrainSplit
-    validation: Split
-    test: Split
+    validation: HeldSplit
+    test: HeldSplit
     report: DataReport | None = None
     expected: Expected | None = None
+    reads: ClassVar[str] = "images"
+    """What an example is: that of the tasks that can use the data."""
 
     def __post_init__(self) -> None:
         shape = self.train.shape
@@ -166,9 +75,14 @@ class DataSet:
                 )
             if len(split) < MIN_SPLIT:
                 raise DataError(
-                    f"every split needs at least {MIN_SPLIT} images, but {split.name} of {self.name!r} "
-                    f"has {len(split)}; add images"
+                    f"every split needs at least {MIN_SPLIT} {self.reads}, but {split.name} of {self.name!r} "
+                    f"has {len(split)}; add {self.reads}"
                 )
+        self.check_labels()
+
+    def check_labels(self) -> None:
+        """Refuse labels that are no class, and a train split without an example of every class."""
+        for split in (self.train, self.validation, self.test):
             if int(split.labels.min()) < 0 or int(split.labels.max()) >= len(self.classes):
                 raise DataError(
                     f"labels must lie in 0..{len(self.classes) - 1} in {split.name} of {self.name!r}"
@@ -222,10 +136,10 @@ class DataSet:
         split: TrainSplit = getattr(self, name)
         return split
 
-    def held(self, name: str) -> Split:
+    def held(self, name: str) -> HeldSplit:
         """The split called ``name`` where all of it is in memory; a streamed one raises ``DataError``."""
         split = self.split(name)
-        if not isinstance(split, Split):
+        if not isinstance(split, HeldSplit):
             raise DataError(f"{name} of {self.name!r} is streamed: evaluate on validation or test")
         return split
 

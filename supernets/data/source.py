@@ -35,7 +35,9 @@ class Facts:
         channels: 1 (grey) or 3 (RGB), by the headers that were read.
         resolution: of the stored images, in pixels, by the headers that were read.
         train: number of training images.
-        held: number of images that are in memory while training, of all splits.
+        held: number of examples that are in memory while training, of all splits.
+        reads: what an example is (``images`` or ``text``), as in :attr:`supernets.data.dataset.DataSet.reads`.
+        vocabulary: of the tokens of texts.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Facts:
     resolution: int | None = None
     train: int | None = None
     held: int | None = None
+    reads: str = "images"
+    vocabulary: int | None = None
 
     @property
     def stored_bytes(self) -> int | None:
@@ -146,7 +150,7 @@ class OfficialSource(DataSource):
         piles, survey = {}, Survey()
         for split in SPLITS:
             held = data.held(split)
-            images, labels = held.images[:limit], held.labels[:limit].numpy()
+            images, labels = held.stored[:limit], held.labels[:limit].numpy()
             piles[split] = Pile(images, labels, np.arange(len(images)))
             survey.n += len(images)
             survey.modes["L" if data.channels == 1 else "RGB"] += len(images)

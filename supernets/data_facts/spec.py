@@ -14,11 +14,17 @@ from supernets.errors import DataError, nearest
 
 MAX_RESOLUTION = 1024
 MAX_TEXT = 2000
-PATH_SOURCES = ("folder", "parquet", "stream")
+PATH_SOURCES = ("folder", "parquet", "stream", "text", "corpus")
 """What stands behind the colon of these is a path; behind ``hub:`` it is a name."""
-OPTIONS = ("channels", "resolution", "fit", "range", "unlabelled")
+TEXT_SOURCES = ("text", "corpus", "python_source")
+MAX_WINDOW = 4096
+OPTIONS = ("channels", "resolution", "fit", "range", "unlabelled", "tokenizer", "window")
+TEXT_OPTIONS = ("tokenizer", "window")
 OPTIONS_TEXT = re.compile(r"(?:,[A-Za-z_]+=[^,]*)+$")
-FORMS = "digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH or hub:NAME"
+FORMS = (
+    "digits, fashion_mnist, cifar10, folder:PATH, parquet:PATH, stream:PATH, hub:NAME, text:PATH, corpus:PATH or "
+    "python_source"
+)
 
 
 class DataSpec(BaseModel):
@@ -49,12 +55,22 @@ class DataSpec(BaseModel):
         "refuse", description="What to do with rows without a label (null, or -1 where classes have names)"
     )
 
+    tokenizer: str = Field(
+        "bytes",
+        min_length=1,
+        max_length=MAX_TEXT,
+        description="How texts become tokens: bytes, or the path of a tokenizer.json",
+    )
+    window: Annotated[int, Field(ge=8, le=MAX_WINDOW)] | None = Field(
+        None, description="Tokens of a stored text; longer texts are cut. 256 if absent"
+    )
+
     @field_validator("range", mode="before")
     @classmethod
     def _two_numbers(cls, value: object) -> object:
         return tuple(value.split("..")) if isinstance(value, str) else value
 
-    @field_validator("channels", mode="before")
+    @field_validator("channels", "window", mode="before")
     @classmethod
     def _whole(cls, value: object) -> object:
         return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -69,9 +85,19 @@ class DataSpec(BaseModel):
             raise ValueError(f"a location may have {MAX_TEXT} characters, and no control characters")
         if self.range is not None and not -1e30 < self.range[0] < self.range[1] < 1e30:
             raise ValueError(f"range=LOW..HIGH needs two numbers with LOW < HIGH, but got {self.range}")
-        if not takes_location and (given := sorted(self.options().keys() - {"resolution"})):
-            raise ValueError(f"{self.source} takes the option resolution only, but got {', '.join(given)}")
+        takes = self._takes()
+        if given := sorted(self.options().keys() - set(takes)):
+            raise ValueError(
+                f"{self.source} takes the options {', '.join(takes)}, but got {', '.join(given)}"
+            )
         return self
+
+    def _takes(self) -> tuple[str, ...]:
+        """The options of this source."""
+        if self.source in TEXT_SOURCES:
+            return TEXT_OPTIONS
+        images = tuple(option for option in OPTIONS if option not in TEXT_OPTIONS)
+        return images if self.is_path or self.source == "hub" else ("resolution",)
 
     @classmethod
     def parse(cls, value: str | dict[str, Any] | DataSpec) -> DataSpec:
@@ -114,11 +140,17 @@ class DataSpec(BaseModel):
         return self.source in PATH_SOURCES
 
     def below(self, root: Path | None = None) -> DataSpec:
-        """The same spec with an absolute path; a relative one is taken from ``root``, or the working directory."""
-        if not self.is_path:
-            return self
-        path = os.path.abspath(os.path.join(root or os.getcwd(), os.path.expanduser(self.location)))
-        return self.model_copy(update={"location": path})
+        """The same spec with absolute paths; relative ones are taken from ``root``, or the working directory."""
+        changes = {}
+        if self.is_path:
+            changes["location"] = _absolute(self.location, root)
+        if self.tokenizer != "bytes":
+            changes["tokenizer"] = _absolute(self.tokenizer, root)
+        return self.model_copy(update=changes)
+
+
+def _absolute(path: str, root: Path | None) -> str:
+    return os.path.abspath(os.path.join(root or os.getcwd(), os.path.expanduser(path)))
 
 
 def _fields(text: str) -> dict[str, Any]:
@@ -151,5 +183,6 @@ def _words(error: Any) -> str:
         "fit": "fit must be crop, squeeze or pad",
         "range": "range must be LOW..HIGH, two numbers",
         "unlabelled": "unlabelled must be refuse or drop",
+        "window": f"8 <= window <= {MAX_WINDOW} must hold",
     }
     return f"{rules.get(name, f'{name} must be a text')}, but got {error['input']!r}"

@@ -81,6 +81,10 @@ class ElasticModel(nn.Module, ABC):
             f"family {self.family.name!r} cannot sort channels; leave reorder out of the recipe's stages"
         )
 
+    def used(self, arch: Arch) -> dict[str, Tensor] | None:  # noqa: ARG002
+        """Parameter name to 1.0 where ``arch`` uses the entry, else 0.0; None leaves it to be found by a gradient."""
+        return None
+
     @property
     def arch(self) -> Arch:
         """The arch in force."""

@@ -19,7 +19,7 @@ class Masks:
 
     ``example`` makes the inputs of one example for an arch. A copy of the network gets random positive weights
     and runs once: with every activation in its increasing part, an entry has a gradient exactly when the arch
-    uses it. It needs a forward pass only, so it works for every family.
+    uses it. It needs a forward pass only, so it works for every family; one that states what it uses is asked instead.
     """
 
     def __init__(self, net: ElasticModel, example: Callable[[Arch], Inputs]) -> None:
@@ -40,6 +40,8 @@ class Masks:
         return self._known[arch.id]
 
     def _probe(self, arch: Arch) -> dict[str, Tensor]:
+        if (known := self._net.used(arch)) is not None:
+            return known
         self._net.zero_grad(set_to_none=True)
         inputs = tuple(each.double() if each.is_floating_point() else each for each in self._example(arch))
         with torch.enable_grad(), use(self._net, arch, norm=_scale):

@@ -60,6 +60,11 @@ class BNStats:
         """Hash of :meth:`to_bytes`."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
+    @property
+    def recorded(self) -> str | None:
+        """The hash as records hold it: None where the network has no BatchNorm, so that nothing was recalibrated."""
+        return self.sha256 if self.values else None
+
 
 def normalise_by_batch(_name: str, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Statistics of the batch; the running ones are left alone."""
@@ -125,7 +130,9 @@ class CollectStats:
         return y
 
     def stats(self, arch: Arch) -> BNStats:
-        """What was collected; every layer has seen the same batches."""
+        """What was collected; every layer has seen the same batches. Empty where there is no BatchNorm."""
+        if not self._seen:
+            return BNStats(arch.id, {})
         mean_sum, variance_sum, count = torch.zeros(()), torch.zeros(()), 0
         for batch in zip(*self._seen.values(), strict=True):
             images = batch[0].images

@@ -18,8 +18,10 @@ def recalibrate(net: ElasticModel, arch: Arch, inputs: Inputs, batch_size: int =
     The examples are divided into equal batches of at least ``batch_size``. Nothing is written into ``net``.
     Batch means and biased variances are averaged, weighted by batch size, while the batch's own statistics
     normalise (once-for-all, Cai et al., 2020). The same weights, arch, examples and batch size give the same
-    statistics, bit for bit.
+    statistics, bit for bit. A network without BatchNorm has none, and does not run.
     """
+    if not net.norms():
+        return BNStats(arch.id, {})
     n = len(inputs[0])
     if n < 2:
         raise DataError(f"recalibration needs at least 2 examples, got {n}")

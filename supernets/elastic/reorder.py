@@ -21,7 +21,8 @@ class ChannelGroup:
 
     ``importance`` is the tensor and dimension by which the channel is read; ``members`` all tensors and
     dimensions that hold it; ``sizes`` how many channels are in use for each combination of choices of
-    ``axes`` (only axes the space has).
+    ``axes`` (only axes the space has). Where ``block`` adjacent channels move as one (a head of attention), sizes count
+    these.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ChannelGroup:
     members: tuple[tuple[str, int], ...]
     axes: tuple[str, ...]
     sizes: Mapping[tuple[Choice, ...], int]
+    block: int = 1
 
     def boundaries(self, region: Space) -> tuple[int, ...]:
         """Widths in use in ``region``, ascending: no channel may cross one of them."""
@@ -46,7 +48,7 @@ def order(group: ChannelGroup, state: Mapping[str, Tensor], region: Space) -> Te
     """The new order ``(channels,)``: by falling importance between the widths ``region`` has trained."""
     name, dim = group.importance
     weight = state[name].detach().abs()
-    importance = weight.sum(dim=[d for d in range(weight.ndim) if d != dim])
+    importance = weight.sum(dim=[d for d in range(weight.ndim) if d != dim]).view(-1, group.block).sum(1)
     edges = [0, *group.boundaries(region)]
     if edges[-1] < len(importance):
         edges.append(len(importance))
@@ -54,7 +56,9 @@ def order(group: ChannelGroup, state: Mapping[str, Tensor], region: Space) -> Te
         first + torch.argsort(importance[first:last], descending=True, stable=True)
         for first, last in zip(edges, edges[1:], strict=False)
     ]
-    return torch.cat(parts)
+    found = torch.cat(parts)
+    within = torch.arange(group.block, device=found.device)
+    return (found[:, None] * group.block + within).flatten()
 
 
 def reorder(

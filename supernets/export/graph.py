@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from supernets.errors import ExportError
+from supernets.export.transformer_rules import RULES
 from supernets.tasks.task import Interface, NamedTensor
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Graph:
         self._weights: dict[str, onnx.TensorProto] = {}
 
     @property
+    def names(self) -> set[str]:
+        """Names of the nodes written so far."""
+        return {node.name for node in self.nodes}
+
+    @property
     def weights(self) -> list[onnx.TensorProto]:
         """The constant tensors in the order in which they were written."""
         return list(self._weights.values())
@@ -54,7 +60,7 @@ class Graph:
         from onnx import numpy_helper
 
         if name not in self._weights:
-            self._weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+            self._weights[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def drop(self, names: Iterable[str]) -> None:
@@ -85,6 +91,8 @@ def direct_model(net: nn.Module, interface: Interface, opset: int) -> onnx.Model
             names[node] = next(inputs).name
         elif node.op == "output":
             output = names.get(node.args[0], "")
+        elif node.op == "get_attr":
+            names[node] = graph.weight(str(node.target), _numbers(_attribute(traced, str(node.target))))
         else:
             names[node] = _translated(graph, traced, node, names)
     if not graph.nodes or output != graph.nodes[-1].name:
@@ -107,9 +115,23 @@ def _value(named: NamedTensor) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(named.name, kind, list(named.shape))
 
 
+class _Tracer(fx.Tracer):
+    """Layers that have a rule are not looked into."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m) in MODULES or bool(super().is_leaf_module(m, module_qualified_name))
+
+
+def _attribute(traced: nn.Module, path: str) -> Tensor:
+    """The parameter at ``path``."""
+    module, _, name = path.rpartition(".")
+    found: Tensor = getattr(traced.get_submodule(module), name)
+    return found
+
+
 def _trace(net: nn.Module) -> fx.GraphModule:
     try:
-        return fx.symbolic_trace(net)
+        return fx.GraphModule(net, _Tracer().trace(net))
     except Exception as error:  # whatever the tracer meets in a forward method
         raise UntranslatedError(f"{type(net).__name__} cannot be traced symbolically: {error}") from error
 
@@ -253,6 +275,7 @@ MODULES: dict[type[nn.Module], Callable[[Graph, str, Any, list[str]], str]] = {
     nn.AvgPool2d: _average_pool,
     nn.Identity: lambda _graph, _name, _module, inputs: inputs[0],
     nn.Dropout: lambda _graph, _name, _module, inputs: inputs[0],
+    **RULES,
 }
 
 

@@ -29,7 +29,7 @@ def file_metadata(
     supernet: str,
     arch: Mapping[str, Any],
     weights_sha256: str,
-    stats_sha256: str,
+    stats_sha256: str | None,
     preprocessing: Mapping[str, Any],
     classes: Sequence[str],
     task: str,
@@ -42,7 +42,7 @@ def file_metadata(
         supernet: its name.
         arch: ``Arch.as_dict()``.
         weights_sha256: of the supernet's weights.
-        stats_sha256: of the BatchNorm statistics.
+        stats_sha256: of the BatchNorm statistics; None where there is no BatchNorm.
         preprocessing: ``DataSet.preprocessing()`` with the dimensions of the arch.
         classes: names in the order of the outputs.
         task: its name.

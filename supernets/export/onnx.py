@@ -22,7 +22,7 @@ from supernets.export.graph import UntranslatedError, direct_model
 from supernets.export.metadata import read_metadata
 from supernets.export.model_file import opset_of, write_model
 from supernets.export.runtime import session
-from supernets.tasks.task import Interface
+from supernets.tasks.task import BATCH, Interface
 
 OPSETS = range(17, 22)
 LOWEST_TORCH_OPSET = 18
@@ -117,9 +117,9 @@ class OnnxExporter(Exporter):
 def export_for_measuring(
     net: nn.Module, example: Inputs, path: Path, interface: Interface, *, opset: int = 18
 ) -> None:
-    """Write ``net`` for the batch of ``example``, to be measured and not handed out: no metadata, no proof.
+    """Write ``net`` for the sizes of ``example``, to be measured and not handed out: no metadata, no proof.
 
-    It is what :class:`OnnxExporter` writes but for the fixed batch, so its latency stands for both. What has no
+    It is what :class:`OnnxExporter` writes but for the fixed sizes, so its latency stands for both. What has no
     rules is written by torch's old exporter, ten times faster than its new one: the runtime runs the same
     operators in the same order (a ``Flatten`` may be a ``Reshape``, which moves no bytes either).
 
@@ -127,7 +127,7 @@ def export_for_measuring(
         ExportError: the network or the example is refused, or the exporter fails.
     """
     check_net(net, example)
-    fixed = interface.with_batch(len(example[0]))
+    fixed = interface.fixed_to(example)
     try:
         write_model(direct_model(net, fixed, opset), path, {}, None)
     except UntranslatedError:
@@ -163,7 +163,7 @@ def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int
     dynamic = any(interface.dynamic)
     batch = tuple(torch.cat([each, each]) if dynamic and len(each) < 2 else each for each in example)
     names = {name for axes in interface.dynamic for name in axes.values()}
-    dims = {name: torch.export.Dim(name) for name in names}
+    dims = {name: torch.export.Dim(name) if name == BATCH else torch.export.Dim.AUTO for name in names}
     try:
         with _quiet():
             program = torch.onnx.export(

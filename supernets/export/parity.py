@@ -17,7 +17,7 @@ from supernets import EXPORTERS
 from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
 from supernets.export.exporter import Run, check_example, check_net
-from supernets.tasks.task import Interface
+from supernets.tasks.task import SEQUENCE, Interface
 
 TOLERANCE = 1e-4
 LARGEST_BATCH = 128
@@ -36,6 +36,7 @@ class Parity:
         batch_sizes: the sizes in which they were run; the network saw them in one way only.
         agreement: share of images with the same largest output.
         images_sha256: of the images.
+        lengths: sizes of the sequence in which the examples were run, where it may be any.
     """
 
     max_error: float
@@ -44,10 +45,12 @@ class Parity:
     batch_sizes: tuple[int, ...]
     agreement: float
     images_sha256: str
+    lengths: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """A flat object."""
-        return asdict(self) | {"batch_sizes": list(self.batch_sizes)}
+        """A flat object; without ``lengths`` where there is no sequence."""
+        values = asdict(self) | {"batch_sizes": list(self.batch_sizes), "lengths": list(self.lengths)}
+        return {key: value for key, value in values.items() if key != "lengths" or value}
 
 
 def prove_parity(
@@ -99,13 +102,33 @@ def prove_parity(
         )
         worst = max(worst, relative_error(got, expected[:count], expected))
         agreement = min(agreement, float((got.argmax(-1) == expected[:count].argmax(-1)).mean()))
+    shorter = _shorter(examples, interface)
+    for cut in shorter:
+        with torch.inference_mode():
+            wanted = net(*cut).numpy()
+        feed = {name: np.ascontiguousarray(each.numpy()) for name, each in zip(names, cut, strict=True)}
+        size = n if batch is None else batch
+        worst = max(
+            worst,
+            relative_error(_run(run, {k: v[:size] for k, v in feed.items()}, path), wanted[:size], wanted),
+        )
     if not worst <= tolerance:  # so that NaN fails
         raise ExportError(
             f"max|file - net| / max(1, max|net|) <= {tolerance:g} must hold, but {path.name} has {worst:.3g} "
             f"on {n} examples"
         )
     digest = hashlib.sha256(b"".join(array.tobytes() for array in inputs.values())).hexdigest()
-    return Parity(worst, tolerance, n, tuple(sizes), agreement, digest)
+    lengths = tuple(each[0].shape[1] for each in (*shorter, examples)) if shorter else ()
+    return Parity(worst, tolerance, n, tuple(sizes), agreement, digest, lengths)
+
+
+def _shorter(examples: Inputs, interface: Interface) -> list[Inputs]:
+    """The first examples with a quarter and a half of the sequence, where the file takes any length."""
+    if not any(SEQUENCE in named.shape for named in interface.inputs):
+        return []
+    length = examples[0].shape[1]
+    cuts = sorted({max(1, length // 4), max(1, length // 2)} - {length})
+    return [tuple(each[:LARGEST_BATCH, :cut] for each in examples) for cut in cuts]
 
 
 def relative_error(

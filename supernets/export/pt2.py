@@ -19,7 +19,7 @@ from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
 from supernets.export.exporter import Exported, Exporter, Run
 from supernets.export.metadata import PREFIX
-from supernets.tasks.task import Interface
+from supernets.tasks.task import BATCH, Interface
 
 METADATA_FILE = "netwright.json"
 
@@ -108,6 +108,7 @@ def _pair(example: Inputs, interface: Interface) -> Inputs:
 
 
 def _dynamic(interface: Interface) -> tuple[dict[int, Any], ...]:
+    """Any batch; any other size that the network takes: a sequence has at most the positions."""
     names = {name for axes in interface.dynamic for name in axes.values()}
-    dims = {name: torch.export.Dim(name) for name in names}
+    dims = {name: torch.export.Dim(name) if name == BATCH else torch.export.Dim.AUTO for name in names}
     return tuple({axis: dims[name] for axis, name in axes.items()} for axes in interface.dynamic)

@@ -61,7 +61,7 @@ def write_subnet(
     data: DataSet,
     arch: Arch,
     net: nn.Module,
-    stats_sha256: str,
+    stats_sha256: str | None,
     request: FileRequest,
     folder: Path,
     quality: Mapping[str, Any] | None,
@@ -73,7 +73,7 @@ def write_subnet(
         data: what it is compared and calibrated on.
         arch: that of the network.
         net: in evaluation mode, float32, on the CPU.
-        stats_sha256: hash of its BatchNorm statistics.
+        stats_sha256: hash of its BatchNorm statistics; None where it has no BatchNorm.
         request: the form of the file.
         folder: exists; the file is called ``subnet`` with the suffix of the format.
         quality: what the file states about its quality on the test split.
@@ -114,7 +114,7 @@ def _metadata(
     supernet: Supernet,
     data: DataSet,
     arch: Arch,
-    stats_sha256: str,
+    stats_sha256: str | None,
     dimensions: Dimensions,
     quality: Mapping[str, Any] | None,
 ) -> dict[str, str]:
@@ -139,7 +139,7 @@ def parity_count(dimensions: Dimensions) -> int:
 
 def _parity_examples(supernet: Supernet, data: DataSet, dimensions: Dimensions, batch: int | None) -> Inputs:
     """Prepared test examples, fewer of large images; a multiple of ``batch``."""
-    stored = data.test.images[: parity_count(dimensions)]
+    stored = data.test.stored[: parity_count(dimensions)]
     if batch is not None:
         stored = _whole(stored[: max(1, len(stored) // batch) * batch], batch)
     return supernet.task.prepare(stored, data.preprocessing(), dimensions)
@@ -210,7 +210,7 @@ def _scores(
     n = min(CHANGE_EXAMPLES, len(data.test))
     for start in range(0, n, size):
         stop = min(start + size, n)
-        stored = _whole(data.test.images[start:stop], size)
+        stored = _whole(data.test.stored[start:stop], size)
         feed = next(_feeds(interface, task.prepare(stored, data.preprocessing(), dimensions), size))
         outputs = torch.from_numpy(run(feed)[: stop - start])
         found.append(task.scores(outputs, task.targets(data.test.labels[start:stop], data)))

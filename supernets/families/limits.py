@@ -50,6 +50,6 @@ def _check(where: str, name: str, value: Any) -> None:
         check_settings(value, f"{where}.")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         least = 1 if name in AT_LEAST_1 else 0
-        most = MAX_CLASSES if name == "num_classes" else MAX_NUMBER
+        most = MAX_CLASSES if name in ("num_classes", "vocabulary") else MAX_NUMBER
         if not least <= value <= most:  # also refuses NaN
             raise SpaceError(f"{where} must lie in {least} to {most}, got {value}")

@@ -219,6 +219,8 @@ class Hook(Part):
 
     per_item = False
     needs_masks = False
+    scales_rate = False
+    """Whether the weight stands for a learning rate, which holds for stochastic gradient descent only."""
 
     def weight(self, item: Item, moment: Moment) -> float:  # noqa: ARG002
         """Factor on the item's own weight at this moment."""

@@ -55,11 +55,16 @@ class PartSettings(BaseModel):
 
 
 class OptimizerSettings(_Part):
-    """Stochastic gradient descent with Nesterov momentum; norms, biases and kernel matrices are not decayed."""
+    """``sgd`` with Nesterov momentum, or ``adamw`` (Loshchilov and Hutter, 2019), as transformers need it.
 
-    kind: Literal["sgd"] = "sgd"
+    Norms, biases and kernel matrices are not decayed.
+    """
+
+    added = frozenset({"second_momentum"})
+    kind: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(gt=0, description="learning rate at the peak of the schedule")
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    second_momentum: float = Field(default=0.999, ge=0, lt=1, description="adamw: decay of squared gradients")
     weight_decay: float = Field(default=3e-5, ge=0)
     clip_norm: float | None = Field(
         default=None, gt=0, description="largest norm of a step's summed gradient"
@@ -218,6 +223,12 @@ class Recipe(_Part):
                         f"regions open before they split, but {opener} opens the last at {opening.last_opening} "
                         f"of the steps and {splitter} splits at {splitting.first_split}"
                     )
+        ramps = [name for name, part in parts if isinstance(part, Hook) and part.scales_rate]
+        if ramps and self.optimizer.kind != "sgd":
+            raise RecipeError(
+                f"{ramps[0]} needs optimizer.kind 'sgd', got {self.optimizer.kind!r}: it changes a learning rate by "
+                f"scaling gradients, and adamw undoes the scale of a gradient"
+            )
         apart = [name for name, part in parts if isinstance(part, Hook) and part.per_item]
         if len(apart) > 1:
             raise RecipeError(f"at most one hook may combine items' gradients, got {' and '.join(apart)}")

@@ -14,9 +14,10 @@ BYTES_PER_ELEMENT = 4
 class LayerSpec:
     """A layer of a concrete subnet, for one image (batch 1).
 
-    ``kind`` is one of ``conv``, ``depthwise``, ``linear``, ``pool``, ``scale`` (a channel-wise product)
-    and ``add``. ``in_positions`` and ``out_positions`` count spatial positions (height x width) or
-    tokens. ``held`` counts the elements of other tensors that stay alive while the layer runs (the
+    ``kind`` is one of ``conv``, ``depthwise``, ``linear``, ``pool``, ``scale`` (a channel-wise product),
+    ``add``, ``layer_norm``, ``embedding`` (a table of ``rows`` vectors) and ``attention`` (of ``heads`` heads, whose
+    input are queries, keys and values). ``in_positions`` and ``out_positions`` count spatial positions (height x
+    width) or tokens. ``held`` counts the elements of other tensors that stay alive while the layer runs (the
     input of a residual block). ``kernel_width`` is the second side of a kernel that is no square, and of one along a
     single axis 1. A ``shared`` layer runs with the weights of an earlier one, which count there.
     """
@@ -36,6 +37,8 @@ class LayerSpec:
     held: int = 0
     kernel_width: int | None = None
     shared: bool = False
+    heads: int = 0
+    rows: int = 0
 
     @property
     def taps(self) -> int:
@@ -45,6 +48,8 @@ class LayerSpec:
     @property
     def weights(self) -> int:
         """Number of elements of the weight and bias tensors."""
+        if self.kind == "embedding":
+            return self.rows * self.out_channels
         if self.kind not in ("conv", "depthwise", "linear") or self.shared:
             return 0
         weight = self.out_channels * (self.in_channels // self.groups) * self.taps
@@ -53,11 +58,14 @@ class LayerSpec:
     @property
     def params(self) -> int:
         """Number of trainable elements: weights, bias, scale and shift of the norm."""
-        return self.weights + (2 * self.out_channels if self.norm and not self.shared else 0)
+        scaled = self.kind == "layer_norm" or (self.norm and not self.shared)
+        return self.weights + (2 * self.out_channels if scaled else 0)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates; norms, activations, pooling and sums count as none."""
+        """Multiply-accumulates; norms, activations, pooling, sums and softmax count as none."""
+        if self.kind == "attention":
+            return 2 * self.out_channels * self.in_positions * self.out_positions
         if self.kind not in ("conv", "depthwise", "linear"):
             return 0
         return self.out_channels * (self.in_channels // self.groups) * self.taps * self.out_positions
@@ -74,8 +82,9 @@ class LayerSpec:
 
     @property
     def live_elements(self) -> int:
-        """Elements alive while the layer runs: input, output and what a residual holds."""
-        return self.in_elements + self.out_elements + self.held
+        """Elements alive while the layer runs: input, output, the scores of attention and what a residual holds."""
+        scores = self.heads * self.in_positions * self.out_positions
+        return self.in_elements + self.out_elements + scores + self.held
 
 
 @dataclass(frozen=True, slots=True)

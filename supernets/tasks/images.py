@@ -30,6 +30,8 @@ class ImageTask(Task):
     A family for such a task has the dimensions ``channels``, ``height``, ``width`` and ``outputs``.
     """
 
+    reads = "images"
+
     def prepare(self, stored: Tensor, preprocessing: Preprocessing, dimensions: Dimensions) -> Inputs:
         """``(n, c, h, w) float32``, resized and normalised; see :func:`supernets.data.prepare`."""
         cropped = centre_crop(stored, preprocessing.get("crop", 1.0))

@@ -27,6 +27,8 @@ Preprocessing = Mapping[str, Any]
 """What turns a stored example into inputs, as JSON; stored in the manifest and in every exported file."""
 BATCH = "batch"
 """Name of the dynamic axis along which the examples of a file's inputs lie."""
+SEQUENCE = "sequence"
+"""Name of the dimension, and the dynamic axis, along which the tokens of a text lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,23 @@ class Interface:
 
     def with_batch(self, size: int) -> Interface:
         """The same with ``size`` examples, no more and no fewer."""
+        return self._with({BATCH: size})
 
+    def fixed_to(self, example: Inputs) -> Interface:
+        """The same with the batch, and every other axis of any size, of ``example``."""
+        sizes: dict[str, int] = {}
+        for named, tensor in zip(self.inputs, example, strict=True):
+            sizes |= {
+                axis: size
+                for axis, size in zip(named.shape, tensor.shape, strict=True)
+                if isinstance(axis, str)
+            }
+        return self._with(sizes)
+
+    def _with(self, sizes: Mapping[str, int]) -> Interface:
         def fixed(named: NamedTensor) -> NamedTensor:
-            return replace(named, shape=tuple(size if axis == BATCH else axis for axis in named.shape))
+            shape = tuple(sizes.get(axis, axis) if isinstance(axis, str) else axis for axis in named.shape)
+            return replace(named, shape=shape)
 
         return Interface(tuple(fixed(each) for each in self.inputs), fixed(self.output))
 
@@ -79,6 +95,8 @@ class Task(ABC):
     name: ClassVar[str]
     quality: ClassVar[str]
     """Name of the quality metric in :data:`supernets.metrics.METRICS`; its direction is there."""
+    reads: ClassVar[str]
+    """What an example is: ``images`` or ``text``, as of the data."""
 
     @property
     def metric(self) -> Metric:
@@ -91,12 +109,31 @@ class Task(ABC):
     def dimensions(self, data: DataSet | Facts) -> dict[str, int | None]:
         """The dimensions of a network that ``data`` determine; None where they are not known before loading."""
 
+    def check_kind(self, data: DataSet | Facts) -> None:
+        """Refuse data whose examples are of another kind."""
+        if data.reads != self.reads:
+            raise DataError(
+                f"task {self.name!r} needs {self.reads}, but {data.name!r} holds {data.reads}", "task"
+            )
+
+    def check_family(self, family: Family, data: DataSet | Facts) -> None:
+        """Refuse a family that reads or returns something else."""
+        got = family.dimensions(family.space().max())
+        if absent := [name for name in self.dimensions(data) if name not in got]:
+            raise DataError(
+                f"task {self.name!r} needs a family with the dimensions {', '.join(self.dimensions(data))}, but "
+                f"{family.name!r} has {', '.join(got)} and no {' and no '.join(absent)}",
+                "task",
+            )
+
     def check_data(self, data: DataSet) -> None:  # noqa: B027 (accepting everything is a valid choice)
         """Refuse data that this task cannot use with a ``DataError``; the default accepts all."""
 
     def check(self, family: Family, data: DataSet) -> None:
         """Refuse data this task cannot use, and a family of other dimensions than the data need."""
+        self.check_kind(data)
         self.check_data(data)
+        self.check_family(family, data)
         required = {name: size for name, size in self.dimensions(data).items() if size is not None}
         got = family.dimensions(family.space().max())
         if any(got.get(name) != size for name, size in required.items()):

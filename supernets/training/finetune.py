@@ -51,7 +51,7 @@ class FineTuneRecord(Record):
     classes: list[str]
     classifier: Classifier
     weights_sha256: Sha256
-    stats_sha256: Sha256
+    stats_sha256: Sha256 | None
     change: ChangeRecord
     stage: StageRecord
 
@@ -180,7 +180,7 @@ def finish_finetune(finetune: FineTune, training: Training) -> tuple[FineTuneRec
         classes=list(data.classes),
         classifier=finetune.classifier,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
-        stats_sha256=stats.sha256,
+        stats_sha256=stats.recorded,
         change=ChangeRecord(
             metric=task.quality,
             split="test",

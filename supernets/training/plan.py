@@ -16,7 +16,7 @@ import torch
 
 from supernets import FAMILIES, TASKS
 from supernets.data import DataSet, Facts, load_data
-from supernets.errors import PlanError, RecipeError, SpaceError, UnknownNameError
+from supernets.errors import DataError, PlanError, RecipeError, SpaceError, UnknownNameError
 from supernets.families.family import Family
 from supernets.recipes.parts import Setting
 from supernets.recipes.recipe import Recipe
@@ -133,8 +133,14 @@ def resolve(request: TrainingRequest, facts: Facts | DataSet) -> ResolvedTrainin
             and what is allowed.
     """
     task = _task(request)
+    try:
+        task.check_kind(facts)
+    except DataError as error:
+        fitting = [name for name in TASKS if TASKS.load(name).reads == facts.reads]
+        raise PlanError("task", task.name, fitting, str(error)) from error
     sizes = task.dimensions(facts)
     family, fit = _family(request, sizes)
+    _check_family(request, task, family, facts)
     _check_sizes(request, family, fit, sizes, facts.name)
     seed = _seed(request)
     check_recipe(request.recipe, task, family, seed, facts)
@@ -207,6 +213,16 @@ def _family(request: TrainingRequest, sizes: Mapping[str, int | None]) -> tuple[
         message = f"a stage must have the family of its source {origin.name!r}: {words}"
         raise PlanError("family", dict(requested.settings), f"none, or that of {origin.name!r}", message)
     return family, tuple(fit)
+
+
+def _check_family(request: TrainingRequest, task: Task, family: Family, facts: Facts | DataSet) -> None:
+    """Refuse a family that reads or returns something else than the task needs."""
+    try:
+        task.check_family(family, facts)
+    except DataError as error:
+        field = "task" if request.family is None else "family.family"
+        got = task.name if request.family is None else family.name
+        raise PlanError(field, got, f"a family for {task.name}", str(error)) from error
 
 
 def _check_sizes(

@@ -10,6 +10,8 @@ import pytest
 from supernets import DATA_SOURCES
 from supernets.data import fingerprint, open_source
 from supernets.data.source import DataSource
+from supernets.data.text.dataset import TextData
+from tests.small import small_corpus, small_texts
 from tests.supernets.test_data import write_folder, write_parquet
 from tests.supernets.test_stream import write
 
@@ -24,6 +26,9 @@ INSTANCES: dict[str, Callable[[Path], str]] = {
     "folder": lambda folder: f"folder:{write_folder(folder / 'f', {'a': 60, 'b': 60})}",
     "parquet": _parquet,
     "stream": lambda folder: f"stream:{write(folder)}",
+    "text": small_texts,
+    "corpus": small_corpus,
+    "python_source": lambda _: "python_source,window=512",
 }
 ELSEWHERE = {
     "hub": "tests/supernets/test_stream.py, with the hub's client replaced",
@@ -42,9 +47,14 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> DataSource:
 
 def test_facts_are_what_loading_finds(source: DataSource) -> None:
     facts, data = source.facts(), source.splits()
-    assert (facts.name, facts.classes, facts.channels) == (data.name, data.classes, data.channels)
-    assert (facts.resolution, facts.train) == (data.base_resolution, len(data.train))
-    assert facts.stored_bytes == data.stored_bytes
+    assert (facts.name, facts.classes, facts.reads) == (data.name, data.classes, data.reads)
+    assert facts.train == len(data.train)
+    if isinstance(data, TextData):
+        assert (facts.channels, facts.resolution, facts.stored_bytes) == (None, None, None)
+        assert facts.vocabulary == data.tokenization.vocabulary
+    else:
+        assert (facts.channels, facts.resolution) == (data.channels, data.base_resolution)
+        assert facts.stored_bytes == data.stored_bytes
     assert data.name == str(source.spec)
 
 
@@ -54,11 +64,13 @@ def test_equal_files_spec_and_seed_give_equal_hashes(source: DataSource) -> None
     assert fingerprint(again) == fingerprint(source)
 
 
-def test_the_report_counts_every_image(source: DataSource) -> None:
+def test_the_report_counts_every_example(source: DataSource) -> None:
     report, data = source.look().report, source.splits()
-    images = sum(len(data.split(name)) for name in ("train", "validation", "test"))
-    assert sum(split.images for split in report.splits.values()) == images
-    assert all(sum(split.classes.values()) == split.images for split in report.splits.values())
-    assert (report.channels, report.resolution) == (data.channels, data.base_resolution)
+    examples = sum(len(data.split(name)) for name in ("train", "validation", "test"))
+    assert sum(split.images for split in report.splits.values()) == examples
+    if data.classes:
+        assert all(sum(split.classes.values()) == split.images for split in report.splits.values())
+    if data.reads == "images":
+        assert (report.channels, report.resolution) == (data.channels, data.base_resolution)
     assert report.errors == []
     assert set(report.as_json()) == {"splits", "channels", "resolution", "problems"}

@@ -82,6 +82,10 @@ class DataSpec(TypedDict):
     """Values of 16-bit, 32-bit and float images that become black and white"""
     unlabelled: NotRequired[str | None]
     """What to do with rows without a label (null, or -1 where classes have names)"""
+    tokenizer: NotRequired[str | None]
+    """How texts become tokens: bytes, or the path of a tokenizer.json"""
+    window: NotRequired[int | None]
+    """Tokens of a stored text; longer texts are cut. 256 if absent"""
 
 
 class DeviceDescription(TypedDict):
@@ -448,8 +452,8 @@ class TrainingCreate(TypedDict):
 
     data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
-    hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of
-    the source if absent
+    hub:NAME, text:PATH, corpus:PATH or python_source; with options after commas
+    (folder:photos,channels=3), or as an object. That of the source if absent
     """
     family: NotRequired[str | Object | None]
     """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
@@ -476,8 +480,8 @@ class TrainingEstimate(TypedDict):
 
     data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
-    hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of
-    the source if absent
+    hub:NAME, text:PATH, corpus:PATH or python_source; with options after commas
+    (folder:photos,channels=3), or as an object. That of the source if absent
     """
     family: NotRequired[str | Object | None]
     """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the
@@ -513,8 +517,8 @@ class TrainingOptions(TypedDict):
 
     data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
-    hub:NAME; with options after commas (folder:photos,channels=3,fit=pad), or as an object. That of
-    the source if absent
+    hub:NAME, text:PATH, corpus:PATH or python_source; with options after commas
+    (folder:photos,channels=3), or as an object. That of the source if absent
     """
     family: NotRequired[str | Object | None]
     """Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the

@@ -15,6 +15,7 @@ class OpeningRamp(Hook):
     """
 
     needs = frozenset({"opening"})
+    scales_rate = True
 
     def __init__(self, start: float = 0.5, length: float = 0.02) -> None:
         if not 0 <= start < 1 or not 0 < length <= 1 - start:

@@ -36,7 +36,7 @@ def reorder_shard(shard: Shard) -> None:
     """Sort channels within the widths trained so far; momentum and averaged weights move along."""
     from supernets.elastic.reorder import reorder
 
-    followers = [shard.momenta()]
+    followers = shard.moments()
     if shard.average is not None:
         followers.append(dict(shard.average.named_parameters()))
     reorder(shard.net, shard.net.channel_groups(), shard.region, followers)

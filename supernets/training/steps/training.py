@@ -23,6 +23,9 @@ from supernets.tasks.task import Batch, Task
 from supernets.training.steps.processes import Processes
 from supernets.training.steps.teacher import ExternalTeacher
 
+MOMENTS = ("momentum_buffer", "exp_avg", "exp_avg_sq")
+"""The slots of the optimizers that have the shape of their parameter; momentum first."""
+
 
 @dataclass
 class Shard:
@@ -45,13 +48,21 @@ class Shard:
         return tuple(self.net.parameters())
 
     def momenta(self) -> dict[str, Tensor]:
-        """The optimizer's state of the shape of its parameter, by parameter name."""
-        state = self.optimizer.state
-        return {
-            name: state[parameter]["momentum_buffer"]
-            for name, parameter in self.net.named_parameters()
-            if state.get(parameter, {}).get("momentum_buffer") is not None
-        }
+        """The optimizer's momentum, by parameter name."""
+        return next(iter(self.moments()), {})
+
+    def moments(self) -> list[dict[str, Tensor]]:
+        """Everything of the shape of its parameter that the optimizer keeps, each by parameter name."""
+        state, named = self.optimizer.state, dict(self.net.named_parameters())
+        found = [
+            {
+                name: state[parameter][slot]
+                for name, parameter in named.items()
+                if state.get(parameter, {}).get(slot) is not None
+            }
+            for slot in MOMENTS
+        ]
+        return [each for each in found if each]
 
 
 @dataclass
@@ -174,8 +185,16 @@ def _optimizer(recipe: Recipe, net: nn.Module) -> torch.optim.Optimizer:
     settings = recipe.optimizer
     decayed = [p for n, p in net.named_parameters() if p.ndim > 1 and not n.endswith("_matrix")]
     free = [p for n, p in net.named_parameters() if p.ndim <= 1 or n.endswith("_matrix")]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    if settings.kind == "adamw":
+        return torch.optim.AdamW(
+            groups, lr=settings.lr, betas=(settings.momentum, settings.second_momentum), foreach=True
+        )
     return torch.optim.SGD(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}],
+        groups,
         lr=settings.lr,
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,

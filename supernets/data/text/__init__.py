@@ -1,0 +1,1 @@
+"""Texts as token ids: labelled texts, and running text cut into windows."""

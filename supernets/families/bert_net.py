@@ -1,0 +1,121 @@
+"""The elastic BERT and its plain subnets."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from supernets.elastic.active import Inputs
+from supernets.elastic.attention import PaddingBias, padding_bias
+from supernets.elastic.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.norm import BNStats, Norm
+from supernets.elastic.token_linear import cut_linear, narrow_linear
+from supernets.families.bert import Bert
+from supernets.families.transformer import TransformerPlan
+from supernets.families.transformer_net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
+from supernets.spaces.space import Arch
+
+
+class BertNet(TransformerNet):
+    """See :mod:`supernets.families.bert`."""
+
+    family: Bert
+
+    def __init__(self, family: Bert) -> None:
+        super().__init__(family, causal=False)
+        s = family.settings
+        width = s.widths[-1]
+        self.words = nn.Embedding(s.vocabulary, width)
+        self.positions = nn.Embedding(s.positions, width)
+        self.embedding_norm = nn.LayerNorm(width, s.norm_eps)
+        if s.pooler != "none":
+            self.pooler = nn.Linear(width, width)
+        self.classifier = nn.Linear(width, s.num_classes)
+        initialise_tokens(self)
+
+    def features(self, inputs: Inputs, arch: Arch) -> Tensor:
+        """The last stream ``(n, tokens, width)`` of texts with their mask, both ``(n, tokens) int64``."""
+        ids, mask = inputs
+        plan = self.family.plan(arch)
+        x = self.words(ids)[..., : plan.width] + self.positions.weight[: ids.shape[1], : plan.width]
+        return self.run_blocks(narrow_norm(x, self.embedding_norm), plan, padding_bias(mask))
+
+    def run(self, inputs: Inputs, arch: Arch, norm: Norm, dropout: float) -> Tensor:  # noqa: ARG002
+        """Outputs ``(n, outputs)`` of ``arch``."""
+        x = self.features(inputs, arch)
+        pooled = mean_of_tokens(x, inputs[1]) if self.family.settings.pooling == "mean" else x[:, 0]
+        if self.family.settings.pooler != "none":
+            pooled = narrow_linear(pooled, self.pooler, pooled.shape[-1])
+            pooled = pooled.tanh() if self.family.settings.pooler == "tanh" else F.relu(pooled)
+        pooled = F.dropout(pooled, dropout, training=dropout > 0)
+        return narrow_linear(pooled, self.classifier, self.classifier.out_features)
+
+    def outer_sizes(self, plan: TransformerPlan) -> Sizes:
+        """Columns of the tables and the classifier, both sides of the pooler."""
+        s, width = self.family.settings, plan.width
+        found: dict[str, tuple[int, ...]] = {
+            "words.weight": (s.vocabulary, width),
+            "positions.weight": (s.positions, width),
+            "embedding_norm.weight": (width,),
+            "embedding_norm.bias": (width,),
+            "classifier.weight": (s.num_classes, width),
+        }
+        if s.pooler != "none":
+            found |= {"pooler.weight": (width, width), "pooler.bias": (width,)}
+        return found
+
+    def materialise(self, arch: Arch, stats: BNStats | None) -> nn.Module:  # noqa: ARG002 (there are none)
+        """A plain network with copies of the weights of ``arch``."""
+        return PlainBert(self, self.family.plan(arch))
+
+
+class PlainBert(nn.Module):
+    """A subnet with nothing elastic; any batch, and any sequence up to the positions."""
+
+    def __init__(self, net: BertNet, plan: TransformerPlan) -> None:
+        super().__init__()
+        s, width = net.family.settings, plan.width
+        self.words = cut_table(net.words, width)
+        self.positions = Positions(net.positions.weight[:, :width])
+        self.embedding_norm = cut_norm(net.embedding_norm, width)
+        self.padding = PaddingBias()
+        self.layers = nn.ModuleList(net.cut_blocks(plan))
+        self.pool: nn.Module = MeanOfTokens() if s.pooling == "mean" else FirstToken()
+        self.pooler: nn.Module = nn.Identity()
+        if s.pooler != "none":
+            self.pooler = nn.Sequential(
+                cut_linear(net.pooler, width, width, nn.Linear),
+                nn.Tanh() if s.pooler == "tanh" else nn.ReLU(),
+            )
+        self.classifier = cut_linear(net.classifier, width, s.num_classes, nn.Linear)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits ``(n, outputs)`` of texts and their mask, both ``(n, tokens) int64``."""
+        x = self.embedding_norm(self.positions(self.words(input_ids)))
+        bias = self.padding(attention_mask)
+        for layer in self.layers:
+            x = layer(x, bias)
+        logits: Tensor = self.classifier(self.pooler(self.pool(x, attention_mask)))
+        return logits
+
+
+def mean_of_tokens(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean ``(n, width)`` of the tokens ``(n, tokens, width)`` where ``mask (n, tokens)`` is 1."""
+    weight = mask.float()[:, :, None]
+    return (x * weight).sum(1) / weight.sum(1)
+
+
+class MeanOfTokens(nn.Module):
+    """:func:`mean_of_tokens` as a layer."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(n, tokens, width)`` to ``(n, width)``."""
+        return mean_of_tokens(x, mask)
+
+
+class FirstToken(nn.Module):
+    """The first token."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Map ``(n, tokens, width)`` to ``(n, width)``."""
+        return x[:, 0]
