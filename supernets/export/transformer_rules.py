@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import nn
 
 from supernets.elastic.attention import MASKED, Attend, PaddingBias
 from supernets.elastic.token_linear import TokenLinear, Unembed
-from supernets.families.bert_net import FirstToken, MeanOfTokens
-from supernets.families.gpt_net import LastToken
-from supernets.families.transformer_net import Positions
-from supernets.families.vit_net import ClassToken
-
-if TYPE_CHECKING:
-    from supernets.export.graph import Graph
+from supernets.export.onnx_nodes import Graph
+from supernets.families.transformers.bert_net import FirstToken, MeanOfTokens
+from supernets.families.transformers.gpt_net import LastToken
+from supernets.families.transformers.net import Positions
+from supernets.families.transformers.vit_net import ClassToken
 
 
 def _whole(graph: Graph, *numbers: int) -> str:

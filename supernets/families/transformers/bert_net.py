@@ -10,18 +10,18 @@ from supernets.elastic.attention import PaddingBias, padding_bias
 from supernets.elastic.layer_norm import cut_norm, narrow_norm
 from supernets.elastic.norm import BNStats, Norm
 from supernets.elastic.token_linear import cut_linear, narrow_linear
-from supernets.families.bert import Bert
-from supernets.families.transformer import TransformerPlan
-from supernets.families.transformer_net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
+from supernets.families.transformers.bert_space import BertFamily
+from supernets.families.transformers.net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
+from supernets.families.transformers.space import TransformerPlan
 from supernets.spaces.space import Arch
 
 
 class BertNet(TransformerNet):
-    """See :mod:`supernets.families.bert`."""
+    """See :mod:`supernets.families.transformers.bert_space`."""
 
-    family: Bert
+    family: BertFamily
 
-    def __init__(self, family: Bert) -> None:
+    def __init__(self, family: BertFamily) -> None:
         super().__init__(family, causal=False)
         s = family.settings
         width = s.widths[-1]

@@ -15,7 +15,7 @@ from supernets.elastic.transformer_block import (
     PlainTransformerBlock,
     transformer_groups,
 )
-from supernets.families.transformer import TransformerFamily, TransformerPlan
+from supernets.families.transformers.space import TransformerFamily, TransformerPlan
 from supernets.spaces.space import Arch, Choice
 
 INITIAL_STD = 0.02

@@ -14,18 +14,18 @@ from supernets.elastic.active import Inputs
 from supernets.elastic.layer_norm import cut_norm, narrow_norm
 from supernets.elastic.norm import BNStats, Norm
 from supernets.elastic.token_linear import Unembed, cut_linear, narrow_linear
-from supernets.families.gpt import Gpt
-from supernets.families.transformer import TransformerPlan
-from supernets.families.transformer_net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
+from supernets.families.transformers.gpt_space import GptFamily
+from supernets.families.transformers.net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
+from supernets.families.transformers.space import TransformerPlan
 from supernets.spaces.space import Arch
 
 
 class GptNet(TransformerNet):
-    """See :mod:`supernets.families.gpt`."""
+    """See :mod:`supernets.families.transformers.gpt_space`."""
 
-    family: Gpt
+    family: GptFamily
 
-    def __init__(self, family: Gpt) -> None:
+    def __init__(self, family: GptFamily) -> None:
         super().__init__(family, causal=True)
         s = family.settings
         width = s.widths[-1]

@@ -11,25 +11,25 @@ from supernets.elastic.layer_norm import cut_norm, narrow_norm
 from supernets.elastic.norm import BNStats, Norm
 from supernets.elastic.plain import plain_linear
 from supernets.elastic.token_linear import narrow_linear
-from supernets.families.bert_net import FirstToken
-from supernets.families.transformer import TransformerPlan
-from supernets.families.transformer_net import (
+from supernets.families.transformers.bert_net import FirstToken
+from supernets.families.transformers.net import (
     INITIAL_STD,
     Positions,
     Sizes,
     TransformerNet,
     initialise_tokens,
 )
-from supernets.families.vit import Vit
+from supernets.families.transformers.space import TransformerPlan
+from supernets.families.transformers.vit_space import VitFamily
 from supernets.spaces.space import Arch
 
 
 class VitNet(TransformerNet):
-    """See :mod:`supernets.families.vit`."""
+    """See :mod:`supernets.families.transformers.vit_space`."""
 
-    family: Vit
+    family: VitFamily
 
-    def __init__(self, family: Vit) -> None:
+    def __init__(self, family: VitFamily) -> None:
         super().__init__(family, causal=False)
         s = family.settings
         width = s.widths[-1]
