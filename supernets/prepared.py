@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from supernets.data import DataSet, Split
+from supernets.data import DataSet, HeldSplit
 from supernets.elastic.active import Inputs
 from supernets.tasks.task import Dimensions, Task
 
@@ -49,7 +49,7 @@ def calibration_inputs(
     """
     key = (task, "train", tuple(sorted(dimensions.items())), n)
     kept = _KEPT.setdefault(data, _Kept())
-    fixed = device.type == "cpu" and isinstance(data.train, Split)
+    fixed = device.type == "cpu" and isinstance(data.train, HeldSplit)
     found = kept.find(key) if fixed else None
     if found is None:
         stored = data.train.head(n).to(device)
@@ -87,15 +87,15 @@ def prepared(
     if found is not None:
         yield from found if row_major else map(_copied, found)
         return
-    images, made = data.held(split).images, list[Inputs]()
-    for start in range(0, len(images), size):
-        part = task.prepare(images[start : start + size].to(device), data.preprocessing(), dimensions)
+    examples, made = data.held(split).stored, list[Inputs]()
+    for start in range(0, len(examples), size):
+        part = task.prepare(examples[start : start + size].to(device), data.preprocessing(), dimensions)
         if row_major:
             part = tuple(each.contiguous() for each in part)
-        if device.type == "cpu" and _bytes([part]) * len(images) <= LIMIT_BYTES * len(part[0]):
+        if device.type == "cpu" and _bytes([part]) * len(examples) <= LIMIT_BYTES * len(part[0]):
             made.append(part if row_major else _copied(part))
         yield part
-    if sum(len(part[0]) for part in made) == len(images):
+    if sum(len(part[0]) for part in made) == len(examples):
         kept.keep(key, made)
 
 
