@@ -36,7 +36,7 @@ def card_front(
     seed: int = 0,
     protocol: Protocol | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Latency (ms, lower is better) and validation quality of ``subnets``, fastest first, as JSON.
 
     All are timed interleaved in one run. ``on_front`` marks those that no faster one equals in quality.
@@ -100,7 +100,7 @@ def _timed(
         return target.run(files, protocol, progress=progress).timings
 
 
-def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float) -> dict[str, Any]:
+def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float) -> dict[str, object]:
     """The card; ``sign`` times the quality is minimised."""
     points = sorted(points, key=lambda point: (point[LATENCY], sign * point["value"]))
     best = np.inf
@@ -124,6 +124,6 @@ def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float)
     }
 
 
-def _words(values: dict[str, Any], *keys: str) -> str:
+def _words(values: dict[str, object], *keys: str) -> str:
     """What is known of ``keys``, in words."""
     return " ".join(str(values[key]) for key in keys if values.get(key))

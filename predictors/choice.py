@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +54,7 @@ class Candidate:
     coverage90: float | None = None
     note: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Every field."""
         return asdict(self)
 
@@ -70,7 +69,7 @@ class Choice:
     rows: int
     folds: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Every field; JSON."""
         return {**asdict(self), "candidates": [each.as_json() for each in self.candidates]}
 

@@ -113,7 +113,7 @@ class Report:
     def as_json(self, points: bool = False) -> dict[str, Any]:
         """All figures; with ``points`` also predicted, measured and interval of every row."""
         inside = (self.measured >= self.lower) & (self.measured <= self.upper)
-        figures: dict[str, Any] = {
+        figures: dict[str, object] = {
             "n": self.n,
             "folds": self.folds,
             "spearman": self.spearman,

@@ -45,7 +45,7 @@ class Scope:
             if mine != other:
                 raise ScopeError(f"{label} must be the one learned from, {mine!r}, got {other!r}")
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What :meth:`from_json` reads back."""
         return asdict(self)
 

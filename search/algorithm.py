@@ -72,7 +72,7 @@ class Algorithm(ABC):
     def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
         """Implements :meth:`tell` for rows that are finite."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The state for :meth:`restore`, as JSON."""
         return {
             "algorithm": self.name,
@@ -109,7 +109,7 @@ def _kinds() -> dict[str, type[Algorithm]]:
 
 
 def make_algorithm(
-    name: str, space: Space, n_objectives: int, seed: int, *, constrained: bool = False, **settings: Any
+    name: str, space: Space, n_objectives: int, seed: int, *, constrained: bool = False, **settings: object
 ) -> Algorithm:
     """The registered algorithm ``name``; an error if it does not support this number of objectives or constraints."""
     from search import ALGORITHMS

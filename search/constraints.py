@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +81,7 @@ class Constraint:
             total += np.maximum(self.min - lower, 0.0) / (self.min or 1.0)
         return total
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Only the fields that are set."""
         fields = {"metric": self.metric, "target": self.target, "min": self.min, "max": self.max}
         return {name: value for name, value in fields.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class Result:
     trace: tuple[TracePoint, ...] = field(compare=False)
     stopped: Stopped
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The result without the archs, as plain numbers and lists."""
         return {
             "evaluations": len(self.archs) + self.dropped,

@@ -94,7 +94,7 @@ class Problem:
     def __init__(
         self,
         space: Space,
-        objectives: Iterable[Objective | tuple[str, Any]],
+        objectives: Iterable[Objective | tuple[str, object]],
         *,
         surrogates: Mapping[Key, Surrogate] | None = None,
         costs: Costs | None = None,

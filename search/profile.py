@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class Profile:
     violation: float
     scored: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """As JSON, with one entry per metric and target."""
         rows = [
             {"metric": m, "target": t, "min": r.min, "centroid": r.centroid, "max": r.max}

@@ -40,7 +40,7 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         self._space = space
 
     def _do(
-        self, _problem: Any, x: Any, *_args: Any, random_state: Any = None, **_kwargs: Any
+        self, _problem: object, x: Any, *_args: object, random_state: Any = None, **_kwargs: object
     ) -> NDArray[np.int64]:
         return self._space.crossover(random_state, x[0], x[1])[None]
 
@@ -52,7 +52,9 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         super().__init__(prob=1.0)
         self._space = space
 
-    def _do(self, _problem: Any, x: Any, *_args: Any, random_state: Any = None, **_kwargs: Any) -> Population:
+    def _do(
+        self, _problem: object, x: Any, *_args: object, random_state: Any = None, **_kwargs: object
+    ) -> Population:
         return self._space.mutate(random_state, x, 1.0 / self._space.d)
 
 
@@ -83,7 +85,7 @@ class PymooSearch(Algorithm):
     def _survive(self, engine: GeneticAlgorithm, new: Individuals) -> Individuals:
         """The survivors of the engine's population and ``new``."""
 
-    def operators(self) -> dict[str, Any]:
+    def operators(self) -> dict[str, object]:
         """The crossover and mutation of every engine."""
         return {"crossover": SpaceCrossover(self.space), "mutation": SpaceMutation(self.space)}
 
@@ -126,7 +128,7 @@ class PymooSearch(Algorithm):
                 self.violations = np.asarray(kept.get("G"), dtype=np.float64)[:, 0]
                 self.told += len(new)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Survivors in order, the random generator and the seen archs."""
         return {
             **super().state(),

@@ -95,7 +95,7 @@ class Manifest(Record):
         return cls.parse(values)
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Manifest:
+    def parse(cls, values: Mapping[str, object]) -> Manifest:
         """The manifest with these values, its family and space checked; raises ``CheckpointError``."""
         if not isinstance(values, Mapping):
             raise CheckpointError(f"a manifest must be a JSON object, got {type(values).__name__}")

@@ -14,13 +14,13 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ClassName = Annotated[str, StringConstraints(max_length=500)]
 
 
-def plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
+def plain_json(value: Mapping[str, object]) -> dict[str, object]:
     """``value`` if it is JSON of at most ``MAX_DEPTH`` levels with finite numbers; raises ``ValueError``."""
     _check(value, 1)
     return dict(value)
 
 
-def _check(value: Any, depth: int) -> None:
+def _check(value: object, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError(f"must be nested at most {MAX_DEPTH} levels deep")
     if isinstance(value, Mapping):

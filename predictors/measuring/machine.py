@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 MAX_CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
 
 
-def describe_device() -> dict[str, Any]:
+def describe_device() -> dict[str, object]:
     """Properties that stay the same while this is the same machine; ``max_mhz`` is None where it is unknown."""
     return {
         "cpu": cpu_model(),
@@ -22,7 +21,7 @@ def describe_device() -> dict[str, Any]:
     }
 
 
-def describe_runtime() -> dict[str, Any]:
+def describe_runtime() -> dict[str, object]:
     """Name, version and execution providers of the runtime."""
     import onnxruntime
 

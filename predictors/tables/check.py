@@ -46,10 +46,10 @@ class Refusal:
 
     row: int
     rule: str
-    got: Any
+    got: object
     reason: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """``{row, rule, got, reason}``."""
         plain = self.got is None or isinstance(self.got, bool | int)
         plain = plain or (isinstance(self.got, float) and math.isfinite(self.got))
@@ -74,7 +74,7 @@ class Checked:
     known: int
     warnings: list[str] = field(default_factory=list)
 
-    def summary(self, shown: int) -> dict[str, Any]:
+    def summary(self, shown: int) -> dict[str, object]:
         """Counts, and at most ``shown`` refusals."""
         rules = [refusal.rule for refusal in self.refused]
         return {

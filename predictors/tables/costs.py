@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +105,7 @@ def _blocks(space: Space, population: Population, parts: Sequence[tuple[str, ...
 
 def _alike(space: Space, parts: Sequence[tuple[str, ...]]) -> list[list[int]]:
     """Groups of equivalent parts at different positions: equal kinds of axes with equal choices."""
-    groups: dict[Any, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for index, axes in enumerate(parts):
         found = [space.axes[space.column(axis)] for axis in axes]
         groups.setdefault(tuple((axis.kind, axis.choices) for axis in found), []).append(index)
@@ -141,7 +140,7 @@ def _tables(parts: Sequence[tuple[str, ...]], found: Mapping[str, list[Values]])
     return tuple(tables)
 
 
-def as_config(fitted: Fitted) -> dict[str, Any]:
+def as_config(fitted: Fitted) -> dict[str, object]:
     """The ``costs`` of a :class:`~supernets.families.table.TableFamily`'s configuration."""
     known = [metric for metric in (PARAMS, MACS) if metric in fitted.errors]
     return {"known": known, "segments": [table.as_json() for table in fitted.tables]}

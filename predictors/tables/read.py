@@ -98,14 +98,14 @@ def _parquet(content: bytes, columns: list[str]) -> Table:
     return Table(found, names, file.metadata.num_rows, typed=True)
 
 
-def _check_lengths(column: str, cells: Sequence[Any]) -> None:
+def _check_lengths(column: str, cells: Sequence[object]) -> None:
     """The bound that CSV fields have. Checked for each batch, so that a few long cells are not collected first."""
     longest = max((len(cell) for cell in cells if isinstance(cell, str | bytes)), default=0)
     if longest > MAX_FIELD:
         raise TableError(f"cells may have at most {MAX_FIELD} characters, got {longest} in column {column!r}")
 
 
-def _plain(cell: Any) -> Any:
+def _plain(cell: object) -> Any:
     """Converts decimals, which SQL databases export, and returns other values unchanged."""
     return float(cell) if isinstance(cell, Decimal) else cell
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from predictors.errors import MeasureError, MeasuringDiedError, ProtocolError
 from predictors.measuring.extras import METERS, measurable
@@ -73,7 +73,7 @@ class CpuTarget(Target):
                 f"threads must fit the {usable_cores()} usable cores here, got settings that use {self.session.cores}"
             )
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """CPU model, cores, clock, memory (GB), architecture; runtime with version and providers; settings."""
         return {
             "kind": self.kind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from predictors.errors import MeasureError, ProtocolError
 from predictors.measuring.measure import StepProgress
@@ -43,7 +43,7 @@ class TableTarget(Target):
     measured_by: ClassVar[MeasuredBy] = "none"
     settings_type: ClassVar[type[TargetSettings]] = TableSettings
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Device and runtime in the user's words."""
         assert isinstance(self.settings, TableSettings)
         return {

@@ -32,7 +32,7 @@ class TargetSettings:
         if not 1 <= self.batch <= MAX_BATCH:
             raise ProtocolError(f"batch must be from 1 to {MAX_BATCH}, got {self.batch}")
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Every field; the class reads it back with ``cls(**value)``."""
         return asdict(self)
 
@@ -90,6 +90,6 @@ class Target(ABC):
         return fingerprint(self.describe())
 
 
-def fingerprint(description: Mapping[str, Any]) -> str:
+def fingerprint(description: Mapping[str, object]) -> str:
     """16 hex digits of a description."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]

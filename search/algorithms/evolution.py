@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class RegularisedEvolution(Algorithm):
         self.scores = np.concatenate([self.scores, scores])[-self.population :]
         self.violations = np.concatenate([self.violations, violations])[-self.population :]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The population, oldest first, the random generator and the seen archs."""
         return {
             **super().state(),
@@ -70,7 +69,7 @@ class RegularisedEvolution(Algorithm):
             "violations": self.violations.tolist(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
         self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)

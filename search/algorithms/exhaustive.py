@@ -47,7 +47,7 @@ class Exhaustive(Algorithm):
     def _learn(self, archs: Population, scores: Scores, violations: NDArray[np.float64]) -> None:
         """Does nothing: the order is fixed by the seed."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The position and the seed of the order."""
         return {**super().state(), "next": self._next, "seed": self._seed}
 

@@ -67,7 +67,7 @@ class LocalSearch(Algorithm):
             keep = survivors(scores, violations, START)
         self.archs, self.scores, self.violations = archs[keep], scores[keep], violations[keep]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The front, which of it is explored, the random generator and the seen archs."""
         return {
             **super().state(),

@@ -100,7 +100,7 @@ class NSGA2(Algorithm):
         keep = survivors(scores, violations, self.population if self._phase == 2 else len(archs))
         self.archs, self.scores, self.violations = archs[keep], scores[keep], violations[keep]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Survivors, the random generator and the seen archs."""
         return {
             **super().state(),

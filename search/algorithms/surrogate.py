@@ -113,7 +113,7 @@ class SurrogateSearch(Algorithm):
         self.scores = np.concatenate([self.scores, scores])
         self.violations = np.concatenate([self.violations, violations])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All told rows, the random generator and the seen archs; the models are refitted from them."""
         short = None
         if self._short is not None:

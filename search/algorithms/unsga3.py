@@ -28,7 +28,7 @@ class UnifiedNSGA3(PymooSearch):
     def __init__(self, space: Space, n_objectives: int, seed: int, *, population: int = 100) -> None:
         super().__init__(space, n_objectives, seed, population=population)
         self.directions = directions(n_objectives, population)
-        self.norm: dict[str, Any] = {}  # pymoo's running estimate of the front's corners
+        self.norm: dict[str, object] = {}  # pymoo's running estimate of the front's corners
 
     def _engine(self) -> UNSGA3:
         engine = UNSGA3(
@@ -55,7 +55,7 @@ class UnifiedNSGA3(PymooSearch):
             self.norm = {name: getattr(norm, name).tolist() for name in NORM}
         return kept
 
-    def _winners(self, _pop: Any, pairs: NDArray[np.int64], **_kwargs: Any) -> NDArray[np.int64]:
+    def _winners(self, _pop: object, pairs: NDArray[np.int64], **_kwargs: object) -> NDArray[np.int64]:
         """Winner of each row of ``pairs (k, 2)``: by violation; in one niche by rank, then by closeness.
 
         pymoo's tournament breaks ties of violations with a generator that cannot be seeded.
@@ -80,7 +80,7 @@ class UnifiedNSGA3(PymooSearch):
         niche, distance, _ = associate_to_niches(scores, self.directions, ideal, nadir)
         return niche, distance
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """As in the base class, plus the current estimate of the corners of the front."""
         return {**super().state(), "norm": self.norm}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ class MeasuredFront:
 
 def measured_front(
     values: Mapping[Key, Values],
-    objectives: Iterable[Objective | tuple[str, Any]],
+    objectives: Iterable[Objective | tuple[str, object]],
     constraints: Iterable[Constraint] = (),
 ) -> MeasuredFront:
     """The non-dominated archs among those whose measured ``values (n,)`` meet every constraint.

@@ -107,7 +107,7 @@ def _plain(name: str) -> bool:
     return name in known or re.fullmatch(r"data/(weights|constants)/(weight|tensor)_[0-9]+", name) is not None
 
 
-def _json(content: bytes, name: str) -> Any:
+def _json(content: bytes, name: str) -> object:
     if len(content) > MOST_JSON:
         raise ConvertError(f"{name!r} must have at most {MOST_JSON >> 20} MiB, got {len(content) >> 20}")
     return json.loads(content)
@@ -139,7 +139,7 @@ def _model(program: Any) -> bytes:
     return json.dumps(program).encode()
 
 
-def _expressions(value: Any) -> Iterator[str]:
+def _expressions(value: object) -> Iterator[str]:
     """Every string that torch evaluates: sizes, and the names of symbols with bounds."""
     if isinstance(value, dict):
         for key, each in value.items():

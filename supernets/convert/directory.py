@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Any
 
 from supernets import TASKS
 from supernets.checkpoints import pack, save_supernet
@@ -102,7 +101,7 @@ def _expected(data: DataSet, expects: Expects | None) -> Expected:
     return Expected(given.mean, given.std, given.crop, outputs)
 
 
-def summary(found: Converted) -> dict[str, Any]:
+def summary(found: Converted) -> dict[str, object]:
     """What was found, as JSON: axes, what stays and why, and the costs of the smallest and the largest network."""
     family, space = found.family, found.family.space()
     ends = {"smallest": space.min(), "largest": space.max()}

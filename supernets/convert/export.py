@@ -96,7 +96,7 @@ def _of(node: fx.Node) -> str:
     return " " + ", ".join(parts) if parts else ""
 
 
-def _unknown(program: ExportedProgram) -> set[Any]:
+def _unknown(program: ExportedProgram) -> set[object]:
     return {
         node.target
         for node in program.graph.nodes
@@ -108,7 +108,7 @@ def _dropped(node: fx.Node) -> bool:
     return op_name(node.target).split(".")[1] in DROPPED
 
 
-def _decompositions(targets: set[Any]) -> dict[Any, Any]:
+def _decompositions(targets: set[object]) -> dict[object, object]:
     table = torch._decomp.core_aten_decompositions()
     found = {}
     for target in targets:
@@ -119,7 +119,7 @@ def _decompositions(targets: set[Any]) -> dict[Any, Any]:
     return found
 
 
-def op_name(target: Any) -> str:
+def op_name(target: object) -> str:
     """``aten.add.Tensor``, ``builtin.mul``; a name of no known namespace for anything else."""
     if target is operator.getitem:
         return "builtin.getitem"
@@ -305,7 +305,7 @@ class _Reader:
             found.pop(name, None)
         return found
 
-    def _arg(self, value: Any) -> Arg:
+    def _arg(self, value: object) -> Arg:
         if isinstance(value, fx.Node):
             return self._alias.get(value.name, Ref(value.name))
         if isinstance(value, list | tuple):
@@ -320,7 +320,7 @@ class _Reader:
 
     # --- results -----------------------------------------------------------------------------------------
 
-    def _output(self, value: Any) -> Output:
+    def _output(self, value: object) -> Output:
         if isinstance(value, Tensor):
             return Output(tuple(self._size(size) for size in value.shape), _dtype(value.dtype))
         return Output((), "size")
@@ -372,13 +372,13 @@ def _alive(nodes: list[Node], results: list[str]) -> list[Node]:
     return kept[::-1]
 
 
-def _constant(value: Any) -> Arg:
+def _constant(value: object) -> Arg:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise ConvertError(f"inputs must be tensors, got {type(value).__name__}")
 
 
-def _identity(tensor: Tensor) -> tuple[Any, ...]:
+def _identity(tensor: Tensor) -> tuple[object, ...]:
     return (
         tensor.untyped_storage().data_ptr(),
         tensor.storage_offset(),

@@ -153,7 +153,7 @@ class DataSet:
         splits = {name: {"n": len(self.split(name)), "sha256": self.split(name).sha256} for name in SPLITS}
         return {"name": self.name, "splits": splits}
 
-    def preprocessing(self) -> dict[str, Any]:
+    def preprocessing(self) -> dict[str, object]:
         """What must be done to an image before a network sees it, as JSON.
 
         Loading does the part up to ``base_resolution``, which ``fit``, ``background`` and ``value_range`` (None where

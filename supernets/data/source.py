@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -22,7 +21,7 @@ from supernets.data_facts.report import DataReport, refused
 from supernets.data_facts.spec import DataSpec
 from supernets.errors import DataError
 
-Spec = str | Mapping[str, Any] | DataSpec
+Spec = str | Mapping[str, object] | DataSpec
 
 
 @dataclass(frozen=True)

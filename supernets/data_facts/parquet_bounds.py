@@ -15,7 +15,7 @@ def unpacked_bytes(group: Any, columns: Sequence[str]) -> int:
     return sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] in columns)
 
 
-def rows_at_once(group: Any, columns: Sequence[str], max_bytes: int, max_rows: int) -> int:
+def rows_at_once(group: object, columns: Sequence[str], max_bytes: int, max_rows: int) -> int:
     """How many rows may be read so that they take at most about ``max_bytes``, and at least one.
 
     No value is larger than the pages of its column, however often rows repeat it: a page that holds a value once

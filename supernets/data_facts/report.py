@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,7 +75,7 @@ class DataReport(BaseModel):
         """What may be wrong."""
         return [problem for problem in self.problems if problem.level == "warning"]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Splits, channels, resolution and problems."""
         return self.model_dump(mode="json", exclude={"details"})
 
@@ -95,7 +95,7 @@ def refused(error: DataError, spec: str) -> DataReport:
     return DataReport(problems=[problem], details=Details(spec=spec))
 
 
-def data_text(report: Mapping[str, Any] | None) -> list[str]:
+def data_text(report: Mapping[str, object] | None) -> list[str]:
     """The section of a report card: a stored report as lines of Markdown, none where there is none."""
     if report is None:
         return []

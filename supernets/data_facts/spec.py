@@ -100,7 +100,7 @@ class DataSpec(BaseModel):
         return images if self.is_path or self.source == "hub" else ("resolution",)
 
     @classmethod
-    def parse(cls, value: str | dict[str, Any] | DataSpec) -> DataSpec:
+    def parse(cls, value: str | dict[str, object] | DataSpec) -> DataSpec:
         """The spec that a text or a JSON object means.
 
         Raises:
@@ -153,7 +153,7 @@ def _absolute(path: str, root: Path | None) -> str:
     return os.path.abspath(os.path.join(root or os.getcwd(), os.path.expanduser(path)))
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _fields(text: str) -> dict[str, object]:
     """The fields that a text has, as strings."""
     if len(text) > MAX_TEXT:
         raise DataError(f"a data set may have a text of {MAX_TEXT} characters, but got {len(text)}", "spec")

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from supernets.errors import ExportError
 from supernets.export.metadata import check_metadata
 from supernets.tasks.task import Interface
 
-Run = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
+Run = Callable[[Mapping[str, NDArray[np.generic]]], NDArray[np.float32]]
 """Inputs by name to outputs, ``n`` examples along the first axis of each, for any ``n >= 1``."""
 
 
@@ -51,7 +51,7 @@ class Exported:
     opset_requested: int
     precision: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Everything but the path, which means nothing elsewhere."""
         record = asdict(self)
         del record["path"]
@@ -93,7 +93,7 @@ class Exporter(ABC):
         """A function that runs the file on one thread; raises ``ExportError`` if it cannot be loaded."""
 
     @abstractmethod
-    def read(self, path: Path) -> dict[str, Any]:
+    def read(self, path: Path) -> dict[str, object]:
         """The metadata that the file at ``path`` holds: field to value, empty where there are none."""
 
     def export(

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +76,7 @@ class OnnxExporter(Exporter):
 
     def _model(
         self, net: nn.Module, example: Inputs, interface: Interface, opset: int
-    ) -> tuple[Any, str, str]:
+    ) -> tuple[object, str, str]:
         """The model, the tool that made it, and the version of that."""
         import onnx
 
@@ -102,14 +101,14 @@ class OnnxExporter(Exporter):
         """A function over ONNX Runtime: one thread, CPU."""
         loaded = session(path)
 
-        def run(inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        def run(inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
             feed = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
             outputs: list[NDArray[np.float32]] = loaded.run(None, feed)
             return outputs[0]
 
         return run
 
-    def read(self, path: Path) -> dict[str, Any]:
+    def read(self, path: Path) -> dict[str, object]:
         """See :meth:`Exporter.read`."""
         return read_metadata(path)
 
@@ -157,7 +156,7 @@ def _export_by_tracing(net: nn.Module, example: Inputs, path: Path, interface: I
         part.unlink(missing_ok=True)
 
 
-def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int) -> Any:
+def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int) -> object:
     """``net`` as an ONNX ``ModelProto``."""
     # with an example batch of 1 the exporter would take the batch for a constant
     dynamic = any(interface.dynamic)

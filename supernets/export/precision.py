@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from supernets.export.model_file import write_model
 from supernets.export.runtime import session
 
 PRECISIONS = ("fp32", "fp16", "int8")
-Feed = Mapping[str, NDArray[Any]]
+Feed = Mapping[str, NDArray[np.generic]]
 """Inputs of a file by name, examples along the first axis."""
 MIN_CALIBRATION = 16
 ROUNDS = 30
@@ -150,14 +149,14 @@ class _Reader:
     def __init__(self, batches: Sequence[Feed]) -> None:
         self._batches: Iterator[Feed] = iter(batches)
 
-    def get_next(self) -> dict[str, NDArray[Any]] | None:
+    def get_next(self) -> dict[str, NDArray[np.generic]] | None:
         batch = next(self._batches, None)
         return None if batch is None else dict(batch)
 
     def __iter__(self) -> _Reader:
         return self
 
-    def __next__(self) -> dict[str, NDArray[Any]]:
+    def __next__(self) -> dict[str, NDArray[np.generic]]:
         return dict(next(self._batches))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from supernets.errors import ExportError
@@ -33,7 +34,9 @@ def session(path: Path, optimized_to: Path | None = None) -> Any:
 class Session(Protocol):
     """The part of an ``onnxruntime.InferenceSession`` that evaluation uses."""
 
-    def run(self, output_names: None, input_feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def run(
+        self, output_names: None, input_feed: dict[str, NDArray[np.generic]]
+    ) -> list[NDArray[np.generic]]:
         """Outputs for inputs by name."""
         ...
 
@@ -54,7 +57,7 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _session(content: bytes, options: Any) -> Any:
+def _session(content: bytes, options: object) -> Any:
     import onnxruntime as ort
 
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -51,8 +51,8 @@ class Written:
     """A file with the record of its exporter, its parity with the network, and its metadata."""
 
     path: Path
-    exporter: dict[str, Any]
-    parity: dict[str, Any]
+    exporter: dict[str, object]
+    parity: dict[str, object]
     metadata: dict[str, str]
 
 
@@ -64,7 +64,7 @@ def write_subnet(
     stats_sha256: str | None,
     request: FileRequest,
     folder: Path,
-    quality: Mapping[str, Any] | None,
+    quality: Mapping[str, object] | None,
 ) -> Written:
     """Write ``net``, the plain network of ``arch``, into ``folder``.
 
@@ -116,7 +116,7 @@ def _metadata(
     arch: Arch,
     stats_sha256: str | None,
     dimensions: Dimensions,
-    quality: Mapping[str, Any] | None,
+    quality: Mapping[str, object] | None,
 ) -> dict[str, str]:
     return file_metadata(
         supernet=supernet.manifest.name,
@@ -163,7 +163,7 @@ def _reduced(
     source: Path,
     path: Path,
     dimensions: Dimensions,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, object], dict[str, object]]:
     """Convert ``source``; the parity of the result with what it changes, and the fields of its record."""
     size, task = request.batch or CHUNK, supernet.task
     calibration: list[Feed] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +39,11 @@ class Family(ABC):
 
     @classmethod
     @abstractmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Family:
+    def from_config(cls, config: Mapping[str, object]) -> Family:
         """The family with this JSON configuration; raises ``SpaceError`` for unknown or bad values."""
 
     @abstractmethod
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """The JSON configuration, every field present."""
 
     @abstractmethod

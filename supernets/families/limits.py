@@ -40,7 +40,7 @@ def check_blocks(blocks: Iterable[int]) -> None:
         )
 
 
-def _check(where: str, name: str, value: Any) -> None:
+def _check(where: str, name: str, value: object) -> None:
     if isinstance(value, tuple):
         if len(value) > MAX_CHOICES:
             raise SpaceError(f"{where} must have at most {MAX_CHOICES} entries, got {len(value)}")

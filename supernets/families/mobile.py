@@ -129,7 +129,7 @@ class MobileFamily(Family):
     fitted = {"outputs": "num_classes", "channels": "image_channels"}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:
         """The family with this JSON configuration; absent fields take the defaults."""
         fields = {f.name for f in dataclasses.fields(cls.config_type)}
         unknown = sorted(set(config) - fields)
@@ -143,7 +143,7 @@ class MobileFamily(Family):
         except TypeError as error:
             raise SpaceError(f"{cls.name} settings do not fit: {error}") from error
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """The JSON configuration, every field present."""
         values = dataclasses.asdict(self.settings)
         for stage in values["stages"]:

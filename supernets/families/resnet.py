@@ -92,7 +92,7 @@ class ResNetFamily(Family):
     fitted = {"outputs": "num_classes", "channels": "image_channels"}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:
         """The family with this JSON configuration; absent fields take once-for-all's values."""
         fields = {f.name for f in dataclasses.fields(ResNet50Config)}
         unknown = sorted(set(config) - fields)
@@ -104,7 +104,7 @@ class ResNetFamily(Family):
         except TypeError as error:
             raise SpaceError(f"resnet50 settings do not fit: {error}") from error
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """The JSON configuration, every field present."""
         values = dataclasses.asdict(self.settings)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

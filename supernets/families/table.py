@@ -33,7 +33,7 @@ class CostTable:
     params: tuple[float, ...]
     macs: tuple[float, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What the constructor takes."""
         return {"axes": list(self.axes), PARAMS: list(self.params), MACS: list(self.macs)}
 
@@ -82,7 +82,7 @@ class TableFamily(Family):
                 )
         return cls(space, layout, tables, known)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """Space, layout and costs, JSON."""
         tables = [table.as_json() for table in self._costs]
         costs = {"known": list(self.known_costs), "segments": tables} if tables else None

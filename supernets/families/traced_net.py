@@ -78,7 +78,7 @@ class TracedNet(ElasticModel):
         self._programs.clear()
         self._picks.clear()
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> object:
         """See ``nn.Module``."""
         self._forget()
         return super().load_state_dict(*args, **kwargs)
@@ -206,7 +206,7 @@ def _needed(cut: Cut, family: TracedFamily, arch: Arch) -> Graph:
     return replace(cut.graph, weights=kept)
 
 
-def _dropout(share: float) -> Any:
+def _dropout(share: float) -> object:
     def run(node: Node, values: Values) -> Tensor:
         return F.dropout(values[_name(node, "input")], share, training=True)
 

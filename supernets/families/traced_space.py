@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Self
+from typing import Self
 
 from supernets.errors import SpaceError
 from supernets.families.family import Family
@@ -80,7 +80,7 @@ class TracedFamily(Family):
         self.graph, self.settings = graph, settings
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:
         """The family whose :meth:`config` this is."""
         names = {f.name for f in dataclasses.fields(TracedConfig)}
         if unknown := sorted(set(config) - names - {"graph"}):
@@ -89,7 +89,7 @@ class TracedFamily(Family):
             raise SpaceError("a traced network must have a graph")
         return cls(*_cached(json.dumps(config, sort_keys=True)))
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """Graph and settings, JSON."""
         s = self.settings
         return {

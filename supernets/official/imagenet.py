@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from supernets.errors import DataError
 
@@ -33,7 +32,7 @@ def class_names() -> tuple[str, ...]:
     return tuple(name for _, name in _rows())
 
 
-def preprocessing() -> dict[str, Any]:
+def preprocessing() -> dict[str, object]:
     """What must be done to an image: square by its shorter side, centre crop, resize to the resolution, normalise."""
     return {
         "orientation": "exif",

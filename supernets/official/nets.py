@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +46,7 @@ class OfficialKind:
     """
 
     family: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     name: str
 
     def make_family(self) -> Family:
@@ -68,12 +67,12 @@ DATA_NAME = "imagenet"
 PUBLISHED_FILE = Path(__file__).parent / "official_nets.json"
 
 
-def published(name: str) -> list[dict[str, Any]]:
+def published(name: str) -> list[dict[str, object]]:
     """Networks that the authors cut out of a released supernet, fine-tuned and published.
 
     Each has ``net`` (its id), ``top1`` (accuracy on ImageNet in per cent), ``params_M``, ``macs_M`` and ``image_size``.
     """
-    rows: list[dict[str, Any]] = json.loads(PUBLISHED_FILE.read_text())
+    rows: list[dict[str, object]] = json.loads(PUBLISHED_FILE.read_text())
     return [
         {key: value for key, value in row.items() if key != "kind"} for row in rows if row["kind"] == name
     ]

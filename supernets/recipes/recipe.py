@@ -30,7 +30,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     added: ClassVar[frozenset[str]] = frozenset()
 
-    def hashed(self) -> dict[str, Any]:
+    def hashed(self) -> dict[str, object]:
         """The JSON values that identify a recipe."""
         values = {}
         for name, info in type(self).model_fields.items():
@@ -49,7 +49,7 @@ class PartSettings(BaseModel):
     kind: str
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, object]:
         """Everything except ``kind``."""
         return dict(self.__pydantic_extra__ or {})
 
@@ -180,7 +180,7 @@ class Recipe(_Part):
             raise RecipeError(f"{path.name} is not valid TOML: {error}") from error
 
     @classmethod
-    def parse(cls, values: dict[str, Any]) -> Recipe:
+    def parse(cls, values: dict[str, object]) -> Recipe:
         """The recipe with these values; names the part, what was got and the choices."""
         try:
             recipe = cls.model_validate(values)
@@ -259,7 +259,7 @@ class Recipe(_Part):
         """The hooks with their options, in order."""
         return tuple(_make(HOOKS, part) for part in self.hooks)  # type: ignore[misc]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Every value, defaults too."""
         return self.model_dump(mode="json")
 
@@ -308,7 +308,7 @@ def _choices(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     return list(model.model_fields)
 
 
-def with_steps(values: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def with_steps(values: Mapping[str, object], steps: int) -> dict[str, object]:
     """A recipe's values with other steps, and without a warm-up that would be as long as these."""
     schedule = values.get("schedule")
     warmup = schedule.get("warmup_steps") if isinstance(schedule, dict) else None

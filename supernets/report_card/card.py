@@ -121,17 +121,19 @@ def _scores(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> Tensor:
     return example_scores(net, task, data, arch, calibrate(net, task, data, arch), "validation")
 
 
-def _row(net: ElasticModel, task: Task, data: DataSet, arch: Arch, splits: tuple[str, ...]) -> dict[str, Any]:
+def _row(
+    net: ElasticModel, task: Task, data: DataSet, arch: Arch, splits: tuple[str, ...]
+) -> dict[str, object]:
     stats = calibrate(net, task, data, arch)
     costs = net.family.costs(net.family.space().encode([arch]))
-    row: dict[str, Any] = {"arch": arch.as_dict(), **{k: float(v[0]) for k, v in costs.items()}}
+    row: dict[str, object] = {"arch": arch.as_dict(), **{k: float(v[0]) for k, v in costs.items()}}
     for split in splits:
         result = summarise(task, example_scores(net, task, data, arch, stats, split), data, split, stats)
         row[split] = {"value": result.value, "standard_error": result.standard_error, "n": result.n}
     return row
 
 
-def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, Any]:
+def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, object]:
     inner = sorted(rows[1:-1], key=lambda row: float(row[MACS]))
     thirds = [inner[len(inner) * k // 3 : len(inner) * (k + 1) // 3] for k in range(3)]
     return {
@@ -142,7 +144,7 @@ def _summary(rows: list[dict[str, Any]], split: str) -> dict[str, Any]:
     }
 
 
-def _ranking(net: ElasticModel, task: Task, archs: list[Arch], scores: list[Tensor]) -> dict[str, Any]:
+def _ranking(net: ElasticModel, task: Task, archs: list[Arch], scores: list[Tensor]) -> dict[str, object]:
     """Rank correlations and spread of random subnets, from each one's ``scores (n,)``."""
     macs = net.family.costs(net.family.space().encode(archs))[MACS]
     quality, even, odd = (

@@ -106,7 +106,7 @@ class Layout:
             made |= {f"{column.name}{index}": part for index, part in enumerate(parts)}
         return made
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What :meth:`from_json` reads back."""
         return {"columns": [[column.name, column.read] for column in self.columns], "depth": self.depth}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ class CoupledSpace(Space):
         tied[:, self._followers] = tied[:, self._leaders]
         return super().canonical(tied)
 
-    def arch(self, choices: Mapping[str, Any]) -> Arch:
+    def arch(self, choices: Mapping[str, object]) -> Arch:
         """The canonical arch with these choices; one that breaks a coupling is refused."""
         made = super().arch(choices)
         for follower, leader in self.leaders.items():
@@ -113,7 +112,7 @@ class CoupledSpace(Space):
         rows = self.canonical(self._free.enumerate(limit))
         return rows[np.lexsort(rows.T[::-1])]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Axes, what is allowed, and who follows whom."""
         return {**super().as_json(), "leaders": self.leaders}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from supernets.errors import ArchError
 from supernets.spaces.space import Arch, Axis, Choice, Space
@@ -52,7 +51,7 @@ class OfaSpace(Space):
             return {"d": ["stem.depth", *depth], "e": expand, "w": widths}
         return {"ks": [f"{block}.kernel" for block in blocks], "e": expand, "d": depth}
 
-    def from_ofa(self, settings: Mapping[str, Any]) -> Arch:
+    def from_ofa(self, settings: Mapping[str, object]) -> Arch:
         """The arch that these settings describe; raises ``ArchError`` for anything out of range."""
         given = {ALIASES.get(key, key): value for key, value in settings.items()}
         given = {key: value for key, value in given.items() if not (key in IGNORED and value is None)}
@@ -68,7 +67,7 @@ class OfaSpace(Space):
             }
         return self._checked_arch(raw)
 
-    def _entries(self, field: str, value: Any, length: int) -> list[Any]:
+    def _entries(self, field: str, value: object, length: int) -> list[object]:
         if not isinstance(value, list | tuple):
             return [value] * length
         # Depths of stages that are always one block deep are often left out.
@@ -82,7 +81,7 @@ class OfaSpace(Space):
             raise ArchError(f"{field!r} must have {required} entries, got {len(value)}")
         return [*value, *[None] * (length - len(value))]
 
-    def _choice(self, name: str, axis: str, entry: Any) -> Any:
+    def _choice(self, name: str, axis: str, entry: object) -> object:
         """What an entry means on its axis."""
         choices = self._every[axis].choices
         if axis == "stem.depth":
@@ -98,7 +97,7 @@ class OfaSpace(Space):
             return choices[0]
         return entry
 
-    def _checked_arch(self, raw: dict[str, Any]) -> Arch:
+    def _checked_arch(self, raw: dict[str, object]) -> Arch:
         """The arch with these choices, where those of skipped blocks may be anything."""
         made: dict[str, Choice] = {}
         for name, axis in self._every.items():
@@ -110,11 +109,11 @@ class OfaSpace(Space):
             made[name] = value
         return self.arch({name: value for name, value in made.items() if len(self._every[name].choices) > 1})
 
-    def to_ofa(self, arch: Arch) -> dict[str, Any]:
+    def to_ofa(self, arch: Arch) -> dict[str, object]:
         """The settings of ``arch``; entries of skipped blocks are the smallest choice."""
         if not self.contains(arch):
             self.arch(arch.as_dict())
-        settings: dict[str, Any] = {
+        settings: dict[str, object] = {
             field: [self._entry(axis, arch) for axis in axes] for field, axes in self._fields().items()
         }
         return {**settings, "r": arch.get("resolution", self._every["resolution"].choices[0])}
@@ -128,6 +127,6 @@ class OfaSpace(Space):
         return axis.choices.index(choice) if self._has_stem and axis.kind == "width" else choice
 
 
-def _resolution(value: Any) -> Any:
+def _resolution(value: object) -> object:
     """A number, or a list of one."""
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value

@@ -154,7 +154,7 @@ class Space:
 
     # --- archs -------------------------------------------------------------------------------------
 
-    def arch(self, choices: Mapping[str, Any]) -> Arch:
+    def arch(self, choices: Mapping[str, object]) -> Arch:
         """The canonical arch with these choices; inactive axes are dropped, anything else is refused."""
         unknown = sorted(set(choices) - set(self._column))
         if unknown:
@@ -384,7 +384,7 @@ class Space:
 
     # --- identity ----------------------------------------------------------------------------------
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What :meth:`from_json` reads back."""
         axes = [
             {

@@ -127,7 +127,7 @@ class Graph:
         """Names of all values that the network returns."""
         return [name for name, _ in named_results(self.result)]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What :meth:`from_json` reads back."""
         return {
             "format": FORMAT,
@@ -229,7 +229,7 @@ def multiple(size: Size) -> int:
     return int(size[:-2])
 
 
-def _packed(value: Arg) -> Any:
+def _packed(value: Arg) -> object:
     if isinstance(value, Ref | DType):
         return {"ref" if isinstance(value, Ref) else "dtype": value.name}
     if isinstance(value, float) and not math.isfinite(value):
@@ -237,7 +237,7 @@ def _packed(value: Arg) -> Any:
     return [_packed(each) for each in value] if isinstance(value, list) else value
 
 
-def _unpacked(value: Any) -> Arg:
+def _unpacked(value: object) -> Arg:
     if isinstance(value, Mapping):
         ((kind, name),) = value.items()
         if kind == "float":
@@ -252,7 +252,7 @@ def _unpacked(value: Any) -> Arg:
     raise ValueError(f"an argument must be JSON, got {type(value).__name__}")
 
 
-def _packed_result(result: Result) -> Any:
+def _packed_result(result: Result) -> object:
     if isinstance(result, Ref):
         return {"ref": result.name}
     if isinstance(result, dict):

@@ -16,20 +16,20 @@ from supernets.traced.graph import Arg, DType, Graph, Node, Ref, Result
 from supernets.traced.operators import known
 
 Values = dict[str, Any]
-Replaced = Callable[[Node, Values], Any]
+Replaced = Callable[[Node, Values], object]
 """Runs an operator in place of its own implementation; see :func:`run_graph`."""
 
-BUILTINS: dict[str, Callable[..., Any]] = {
+BUILTINS: dict[str, Callable[..., object]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv,
     "mod": operator.mod, "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le,
     "gt": operator.gt, "ge": operator.ge, "min": min, "max": max, "truediv": operator.truediv, "pow": operator.pow,
 }  # fmt: skip
-SINGLE: dict[str, Callable[[Any], Any]] = {
+SINGLE: dict[str, Callable[[Any], object]] = {
     "neg": operator.neg, "int": int, "sym_float": float, "not": operator.not_,
 }  # fmt: skip
 
 
-def implementation(node: Node) -> Callable[..., Any]:
+def implementation(node: Node) -> Callable[..., object]:
     """What runs an operator; called with its arguments by name.
 
     Raises:
@@ -49,7 +49,7 @@ def implementation(node: Node) -> Callable[..., Any]:
     return overload
 
 
-def _builtin(name: str) -> Callable[..., Any]:
+def _builtin(name: str) -> Callable[..., object]:
     if name == "getitem":
         return lambda self, index: self[index]
     if name in SINGLE:
@@ -102,7 +102,7 @@ class Program:
         return values
 
 
-def resolved(value: Arg, values: Values) -> Any:
+def resolved(value: Arg, values: Values) -> object:
     """An argument with the values that it names."""
     if isinstance(value, Ref):
         return values[value.name]
@@ -113,17 +113,17 @@ def resolved(value: Arg, values: Values) -> Any:
     return value
 
 
-class Outputs(dict[str, Any]):
+class Outputs(dict[str, object]):
     """What a network returns under names, also as attributes."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         try:
             return self[name]
         except KeyError as error:
             raise AttributeError(name) from error
 
 
-def structured(result: Result, values: Values) -> Any:
+def structured(result: Result, values: Values) -> object:
     """The outputs in the form in which the original returns them; dicts have attributes."""
     if isinstance(result, Ref):
         return values[result.name]
@@ -158,7 +158,7 @@ class PlainNet(nn.Module):
 
     _netwright_program: Program
 
-    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
+    def forward(self, *inputs: Tensor, **named: Tensor) -> object:
         """See the class."""
         graph = self._netwright_program.graph
         given = [*inputs, *(named[source.name] for source in graph.inputs[len(inputs) :])]
@@ -184,7 +184,7 @@ def plain_net(graph: Graph, tensors: Mapping[str, Tensor]) -> PlainNet:
 def _class_of(graph: Graph) -> type[PlainNet]:
     """A class whose ``forward`` has the inputs as arguments: exporters name the inputs of a file after them."""
 
-    def forward(self: PlainNet, *inputs: Tensor, **named: Tensor) -> Any:
+    def forward(self: PlainNet, *inputs: Tensor, **named: Tensor) -> object:
         return PlainNet.forward(self, *inputs, **named)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -94,7 +94,7 @@ def finish(
     return manifest
 
 
-def add_front(directory: Path, front: Mapping[str, Any]) -> Manifest:
+def add_front(directory: Path, front: Mapping[str, object]) -> Manifest:
     """Put a front against a device's latency (:mod:`predictors.card_front`) into the report card in ``directory``."""
     known = Manifest.read(directory)
     manifest = known.model_copy(update={"report": {**known.report, "front": dict(front)}})
@@ -215,7 +215,7 @@ def _front_text(front: Mapping[str, Any] | None, quality: str) -> list[str]:
     return [*lines, ""]
 
 
-def _alone_text(found: Mapping[str, Any] | None, quality: str) -> list[str]:
+def _alone_text(found: Mapping[str, object] | None, quality: str) -> list[str]:
     if found is None:
         return []
     tau = "none (too few nets, or all alike)" if found["tau"] is None else f"{found['tau']:.2f}"

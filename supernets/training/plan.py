@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -70,7 +69,7 @@ class FamilyRequest:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     sized_by_data: bool = False
 
 

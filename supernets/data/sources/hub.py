@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +74,7 @@ class _Part:
         self.column = _column(source.repository, [value for found in values for value in found])
 
 
-def _column(repository: str, values: list[Any]) -> LabelColumn:
+def _column(repository: str, values: list[object]) -> LabelColumn:
     import pyarrow as pa
 
     array = pa.array(values)

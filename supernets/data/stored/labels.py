@@ -31,7 +31,7 @@ class LabelColumn:
     values: tuple[int | str, ...]
 
     @classmethod
-    def read(cls, file: str, kind: Any, batches: Iterator[Any]) -> LabelColumn:
+    def read(cls, file: str, kind: object, batches: Iterator[object]) -> LabelColumn:
         """The column of arrow type ``kind`` whose values come in arrow arrays, read one at a time."""
         word = label_kind(kind)
         if word is None:

@@ -185,7 +185,7 @@ class _Table:
         except (pa.ArrowException, OSError, MemoryError) as error:
             raise _unreadable(self.path, error) from error
 
-    def _image(self, value: Any, name: str) -> bytes:
+    def _image(self, value: object, name: str) -> bytes:
         content = value["bytes"] if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise DataError(
@@ -195,7 +195,7 @@ class _Table:
         return content
 
 
-def _rows_at_once(group: Any, column: str) -> int:
+def _rows_at_once(group: object, column: str) -> int:
     """How many rows of a column may be read at once; raises ``DataError`` beyond ``MAX_GROUP_BYTES``."""
     size = unpacked_bytes(group, [column])
     if size > MAX_GROUP_BYTES:

@@ -36,7 +36,7 @@ class Stages(Controller):
         self.gives = frozenset(gives | ({TEACHER} if any(s.get("teacher") for s in stages) else set()))
 
     @staticmethod
-    def _check(stage: Mapping[str, Any]) -> None:
+    def _check(stage: Mapping[str, object]) -> None:
         if unknown := sorted(set(stage) - KEYS):
             raise RecipeError(f"a stage takes {', '.join(sorted(KEYS))}, got {unknown}")
         opened = stage.get("open", "all")

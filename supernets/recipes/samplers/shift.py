@@ -98,7 +98,7 @@ class ShiftSampler(Sampler):
             before = self.norms[bucket]
             self.norms[bucket] = norm if before is None else self._decay * before + (1 - self._decay) * norm
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The averages."""
         return {"norms": list(self.norms)}
 

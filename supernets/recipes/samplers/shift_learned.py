@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -188,14 +187,14 @@ class LearnedShiftSampler(ShiftSampler):
         trained = [view.gradients(view.turn, arch, 1) for arch in archs]
         return np.array([sum(float((g[n] * slope[n]).sum()) for n in slope) for g in trained])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """``B``, the generator and its optimizer."""
         adam = self._adam.state_dict()["state"]
         tensors = {f"adam.{i}.{slot}": value for i, slots in adam.items() for slot, value in slots.items()}
         weights = {f"generator.{name}": value for name, value in self.generator.state_dict().items()}
         return {"logits": self.logits.tolist(), **weights, **tensors}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Continue with these."""
         self.logits = np.array(state["logits"])
         weights = {n.removeprefix("generator."): v for n, v in state.items() if n.startswith("generator.")}

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -58,7 +57,7 @@ class Processes:
             return net
         return DistributedDataParallel(net, find_unused_parameters=True, broadcast_buffers=False)
 
-    def synchronise(self, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
+    def synchronise(self, module: nn.Module, now: bool) -> AbstractContextManager[object]:
         """A context whose backward pass averages all gradients gathered so far (``now``), or none."""
         if now or not isinstance(module, DistributedDataParallel):
             return contextlib.nullcontext()
@@ -105,13 +104,13 @@ class _Sum(torch.autograd.Function):
     """Sum over all processes; so is its gradient."""
 
     @staticmethod
-    def forward(_ctx: Any, x: Tensor) -> Tensor:
+    def forward(_ctx: object, x: Tensor) -> Tensor:
         y = x.clone()
         dist.all_reduce(y)
         return y
 
     @staticmethod
-    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(_ctx: object, *gradients: Tensor) -> Tensor:
         y = gradients[0].contiguous().clone()
         dist.all_reduce(y)
         return y

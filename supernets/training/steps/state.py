@@ -87,7 +87,7 @@ IN_WORDS = {"train": "set of training images (their hash)"}
 """How a message names the keys of :func:`identity` that are no words of their own."""
 
 
-def identity(training: Training) -> dict[str, Any]:
+def identity(training: Training) -> dict[str, object]:
     """The values in which a state and a training must agree for a resume."""
     source = training.source
     return {
