@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from scipy import stats
 
 from predictors.errors import FitError
 from supernets.spaces.space import Population
+
+if TYPE_CHECKING:
+    from scipy.stats._stats_py import SignificanceResult
 
 LOW, HIGH = 0.05, 0.95
 TINY = 1e-12
@@ -162,7 +165,9 @@ class Report:
         return buffer.getvalue()
 
 
-def _correlation(measure: Callable[..., Any], left: Values, right: Values) -> float | None:
+def _correlation(
+    measure: Callable[[Values, Values], SignificanceResult], left: Values, right: Values
+) -> float | None:
     if len(left) < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
         return None
     return float(measure(left, right).statistic)

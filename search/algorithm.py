@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,23 @@ from search.seen import Seen
 from supernets.spaces.space import Population, Space
 
 Scores = NDArray[np.float64]
+
+
+class SavedState(TypedDict):
+    """The state of every algorithm, as JSON."""
+
+    algorithm: str
+    space: str
+    rng: dict[str, object]
+    seen: str
+
+
+class ScoredState(SavedState):
+    """The state of an algorithm that keeps scored archs: rows ``(n, d)``, ``(n, m)`` and ``(n,)``."""
+
+    archs: list[list[int]]
+    scores: list[list[float]]
+    violations: list[float]
 
 
 class Algorithm(ABC):
@@ -81,15 +98,16 @@ class Algorithm(ABC):
             "seen": self.seen.state(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`; the state of another algorithm or space is an error."""
         for field, mine in (("algorithm", self.name), ("space", self.space.sha256)):
             if state.get(field) != mine:
                 raise AlgorithmError(
                     f"a state is only good for its own {field}: expected {mine!r}, got {state.get(field)!r}"
                 )
-        self.rng.bit_generator.state = state["rng"]
-        self.seen.restore(state["seen"])
+        saved = cast(SavedState, state)
+        self.rng.bit_generator.state = saved["rng"]
+        self.seen.restore(saved["seen"])
 
 
 def _unconstrained(name: str) -> str:

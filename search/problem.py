@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,12 @@ class Objective:
         )
 
 
-def objectives_from(requested: Iterable[Objective | tuple[str, Any]]) -> tuple[Objective, ...]:
+AnyObjective = Objective | tuple[str, str | tuple[str, ...] | None]
+
+
+def objectives_from(
+    requested: Iterable[AnyObjective],
+) -> tuple[Objective, ...]:
     """Checked objectives: at least one, all registered, no duplicates."""
     objectives = tuple(o if isinstance(o, Objective) else Objective(*o) for o in requested)
     if not objectives:
@@ -94,7 +99,7 @@ class Problem:
     def __init__(
         self,
         space: Space,
-        objectives: Iterable[Objective | tuple[str, object]],
+        objectives: Iterable[AnyObjective],
         *,
         surrogates: Mapping[Key, Surrogate] | None = None,
         costs: Costs | None = None,

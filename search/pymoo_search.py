@@ -11,7 +11,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from math import comb
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from pymoo.core.population import Population as Individuals
 from pymoo.core.problem import Problem as PymooProblem
 from pymoo.util.reference_direction import UniformReferenceDirectionFactory
 
-from search.algorithm import Algorithm, Scores
+from search.algorithm import Algorithm, ScoredState, Scores
 from search.errors import AlgorithmError
 from search.seen import fresh, start_set
 from supernets.spaces.space import Population, Space
@@ -40,7 +40,12 @@ class SpaceCrossover(Crossover):  # type: ignore[misc]
         self._space = space
 
     def _do(
-        self, _problem: object, x: Any, *_args: object, random_state: Any = None, **_kwargs: object
+        self,
+        _problem: object,
+        x: NDArray[np.int64],
+        *_args: object,
+        random_state: np.random.Generator,
+        **_kwargs: object,
     ) -> NDArray[np.int64]:
         return self._space.crossover(random_state, x[0], x[1])[None]
 
@@ -53,9 +58,20 @@ class SpaceMutation(Mutation):  # type: ignore[misc]
         self._space = space
 
     def _do(
-        self, _problem: object, x: Any, *_args: object, random_state: Any = None, **_kwargs: object
+        self,
+        _problem: object,
+        x: NDArray[np.int64],
+        *_args: object,
+        random_state: np.random.Generator,
+        **_kwargs: object,
     ) -> Population:
         return self._space.mutate(random_state, x, 1.0 / self._space.d)
+
+
+class PymooState(ScoredState):
+    """Survivors in order, and how many rows were told."""
+
+    told: int
 
 
 class PymooSearch(Algorithm):
@@ -138,13 +154,14 @@ class PymooSearch(Algorithm):
             "violations": self.violations.tolist(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
-        self.told = int(state["told"])
-        self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
-        self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
-        self.violations = np.array(state["violations"], dtype=np.float64)
+        saved = cast(PymooState, state)
+        self.told = int(saved["told"])
+        self.archs = np.array(saved["archs"], dtype=np.int64).reshape(-1, self.space.d)
+        self.scores = np.array(saved["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
+        self.violations = np.array(saved["violations"], dtype=np.float64)
 
 
 def individuals(archs: Population, scores: Scores, violations: NDArray[np.float64]) -> Individuals:

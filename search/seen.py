@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +39,12 @@ class Seen:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _keys(self, population: NDArray[np.integer[Any]]) -> list[bytes]:
+    def _keys(self, population: NDArray[np.integer]) -> list[bytes]:
         words = np.asarray(population, dtype=np.float64) @ self._weights
         keys: list[bytes] = np.ascontiguousarray(words, dtype="<f8").view(f"V{self._width}").ravel().tolist()
         return keys
 
-    def new(self, population: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    def new(self, population: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which rows ``(n,)`` are neither in the set nor duplicates of an earlier row."""
         keys = self._keys(population)
         first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
@@ -53,7 +52,7 @@ class Seen:
         mask[[index for key, index in first.items() if key not in self._rows]] = True
         return mask
 
-    def take(self, population: NDArray[np.integer[Any]], limit: int) -> Population:
+    def take(self, population: NDArray[np.integer], limit: int) -> Population:
         """The first ``limit`` new rows, which are added to the set."""
         keys = self._keys(population)
         # Every row gets a unique number; an existing key returns its earlier number.

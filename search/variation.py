@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from supernets.spaces.space import Population, Space
 MUTATED = 0.75
 TABLE = 4096  # rows of a table of active genes
 
-Genomes = NDArray[np.integer[Any]]
+Genomes = NDArray[np.integer]
 
 
 def graded(space: Space, rng: np.random.Generator, n: int, spread: float = 0.25) -> Population:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from predictors.tables.read import Table
 from supernets.errors import ArchError
 from supernets.families.family import Family
 from supernets.metrics import MACS
-from supernets.spaces.columns import number
+from supernets.spaces.columns import Cell, number
 from supernets.spaces.space import Population
 
 # Factor to milliseconds.
@@ -148,7 +147,7 @@ class _RowProblem(ValueError):
     """A cell that is not a latency."""
 
 
-def _value(cell: Any, factor: float) -> float:
+def _value(cell: Cell, factor: float) -> float:
     value = number(cell)
     if value is None:
         got = "an empty cell" if cell is None else f"{type(cell).__name__} {cell!r}"

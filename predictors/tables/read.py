@@ -7,11 +7,15 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from predictors.errors import TableError
 from supernets.data_facts.parquet_bounds import rows_at_once, unpacked_bytes
 from supernets.spaces.columns import Cell
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+    from pyarrow.parquet import ParquetFile
 
 MAX_BYTES = 64 << 20
 MAX_UNPACKED = 256 << 20
@@ -110,7 +114,7 @@ def _plain(cell: object) -> Any:
     return float(cell) if isinstance(cell, Decimal) else cell
 
 
-def _batches(file: Any, columns: list[str]) -> Iterator[Any]:
+def _batches(file: ParquetFile, columns: list[str]) -> Iterator[RecordBatch]:
     """The rows in batches; their size is checked in the metadata before decompression."""
     if not columns:
         return

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.algorithm import Algorithm, Scores
+from search.algorithm import Algorithm, SavedState, Scores
 from search.errors import AlgorithmError
 from search.seen import ENUMERABLE
 from supernets.spaces.space import Population, Space
+
+
+class ExhaustiveState(SavedState):
+    """The position in the order, and its seed."""
+
+    next: int
+    seed: int
 
 
 class Exhaustive(Algorithm):
@@ -51,8 +58,9 @@ class Exhaustive(Algorithm):
         """The position and the seed of the order."""
         return {**super().state(), "next": self._next, "seed": self._seed}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
-        self._shuffle(int(state["seed"]))
-        self._next = int(state["next"])
+        saved = cast(ExhaustiveState, state)
+        self._shuffle(int(saved["seed"]))
+        self._next = int(saved["next"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.algorithm import Algorithm, Scores
+from search.algorithm import Algorithm, ScoredState, Scores
 from search.algorithms.nsga2 import survivors
 from search.fronts.front import non_dominated
 from search.seen import Seen, fresh, start_set
@@ -16,6 +16,12 @@ from supernets.spaces.space import Population, Space
 
 START = 20
 ROUNDS = 64
+
+
+class LocalState(ScoredState):
+    """The front, and which of it is explored."""
+
+    explored: str
 
 
 class LocalSearch(Algorithm):
@@ -77,10 +83,11 @@ class LocalSearch(Algorithm):
             "violations": self.violations.tolist(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
-        self.explored.restore(state["explored"])
-        self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
-        self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
-        self.violations = np.array(state["violations"], dtype=np.float64)
+        saved = cast(LocalState, state)
+        self.explored.restore(saved["explored"])
+        self.archs = np.array(saved["archs"], dtype=np.int64).reshape(-1, self.space.d)
+        self.scores = np.array(saved["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
+        self.violations = np.array(saved["violations"], dtype=np.float64)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.additive import guess
-from search.algorithm import Algorithm, Scores
+from search.algorithm import Algorithm, ScoredState, Scores
 from search.errors import AlgorithmError
 from search.fronts.front import best_first
 from search.seen import fresh, start_set
@@ -20,6 +20,13 @@ ROUNDS = 4
 STEPS = np.array([-3, -2, -1, 1, 2, 3])  # distance of a mate along the front
 LEAST_TO_GUESS, MOST_GUESSES = 50, 500
 SPARE, LEAST_SHARE = 1.1, 0.25
+
+
+class NSGA2State(ScoredState):
+    """Survivors, and the phase of the start."""
+
+    phase: int
+    share: float
 
 
 class NSGA2(Algorithm):
@@ -111,13 +118,14 @@ class NSGA2(Algorithm):
             "violations": self.violations.tolist(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
-        self._phase, self._share = int(state["phase"]), float(state["share"])
-        self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
-        self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
-        self.violations = np.array(state["violations"], dtype=np.float64)
+        saved = cast(NSGA2State, state)
+        self._phase, self._share = int(saved["phase"]), float(saved["share"])
+        self.archs = np.array(saved["archs"], dtype=np.int64).reshape(-1, self.space.d)
+        self.scores = np.array(saved["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
+        self.violations = np.array(saved["violations"], dtype=np.float64)
 
 
 def survivors(scores: Scores, violations: NDArray[np.float64], keep: int) -> NDArray[np.int64]:

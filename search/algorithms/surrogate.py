@@ -8,13 +8,13 @@ the largest expected improvement of the front instead of the predicted front.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.additive import AdditiveModel
-from search.algorithm import Algorithm, Scores
+from search.algorithm import Algorithm, ScoredState, Scores
 from search.algorithms.nsga2 import NSGA2
 from search.errors import AlgorithmError, SurrogateError
 from search.fronts.gain import best_batch, chance_of, even_limits, shortlist
@@ -33,6 +33,21 @@ MAX_DROPPED = 0.5
 MIN_SCORED = 20
 
 _Predict = Callable[[Population], tuple[Values, Values]]
+
+
+class Shortlist(TypedDict):
+    """The members nearest to the predicted front when so many rows had been told, with the limits of all objectives."""
+
+    told: int
+    rows: list[int]
+    limits: list[list[float]]
+
+
+class SurrogateState(ScoredState):
+    """All told rows; the models are refitted from them."""
+
+    dropped: int
+    short: Shortlist | None
 
 
 class SurrogateSearch(Algorithm):
@@ -128,16 +143,17 @@ class SurrogateSearch(Algorithm):
             "short": short,
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
-        self.archs = np.array(state["archs"], dtype=np.int64).reshape(-1, self.space.d)
-        self.scores = np.array(state["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
-        self.violations = np.array(state["violations"], dtype=np.float64)
-        self.dropped = int(state["dropped"])
+        saved = cast(SurrogateState, state)
+        self.archs = np.array(saved["archs"], dtype=np.int64).reshape(-1, self.space.d)
+        self.scores = np.array(saved["scores"], dtype=np.float64).reshape(-1, self.n_objectives)
+        self.violations = np.array(saved["violations"], dtype=np.float64)
+        self.dropped = int(saved["dropped"])
         self._short = None
-        if state["short"] is not None:
-            short = state["short"]
+        if saved["short"] is not None:
+            short = saved["short"]
             limits = np.array(short["limits"], dtype=np.float64).reshape(-1, self.n_objectives - 1)
             self._short = (int(short["told"]), np.array(short["rows"], dtype=np.int64), limits)
 

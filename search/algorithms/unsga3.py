@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,16 @@ from pymoo.operators.selection.tournament import TournamentSelection
 
 from search.algorithm import Scores
 from search.fronts.front import ranks
-from search.pymoo_search import PymooSearch, directions
+from search.pymoo_search import PymooSearch, PymooState, directions
 from supernets.spaces.space import Space
 
 NORM = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
+
+
+class UNSGA3State(PymooState):
+    """Survivors, and the estimate of the corners of the front."""
+
+    norm: dict[str, object]
 
 
 class UnifiedNSGA3(PymooSearch):
@@ -84,7 +90,8 @@ class UnifiedNSGA3(PymooSearch):
         """As in the base class, plus the current estimate of the corners of the front."""
         return {**super().state(), "norm": self.norm}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """Restore a :meth:`state`."""
         super().restore(state)
-        self.norm = dict(state["norm"])
+        saved = cast(UNSGA3State, state)
+        self.norm = dict(saved["norm"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search.constraints import Constraint, Key, Values, merged, violations
 from search.errors import ProblemError
 from search.fronts.front import non_dominated
-from search.problem import Objective, objectives_from
+from search.problem import AnyObjective, objectives_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class MeasuredFront:
 
 def measured_front(
     values: Mapping[Key, Values],
-    objectives: Iterable[Objective | tuple[str, object]],
+    objectives: Iterable[AnyObjective],
     constraints: Iterable[Constraint] = (),
 ) -> MeasuredFront:
     """The non-dominated archs among those whose measured ``values (n,)`` meet every constraint.

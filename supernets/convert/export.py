@@ -6,7 +6,6 @@ import operator
 import re
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -325,7 +324,7 @@ class _Reader:
             return Output(tuple(self._size(size) for size in value.shape), _dtype(value.dtype))
         return Output((), "size")
 
-    def _size(self, size: Any) -> int | str:
+    def _size(self, size: int | torch.SymInt) -> int | str:
         if isinstance(size, int):
             return size
         expression = size.node.expr

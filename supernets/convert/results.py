@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from supernets.errors import ConvertError
 from supernets.traced.graph import Node, Ref, Result, named_results
+
+if TYPE_CHECKING:
+    from torch.utils._pytree import TreeSpec
 
 
 def quality_of(result: Result, nodes: Mapping[str, Node], output: str | None) -> str:
@@ -32,7 +35,7 @@ def quality_of(result: Result, nodes: Mapping[str, Node], output: str | None) ->
     )
 
 
-def structure_of(spec: Any, values: Any) -> Result:
+def structure_of(spec: TreeSpec, values: Iterator[object]) -> Result:
     """Nested lists and dicts of the outputs."""
     if spec.is_leaf():
         value = next(values)
@@ -44,7 +47,7 @@ def structure_of(spec: Any, values: Any) -> Result:
     return list(children)
 
 
-def _names_of(spec: Any) -> list[str] | None:
+def _names_of(spec: TreeSpec) -> list[str] | None:
     """Field names of a dict, a named tuple or a dataclass of outputs."""
     context = spec.context
     if isinstance(context, type) and hasattr(context, "_fields"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from supernets.data.images import Form, decode_all
 from supernets.data.stored.examples import Cell
 from supernets.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def from_hub(name: str, channels: int, resolution: int) -> dict[str, tuple[Tenso
     }
 
 
-def encoded(rows: Any, column: str, label: str) -> Iterator[Cell]:
+def encoded(rows: Dataset, column: str, label: str) -> Iterator[Cell]:
     """The encoded images of a column of ``datasets``, one at a time."""
     for index, row in enumerate(rows):
         yield Cell(f"row {index} of {label}", row[column]["bytes"])

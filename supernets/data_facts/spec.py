@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from supernets import DATA_SOURCES
 from supernets.errors import DataError, nearest
@@ -172,7 +173,7 @@ def _fields(text: str) -> dict[str, object]:
     return {"source": source, "location": location, **dict(pairs)}
 
 
-def _words(error: Any) -> str:
+def _words(error: ErrorDetails) -> str:
     """One complaint of pydantic in our words."""
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])

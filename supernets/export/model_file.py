@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supernets.checkpoints import write_bytes
 from supernets.errors import ExportError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 MAX_BYTES = (1 << 31) - 1
 """A model file cannot be larger; ONNX keeps the weights of larger ones in files of their own."""
 
 
 def write_model(
-    model: Any, path: Path, metadata: Mapping[str, str], ir_version: int | None = None
+    model: ModelProto, path: Path, metadata: Mapping[str, str], ir_version: int | None = None
 ) -> tuple[str, int]:
     """Write an ``onnx.ModelProto`` with ``metadata``; returns SHA-256 and size in bytes.
 
@@ -58,12 +61,12 @@ def ir_versions(opset: int) -> range:
     return range(lowest, onnx.IR_VERSION + 1)
 
 
-def opset_of(model: Any) -> int:
+def opset_of(model: ModelProto) -> int:
     """Version of the standard operators that a model uses."""
     return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
-def _clean(model: Any) -> None:
+def _clean(model: ModelProto) -> None:
     """Drop what exporters note about their own work: stack traces with file names of this machine."""
     graph = model.graph
     for part in (

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from supernets.export.metadata import read_metadata
 from supernets.export.model_file import opset_of, write_model
 from supernets.export.runtime import session
 from supernets.tasks.task import BATCH, Interface
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSETS = range(17, 22)
 LOWEST_TORCH_OPSET = 18
@@ -76,7 +80,7 @@ class OnnxExporter(Exporter):
 
     def _model(
         self, net: nn.Module, example: Inputs, interface: Interface, opset: int
-    ) -> tuple[object, str, str]:
+    ) -> tuple[ModelProto, str, str]:
         """The model, the tool that made it, and the version of that."""
         import onnx
 
@@ -156,7 +160,7 @@ def _export_by_tracing(net: nn.Module, example: Inputs, path: Path, interface: I
         part.unlink(missing_ok=True)
 
 
-def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int) -> object:
+def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int) -> ModelProto:
     """``net`` as an ONNX ``ModelProto``."""
     # with an example batch of 1 the exporter would take the batch for a constant
     dynamic = any(interface.dynamic)

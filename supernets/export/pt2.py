@@ -7,12 +7,12 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.export import ExportedProgram
 
 from supernets.checkpoints import write_bytes
 from supernets.elastic.active import Inputs
@@ -85,7 +85,7 @@ class Pt2Exporter(Exporter):
         return {key.removeprefix(PREFIX): json.loads(text) for key, text in notes.items()}
 
 
-def _loaded(path: Path) -> tuple[Any, str]:
+def _loaded(path: Path) -> tuple[ExportedProgram, str]:
     """The program of a file and its metadata as JSON."""
     if not path.is_file():
         raise ExportError(f"there must be a file to load, but {path.name} is none")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from supernets.errors import ExportError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
 
-def session(path: Path, optimized_to: Path | None = None) -> Any:
+
+def session(path: Path, optimized_to: Path | None = None) -> InferenceSession:
     """A session on one thread that does not spin.
 
     The file is handed over as bytes, so one that needs further files cannot be loaded.
@@ -47,7 +50,7 @@ def memory_session(content: bytes, threads: int) -> Session:
     return made
 
 
-def _options(threads: int) -> Any:
+def _options(threads: int) -> SessionOptions:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -57,7 +60,7 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _session(content: bytes, options: object) -> Any:
+def _session(content: bytes, options: SessionOptions) -> InferenceSession:
     import onnxruntime as ort
 
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from supernets import EXPORTERS
@@ -145,7 +145,7 @@ def _parity_examples(supernet: Supernet, data: DataSet, dimensions: Dimensions, 
     return supernet.task.prepare(stored, data.preprocessing(), dimensions)
 
 
-def _feeds(interface: Interface, inputs: Inputs, size: int) -> Iterator[dict[str, Any]]:
+def _feeds(interface: Interface, inputs: Inputs, size: int) -> Iterator[dict[str, NDArray[np.generic]]]:
     """The inputs by name, ``size`` examples at a time; a rest is left out."""
     names = [each.name for each in interface.inputs]
     for start in range(0, len(inputs[0]) // size * size, size):

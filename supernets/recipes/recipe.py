@@ -8,9 +8,10 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
 from supernets.errors import RecipeError, nearest
@@ -286,7 +287,7 @@ def _make(registry: Registry, part: PartSettings) -> Part:
         ) from error
 
 
-def _fault(model: type[BaseModel], error: Any) -> str:
+def _fault(model: type[BaseModel], error: ErrorDetails) -> str:
     """One complaint of pydantic: where, what rule, what was got; for an unknown name, the choices."""
     where = ".".join(map(str, error["loc"])) or "recipe"
     if error["type"] == "extra_forbidden":

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from supernets.data.stored.order import NO_LABEL
 from supernets.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MAX_NAME = 200
 """Characters of a class name."""
@@ -31,7 +35,7 @@ class LabelColumn:
     values: tuple[int | str, ...]
 
     @classmethod
-    def read(cls, file: str, kind: object, batches: Iterator[object]) -> LabelColumn:
+    def read(cls, file: str, kind: pyarrow.DataType, batches: Iterator[pyarrow.Array]) -> LabelColumn:
         """The column of arrow type ``kind`` whose values come in arrow arrays, read one at a time."""
         word = label_kind(kind)
         if word is None:
@@ -51,7 +55,7 @@ class LabelColumn:
         return cls(file, word, str(kind), place[codes], tuple(values))
 
 
-def label_kind(kind: Any) -> str | None:
+def label_kind(kind: pyarrow.DataType) -> str | None:
     """What an arrow type holds as a label: "integer", "boolean", "text", or none."""
     import pyarrow.types as types
 
@@ -66,7 +70,7 @@ def label_kind(kind: Any) -> str | None:
     return None
 
 
-def _codes(batch: Any, word: str, file: str, index: dict[int | str, int]) -> NDArray[np.int64]:
+def _codes(batch: pyarrow.Array, word: str, file: str, index: dict[int | str, int]) -> NDArray[np.int64]:
     """Index of each value, in order of first appearance."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -92,7 +96,7 @@ def _codes(batch: Any, word: str, file: str, index: dict[int | str, int]) -> NDA
     return np.array([*places, NO_LABEL], dtype=np.int64)[whole]
 
 
-def _check_length(values: Any, file: str) -> None:
+def _check_length(values: pyarrow.Array, file: str) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -106,7 +110,7 @@ def _check_length(values: Any, file: str) -> None:
         )
 
 
-def _plain(value: Any, word: str, file: str) -> int | str | None:
+def _plain(value: bool | int | float | Decimal | str | None, word: str, file: str) -> int | str | None:
     """A label as a Python value; whole floats and decimals are integers, blank text is no label."""
     if value is None or word == "text":
         return None if value is None or not str(value).strip() else str(value)

@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from supernets.data.stored.shards import MAX_GROUP_BYTES, Shards
 from supernets.data_facts.parquet_bounds import rows_at_once, unpacked_bytes
 from supernets.data_facts.report import Level
 from supernets.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile, RowGroupMetaData
 
 IMAGE_COLUMNS = ("image", "img", "image_webp", "image_png", "image_jpeg", "picture")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "fine_label", "y")
@@ -141,7 +145,7 @@ class _Table:
         except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
             raise _unreadable(path, error) from error
 
-    def _look(self, file: Any) -> None:
+    def _look(self, file: ParquetFile) -> None:
         meta = file.metadata
         if meta.num_rows > MAX_ROWS:
             raise DataError(
@@ -195,7 +199,7 @@ class _Table:
         return content
 
 
-def _rows_at_once(group: object, column: str) -> int:
+def _rows_at_once(group: RowGroupMetaData, column: str) -> int:
     """How many rows of a column may be read at once; raises ``DataError`` beyond ``MAX_GROUP_BYTES``."""
     size = unpacked_bytes(group, [column])
     if size > MAX_GROUP_BYTES:
@@ -222,7 +226,7 @@ def _footer(path: Path) -> bytes:
         return size.to_bytes(8, "little") + file.read(length)
 
 
-def columns_of(schema: Any, label: str) -> tuple[str, str]:
+def columns_of(schema: pyarrow.Schema, label: str) -> tuple[str, str]:
     """Names of the image and the label column: known names first, otherwise the only column of a fitting type."""
     found = []
     for what, known, fits in (
@@ -242,7 +246,7 @@ def columns_of(schema: Any, label: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def _is_image(kind: Any) -> bool:
+def _is_image(kind: pyarrow.DataType) -> bool:
     import pyarrow.types as types
 
     if types.is_struct(kind):
@@ -253,7 +257,7 @@ def _is_image(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
-def names_of(schema: Any, label_column: str) -> tuple[str, ...]:
+def names_of(schema: pyarrow.Schema, label_column: str) -> tuple[str, ...]:
     """Class names from the hub's own note in the file, or none."""
     note = (schema.metadata or {}).get(b"huggingface")
     if note is None:
