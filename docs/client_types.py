@@ -81,9 +81,9 @@ def requests(api: Schema) -> str:
         "from __future__ import annotations",
         "",
         "from collections.abc import Mapping, Sequence",
-        "from typing import Any, NotRequired, TypedDict",
+        "from typing import NotRequired, TypedDict",
         "",
-        "Object = Mapping[str, Any]",
+        "Object = Mapping[str, object]",
         '"""A JSON object whose fields depend on the kind of thing it describes."""',
     ]
     for name in names:

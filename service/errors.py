@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 from predictors.errors import (
     FitError,
@@ -74,8 +73,8 @@ class InvalidError(ServiceError):
     def __init__(
         self,
         field: str,
-        got: Any,
-        allowed: Any,
+        got: object,
+        allowed: object,
         message: str | None = None,
         *,
         actions: Sequence[Action] = (),
@@ -87,13 +86,13 @@ class InvalidError(ServiceError):
         )
 
 
-def _in_words(allowed: Any) -> str:
+def _in_words(allowed: object) -> str:
     if not isinstance(allowed, list | tuple):
         return str(allowed)
     return f"one of {', '.join(map(str, allowed))}" if allowed else "absent: there is nothing to choose from"
 
 
-def _hint(got: Any, allowed: Any) -> str:
+def _hint(got: object, allowed: object) -> str:
     if not isinstance(got, str) or not isinstance(allowed, list | tuple):
         return ""
     return nearest(got, map(str, allowed))

@@ -18,8 +18,8 @@ class FieldProblem(View):
     """One thing that is wrong with a request."""
 
     field: str = Field(description="Path to the value, e.g. constraints.0.max")
-    got: Any = Field(None, description="The value that was sent, shortened")
-    allowed: Any = Field(None, description="The rule, or the choices")
+    got: object = Field(None, description="The value that was sent, shortened")
+    allowed: object = Field(None, description="The rule, or the choices")
 
 
 class Action(View):
@@ -48,7 +48,7 @@ class Problem(View):
 GOT_LIMIT = 300
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A value that was got, as JSON that is short, without NaN and without text that UTF-8 cannot encode."""
     if value is None or isinstance(value, bool):
         return value

@@ -26,7 +26,7 @@ class Device:
         NetwrightError: ONNX Runtime is not installed, or this machine does not support the settings.
     """
 
-    def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, kind: str, settings: Mapping[str, object]) -> None:
         if importlib.util.find_spec("onnxruntime") is None:
             raise NetwrightError(
                 "the agent needs ONNX Runtime, it is not installed; install it with: pip install 'netwright[agent]'"

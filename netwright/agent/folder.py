@@ -25,7 +25,7 @@ class Folder:
         for folder in (self.nets, self._rows):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(self, lease: str, body: Mapping[str, Any]) -> None:
+    def keep(self, lease: str, body: Mapping[str, object]) -> None:
         """Write rows to disk atomically, before they are sent to the server."""
         partial = self._rows / f".{lease}.partial"
         with partial.open("w") as file:

@@ -66,7 +66,7 @@ def _insert(session: Session) -> Any:
     return sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
 
 
-def _key(table: type[MeasuredSubnet]) -> list[Any]:
+def _key(table: type[MeasuredSubnet]) -> list[object]:
     return [getattr(table, name) for name in KEY]
 
 

@@ -54,7 +54,7 @@ class Database:
         self.url = sa.make_url(url)
         if self.is_sqlite:
             _refuse_network_folder(Path(self.url.database or ""))
-        settings: dict[str, Any] = {"pool_timeout": POOL_TIMEOUT_S}
+        settings: dict[str, object] = {"pool_timeout": POOL_TIMEOUT_S}
         if not self.is_sqlite:
             settings |= {"pool_pre_ping": True, "connect_args": POSTGRES}
         self.engine = sa.create_engine(self.url, **settings)
@@ -145,7 +145,7 @@ def _code(error: Exception) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
     for pragma in (
         "journal_mode=WAL",
@@ -162,13 +162,13 @@ def _watch_file(engine: sa.Engine, path: Path) -> None:
     A connection goes on with a file that was moved or removed, and what it writes there is lost.
     """
 
-    def connecting(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
+    def connecting(_dialect: object, _record: object, _arguments: object, _options: object) -> None:
         _identity(path)
 
     def connected(_connection: sqlite3.Connection, record: Any) -> None:
         record.info["file"] = _identity(path)
 
-    def taken(_connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+    def taken(_connection: sqlite3.Connection, record: Any, _proxy: object) -> None:
         try:
             same = record.info["file"] == _identity(path)
         except sqlite3.OperationalError as error:

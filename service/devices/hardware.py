@@ -37,7 +37,7 @@ def is_measurable(kind: str) -> bool:
 
 
 def make_target(
-    kind: str, settings: Mapping[str, Any], calibrations: Mapping[str, Any] | None = None
+    kind: str, settings: Mapping[str, object], calibrations: Mapping[str, Any] | None = None
 ) -> Target:
     """The target of this kind; raises ``InvalidError`` or ``ProtocolError`` for bad settings."""
     stored = {name: Calibration(**value) for name, value in (calibrations or {}).items()}
@@ -61,7 +61,7 @@ def check_settings(kind: str, settings: Mapping[str, Any]) -> TargetSettings:
 class Described:
     """What is stored of a new target."""
 
-    description: dict[str, Any]
+    description: dict[str, object]
     fingerprint: str
     metrics: list[str]
 
@@ -71,7 +71,7 @@ class Described:
         return str(self.description["kind"])
 
 
-def describe(kind: str, settings: Mapping[str, Any]) -> Described:
+def describe(kind: str, settings: Mapping[str, object]) -> Described:
     """A new target; a remote one has no device, and no fingerprint, until its first agent.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -14,7 +13,7 @@ from service.db.tables import Agent, Item, Job, Lease, Order, Target, Unsupporte
 from service.ids import new_id
 from service.runtime.job_queries import FINAL
 
-Json = dict[str, Any]
+Json = dict[str, object]
 LARGEST_TOGETHER = 64
 
 
@@ -53,7 +52,7 @@ def agents_of(session: Session, project: str, target: str) -> list[Agent]:
 
 
 def place_order(
-    session: Session, project: str, job: str, step: str, files: Sequence[tuple[str, int]], **order: Any
+    session: Session, project: str, job: str, step: str, files: Sequence[tuple[str, int]], **order: object
 ) -> Order:
     """Order measurements of nets ``(sha256, bytes)``, in this order; ordered twice, they are measured once."""
     insert_new(

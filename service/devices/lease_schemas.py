@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,8 +23,8 @@ MOST_ITEMS = 64
 class DeviceDescription(Body):
     """What an agent found: the device, and what runs nets on it."""
 
-    device: dict[str, Any] = Field(description="cpu, cores, memory_gb, architecture, system, max_mhz")
-    runtime: dict[str, Any] = Field(description="name, version, providers")
+    device: dict[str, object] = Field(description="cpu, cores, memory_gb, architecture, system, max_mhz")
+    runtime: dict[str, object] = Field(description="name, version, providers")
     metrics: list[Measured] = Field(
         default_factory=lambda: [LATENCY], description="What can be measured there"
     )
@@ -65,10 +65,10 @@ class LeaseView(View):
     expires_at: datetime
     expires_in_s: float = Field(description="Seconds until the nets go to others; :renew starts them again")
     target: str
-    settings: dict[str, Any]
-    protocol: dict[str, Any] = Field(description="Rounds, block length and seed of the one protocol")
+    settings: dict[str, object]
+    protocol: dict[str, object] = Field(description="Rounds, block length and seed of the one protocol")
     metrics: list[str]
-    calibrations: dict[str, Any] | None = Field(
+    calibrations: dict[str, object] | None = Field(
         description="Of the target; null when this batch is to make them"
     )
     references: list[Reference]
@@ -150,7 +150,7 @@ class CalibrationRow(Body):
 class ResultsCreate(Body):
     """What an agent measured. Rows are judged one by one: what is wrong with one leaves the others."""
 
-    rows: list[dict[str, Any]] = Field(max_length=MOST_ITEMS)
+    rows: list[dict[str, object]] = Field(max_length=MOST_ITEMS)
     calibrations: dict[str, CalibrationRow] | None = None
 
 
@@ -159,8 +159,8 @@ class RefusedRow(View):
 
     item: str
     field: str
-    got: Any = None
-    allowed: Any = None
+    got: object = None
+    allowed: object = None
 
 
 class ResultsView(View):

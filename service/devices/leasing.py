@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -28,7 +27,7 @@ from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDev
 from service.runtime import job_queries
 from supernets.metrics import LATENCY
 
-Json = dict[str, Any]
+Json = dict[str, object]
 MOST_ATTEMPTS = 3  # leases of a network without a valid row before it is refused
 
 
@@ -71,7 +70,7 @@ def attach(target: Target, found: DeviceDescription) -> str | None:
     return None
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
     """The differences of two descriptions: ``cores 4 there, 8 here``."""
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return "; ".join(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here" for name in names)

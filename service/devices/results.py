@@ -20,7 +20,7 @@ from service.errors import InvalidError
 from service.problems import plain
 from supernets.metrics import LATENCY
 
-Json = dict[str, Any]
+Json = dict[str, object]
 UNIT_FACTOR = 100.0  # a latency that differs from its raw median by this factor is in another unit
 SAME_SCALE = 1e-6
 
@@ -116,7 +116,7 @@ def _fault(raw: Json, id: str, item: Item | None, lease: Lease, target: Target) 
     return row
 
 
-def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, Any, Any]]:
+def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, object, Any]]:
     """Impossible values of a row: ``(field, got, allowed)``."""
     if row.protocol_version != PROTOCOL_VERSION:
         return [("protocol_version", row.protocol_version, f"{PROTOCOL_VERSION}; update the agent")]
@@ -125,7 +125,7 @@ def _contradictions(row: ResultRow, target: Target) -> list[tuple[str, Any, Any]
         return [(LATENCY, row.latency_ms, f"absent with verdict {row.verdict}")] if wrong else []
     if row.latency_ms is None or row.standard_error_ms is None or row.raw_ms is None or row.reference is None:
         return [(LATENCY, row.latency_ms, "there with its error, raw times and reference")]
-    found: list[tuple[str, Any, Any]] = []
+    found: list[tuple[str, object, object]] = []
     raw = row.raw_ms
     if not raw.min <= raw.p50 <= raw.p90:
         found.append(("raw_ms", raw.model_dump(), "in order: min <= p50 <= p90"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ class TargetCreate(Body):
         "table a device that you measured",
     )
     name: Name | None = Field(None, description="Defaults to the kind and the settings")
-    settings: dict[str, Any] = Field(
+    settings: dict[str, object] = Field(
         default_factory=dict,
         description="Settings of this kind, e.g. {'threads': 1, 'precision': 'fp32', 'batch': 1}",
     )
@@ -42,14 +42,14 @@ class TargetView(Stamped):
     )
     name: str
     kind: str
-    settings: dict[str, Any]
-    description: dict[str, Any] = Field(description="What was found: device, runtime, versions")
+    settings: dict[str, object]
+    description: dict[str, object] = Field(description="What was found: device, runtime, versions")
     metrics: list[str] = Field(description="Metrics that are known or can be measured of it")
     measurable: bool = Field(description="false: all its rows are imported, nothing can be measured on it")
     measured_by: Literal["worker", "agent", "none"] = Field(
         description="Who measures: a worker of the service, an agent on the device, or none (rows are imported)"
     )
-    calibrations: dict[str, Any] | None = Field(
+    calibrations: dict[str, object] | None = Field(
         None,
         description="Reference nets and their latency here: the scale of every measurement; null before any",
     )

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from predictors.measuring.protocol import PROTOCOL_VERSION
 from service.db.tables import Measurement, Target, now
 
-Json = dict[str, Any]
+Json = dict[str, object]
 # One busy run is no other device: only several runs in a row, all off in the same direction, are.
 DRIFT = 0.15
 DRIFT_RUNS = 3
 
 
-def runtime_changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
+def runtime_changed(there: Mapping[str, object], here: Mapping[str, object]) -> str | None:
     """How a device's runtime differs from the one that a target was measured with, or None."""
     names = [name for name in ("name", "version", "providers") if there.get(name) != here.get(name)]
     if not names:

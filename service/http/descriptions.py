@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 PARAMETERS: dict[str, str] = {
     "accept": "`text/csv` or `application/vnd.apache.parquet` for a table; `format` comes before it",
     "format": "Format of the answer; by default that of the Accept header",
@@ -200,7 +198,7 @@ FIELDS: dict[str, str] = {
     "SpaceView.largest": "The largest arch",
 }
 
-EXAMPLES: dict[str, Any] = {
+EXAMPLES: dict[str, object] = {
     "/v1/supernets": {"zoo": "digits"},
     "/v1/supernets/{id}": {"data": "folder:photos"},
     "/v1/supernets/{id}/evaluations": {"count": 100, "split": "validation"},

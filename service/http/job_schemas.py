@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -53,7 +53,7 @@ class JobView(Stamped):
     message: str | None = Field(description="What it is doing")
     error: JobError | None
     resource: ResourceRef | None
-    result: dict[str, Any] | None = Field(
+    result: dict[str, object] | None = Field(
         None,
         description="What kinds of job that make no resource have to say, e.g. the rows that were refused",
     )
@@ -73,4 +73,4 @@ class EventView(View):
     id: int
     type: Literal["state", "progress", "step", "log"]
     at: datetime
-    data: dict[str, Any]
+    data: dict[str, object]

@@ -40,6 +40,6 @@ def _query_parameters(document: dict[str, Any], path: str, method: str) -> dict[
     }
 
 
-def _kinds(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    kinds: list[dict[str, Any]] = schema.get("anyOf", [schema])
+def _kinds(schema: dict[str, Any]) -> list[dict[str, object]]:
+    kinds: list[dict[str, object]] = schema.get("anyOf", [schema])
     return kinds

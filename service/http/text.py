@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -57,7 +57,7 @@ Text = Annotated[str, AfterValidator(_valid), Field(max_length=MAX_PARAMETER)]
 """Any text that is stored or compared with what is stored."""
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes) -> object:
     """The value of a JSON body.
 
     Raises:
@@ -75,13 +75,13 @@ def parse_json(content: bytes) -> Any:
     return value
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> object:
     raise InvalidError("body", name, "valid JSON, which has no NaN and no infinity")
 
 
-def _check(value: Any) -> None:
+def _check(value: object) -> None:
     """Walk a parsed value without recursion."""
-    waiting: list[tuple[Any, str, int]] = [(value, "", 1)]
+    waiting: list[tuple[object, str, int]] = [(value, "", 1)]
     seen = 0
     while waiting:
         each, path, depth = waiting.pop()
@@ -96,7 +96,7 @@ def _check(value: Any) -> None:
             _check_value(each, path)
 
 
-def _parts(value: dict[str, Any] | list[Any], path: str, depth: int) -> list[tuple[Any, str, int]]:
+def _parts(value: dict[str, object] | list[object], path: str, depth: int) -> list[tuple[object, str, int]]:
     dot = f"{path}." if path else ""
     if isinstance(value, list):
         return [(part, f"{dot}{index}", depth) for index, part in enumerate(value)]
@@ -105,7 +105,7 @@ def _parts(value: dict[str, Any] | list[Any], path: str, depth: int) -> list[tup
     return [(part, f"{dot}{key}", depth) for key, part in value.items()]
 
 
-def _check_value(value: Any, path: str) -> None:
+def _check_value(value: object, path: str) -> None:
     if isinstance(value, str):
         fault = text_fault(value)
         if fault is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -49,7 +48,9 @@ class SubnetTiming(StepData):
     provenance: JsonObject | None = None
 
     @classmethod
-    def of(cls, timing: Timing | Mapping[str, Any], extras: Mapping[str, Any], **more: Any) -> SubnetTiming:
+    def of(
+        cls, timing: Timing | Mapping[str, object], extras: Mapping[str, object], **more: object
+    ) -> SubnetTiming:
         """From a timing and the further metrics of the same net."""
         values = timing.as_json() if isinstance(timing, Timing) else timing
         return cls.model_validate({**values, "extras": extras, **more})

@@ -55,7 +55,7 @@ def count_by_target(session: Session, project: str, supernets: Sequence[str], me
 
 def unsupported_archs(
     session: Session, project: str, supernet: str, targets: Iterable[str]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Archs that the runtime of one of these targets cannot run."""
     query = (
         sa.select(Subnet.arch)

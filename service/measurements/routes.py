@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -167,7 +167,7 @@ def _scope(target: str | None, split: str | None) -> str | None:
     return None if split is None else f"split:{split}"
 
 
-def measurement_view(row: Measurement, arch: dict[str, Any], target: Target | None) -> MeasurementView:
+def measurement_view(row: Measurement, arch: dict[str, object], target: Target | None) -> MeasurementView:
     """A measurement with the arch that was measured, and the target it was measured on."""
     return MeasurementView(
         id=row.id,

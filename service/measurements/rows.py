@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -29,7 +28,7 @@ from service.supernets.queries import ensure_subnets
 from supernets.metrics import LATENCY
 from supernets.spaces.space import Population
 
-Json = dict[str, Any]
+Json = dict[str, object]
 Rows = list[list[int]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -98,7 +98,7 @@ class ImportTarget(Body):
     """The target of kind ``table`` that the rows are stored for; it is created if there is none of this name."""
 
     name: Name
-    settings: dict[str, Any] = Field(
+    settings: dict[str, object] = Field(
         default_factory=dict, description="device, runtime, precision and batch, as for POST /v1/targets"
     )
 
@@ -171,6 +171,6 @@ class MeasurementView(Stamped):
     precision: str
     protocol_version: str | None
     verdict: str | None = Field(description="good, noisy or contended")
-    details: dict[str, Any] = Field(description="Raw statistics, reference, hashes, runtime and agent")
+    details: dict[str, object] = Field(description="Raw statistics, reference, hashes, runtime and agent")
     stale: str | None = Field(None, description="Why it no longer holds, of a measurement on a target")
     job: str | None

@@ -212,7 +212,7 @@ def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
     if body.target is None:
         path = f"/v1/supernets/{body.supernet}/evaluations"
         return Action(method="POST", path=path, body={"count": 100})
-    more: dict[str, Any] = {"count": 30}
+    more: dict[str, object] = {"count": 30}
     if body.metric != LATENCY:
         more["metrics"] = [LATENCY, body.metric]
     if not is_measurable(queries.get(session, project, Target, body.target).kind):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
@@ -46,7 +45,7 @@ class PredictorView(Stamped):
     state: str = Field(description="State of the job that fits it")
     version: str | None = Field(description="Hash of the fitted model")
     rows: int
-    report: dict[str, Any] | None = Field(
+    report: dict[str, object] | None = Field(
         description="n, spearman, kendall, mape, bias, coverage and width of intervals; choice: the kinds "
         "that were compared and why this one was taken; plot: the artifact with predicted against measured, and "
         "points, worst and learning_curve (left out of lists)"

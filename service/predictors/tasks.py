@@ -173,7 +173,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
     )
 
 
-def _priors(model: Predictor, known: Sequence[SourceRows]) -> list[dict[str, Any]]:
+def _priors(model: Predictor, known: Sequence[SourceRows]) -> list[dict[str, object]]:
     """Supernets whose evaluations are a prior of this one's quality, with the weight that each has now."""
     if not isinstance(model, QualityTransfer):
         return []
@@ -193,7 +193,7 @@ def unfitted(
     return _make(open_bench(bench), kind, metric, target)
 
 
-def _make(bench: Bench, kind: str, metric: str, target: str | None, **settings: Any) -> Predictor:
+def _make(bench: Bench, kind: str, metric: str, target: str | None, **settings: object) -> Predictor:
     scope = model_scope(bench.manifest.as_json(), metric, target)
     predictor: Predictor = PREDICTORS.load(kind)(bench.family, scope, **settings)
     return predictor

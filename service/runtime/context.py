@@ -24,7 +24,7 @@ from service.runtime.task import WAITED, In, Out, StepData, Task, output_type
 from service.settings import Settings
 
 Settle = Callable[[Session], None]
-JsonObject = dict[str, Any]
+JsonObject = dict[str, object]
 T = TypeVar("T")
 Params = TypeVar("Params", bound=BaseModel)
 Kept = TypeVar("Kept", bound=StepData)
@@ -78,7 +78,7 @@ class WorkContext:
         worker_id: str,
         job_id: str,
         project: str,
-        params: dict[str, Any],
+        params: dict[str, object],
         child: Child,
         clock: LivingClock,
     ) -> None:
@@ -93,7 +93,7 @@ class WorkContext:
         """How far the whole job was reported to be, as a share; a worker that continues a job starts from its own."""
         self._began: tuple[float, float] | None = None
         self._pending: asyncio.TimerHandle | None = None
-        self._metrics: Mapping[str, Any] | None = None
+        self._metrics: Mapping[str, object] | None = None
         self._lines: list[str] = []
         self._logged = time.monotonic()
         self.outcome: str | None = None
@@ -287,7 +287,7 @@ class WorkContext:
             self._pending = None
 
     def _write_progress(
-        self, done: float, total: int, message: str | None, metrics: Mapping[str, Any] | None = None
+        self, done: float, total: int, message: str | None, metrics: Mapping[str, object] | None = None
     ) -> None:
         """Write progress; its share never falls, also where another worker continues the job or a step grows."""
         began, first = self._began or (time.monotonic(), done)

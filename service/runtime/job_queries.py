@@ -25,7 +25,7 @@ def create_job(
     session: Session,
     project: str,
     kind: str,
-    params: BaseModel | dict[str, Any],
+    params: BaseModel | dict[str, object],
     resource: tuple[str, str] | None = None,
     *,
     short: bool = False,
@@ -90,7 +90,7 @@ def set_state(session: Session, job: Job, state: str, *, error: tuple[str, str] 
     if state in FINAL or state == "queued":
         job.eta_s = None
     job.error_code, job.error_message = error or (None, None)
-    data: dict[str, Any] = {"state": state}
+    data: dict[str, object] = {"state": state}
     if error is not None:
         data["error"] = {"code": error[0], "message": error[1]}
     add_event(session, job, "state", data)
@@ -114,7 +114,7 @@ def set_progress(
     total: int,
     eta_s: float | None,
     message: str | None,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, object] | None = None,
 ) -> None:
     """Record how far a job is; ``metrics`` are stored in the event only."""
     job = locked_job(session, id)
@@ -145,7 +145,7 @@ def oldest_queued(session: Session) -> datetime | None:
 # --- events ----------------------------------------------------------------------------------------
 
 
-def add_event(session: Session, job: Job, type: str, data: Mapping[str, Any]) -> None:
+def add_event(session: Session, job: Job, type: str, data: Mapping[str, object]) -> None:
     """Append an event; its row id orders it among the job's events."""
     session.add(JobEvent(project_id=job.project_id, job_id=job.id, type=type, data=dict(data)))
     session.flush()
@@ -203,7 +203,7 @@ def begin_step(session: Session, job: Job, step: str, worker: str) -> JobStep:
     return row
 
 
-def finish_step(session: Session, job: Job, row_id: str, result: dict[str, Any]) -> None:
+def finish_step(session: Session, job: Job, row_id: str, result: dict[str, object]) -> None:
     """Record what a step returned, in the transaction that writes its rows."""
     row = session.get_one(JobStep, row_id)
     row.result, row.finished_at = result, now()

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from service.errors import INTERNAL, TABLE, JobError
 from service.runtime.task import In, Out, Task, output_type, run_task
@@ -18,7 +17,7 @@ from supernets.child import COMMAND, ROOT, ChildFailedError, call_line, environm
 log = logging.getLogger("netwright.worker")
 LINE_LIMIT = 64 << 20
 LOG_WIDTH = 2000
-OnProgress = Callable[[int, int, str | None, Mapping[str, Any] | None], None]
+OnProgress = Callable[[int, int, str | None, Mapping[str, object] | None], None]
 Log = Callable[[str], None]
 
 
@@ -58,7 +57,7 @@ class Child:
         assert process.stdin is not None and process.stdout is not None
 
         def report(
-            done: int, total: int, message: str | None = None, metrics: Mapping[str, Any] | None = None
+            done: int, total: int, message: str | None = None, metrics: Mapping[str, object] | None = None
         ) -> None:
             on_progress(int(done), int(total), message, metrics)
 

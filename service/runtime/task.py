@@ -47,7 +47,7 @@ class Progress(Protocol):
     """Reports how far a task is."""
 
     def __call__(
-        self, done: int, total: int, message: str | None = None, metrics: Mapping[str, Any] | None = None
+        self, done: int, total: int, message: str | None = None, metrics: Mapping[str, object] | None = None
     ) -> None:
         """Report ``done`` of ``total``, what is being done, and figures for the event stream."""
 

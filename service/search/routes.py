@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
@@ -264,7 +264,7 @@ def _doubts_at_start(session: Session, row: Search) -> list[str]:
     return list(job.params.get("doubts", [])) if job is not None else []
 
 
-def _scoped(entry: dict[str, Any]) -> dict[str, Any]:
+def _scoped(entry: dict[str, object]) -> dict[str, object]:
     """A stored row of one front, with the target whose front it is, if it is of one."""
     scope = entry["scope"]
     return {

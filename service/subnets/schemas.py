@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -59,7 +59,7 @@ class ExportView(Stamped):
     bytes: int | None
     exporter: str | None
     exporter_version: str | None
-    parity: dict[str, Any] | None = Field(
+    parity: dict[str, object] | None = Field(
         description="max_error, n, tolerance: file against torch on real images. For fp16 and int8 also change: "
         "quality of fp32 and of the file on the same test images, their difference with its standard error, median "
         "latency of both in ms on one thread of the worker, and sizes"

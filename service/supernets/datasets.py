@@ -131,7 +131,7 @@ def _reason(error: ChildError) -> str:
     return str(error) if on_purpose else "the data could not be loaded"
 
 
-def _request(settings: Settings, spec: str) -> dict[str, Any]:
+def _request(settings: Settings, spec: str) -> dict[str, object]:
     return {"spec": spec, "data_dir": str(settings.data.resolve()) if settings.data is not None else None}
 
 
@@ -139,11 +139,11 @@ def _split_hashes(request: dict[str, Any], _progress: Progress) -> dict[str, Any
     from supernets.data import load_data
 
     data_dir = Path(request["data_dir"]) if request["data_dir"] else None
-    found: dict[str, Any] = load_data(request["spec"], data_dir).describe()["splits"]
+    found: dict[str, object] = load_data(request["spec"], data_dir).describe()["splits"]
     return found
 
 
-def _report(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+def _report(request: dict[str, Any], _progress: Progress) -> dict[str, object]:
     from supernets.data import data_report
 
     data_dir = Path(request["data_dir"]) if request["data_dir"] else None

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
@@ -61,7 +60,7 @@ def official_directory(
 
 def _colour(data: Spec) -> DataSpec:
     spec = DataSpec.parse(data)
-    fixed: dict[str, Any] = {"channels": 3, "resolution": imagenet.BASE_RESOLUTION}
+    fixed: dict[str, object] = {"channels": 3, "resolution": imagenet.BASE_RESOLUTION}
     return spec.model_copy(update={key: value for key, value in fixed.items() if getattr(spec, key) is None})
 
 

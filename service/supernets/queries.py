@@ -58,7 +58,7 @@ def ensure_subnets(
     return found
 
 
-def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> dict[str, dict[str, Any]]:
+def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> dict[str, dict[str, object]]:
     """Arch id to arch, of at most ``limit`` subnets of a supernet."""
     query = sa.select(Subnet.arch_id, Subnet.arch).where(
         Subnet.project_id == project, Subnet.supernet_id == supernet
@@ -66,7 +66,7 @@ def archs_by_id(session: Session, project: str, supernet: str, limit: int) -> di
     return {row.arch_id: row.arch for row in session.execute(query.limit(limit))}
 
 
-def archs_of(session: Session, project: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def archs_of(session: Session, project: str, ids: Iterable[str]) -> dict[str, dict[str, object]]:
     """Subnet id to arch."""
     query = sa.select(Subnet.id, Subnet.arch).where(with_ids(Subnet, project, ids))
     return {row.id: row.arch for row in session.execute(query)}

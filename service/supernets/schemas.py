@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -88,11 +88,11 @@ class SupernetView(Stamped):
     space_sha256: str
     space_size: float = Field(description="Number of subnets")
     classes: list[str]
-    data: dict[str, Any] = Field(description="Data set and its three splits, with sizes and hashes")
-    preprocessing: dict[str, Any]
-    training: dict[str, Any]
-    recipe: dict[str, Any]
-    report: dict[str, Any] = Field(description="Report card of the training")
+    data: dict[str, object] = Field(description="Data set and its three splits, with sizes and hashes")
+    preprocessing: dict[str, object]
+    training: dict[str, object]
+    recipe: dict[str, object]
+    report: dict[str, object] = Field(description="Report card of the training")
     licence: str | None = Field(description="Of the weights; null until their owner states it")
 
 

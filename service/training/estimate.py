@@ -21,7 +21,7 @@ TIMEOUT_S = 60.0
 log = logging.getLogger("netwright.training")
 
 
-def estimate_plan(plan: PlannedTraining, report: DataReport | None, family: Any) -> EstimateView:
+def estimate_plan(plan: PlannedTraining, report: DataReport | None, family: object) -> EstimateView:
     """The cost of a resolved training, and how its images fit its family; ``family`` is what the request named.
 
     Raises:
@@ -54,7 +54,7 @@ def estimate_plan(plan: PlannedTraining, report: DataReport | None, family: Any)
         ) from error
 
 
-def _estimate(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+def _estimate(request: dict[str, Any], _progress: Progress) -> dict[str, object]:
     from supernets.data import Facts
     from supernets.recipes.recipe import Recipe
     from supernets.training.estimate import estimate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service.db.tables import Supernet
 from service.errors import InvalidError
@@ -31,7 +31,7 @@ class PlannedFineTune:
 
 
 def plan_request(
-    settings: Settings, supernet: Supernet, arch: dict[str, Any], body: FineTuneCreate
+    settings: Settings, supernet: Supernet, arch: dict[str, object], body: FineTuneCreate
 ) -> PlannedFineTune:
     """The data and the recipe of a request; raises :class:`InvalidError` that names the field."""
     from supernets.training.finetune import narrowed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from service.http.schemas import Body, Seed, Stamped
@@ -22,7 +20,7 @@ class FineTuneCreate(Body):
         "the supernet's. With other classes than the supernet's the classifier is new",
         examples=["folder:photos"],
     )
-    recipe: str | dict[str, Any] = Field(
+    recipe: str | dict[str, object] = Field(
         "finetune",
         description="Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is "
         "replaced by the subnet",
@@ -36,7 +34,7 @@ class FineTuneView(Stamped):
 
     subnet: str
     data: str = Field(description="The images that it was trained and tested on")
-    recipe: dict[str, Any]
+    recipe: dict[str, object]
     seed: int
     state: str = Field(description="State of the job that makes it")
     change: ChangeRecord | None = Field(
@@ -47,7 +45,7 @@ class FineTuneView(Stamped):
         "of a random classifier"
     )
     classes: list[str] | None
-    stage: dict[str, Any] | None = Field(description="Steps, passes, images and seconds of the training")
+    stage: dict[str, object] | None = Field(description="Steps, passes, images and seconds of the training")
     sha256: str | None = Field(description="Hash of its weights, a safetensors file")
     bytes: int | None
     job: str | None

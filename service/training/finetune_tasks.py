@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from service.runtime.task import Progress, StepData
 from service.supernets.bench import BenchSpec, StoredFile, open_bench
@@ -17,7 +16,7 @@ class FineTuneIn(StepData):
     bench: BenchSpec
     arch: dict[str, int | float | str]
     data: str
-    recipe: dict[str, Any]
+    recipe: dict[str, object]
     seed: int
     run_dir: str
     device: str
@@ -27,7 +26,7 @@ class FineTuned(StepData):
     """The stored weights, and the record of what came out (:class:`supernets.training.finetune.FineTuneRecord`)."""
 
     weights: StoredFile
-    record: dict[str, Any]
+    record: dict[str, object]
 
 
 def finetune(request: FineTuneIn, progress: Progress) -> FineTuned:

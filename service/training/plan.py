@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service.db.session import Database
 from service.db.tables import Supernet
@@ -106,7 +106,7 @@ ODD_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeErro
 
 
 @contextmanager
-def refused(field: str, got: Any, allowed: Any) -> Iterator[None]:
+def refused(field: str, got: object, allowed: object) -> Iterator[None]:
     """An error of ``supernets`` as an invalid field."""
     try:
         yield
@@ -163,7 +163,7 @@ def _check_teacher(
 # --- family, recipe and data -----------------------------------------------------------------------
 
 
-def _family(settings: Settings, requested: str | dict[str, Any]) -> FamilyRequest:
+def _family(settings: Settings, requested: str | dict[str, object]) -> FamilyRequest:
     """A family with its settings, or that of a zoo supernet, whose dimensions are then those of the data."""
     from supernets.training.plan import FamilyRequest
 
@@ -172,7 +172,7 @@ def _family(settings: Settings, requested: str | dict[str, Any]) -> FamilyReques
     return FamilyRequest(str(values.pop("family", None)), values, sized_by_data=named)
 
 
-def requested_recipe(settings: Settings, requested: str | dict[str, Any], steps: int | None) -> Recipe:
+def requested_recipe(settings: Settings, requested: str | dict[str, object], steps: int | None) -> Recipe:
     """The recipe that a request names or has; raises :class:`InvalidError`."""
     from supernets.recipes.recipe import Recipe, built_in, with_steps
 
@@ -188,7 +188,7 @@ def requested_recipe(settings: Settings, requested: str | dict[str, Any], steps:
 
 def _zoo_file(
     settings: Settings, name: str, file: str, field: str, others: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> dict[str, object]:
     names = zoo_names(settings, file)
     if name not in names:
         raise InvalidError(field, name, [*others, *names])

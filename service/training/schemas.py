@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
 
 from pydantic import Field
 
@@ -30,13 +29,13 @@ class TrainingSpec(Body):
         "as an object. That of the source if absent",
         examples=["digits"],
     )
-    family: str | dict[str, Any] | None = Field(
+    family: str | dict[str, object] | None = Field(
         None,
         description="Name of a zoo supernet whose family to take, or {'family': name, ...its settings}; that of the "
         "source if not given. Classes and channels that it does not set are those of the data",
         examples=["digits"],
     )
-    recipe: str | dict[str, Any] = Field(
+    recipe: str | dict[str, object] = Field(
         "random",
         description="Name of a recipe or of a zoo supernet whose recipe to take, or its values",
         examples=RECIPES,

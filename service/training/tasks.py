@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service.runtime.task import Progress, StepData
 from service.supernets.bench import StoredFile
@@ -46,7 +46,7 @@ class Trained(StepData):
     """The stored files of a trained supernet, and its manifest."""
 
     files: dict[str, StoredFile]
-    manifest: dict[str, Any]
+    manifest: dict[str, object]
 
 
 def train(request: TrainIn, progress: Progress) -> Trained:

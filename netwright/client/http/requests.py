@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
-Object = Mapping[str, Any]
+Object = Mapping[str, object]
 """A JSON object whose fields depend on the kind of thing it describes."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
@@ -136,7 +136,7 @@ def front_query(
 
 
 Selected = Annotated[FrontQuery, Depends(front_query)]
-AS_TABLE: dict[int | str, dict[str, Any]] = {
+AS_TABLE: dict[int | str, dict[str, object]] = {
     200: {"content": {media: {"schema": {"type": "string"}} for media in MEDIA.values()}}
 }
 

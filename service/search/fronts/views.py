@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,9 +174,9 @@ def _values(
     }
 
 
-def flat(point: FrontPoint, names: Mapping[str, str]) -> dict[str, Any]:
+def flat(point: FrontPoint, names: Mapping[str, str]) -> dict[str, object]:
     """A point as one row of a table; ``names`` of targets by id, for the columns of a front on several targets."""
-    row: dict[str, Any] = {"subnet": point.subnet, "search": point.search, "feasible": point.feasible}
+    row: dict[str, object] = {"subnet": point.subnet, "search": point.search, "feasible": point.feasible}
     if point.target is not None:
         row["target"] = names.get(point.target, point.target)
     if point.reason is not None:

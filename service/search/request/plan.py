@@ -325,7 +325,7 @@ def make_problem(plan: Plan, family: Family, models: Mapping[Key, Model]) -> Pro
 
 
 def load_models(
-    rows: Mapping[Key, str], read: Callable[[str], bytes], family: Family, manifest: Mapping[str, Any]
+    rows: Mapping[Key, str], read: Callable[[str], bytes], family: Family, manifest: Mapping[str, object]
 ) -> dict[Key, Model]:
     """Fitted models by the hash of their file; each is refused unless it is of this supernet and target."""
     return {

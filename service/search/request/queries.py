@@ -12,7 +12,7 @@ from service.db.tables import Point, Search, Target
 from service.errors import InvalidError
 
 
-def points_of_search(session: Session, project: str, search: str) -> list[dict[str, Any]]:
+def points_of_search(session: Session, project: str, search: str) -> list[dict[str, object]]:
     """The stored front of a search, best first, as the API returns its points."""
     query = sa.select(Point.body).where(Point.project_id == project, Point.search_id == search)
     return list(session.scalars(query.order_by(Point.scope, Point.rank)))

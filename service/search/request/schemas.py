@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -188,7 +188,7 @@ class MeasuredValue(View):
     statistic: str
     protocol_version: str | None
     verdict: str | None
-    raw: dict[str, Any] = Field(description="raw p50 and p90, reference and its calibration")
+    raw: dict[str, object] = Field(description="raw p50 and p90, reference and its calibration")
 
 
 class QualityValue(View):
@@ -325,7 +325,7 @@ class Provenance(View):
 
     version: str = Field(description="Version of Netwright")
     weights_sha256: str
-    data: dict[str, Any]
+    data: dict[str, object]
     algorithm: str
     seed: int
     stopped: str = Field(description="budget, or why the search ended early")
@@ -367,6 +367,6 @@ class SearchView(Stamped):
         description="Hypervolume after each round; 0 evaluations: what was known"
     )
     warnings: list[str]
-    provenance: dict[str, Any]
+    provenance: dict[str, object]
     job: str
     finished_at: datetime | None
