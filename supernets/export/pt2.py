@@ -71,7 +71,7 @@ class Pt2Exporter(Exporter):
         """A function over the loaded graph."""
         net = _loaded(path)[0].module()
 
-        def run(inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        def run(inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
             with torch.inference_mode():
                 outputs = net(*(torch.from_numpy(np.ascontiguousarray(each)) for each in inputs.values()))
             found: NDArray[np.float32] = outputs.numpy()
@@ -79,7 +79,7 @@ class Pt2Exporter(Exporter):
 
         return run
 
-    def read(self, path: Path) -> dict[str, Any]:
+    def read(self, path: Path) -> dict[str, object]:
         """See :meth:`Exporter.read`."""
         notes = json.loads(_loaded(path)[1] or "{}")
         return {key.removeprefix(PREFIX): json.loads(text) for key, text in notes.items()}
@@ -107,7 +107,7 @@ def _pair(example: Inputs, interface: Interface) -> Inputs:
     return tuple(torch.cat([each, each])[:2].contiguous() for each in example)
 
 
-def _dynamic(interface: Interface) -> tuple[dict[int, Any], ...]:
+def _dynamic(interface: Interface) -> tuple[dict[int, object], ...]:
     """Any batch; any other size that the network takes: a sequence has at most the positions."""
     names = {name for axes in interface.dynamic for name in axes.values()}
     dims = {name: torch.export.Dim(name) if name == BATCH else torch.export.Dim.AUTO for name in names}
