@@ -34,6 +34,7 @@ SAMPLERS: Registry = Registry(
     "sampler",
     {
         "attentive": "supernets.recipes.samplers.attentive:AttentiveSampler",
+        "instatune": "supernets.recipes.samplers.instatune:InstatuneSampler",
         "sandwich": "supernets.recipes.samplers.sandwich:SandwichSampler",
         "shift": "supernets.recipes.samplers.shift:ShiftSampler",
         "shift_learned": "supernets.recipes.samplers.shift_learned:LearnedShiftSampler",
@@ -46,6 +47,7 @@ LOSSES: Registry = Registry(
     {
         "alpha_divergence": "supernets.recipes.losses.alpha_divergence:AlphaDivergence",
         "inplace_distillation": "supernets.recipes.losses.inplace_distillation:InplaceDistillation",
+        "instatune": "supernets.recipes.losses.instatune:InstatuneLoss",
         "labels_and_teacher": "supernets.recipes.losses.labels_and_teacher:LabelsAndTeacher",
     },
 )
