@@ -11,8 +11,9 @@ from torch.export import ExportedProgram
 
 from supernets.convert.check import Checker, failing, relative
 from supernets.convert.export import TracedGraph, graph_of
-from supernets.convert.importance import Scores, magnitude, order_of
+from supernets.convert.importance import Scores
 from supernets.convert.program import Example, export_program
+from supernets.convert.ranking import DEFAULT, Labelled, importance_of, order_by
 from supernets.errors import ConvertError
 from supernets.families.traced import Traced
 from supernets.families.traced_net import TracedNet
@@ -64,11 +65,15 @@ class Converted:
         net: the supernet, with the weights of the original; in evaluation mode.
         axes: all axes of its space.
         frozen: modules whose output channels stay (all or some of them), with the reason.
+        importance: the score by which channels are kept.
+        scores: that score of the units of each group.
     """
 
     net: TracedNet
     axes: tuple[AxisFound, ...]
     frozen: tuple[Frozen, ...]
+    importance: str
+    scores: Scores
 
     @property
     def family(self) -> TracedFamily:
@@ -97,6 +102,8 @@ def convert(
     multiple: int = MULTIPLE,
     approximate: bool = False,
     skip: bool = False,
+    importance: str = DEFAULT,
+    labelled: Sequence[Labelled] = (),
 ) -> Converted:
     """The supernet of a trained network; ``model`` is left as it was.
 
@@ -108,6 +115,8 @@ def convert(
         multiple: numbers of kept channels are multiples of it where an axis has enough channels.
         approximate: offer channels under a LayerNorm or GroupNorm too, where removing is not exact.
         skip: residual branches may be skipped.
+        importance: which channels are kept, a name of :data:`supernets.convert.ranking.IMPORTANCES`.
+        labelled: examples with targets and loss, for an importance that needs them.
 
     Raises:
         ConvertError: what cannot be converted, where in the network, and what can be done.
@@ -119,7 +128,9 @@ def convert(
         raise ConvertError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     program = export_program(model, example_inputs)
     tensors = list(example_inputs.values() if isinstance(example_inputs, Mapping) else example_inputs)
-    return convert_program(program, settings, examples=tensors, output=output)
+    return convert_program(
+        program, settings, examples=tensors, output=output, importance=importance, labelled=labelled
+    )
 
 
 def convert_program(
@@ -128,7 +139,8 @@ def convert_program(
     *,
     examples: Sequence[Tensor] | None = None,
     output: str | None = None,
-    scores: Scores | None = None,
+    importance: str = DEFAULT,
+    labelled: Sequence[Labelled] = (),
 ) -> Converted:
     """The supernet of an exported program; see :func:`convert`.
 
@@ -137,7 +149,8 @@ def convert_program(
         settings: how axes are made.
         examples: inputs for the check that smaller networks are exact; made up where there are none.
         output: which tensor quality is computed from.
-        scores: importance of the units of each group, as of :mod:`supernets.convert.importance`; magnitude if absent.
+        importance: which channels are kept; see :func:`convert`.
+        labelled: examples for it.
     """
     traced = graph_of(program, output)
     settings = _decided(traced.graph, settings or TracedConfig())
@@ -156,10 +169,9 @@ def convert_program(
     net = family.build()
     assert isinstance(net, TracedNet)
     net.load_original(traced.tensors)
-    for index, order in order_of(scores or magnitude(family.groups, weights)).items():
-        if index in family.offered:
-            net.set_unit_order(index, order)
-    return Converted(net.eval(), found_axes(family), found_frozen(family))
+    scores = importance_of(net.eval(), importance, labelled)
+    order_by(net, scores)
+    return Converted(net, found_axes(family), found_frozen(family), importance, scores)
 
 
 def _file_shape(shape: Shape) -> tuple[int | str, ...]:

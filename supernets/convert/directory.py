@@ -81,7 +81,11 @@ def write_supernet(
         data=DataRecord.model_validate(record),
         preprocessing=preprocessing,
         classes=list(data.classes),
-        recipe={"name": "converted", "graph_sha256": family.graph.sha256},
+        recipe={
+            "name": "converted",
+            "graph_sha256": family.graph.sha256,
+            "importance": found.importance,
+        },
         training=TrainingRecord(),
         report={"converted": summary(found)},
     )

@@ -14,21 +14,41 @@ import torch
 from torch import Tensor
 
 from supernets.errors import ConvertError
+from supernets.traced.graph import Weight
 from supernets.traced.groups import Groups, channel_axes
+from supernets.traced.slots import Labels
 
 Scores = dict[int, Tensor]
 """Group to the importance of its units, ``(units,) float64``; higher is kept longer."""
 TINY = 1e-30
 
 
-def sums_of_units(groups: Groups, entries: Mapping[str, Tensor]) -> Scores:
-    """Sums of ``entries`` (tensors like the weights, by name) over all entries of each unit."""
+Place = tuple[Weight, int, Labels]
+"""A weight, one of its axes, and the slots along it."""
+
+
+def reading(groups: Groups) -> list[Place]:
+    """Axes of weights that read channels: without them the channels would have no effect."""
+    return [
+        (weight, axis, labels)
+        for weight, axis, labels in channel_axes(groups.graph, groups.followed)
+        if weight.kind == "parameter"
+        and len(weight.shape) > 1
+        and groups.followed.outputs.get(weight.name, 0) != axis
+    ]
+
+
+def sums_of_units(
+    groups: Groups, entries: Mapping[str, Tensor], places: Iterable[Place] | None = None
+) -> Scores:
+    """Sums of ``entries`` (tensors like the weights, by name) over all entries of each unit, at ``places`` only."""
     per_class = np.zeros(groups.classes.n)
-    for weight, axis, labels in channel_axes(groups.graph, groups.followed):
+    for weight, axis, labels in channel_axes(groups.graph, groups.followed) if places is None else places:
         if weight.name not in entries:
             continue
         own = entries[weight.name].detach().double()
-        along = own.sum([d for d in range(own.ndim) if d != axis]).cpu().numpy()
+        others = [d for d in range(own.ndim) if d != axis]
+        along = (own.sum(others) if others else own).cpu().numpy()  # a sum over no axis is one over all
         np.add.at(per_class, groups.classes.of[labels], along)
     return {index: torch.from_numpy(per_class[group.units]) for index, group in enumerate(groups.groups)}
 
@@ -151,8 +171,3 @@ def gradients_of(
             if slope is not None:
                 found[name] = found[name] + slope if name in found else slope.clone()
     return {name: value / max(1, count) for name, value in found.items()}
-
-
-def order_of(scores: Scores) -> dict[int, Tensor]:
-    """Units of each group, the most important first; equal ones in the order of the original."""
-    return {index: torch.argsort(score, descending=True, stable=True) for index, score in scores.items()}

@@ -62,6 +62,12 @@ class TracedNet(ElasticModel):
         """A tensor of the original."""
         return of(self, f"{ORIGINAL}.{weight.key}")
 
+    def norm_scales(self) -> list[str]:
+        """Names in the graph of the scales of BatchNorms."""
+        by_key = {weight.key: weight.name for weight in self.family.graph.weights}
+        paths = {path.removeprefix(f"{ORIGINAL}.") for path, _, _ in self._norms.values()}
+        return [by_key[f"{path}.weight"] for path in sorted(paths)]
+
     # --- order of the units ------------------------------------------------------------------------
 
     def unit_order(self, index: int) -> Tensor:
