@@ -15,7 +15,7 @@ from service.db.removal import remove_supernet, remove_target
 from service.db.tables import Job, Supernet, Target
 from service.errors import JobError
 from service.measurements.models import ImportedRows
-from service.measurements.rows import store_imported, training_rows
+from service.measurements.rows import Origin, store_imported, training_rows
 from service.measurements.schemas import ImportParams
 from service.runtime.context import WorkContext
 from service.runtime.task import Progress, Rows, StepData
@@ -120,7 +120,7 @@ async def run(job: WorkContext) -> None:
                 counts=rows.counts[part],
                 spreads=rows.spreads[part],
             )
-            store_imported(session, job, supernet, step, params, chunk)
+            store_imported(session, Origin(job, supernet, step), params, chunk)
             return StoredRows(stored=len(chunk.values))
 
         job.window(total + start, total + min(start + CHUNK, total), 2 * total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -30,6 +31,15 @@ from supernets.spaces.space import Population
 
 Json = dict[str, object]
 Rows = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The step of a job that rows come from, and the supernet that they are of."""
+
+    job: WorkContext
+    supernet: Supernet
+    step: str
 
 
 def target_of(session: Session, run: WorkContext, id: str, lookup: StoredLatencies | None) -> MeasuredTarget:
@@ -62,10 +72,8 @@ def subnet_ids(session: Session, run: WorkContext, supernet: Supernet, populatio
 
 def store_timings(
     session: Session,
-    run: WorkContext,
-    supernet: Supernet,
+    origin: Origin,
     target: str,
-    step: str,
     population: Population,
     result: Measured,
 ) -> None:
@@ -73,15 +81,15 @@ def store_timings(
 
     A net whose latency was refused, as on a busy machine, keeps its other metrics: they do not depend on it.
     """
-    row = queries.get(session, run.project, Target, target)
+    row = queries.get(session, origin.job.project, Target, target)
     if row.calibrations is None and result.calibrations is not None:
         row.calibrations = {name: each.as_json() for name, each in result.calibrations.items()}
-    ids = subnet_ids(session, run, supernet, population)
+    ids = subnet_ids(session, origin.job, origin.supernet, population)
     runtime = (row.description or {}).get("runtime")
     rows, unsupported = [], []
     for subnet, timing in zip(ids, result.timings, strict=True):
         if timing.verdict == "unsupported":
-            unsupported.append(_unsupported(run, supernet, subnet, target, timing.error))
+            unsupported.append(_unsupported(origin, subnet, target, timing.error))
         if timing.verdict in NOT_MEASURED:
             continue
         common = {
@@ -100,22 +108,17 @@ def store_timings(
                 "statistic": timing.statistic,
                 "details": {**raw, **proof},
             }
-        rows += [
-            _row(run, supernet, step, subnet, metric, target) | common | value
-            for metric, value in values.items()
-        ]
+        rows += [_row(origin, subnet, metric, target) | common | value for metric, value in values.items()]
     add_measurements(session, rows)
     queries.insert_new(session, Unsupported, unsupported)
 
 
-def _unsupported(
-    run: WorkContext, supernet: Supernet, subnet: str, target: str, error: str | None
-) -> dict[str, str]:
+def _unsupported(origin: Origin, subnet: str, target: str, error: str | None) -> dict[str, str]:
     return {
         "id": new_id("uns"),
-        "project_id": run.project,
-        "job_id": run.id,
-        "supernet_id": supernet.id,
+        "project_id": origin.job.project,
+        "job_id": origin.job.id,
+        "supernet_id": origin.supernet.id,
         "subnet_id": subnet,
         "target_id": target,
         "error": error or "no reason given",
@@ -130,18 +133,13 @@ def unsupported_rows(session: Session, run: WorkContext, supernet: Supernet, tar
 
 
 def store_evaluations(
-    session: Session,
-    run: WorkContext,
-    supernet: Supernet,
-    step: str,
-    population: Population,
-    evaluations: Sequence[Quality],
+    session: Session, origin: Origin, population: Population, evaluations: Sequence[Quality]
 ) -> list[str]:
     """Write evaluations on a split; returns the subnets' ids."""
-    ids = subnet_ids(session, run, supernet, population)
+    ids = subnet_ids(session, origin.job, origin.supernet, population)
     rows = []
     for subnet, found in zip(ids, evaluations, strict=True):
-        row = _row(run, supernet, step, subnet, found.metric, None)
+        row = _row(origin, subnet, found.metric, None)
         rows.append(
             row
             | {
@@ -161,20 +159,14 @@ def store_evaluations(
     return ids
 
 
-def store_imported(
-    session: Session,
-    run: WorkContext,
-    supernet: Supernet,
-    step: str,
-    params: ImportParams,
-    rows: ImportedRows,
-) -> None:
+def store_imported(session: Session, origin: Origin, params: ImportParams, rows: ImportedRows) -> None:
     """Write rows that were measured elsewhere."""
-    target = queries.get(session, run.project, Target, params.target)
-    ids = subnet_ids(session, run, supernet, population_of(family_of(supernet), rows.population))
+    target = queries.get(session, origin.job.project, Target, params.target)
+    population = population_of(family_of(origin.supernet), rows.population)
+    ids = subnet_ids(session, origin.job, origin.supernet, population)
     details = {"file_sha256": params.file, "column": params.latency, "unit": params.unit}
     written = [
-        _row(run, supernet, step, subnet, LATENCY, target.id)
+        _row(origin, subnet, LATENCY, target.id)
         | {
             "value": value,
             "spread": spread,
@@ -190,15 +182,13 @@ def store_imported(
     add_measurements(session, written)
 
 
-def _row(
-    run: WorkContext, supernet: Supernet, step: str, subnet: str, metric: str, target: str | None
-) -> Json:
+def _row(origin: Origin, subnet: str, metric: str, target: str | None) -> Json:
     return {
         "id": new_id("mea"),
-        "project_id": run.project,
-        "job_id": run.id,
-        "step": step,
-        "supernet_id": supernet.id,
+        "project_id": origin.job.project,
+        "job_id": origin.job.id,
+        "step": origin.step,
+        "supernet_id": origin.supernet.id,
         "subnet_id": subnet,
         "target_id": target,
         "metric": metric,

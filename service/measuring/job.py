@@ -8,9 +8,10 @@ from service.db import queries
 from service.db.tables import Supernet
 from service.errors import JobError
 from service.measurements.models import SubnetTiming
+from service.measurements.rows import Origin
 from service.measurements.schemas import MeasureParams
 from service.measuring.choose import chosen
-from service.measuring.measure import measure
+from service.measuring.measure import MeasuringRun, measure
 from service.measuring.until import measure_until
 from service.runtime.context import WorkContext
 from supernets.spaces.space import Population
@@ -28,7 +29,8 @@ async def run(job: WorkContext) -> None:
 
     async def measure_part(step: str, part: Population) -> list[SubnetTiming]:
         rows = part.tolist()
-        return await measure(job, step, supernet, params.target, rows, params.seed, metrics=params.metrics)
+        request = MeasuringRun(params.target, rows, params.seed, params.metrics)
+        return await measure(Origin(job, supernet, step), request)
 
     if params.until is not None:
         timings = await measure_until(job, params, params.until, supernet, population, measure_part)

@@ -7,6 +7,7 @@ has arrived. What it did before is answered from its records then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -14,14 +15,14 @@ from sqlalchemy.orm import Session
 from predictors.measuring.protocol import Protocol
 from service.artifacts import own_artifact
 from service.db import queries
-from service.db.tables import Supernet, Target
+from service.db.tables import Target
 from service.devices import lease_queries
 from service.devices.hardware import is_remote
 from service.devices.leasing import settle_order
 from service.devices.staleness import mark, note_drift, protocol_changed
 from service.errors import JobError
 from service.measurements.models import Measured, StoredLatencies, SubnetTiming
-from service.measurements.rows import store_timings, target_of
+from service.measurements.rows import Origin, store_timings, target_of
 from service.measuring import tasks
 from service.measuring.tasks import MeasureIn, WrittenFiles
 from service.runtime.context import WaitingJobError, WorkContext
@@ -45,31 +46,36 @@ class Marked(StepData):
     stale: str
 
 
-async def measure(
-    job: WorkContext,
-    step: str,
-    supernet: Supernet,
-    target: str,
-    rows: Rows,
-    seed: int,
-    *,
-    metrics: Sequence[str] = (LATENCY,),
-    together: bool = False,
-    seconds: float | None = None,
-    lookup: StoredLatencies | None = None,
-) -> list[SubnetTiming]:
-    """Measure rows of choices on a target and store the measurements; returns timings in the order of the rows.
+@dataclass(frozen=True)
+class MeasuringRun:
+    """Subnets to measure on a target, as rows of choices, and how.
 
     ``together`` requests one interleaved run even where several devices share the target. On this machine a run
     that is not done within so many ``seconds`` ends without timings. ``lookup`` stands for measurements where the
-    target cannot measure. Progress is reported within the window that was set last.
+    target cannot measure.
+    """
+
+    target: str
+    rows: Rows
+    seed: int
+    metrics: Sequence[str] = (LATENCY,)
+    together: bool = False
+    seconds: float | None = None
+    lookup: StoredLatencies | None = None
+
+
+async def measure(origin: Origin, run: MeasuringRun) -> list[SubnetTiming]:
+    """Measure subnets on a target and store the measurements; returns timings in the order of the rows.
+
+    Progress is reported within the window that was set last.
 
     Raises:
         WaitingJobError: the rest must wait for devices.
         JobError: the target is stale.
     """
+    job, supernet, step, target = origin.job, origin.supernet, origin.step, run.target
     with job.read() as session:
-        described = target_of(session, job, target, lookup)
+        described = target_of(session, job, target, run.lookup)
         stale = protocol_changed(session, target)
     if stale is not None:
 
@@ -82,16 +88,16 @@ async def measure(
     settings = job.settings
     request = MeasureIn(
         bench=bench_of(settings, supernet),
-        population=rows,
+        population=run.rows,
         target=described,
         protocol=Protocol(
-            seed=seed,
+            seed=run.seed,
             rounds_max=settings.measure_rounds,
             calibration_rounds=settings.measure_rounds,
             block_ms=settings.measure_block_ms,
         ),
-        metrics=list(metrics),
-        seconds=seconds,
+        metrics=list(run.metrics),
+        seconds=run.seconds,
     )
 
     def store(session: Session, result: Measured) -> Measured:
@@ -99,8 +105,8 @@ async def measure(
         if result.stale is not None:
             mark(row, result.stale)
         elif result.timings:
-            population = population_of(family_of(supernet), rows)
-            store_timings(session, job, supernet, target, step, population, result)
+            population = population_of(family_of(supernet), run.rows)
+            store_timings(session, origin, target, population, result)
         return result
 
     def store_here(session: Session, result: Measured) -> Measured:
@@ -113,7 +119,7 @@ async def measure(
         if result.stale is not None:
             raise _stale(described.name, result.stale)
         return result.timings
-    order = await _order(job, step, target, request, together)
+    order = await _order(job, step, target, request, run.together)
 
     def collect(session: Session) -> Measured:
         results = [item.result or {} for item in lease_queries.items_of(session, order)]

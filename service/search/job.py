@@ -38,7 +38,13 @@ from service.search.rounds.judge import (
     reference_entries,
 )
 from service.search.rounds.learning import Learning, Round
-from service.search.rounds.points import describe_nearest, front_points, outcome_of, warnings_of
+from service.search.rounds.points import (
+    FinishedSearch,
+    describe_nearest,
+    front_points,
+    outcome_of,
+    warnings_of,
+)
 from service.search.rounds.propose import Proposed, ProposeIn, ReferenceIn, StoredValues
 from service.search.rounds.true_values import TrueValues
 from service.supernets.bench import bench_of
@@ -338,7 +344,8 @@ class SearchRun:
 
         def store(session: Session) -> StoredFront:
             job, supernet, history = self.job, self.supernet, self.history
-            fronts = front_points(session, job, supernet, self.search_id, judgements, history)
+            finished = FinishedSearch(self.search_id, job, supernet, judgements, history)
+            fronts = front_points(session, finished)
             rows = [
                 {
                     "id": new_id("pnt"),
@@ -355,7 +362,7 @@ class SearchRun:
             ]
             store_points(session, supernet, rows)
             search = queries.get(session, job.project, Search, self.search_id)
-            nearest = describe_nearest(session, job, supernet, self.search_id, judgements, history)
+            nearest = describe_nearest(session, finished)
             search.nearest = None if nearest is None else nearest.model_dump(mode="json")
             search.feasible = any(judgement.front for judgement in judgements)
             noise = [note for points in fronts if (note := with_noise(points)[1]) is not None]

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from service.db import queries
 from service.db.tables import Supernet
-from service.measurements.rows import store_evaluations
+from service.measurements.rows import Origin, store_evaluations
 from service.measurements.selection import choose
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData
@@ -41,7 +41,7 @@ async def run(job: WorkContext) -> None:
         def store(
             session: Session, result: Evaluated, part: Population = part, step: str = step
         ) -> StoredEvaluations:
-            store_evaluations(session, job, supernet, step, part, result.evaluations)
+            store_evaluations(session, Origin(job, supernet, step), part, result.evaluations)
             return StoredEvaluations(evaluated=len(part))
 
         job.window(start, start + len(part), total)

@@ -16,7 +16,7 @@ from service.db.tables import Job, Measurement, Predictor, Supernet, Target, Uns
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.models import Measured, SubnetTiming
 from service.measurements.queries import count_by_target, measured_rows, scope_of
-from service.measurements.rows import store_timings
+from service.measurements.rows import Origin, store_timings
 from service.measurements.schemas import MeasureParams, Selection
 from service.measurements.selection import choose
 from service.measuring.choose import chosen
@@ -556,7 +556,7 @@ def measured_until(database, made_job, supernet, target, population, below, nois
                 for value in values
             ]
             result = Measured(timings=timings, precision="fp32", calibrations={})
-            store_timings(session, job, row, target, step, rows, result)
+            store_timings(session, Origin(job, row, step), target, rows, result)
         return done.setdefault(step, timings)
 
     def run():

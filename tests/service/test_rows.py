@@ -6,7 +6,7 @@ from service.db import queries
 from service.db.tables import Measurement, Supernet
 from service.ids import DEFAULT_PROJECT
 from service.measurements.models import Measured, SubnetTiming
-from service.measurements.rows import store_timings
+from service.measurements.rows import Origin, store_timings
 from service.runtime import job_queries
 from service.supernets.checkpoints import family_of
 
@@ -27,7 +27,7 @@ def test_a_refused_latency_does_not_drop_the_other_metrics(database, supernet, t
         ]
         result = Measured(timings=timings, calibrations={}, precision="fp32")
         run = SimpleNamespace(project=DEFAULT_PROJECT, id=job.id)
-        store_timings(session, run, row, target["id"], "measure", population, result)
+        store_timings(session, Origin(run, row, "measure"), target["id"], population, result)
         job_queries.set_state(session, job, "succeeded")
     with database.read() as session:
         found = queries.every(session, DEFAULT_PROJECT, Measurement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -23,43 +24,42 @@ from supernets.spaces.space import Choice
 NOISY = ("noisy", "contended", "refused")
 
 
-def front_points(
-    session: Session,
-    job: WorkContext,
-    supernet: Supernet,
-    search: str,
-    judgements: Sequence[Judgement],
-    history: SearchHistory,
-) -> list[list[FrontPoint]]:
+@dataclass(frozen=True)
+class FinishedSearch:
+    """A search whose finalists are confirmed and judged, before its front is stored."""
+
+    id: str
+    job: WorkContext
+    supernet: Supernet
+    judgements: Sequence[Judgement]
+    history: SearchHistory
+
+
+def front_points(session: Session, search: FinishedSearch) -> list[list[FrontPoint]]:
     """The points of the feasible fronts, one list for each judgement."""
-    found = _describe(session, job, supernet, history, [index for each in judgements for index in each.front])
+    judgements, history = search.judgements, search.history
+    kept = [index for each in judgements for index in each.front]
+    found = _describe(session, search.job, search.supernet, history, kept)
     return [
-        [_point(search, each, index, found[index], history) for index in each.front] for each in judgements
+        [_point(search.id, each, index, found[index], history) for index in each.front] for each in judgements
     ]
 
 
-def describe_nearest(
-    session: Session,
-    job: WorkContext,
-    supernet: Supernet,
-    search: str,
-    judgements: Sequence[Judgement],
-    history: SearchHistory,
-) -> FrontPoint | None:
+def describe_nearest(session: Session, search: FinishedSearch) -> FrontPoint | None:
     """Where nothing is feasible, the nearest point and by how much it misses each limit."""
-    if any(judgement.front for judgement in judgements):
+    if any(judgement.front for judgement in search.judgements):
         return None
-    reached = [judgement for judgement in judgements if judgement.nearest is not None]
+    reached = [judgement for judgement in search.judgements if judgement.nearest is not None]
     if not reached:
         return None
     best = min(reached, key=lambda judgement: judgement.least_violation)
     assert best.nearest is not None
-    found = _describe(session, job, supernet, history, [best.nearest])
-    return _point(search, best, best.nearest, found[best.nearest], history)
+    found = _describe(session, search.job, search.supernet, search.history, [best.nearest])
+    return _point(search.id, best, best.nearest, found[best.nearest], search.history)
 
 
 def warnings_of(judgements: Sequence[Judgement], history: SearchHistory, stopped: str) -> list[str]:
-    """What a user should know before trusting the front."""
+    """Warnings about the front: what makes its values uncertain."""
     warnings = [] if stopped == "budget" else [f"ended early: {stopped}"]
     for target, confirmed in history.confirmations.items():
         for verdict in NOISY:

@@ -10,8 +10,8 @@ from service.db import queries
 from service.db.tables import Supernet, Target
 from service.devices.hardware import is_measurable
 from service.measurements.models import Quality, StoredLatencies, SubnetTiming
-from service.measurements.rows import store_evaluations, training_rows
-from service.measuring.measure import measure
+from service.measurements.rows import Origin, store_evaluations, training_rows
+from service.measuring.measure import MeasuringRun, measure
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
 from service.search.request.plan import SearchParams
@@ -58,7 +58,7 @@ class TrueValues:
         def store(session: Session, result: Evaluated) -> Evaluated:
             fresh = result.evaluations
             done = population[unknown[: len(fresh)]]
-            store_evaluations(session, self._job, self._supernet, step, done, fresh)
+            store_evaluations(session, Origin(self._job, self._supernet, step), done, fresh)
             by_index = dict(zip(unknown, fresh, strict=False))
             found = []
             for index, arch in enumerate(archs):
@@ -93,10 +93,7 @@ class TrueValues:
         """Measure rows on a target, ``together`` in one run; of fewer where ``seconds`` ran out."""
         if not rows:
             return []
-        return await measure(
-            self._job,
-            step,
-            self._supernet,
+        run = MeasuringRun(
             target,
             rows,
             self._spec.seed,
@@ -105,6 +102,7 @@ class TrueValues:
             seconds=seconds,
             lookup=self._lookup(target),
         )
+        return await measure(Origin(self._job, self._supernet, step), run)
 
     def _lookup(self, target: str) -> StoredLatencies | None:
         """On a target that cannot measure: its rows, and the predictor that the search began with."""
