@@ -42,7 +42,7 @@ class ConvertCommand:
 
 
 def convert(command: ConvertCommand) -> dict[str, Any]:
-    """What was found, as JSON; writes the supernet directory where ``out`` is given."""
+    """What was found, as JSON; writes the supernet directory to ``out``, if any."""
     with server_packages():
         from supernets.convert.directory import Expects, summary, write_supernet
         from supernets.data import load_data

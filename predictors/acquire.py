@@ -68,13 +68,13 @@ class Chooses(Protocol):
         """The family whose space is chosen from."""
 
     def choose(self, n: int, pool: Population, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Rows ``(n,)`` of ``pool``, the most telling first."""
+        """Rows ``(n,)`` of ``pool``, the most informative first."""
 
 
 def informative_sample(
     predictor: Chooses, n: int, rng: np.random.Generator, *, measured: Population | None = None
 ) -> Population:
-    """``n`` different archs ``(n, d)`` that tell ``predictor`` most about a target, the most telling first.
+    """``n`` different archs ``(n, d)`` that improve ``predictor`` most for a target, the most informative first.
 
     Any first part is what one would measure with fewer. ``measured`` are archs ``(m, d)`` that are known
     already: none of them is chosen, and each stands in for the most similar arch that would have been.

@@ -125,5 +125,5 @@ def _card(points: list[dict[str, Any]], target: Target, asked: int, sign: float)
 
 
 def _words(values: dict[str, object], *keys: str) -> str:
-    """What is known of ``keys``, in words."""
+    """The values of ``keys``, in words."""
     return " ".join(str(values[key]) for key in keys if values.get(key))

@@ -32,7 +32,7 @@ AUTO = "auto"
 FOLDS = 5
 # Up to so many rows every single one is a fold: a fifth of them is too much to do without.
 LEAVE_ONE_OUT_UP_TO = 8
-# More rows than this tell no more about which kind is best, and some kinds take n^3 time.
+# More rows than this do not change which kind is best, and some kinds take n^3 time.
 COMPARED_ROWS = 300
 DEFAULT = {"measured": "bayesian_linear", "evaluated": "gaussian_process"}
 DEFAULT_WITH_KNOWN = {"measured": "transfer", "evaluated": "quality_transfer"}
@@ -91,7 +91,7 @@ def kinds_that_could(metric: Metric, rows: int) -> list[str]:
 
 
 def default_kind(metric: Metric, known: bool) -> str:
-    """The kind that stays where the comparison is undecided; ``known``: rows of the space from elsewhere are known."""
+    """The kind that stays where the comparison is undecided; ``known``: there are rows of the space from elsewhere."""
     return (DEFAULT_WITH_KNOWN if known else DEFAULT)[metric.source]
 
 

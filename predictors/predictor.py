@@ -58,7 +58,7 @@ class Header:
 
 
 class Predictor(ABC):
-    """A model of one metric, learned from measurements; implements ``search.problem.Surrogate``.
+    """A model of one metric, fitted to measurements; implements ``search.problem.Surrogate``.
 
     Populations are canonical ``(n, d)`` matrices of ``family.space()``; values are in the metric's unit.
 
@@ -74,9 +74,9 @@ class Predictor(ABC):
     name: ClassVar[str]
     fewest_rows: ClassVar[int]
     most_rows: ClassVar[int | None] = None
-    """Of more rows a random part is learned from: kinds whose fit costs n^3 would take hours and all memory."""
+    """Of more rows a random part is used for the fit: kinds whose fit costs n^3 would take hours and all memory."""
     suits: ClassVar[tuple[str, ...]] = ("measured",)
-    """Sources of the metrics it can learn: ``measured`` on a target, ``evaluated`` on a split."""
+    """Sources of the metrics it can predict: ``measured`` on a target, ``evaluated`` on a split."""
     uses_errors: ClassVar[bool] = False
     """Whether a fit takes the standard errors of rows into account; other kinds ignore them."""
     uses_sources: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""What a measurement, or a predictor learned from measurements, belongs to."""
+"""What a measurement, or a predictor fitted to measurements, belongs to."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
     │   ├── NotExportedError    a file that no export has made yet; names the POST
     │   ├── OtherDeviceError    an agent on another device than the target's
     │   ├── StaleTargetError    a target whose device has another runtime now
-    │   └── LostLeaseError      a lease whose nets were given to others meanwhile
+    │   └── LostLeaseError      a lease whose nets were leased to others meanwhile
     ├── UnauthorizedError       no key, or one that is unknown or revoked
     ├── KeyScopeError           a key that may not do this
     ├── ForbiddenError          a Host or Origin that is not ours

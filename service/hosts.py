@@ -10,7 +10,7 @@ EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 def names_of(host: str) -> list[str]:
-    """Names and addresses that reach a service which listens on ``host``, as far as this machine can tell."""
+    """Names and addresses that reach a service which listens on ``host``, as far as this machine can resolve them."""
     if host not in EVERY_ADDRESS:
         return [_bracketed(host)]
     own = socket.gethostname()

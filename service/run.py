@@ -1,4 +1,4 @@
-"""The three things a command line can ask for: migrate, work, serve."""
+"""The three server commands: migrate, work, serve."""
 
 from __future__ import annotations
 

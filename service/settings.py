@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         120.0,
         gt=0,
-        description="Seconds a device's agent may be silent before the nets it measures are given to others.",
+        description="Seconds a device's agent may be silent before the nets it measures are leased to others.",
     )
     agent_wait_s: float = Field(
         0.0,
@@ -96,7 +96,10 @@ class Settings(BaseSettings):
         description="Seconds a job waits for a target without any agent before it fails; 0 waits for ever.",
     )
     measure_rounds: int = Field(
-        60, ge=20, le=1000, description="Most rounds of a measuring run; nets known well enough stop earlier."
+        60,
+        ge=20,
+        le=1000,
+        description="Most rounds of a measuring run; nets with a small enough standard error stop earlier.",
     )
     measure_block_ms: float = Field(
         15.0, ge=1, le=1000, description="Milliseconds that a net is timed in each round of a measuring run."

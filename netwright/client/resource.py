@@ -152,7 +152,7 @@ class Collection(Generic[R]):
 
 
 class NamedCollection(Collection[R]):
-    """Resources with a user-given name and an id."""
+    """Resources with a name and an id."""
 
     prefix: ClassVar[str]
     """How their ids begin."""

@@ -189,9 +189,7 @@ class OperatorTable(Predictor):
     def sum(self, archs: Population) -> Values:
         """The uncalibrated sum over the operators of archs ``(n, d)``, ``(n,)`` in ms."""
         if self._table is None:
-            raise FitError(
-                f"{self.name} must be given a table of operators before anything else: import a file"
-            )
+            raise FitError(f"{self.name} needs a table of operators before anything else: import a file")
         return np.asarray(self._table(self.space, archs)[:, 0])
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:

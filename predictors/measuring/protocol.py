@@ -1,6 +1,6 @@
 """The one protocol for ``latency_ms``: what is timed in which order, and what is made of it.
 
-A core of a shared machine is given to other processes in between, and flips between two speeds, 1.5-2x apart,
+A core of a shared machine is assigned to other processes in between, and flips between two speeds, 1.5-2x apart,
 within milliseconds to minutes. ``latency_ms`` is the *uncontended* latency: time that other processes had the core
 does not count (:data:`Block`); the 10th percentile of the minima of a net's blocks over shuffled rounds is divided by
 the same of the adjacent blocks of a reference net, which saw the same machine; that times the reference's calibrated
@@ -225,7 +225,7 @@ def relative_error(minima: NDArray[np.float64], beside: NDArray[np.float64]) -> 
 
 
 def fastest(samples: NDArray[np.float64]) -> float:
-    """The fastest inference of a block, without the time that other processes had the core where that is known."""
+    """The fastest inference of a block, without the time that other processes had the core, where that can be read."""
     return float(np.atleast_2d(samples)[-1].min())
 
 
@@ -241,7 +241,7 @@ def time_interleaved(
     protocol: Protocol,
     progress: Progress | None = None,
 ) -> list[Timing]:
-    """Time all nets in one interleaved run; one :class:`Timing` a net, in the order given.
+    """Time all nets in one interleaved run; one :class:`Timing` a net, in the order of the argument.
 
     Every round visits every net that is not yet known to ``enough_error``, in a fresh order, as
     net - reference - net, so that each block has a block of its reference beside it. Ends after

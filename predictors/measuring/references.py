@@ -1,4 +1,4 @@
-"""Three small nets of known structure, against which every net is held while it is timed."""
+"""Three small nets of fixed structure, against which every net is held while it is timed."""
 
 from __future__ import annotations
 

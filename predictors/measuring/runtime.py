@@ -128,7 +128,7 @@ class OnnxBlock:
     def wall_and_work(self, block_ms: float) -> NDArray[np.float64]:
         """Wall time and time that this thread really ran ``(2, k)``, ms, of the inferences of a block.
 
-        Where another process was given the core in between, the second is smaller. It includes reading the clocks.
+        Where another process had the core in between, the second is smaller. It includes reading the clocks.
         """
         clock, run, binding = time.perf_counter_ns, self._session.run_with_iobinding, self._binding
         work = time.thread_time_ns

@@ -62,7 +62,7 @@ class Line:
         """The line through rows ``(n,)``; the slope is pulled towards the ratio of the spreads, which is positive.
 
         The less a prior has to do with the values, the further is the slope from the best one. This is intended:
-        a prior is used as it is or not at all, so that a few rows are enough to tell.
+        a prior is used as it is or not at all, so that a few rows are enough to decide.
         """
         x, n = prior - prior.mean(), len(y)
         variance = max(float(x @ x) / n, TINY)

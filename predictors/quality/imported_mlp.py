@@ -120,7 +120,7 @@ class ImportedMlp(Predictor):
 
     def _raw(self, archs: Population) -> Values:
         if not self._layers:
-            raise FitError(f"{self.name} must be given weights before anything else: import a file")
+            raise FitError(f"{self.name} needs weights before anything else: import a file")
         values = self._layout(archs)
         for index, (weight, bias) in enumerate(self._layers):
             values = values @ weight.T + bias

@@ -92,7 +92,7 @@ def _by_layout(space: Space, layout: Layout) -> Reader:
 
 def _from_text(space: Space, cell: Cell, known: ArchsById) -> Arch:
     if not isinstance(cell, str):
-        raise ArchError("an arch must be given as an id or as JSON, the cell is empty or a number")
+        raise ArchError("an arch must be an id or JSON, the cell is empty or a number")
     if ARCH_ID.fullmatch(cell):
         if cell not in known:
             raise ArchError("an arch id must be that of a stored subnet; send the arch as JSON")

@@ -139,7 +139,7 @@ class _Table:
             known = known[np.isfinite(known)]
             for side, text in zip(_sides(limit), _limits([limit]), strict=True):
                 best = (known.min() if side == "max" else known.max()) if len(known) else None
-                found = "not known" if best is None else number(float(best))
+                found = "no value" if best is None else number(float(best))
                 words.append(f"{text} (best of {self.total}: {found})")
         return f"no point of the front meets {' and '.join(words)}"
 

@@ -102,7 +102,7 @@ def given(
 
 
 def filter_id(session: Session, project: str, table: type[Row], text: str | None, field: str) -> str | None:
-    """The id behind a list's query parameter, an id or name; None where it was not given."""
+    """The id behind a list's query parameter, an id or name; None where it is absent."""
     return None if text is None else given(session, project, table, text, field, archived=True).id
 
 

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
-    """A moment in UTC; SQLite forgets time zones, this puts UTC back."""
+    """A moment in UTC; SQLite stores no time zones, this adds UTC again."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -256,7 +256,7 @@ class Lease(Owned):
 
 
 class Item(Owned):
-    """A net of an order: ``waiting``, ``leased`` or ``done``; ``lease_id`` is the last lease it was given in."""
+    """A net of an order: ``waiting``, ``leased`` or ``done``; ``lease_id`` is its last lease."""
 
     __tablename__ = "measurement_items"
     __table_args__ = (

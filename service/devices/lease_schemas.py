@@ -164,7 +164,7 @@ class RefusedRow(View):
 
 
 class ResultsView(View):
-    """What became of the rows; ``known`` were there already."""
+    """The result for each row; ``known`` were stored already."""
 
     recorded: int
     known: int

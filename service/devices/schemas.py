@@ -44,7 +44,7 @@ class TargetView(Stamped):
     kind: str
     settings: dict[str, object]
     description: dict[str, object] = Field(description="What was found: device, runtime, versions")
-    metrics: list[str] = Field(description="Metrics that are known or can be measured of it")
+    metrics: list[str] = Field(description="Metrics that have rows or can be measured on it")
     measurable: bool = Field(description="false: all its rows are imported, nothing can be measured on it")
     measured_by: Literal["worker", "agent", "none"] = Field(
         description="Who measures: a worker of the service, an agent on the device, or none (rows are imported)"

@@ -1,4 +1,4 @@
-"""What routes are given: the service's parts, the caller's project, a page of a list."""
+"""Dependencies of routes: the service's parts, the caller's project, a page of a list."""
 
 from __future__ import annotations
 

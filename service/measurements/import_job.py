@@ -53,7 +53,7 @@ class Refused(StepData):
 
 
 class ImportSummary(StepData):
-    """How many rows were taken, known and refused; ``archs`` counts different subnets."""
+    """How many rows were stored, existed or were refused; ``archs`` counts different subnets."""
 
     rows: int
     accepted: int
@@ -105,7 +105,7 @@ async def run(job: WorkContext) -> None:
         raise
     total, summary = len(checked.rows.values), checked.summary
     job.outcome = (
-        f"imported {summary.accepted} of {summary.rows} rows, {summary.known} were known, "
+        f"imported {summary.accepted} of {summary.rows} rows, {summary.known} were stored already, "
         f"{summary.refused_count} refused"
     )
     for start in range(0, total, CHUNK):

@@ -35,7 +35,7 @@ class TableRows(Body):
 
 
 class Selection(Body):
-    """Which subnets: the ones given, or a number of them spread over the space."""
+    """Which subnets: listed ones, or a number of them spread over the space."""
 
     count: int | None = Field(None, ge=1, le=2000, description="How many, spread over the space")
     archs: list[ArchJson] | None = Field(None, min_length=1, max_length=2000, description="Exactly these")
@@ -66,8 +66,8 @@ class MeasurementCreate(Selection):
     )
     choose: Literal["information", "spread"] | None = Field(
         None,
-        description="How 'count' subnets are chosen: by what they tell about this target given the known ones "
-        "(the default where other targets of the space are known), or spread over the space",
+        description="How 'count' subnets are chosen: by how much they improve the predictor of this target "
+        "(the default where there are source devices), or spread over the space",
     )
     until: Until | None = Field(
         None, description="Stop, before 'count' is reached, when a predictor of latency_ms is this good"

@@ -46,7 +46,7 @@ async def chosen(
 
         return population_of(family, (await job.write(STEP, keep)).population)
     assert params.count is not None
-    await job.report(f"choosing {params.count} subnets by the measurements of {len(known)} other targets")
+    await job.report(f"choosing {params.count} subnets with the rows of {len(known)} source devices")
     request = ChooseIn(
         bench=bench_of(job.settings, supernet),
         metric=params.metric,

@@ -73,7 +73,7 @@ def model_spec(
     kind: str,
     version: str | None = None,
 ) -> ModelSpec:
-    """One model to fit: its rows, and rows of other targets for kinds that learn from them.
+    """One model to fit: its rows, and rows of other targets for kinds that transfer from them.
 
     ``version`` is the model that is refitted; imported kinds start from its content.
     """

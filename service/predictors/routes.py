@@ -208,7 +208,7 @@ def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str
 
 
 def _more_rows(session: Session, project: str, body: PredictorCreate) -> Action:
-    """The request that would add rows: evaluate, measure, or bring them where nothing can be measured."""
+    """The request that would add rows: evaluate, measure, or import them where nothing can be measured."""
     if body.target is None:
         path = f"/v1/supernets/{body.supernet}/evaluations"
         return Action(method="POST", path=path, body={"count": 100})

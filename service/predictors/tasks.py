@@ -186,7 +186,7 @@ def _priors(model: Predictor, known: Sequence[SourceRows]) -> list[dict[str, obj
 def unfitted(
     bench: BenchSpec, kind: str, metric: str, target: str | None, known: Sequence[SourceRows]
 ) -> Predictor:
-    """A predictor without rows of its own; kinds that learn from other targets receive those."""
+    """A predictor without rows of its own; kinds that transfer from other targets receive those."""
     if known and PREDICTORS.load(kind).uses_sources:
         text = KNOWN.dump_json(list(known)).decode()
         return _informed(bench.model_dump_json(), text, kind, metric, target).fresh()
@@ -201,7 +201,7 @@ def _make(bench: Bench, kind: str, metric: str, target: str | None, **settings: 
 
 @lru_cache(maxsize=4)
 def _informed(bench_json: str, known_json: str, kind: str, metric: str, target: str | None) -> Predictor:
-    """One that has learned from other targets; cached, as that takes seconds and each round of a search needs it."""
+    """One fitted with other targets; cached, as that takes seconds and each round of a search needs it."""
     bench = open_bench(BenchSpec.model_validate_json(bench_json))
     others = []
     for each in KNOWN.validate_json(known_json):
@@ -239,14 +239,14 @@ def look(request: LookIn, progress: Progress) -> HeldOutError:
 
 
 def choose(request: ChooseIn, progress: Progress) -> Chosen:
-    """Which archs to measure on a new target, most informative first, given what is known of other targets."""
+    """Which archs to measure on a new target, most informative first, with the rows of other targets."""
     from predictors.acquire import informative_sample
     from predictors.latency.transfer import FewShotTransfer
 
     bench = open_bench(request.bench)
     model = unfitted(request.bench, "transfer", request.metric, request.target, request.known)
     assert isinstance(model, FewShotTransfer)
-    progress(1, 2, f"learned from {len(request.known)} known targets")
+    progress(1, 2, f"fitted with {len(request.known)} source devices")
     rng = np.random.default_rng(request.seed)
     chosen = informative_sample(model, request.count, rng, measured=bench.population(request.measured))
     return Chosen(population=chosen.tolist())

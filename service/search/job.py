@@ -56,7 +56,7 @@ HOPEFUL = 0.1  # a true violation below this is worth another round, whatever th
 
 
 class Prepared(StepData):
-    """Active seconds of the job at the start, and what was known."""
+    """Active seconds of the job at the start, and the existing evaluations."""
 
     at: float
     known: StoredEvaluations
@@ -176,7 +176,7 @@ class SearchRun:
     # --- before the rounds -------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Gather what is known, and fix the reference point of the hypervolume."""
+        """Gather the existing values, and fix the reference point of the hypervolume."""
 
         def gather(session: Session) -> Prepared:
             extends = self.before.id if self.before is not None else None

@@ -40,7 +40,7 @@ MOST_MEASUREMENTS = 500
 
 @router.get("/subnets/{id}")
 def get_subnet(app: App, project: Project, id: str) -> SubnetView:
-    """One subnet with everything that is known about it."""
+    """One subnet with its predictions, measurements and exports."""
     with app.database.read() as session:
         row = queries.get(session, project, Subnet, id)
         measured, _ = queries.page(

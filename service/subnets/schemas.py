@@ -69,7 +69,7 @@ class ExportView(Stamped):
 
 
 class SubnetView(Stamped):
-    """An arch of a supernet, with what is known about it."""
+    """An arch of a supernet, with its predictions, measurements and exports."""
 
     supernet: str
     arch_id: str

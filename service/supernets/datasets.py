@@ -115,7 +115,7 @@ def proven_data(settings: Settings, spec: Spec, manifest: Manifest) -> str:
 
 
 def report_on(settings: Settings, spec: str) -> DataReport | None:
-    """The report of a user's own images, from a sample that is decoded in a child process; None for known data sets."""
+    """The report of own images, from a sample that is decoded in a child process; None for built-in data sets."""
     if not DataSpec.parse(spec).is_path:
         return None
     try:

@@ -29,7 +29,7 @@ class ArchColumn(Body):
     column: ColumnName
     read: Literal["value", "digits", "words"] | None = Field(
         None,
-        description="As one axis, one axis a digit, or one axis a word; found from the cells if not given",
+        description="As one axis, one axis a digit, or one axis a word; found from the cells if absent",
     )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """A training that can start, and what is known of its data; ``source`` and ``teacher`` are ids."""
+    """A training that can start, and the facts of its data; ``source`` and ``teacher`` are ids."""
 
     training: ResolvedTraining
     facts: Facts
@@ -201,7 +201,7 @@ def zoo_names(settings: Settings, file: str) -> list[str]:
 
 
 def facts_of(settings: Settings, name: str, got: str) -> Facts:
-    """What is known of a data set before it is loaded."""
+    """The facts of a data set before it is loaded."""
     from supernets.data import data_facts
 
     require_data("data", name, settings)

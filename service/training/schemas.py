@@ -43,13 +43,13 @@ class TrainingSpec(Body):
     task: str | None = Field(
         None,
         max_length=80,
-        description="What is learned; image_classification if not given, or that of the source",
+        description="The task; image_classification if absent, or that of the source",
         examples=["image_classification"],
     )
     steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
     seed: Seed | None = Field(
         None,
-        description="Seed of every random draw; 0 if not given, or with a source that of its last stage + 1",
+        description="Seed of every random draw; 0 if absent, or with a source that of its last stage + 1",
     )
     source: str | None = Field(
         None,
@@ -57,7 +57,7 @@ class TrainingSpec(Body):
     )
     teacher: str | None = Field(
         None,
-        description="Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher",
+        description="Id or name of a supernet whose largest net teaches; the recipe must use a teacher",
     )
 
 
@@ -70,11 +70,11 @@ class TrainingCreate(TrainingSpec):
 class TrainingEstimate(TrainingSpec):
     """What a training would take."""
 
-    name: Name | None = Field(None, description="If given, refused where it is taken")
+    name: Name | None = Field(None, description="If present, refused where it is taken")
 
 
 class EstimateView(View):
-    """What is known before the first step. A backward pass counts as two forward passes; MB are 10^6 bytes."""
+    """Size and cost of a training. A backward pass counts as two forward passes; MB are 10^6 bytes."""
 
     data: str
     data_report: DataReport | None = Field(

@@ -2,7 +2,7 @@
 
 ``torch.export.load`` unpickles what a file declares as pickled, evaluates strings as expressions and looks operators up
 by dotted names. So a file is read as a zip of JSON and raw tensors first; what is not known is refused, and only a copy
-without example inputs and without foreign notes is given to torch.
+without example inputs and without foreign notes is passed to torch.
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ def _nothing(family: TracedFamily) -> str:
 
 
 def _inputs(graph: Graph, examples: Sequence[Tensor] | None) -> list[Tensor]:
-    """A few examples; made up, of the right types, where none are given."""
+    """A few examples; made up, of the right types, where there are none."""
     if examples is None:
         generator = torch.Generator().manual_seed(0)
         return [_made_up(source, generator) for source in graph.inputs]

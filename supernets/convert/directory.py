@@ -22,7 +22,7 @@ from supernets.tasks.task import Task
 class Expects:
     """What the network expects of images: ``mean`` and ``std`` of pixels in 0..1, ``crop`` of the shorter side.
 
-    ``outputs``: the output that stands for each class of the data; in their order if not given.
+    ``outputs``: the output that stands for each class of the data; in their order if absent.
     """
 
     mean: tuple[float, ...]
@@ -48,7 +48,7 @@ def write_supernet(
         directory: created.
         name: of the supernet.
         task: a task of images.
-        expects: how the network was trained to see images; the data's own mean and standard deviation if not given.
+        expects: how the network was trained to see images; the data's own mean and standard deviation if absent.
 
     Raises:
         ConvertError: the inputs or outputs of the network do not fit the data or the task.

@@ -56,7 +56,7 @@ class TracedGraph:
 
 
 def graph_of(program: ExportedProgram, output: str | None = None) -> TracedGraph:
-    """The graph of an exported program, in operators that are known; others are decomposed where torch can.
+    """The graph of an exported program, in supported operators; others are decomposed where torch can.
 
     Raises:
         ConvertError: an operator that is not known and cannot be decomposed, or several outputs and no ``output``.

@@ -139,7 +139,7 @@ SCORES: dict[str, Callable[[Moments], Scores]] = {
 
 
 def combined(found: Moments, shares: Mapping[str, float] | None = None) -> Scores:
-    """The weighted sum of criteria, each divided by its L2 norm over all units; equal shares if not given.
+    """The weighted sum of criteria, each divided by its L2 norm over all units; equal shares by default.
 
     Raises:
         ConvertError: a criterion that does not exist.

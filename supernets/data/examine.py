@@ -67,7 +67,7 @@ def make_report(
         survey: what the headers say.
         spec: the data set as text.
         made: splits to be cut out of train, with their sizes.
-        left: labels of the images that train keeps; all of them if not given.
+        left: labels of the images that train keeps; all of them by default.
     """
     seen = _look(piles)
     problems = [

@@ -100,7 +100,7 @@ def opened(cell: Cell) -> Image.Image:
         source = io.BytesIO(content if isinstance(content, bytes) else content.read_bytes())
         image = Image.open(source, formats=SUPPORTED)
     except UnidentifiedImageError as error:
-        raise DataError(f"{rule} has no known image format", "unreadable_image") from error
+        raise DataError(f"{rule} has no supported image format", "unreadable_image") from error
     except Image.DecompressionBombError as error:
         raise DataError(
             f"an image may have {MAX_PIXELS:,} pixels, but {name}: {error}", "image_too_large"

@@ -26,7 +26,7 @@ Spec = str | Mapping[str, object] | DataSpec
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a data set before its images are decoded; ``None`` is known after loading only.
+    """The facts of a data set before its images are decoded; ``None`` where loading is needed.
 
     Attributes:
         name: of the data set: its spec as text.
@@ -164,7 +164,7 @@ def open_source(spec: Spec, data_dir: Path | None = None, seed: int = 0) -> Data
 
     Args:
         spec: as text, JSON object or :class:`DataSpec`; a relative path is one of the working directory.
-        data_dir: folder with the files of known data sets; the environment's ``NETWRIGHT_DATA`` if not given, and
+        data_dir: folder with the files of known data sets; the environment's ``NETWRIGHT_DATA`` by default, and
             without that the Hugging Face hub.
         seed: of the splits that are cut out of train.
     """
@@ -186,7 +186,7 @@ def load_data(spec: Spec, data_dir: Path | None = None, *, seed: int = 0) -> Dat
 
 
 def data_facts(spec: Spec, data_dir: Path | None = None) -> Facts:
-    """What is known of a data set without decoding its images; raises as :func:`load_data` where that shows."""
+    """The facts of a data set without decoding its images; raises as :func:`load_data` where that shows."""
     return open_source(spec, data_dir).facts()
 
 

@@ -15,7 +15,7 @@ KEPT = 64
 
 
 class Masks:
-    """0/1 masks of archs of one network; the last :data:`KEPT` are remembered.
+    """0/1 masks of archs of one network; the last :data:`KEPT` are cached.
 
     ``example`` makes the inputs of one example for an arch. A copy of the network gets random positive weights
     and runs once: with every activation in its increasing part, an entry has a gradient exactly when the arch

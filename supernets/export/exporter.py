@@ -65,7 +65,7 @@ class Exporter(ABC):
     needs no other file to run, and no torch unless ``needs_torch``, and takes batches of any size unless the
     interface fixes it; it names no path of the machine
     that made it, and equal networks with equal metadata give equal bytes in one environment; it holds the
-    given metadata and nothing that can change later. Nothing here proves that the file computes the same:
+    requested metadata and nothing that can change later. Nothing here proves that the file computes the same:
     :func:`supernets.export.parity.prove_parity` does, and no export is handed out without it.
     """
 
@@ -86,7 +86,7 @@ class Exporter(ABC):
         opset: int,
         ir_version: int | None = None,
     ) -> Exported:
-        """What :meth:`export` calls once its arguments are known to be good."""
+        """Called by :meth:`export` after its arguments were checked."""
 
     @abstractmethod
     def load(self, path: Path) -> Run:

@@ -25,7 +25,7 @@ ROUNDS = 30
 CLEARLY = 0.9
 WARMUP = 3
 PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
-"""Says to the quantiser that shapes are known and BatchNorms are folded, which the direct writer does."""
+"""Marks for the quantiser that shapes are inferred and BatchNorms are folded, as the direct writer does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class TableFamily(Family):
         return self._space
 
     def segments(self) -> tuple[Segment, ...]:
-        """A part for each axis, of which only the choice is known, and one for each table of costs.
+        """A part for each axis, with its choice only, and one for each table of costs.
 
         Equal choices in one column are parts of one kind, whatever their position: a model can count them.
         """

@@ -23,7 +23,7 @@ from supernets.traced.graph import Graph, Node, Ref, Weight
 from supernets.traced.run import Program, Values, hold, of, plain_net
 
 MOST_CUTS = 64
-"""Archs whose operators are remembered."""
+"""Archs whose operators are cached."""
 ORIGINAL, ORDER = "original", "order"
 """Modules with the weights under the original's names, and with the units of each axis, the most important first."""
 

@@ -42,7 +42,7 @@ class OfficialKind:
     Attributes:
         family: its name in ``FAMILIES``, whose defaults are meant, with ``config`` changed.
         config: settings of the family that differ from its defaults.
-        name: under which it is registered unless another name is given.
+        name: under which it is registered by default.
     """
 
     family: str

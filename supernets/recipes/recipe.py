@@ -156,7 +156,7 @@ class Recipe(_Part):
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16: autocast in forward passes")
 
     teacher: Literal["own", "external"] = Field(
-        default="own", description="external: none is frozen on the way, one is given from outside"
+        default="own", description="external: none is frozen on the way, the training names one"
     )
 
     @model_validator(mode="after")
@@ -196,7 +196,7 @@ class Recipe(_Part):
         return self.parse(with_steps(self.as_json(), steps))
 
     def _check_parts(self) -> None:
-        """Refuse a part that needs what no other gives, and two parts that each want the last word."""
+        """Refuse a part that needs what no other provides, and two parts that both decide the same value."""
         parts: list[tuple[str, Part]] = [
             (f"sampler {self.sampler.kind!r}", self.make_sampler()),
             (f"loss {self.loss.kind!r}", self.make_loss()),

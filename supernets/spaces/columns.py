@@ -100,7 +100,7 @@ class Layout:
             if isinstance(depth, int):
                 if len(parts) < depth:
                     raise ArchError(
-                        f"{column.name!r} must have the {depth} entries given by {self.depth!r}, got {len(parts)}"
+                        f"{column.name!r} must have the {depth} entries stated by {self.depth!r}, got {len(parts)}"
                     )
                 parts = parts[:depth]
             made |= {f"{column.name}{index}": part for index, part in enumerate(parts)}

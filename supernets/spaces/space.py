@@ -70,7 +70,7 @@ class Arch:
 class Space:
     """A finite set of archs over ordered axes.
 
-    Promises: immutable; all randomness comes from the generator given; ``decode(encode(archs)) ==
+    Promises: immutable; all randomness comes from the generator argument; ``decode(encode(archs)) ==
     archs``; two encodings of the same network decode to one arch; everything returned is a member;
     a restricted space encodes like the space it came from, so predictors serve both.
     """
@@ -166,7 +166,7 @@ class Space:
                 continue
             allowed = [axis.choices[index] for index in self.allowed[column]]
             if axis.name not in choices:
-                raise ArchError(f"axis {axis.name!r} is active and must be given; choices: {allowed}")
+                raise ArchError(f"axis {axis.name!r} is active and needs a choice; choices: {allowed}")
             value = choices[axis.name]
             if isinstance(value, bool) or value not in allowed:
                 raise ArchError(f"{axis.name!r} must be one of {allowed}, got {value!r}")

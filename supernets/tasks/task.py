@@ -107,7 +107,7 @@ class Task(ABC):
 
     @abstractmethod
     def dimensions(self, data: DataSet | Facts) -> dict[str, int | None]:
-        """The dimensions of a network that ``data`` determine; None where they are not known before loading."""
+        """The dimensions of a network that ``data`` determine; None where loading is needed."""
 
     def check_kind(self, data: DataSet | Facts) -> None:
         """Refuse data whose examples are of another kind."""

@@ -58,7 +58,7 @@ class Rewrite:
 
 @dataclass
 class Followed:
-    """What is known of a graph: labels of every value, and what a smaller network has to change."""
+    """The analysis of a graph: labels of every value, and what a smaller network has to change."""
 
     slots: Slots
     values: dict[str, tuple[Val, ...]]
@@ -168,7 +168,7 @@ class Step:
         self.slots.freeze(labels, self.fault(reason))
 
     def freeze_axes(self, value: Val | None, reason: str, axes: Iterable[int] | None = None) -> None:
-        """Stop following axes of a value (all of them if not given)."""
+        """Stop following axes of a value (all of them by default)."""
         if value is not None:
             for axis in range(value.ndim) if axes is None else axes:
                 self.freeze(value.labels[axis], reason)
@@ -223,7 +223,7 @@ class Step:
 
 
 class Unfollowed(Exception):
-    """A rule met an argument that it does not know: the operator's channels stay."""
+    """A rule met an unsupported argument: the operator's channels stay."""
 
 
 def blank(output: Output) -> Val:
@@ -253,7 +253,7 @@ class Follower:
         }
 
     def follow(self) -> Followed:
-        """Labels of every value; raises ``SpaceError`` for an operator that is not known at all."""
+        """Labels of every value; raises ``SpaceError`` for an unsupported operator."""
         values, slots = self.found.values, self.found.slots
         for source in self.graph.inputs:
             values[source.name] = (blank(source.output),)
@@ -272,7 +272,7 @@ class Follower:
     def _step(self, node: Node) -> tuple[Val, ...]:
         rule = self._rules.get(node.kind)
         if rule is None:
-            raise SpaceError(f"operator {node.op!r} of {node.module or 'the network'} is not known")
+            raise SpaceError(f"operator {node.op!r} of {node.module or 'the network'} is not supported")
         step = Step(node, self)
         try:
             found = rule(step)

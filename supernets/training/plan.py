@@ -227,7 +227,7 @@ def _check_family(request: TrainingRequest, task: Task, family: Family, facts: F
 def _check_sizes(
     request: TrainingRequest, family: Family, fit: tuple[str, ...], sizes: Mapping[str, int | None], data: str
 ) -> None:
-    """Refuse data of other dimensions than the family, where both are known."""
+    """Refuse data of other dimensions than the family, where both are stated."""
     own = family.dimensions(family.space().max())
     for dimension, setting in type(family).fitted.items():
         size = sizes.get(dimension)

@@ -550,7 +550,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (30, 30, 3), dtype=np.uint8)
     Image.fromarray(noise).save(whole, "PNG")
     cells = [whole.getvalue()] * 120
-    for damaged, words in ((b"no image", "no known image format"), (cells[0][:400], "damaged")):
+    for damaged, words in ((b"no image", "no supported image format"), (cells[0][:400], "damaged")):
         table = pa.table({"image": [*cells[:7], damaged, *cells[8:]], "label": [k % 3 for k in range(120)]})
         pq.write_table(table, tmp_path / "a.parquet")
         with pytest.raises(DataError, match=f"row 7 of a.parquet .*{words}") as refused:

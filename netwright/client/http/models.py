@@ -185,9 +185,7 @@ class Details:
 
 @dataclass(kw_only=True)
 class EstimateView:
-    """What is known before the first step. A backward pass counts as two forward passes; MB are 10^6
-    bytes.
-    """
+    """Size and cost of a training. A backward pass counts as two forward passes; MB are 10^6 bytes."""
 
     data: str
     """Data set with its splits, sizes and hashes"""
@@ -231,12 +229,12 @@ class EstimateView:
 
 @dataclass(kw_only=True)
 class EvaluatedSubnet:
-    """A subnet behind a front; ``own`` if this search evaluated it, else it was known before."""
+    """A subnet behind a front; ``own`` if this search evaluated it, else it existed before."""
 
     subnet: str
     """Id of the subnet"""
     own: bool
-    """Whether this search evaluated it; otherwise it was known before"""
+    """Whether this search evaluated it; otherwise it was evaluated before"""
     feasible: bool
     """Whether every limit is met"""
     front: bool
@@ -973,7 +971,7 @@ class ResourceRef:
 
 @dataclass(kw_only=True)
 class ResultsView:
-    """What became of the rows; ``known`` were there already."""
+    """The result for each row; ``known`` were stored already."""
 
     recorded: int
     """Rows that were stored"""
@@ -1032,9 +1030,9 @@ class SearchView:
     reference_point: list[ReferencePoint]
     """Worst values that count for the hypervolume"""
     history: list[HistoryPoint]
-    """Hypervolume after each round; 0 evaluations: what was known"""
+    """Hypervolume after each round; 0 evaluations: the existing results"""
     warnings: list[str]
-    """What to know before trusting the result"""
+    """What makes the result uncertain"""
     provenance: Object
     """Predictors, weights, data and code behind the result"""
     job_id: str = field_(metadata={"json": "job"})
@@ -1076,7 +1074,7 @@ class Spent:
     budget: int
     """What the search may spend"""
     reused: int
-    """Evaluations that were known before"""
+    """Evaluations that existed before"""
 
 
 @dataclass(kw_only=True)
@@ -1105,7 +1103,7 @@ class StopRule:
 
 @dataclass(kw_only=True)
 class SubnetView:
-    """An arch of a supernet, with what is known about it."""
+    """An arch of a supernet, with its predictions, measurements and exports."""
 
     id: str
     """Id of the resource"""
@@ -1184,7 +1182,7 @@ class TargetView:
     description: Object
     """What was found: device, runtime, versions"""
     metrics: list[str]
-    """Metrics that are known or can be measured of it"""
+    """Metrics that have rows or can be measured on it"""
     measurable: bool
     """false: all its rows are imported, nothing can be measured on it"""
     measured_by: Literal["worker", "agent", "none"]

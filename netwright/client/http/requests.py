@@ -15,7 +15,7 @@ class ArchColumn(TypedDict):
     column: str
     """Name of the column"""
     read: NotRequired[str | None]
-    """As one axis, one axis a digit, or one axis a word; found from the cells if not given"""
+    """As one axis, one axis a digit, or one axis a word; found from the cells if absent"""
 
 
 class Budget(TypedDict):
@@ -241,8 +241,8 @@ class MeasurementCreate(TypedDict):
     metrics: NotRequired[Sequence[str] | None]
     """latency_ms is always measured; the target lists the others"""
     choose: NotRequired[str | None]
-    """How 'count' subnets are chosen: by what they tell about this target given the known ones (the
-    default where other targets of the space are known), or spread over the space
+    """How 'count' subnets are chosen: by how much they improve the predictor of this target (the default
+    where there are source devices), or spread over the space
     """
     until: NotRequired[Until | None]
     """Stop, before 'count' is reached, when a predictor of latency_ms is this good"""
@@ -462,15 +462,15 @@ class TrainingCreate(TypedDict):
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
     task: NotRequired[str | None]
-    """What is learned; image_classification if not given, or that of the source"""
+    """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
-    """Seed of every random draw; 0 if not given, or with a source that of its last stage + 1"""
+    """Seed of every random draw; 0 if absent, or with a source that of its last stage + 1"""
     source: NotRequired[str | None]
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
-    """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
+    """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
     name: str
     """1 to 80 characters; compared without case, and with single spaces"""
 
@@ -490,17 +490,17 @@ class TrainingEstimate(TypedDict):
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
     task: NotRequired[str | None]
-    """What is learned; image_classification if not given, or that of the source"""
+    """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
-    """Seed of every random draw; 0 if not given, or with a source that of its last stage + 1"""
+    """Seed of every random draw; 0 if absent, or with a source that of its last stage + 1"""
     source: NotRequired[str | None]
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
-    """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
+    """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
     name: NotRequired[str | None]
-    """If given, refused where it is taken"""
+    """If present, refused where it is taken"""
 
 
 class Until(TypedDict):
@@ -527,15 +527,15 @@ class TrainingOptions(TypedDict):
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
     task: NotRequired[str | None]
-    """What is learned; image_classification if not given, or that of the source"""
+    """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
-    """Seed of every random draw; 0 if not given, or with a source that of its last stage + 1"""
+    """Seed of every random draw; 0 if absent, or with a source that of its last stage + 1"""
     source: NotRequired[str | None]
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
-    """Id or name of a supernet whose largest net teaches; the recipe must ask for a teacher"""
+    """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
 
 
 class EvaluateOptions(TypedDict):
@@ -563,8 +563,8 @@ class MeasureOptions(TypedDict):
     metrics: NotRequired[Sequence[str] | None]
     """latency_ms is always measured; the target lists the others"""
     choose: NotRequired[str | None]
-    """How 'count' subnets are chosen: by what they tell about this target given the known ones (the
-    default where other targets of the space are known), or spread over the space
+    """How 'count' subnets are chosen: by how much they improve the predictor of this target (the default
+    where there are source devices), or spread over the space
     """
 
 

@@ -76,7 +76,7 @@ def _objectives(spec: SearchSpec, supernet: Supernet, owner: str | None) -> list
 def _known(
     session: Session, project: str, search: Search, supernet: Supernet, spec: SearchSpec, keys: Sequence[Key]
 ) -> Known:
-    """Subnets of the searched space of which every metric in ``keys`` is known, oldest first."""
+    """Subnets of the searched space with a value of every metric in ``keys``, oldest first."""
     measured = {key: scope_of(key[1]) for key in keys if METRICS[key[0]].source != "closed_form"}
     table: dict[str, dict[Key, tuple[float, bool]]] = {}
     for (metric, target), scope in measured.items():

@@ -147,7 +147,7 @@ def with_noise(points: Sequence[FrontPoint]) -> tuple[list[FrontPoint], str | No
         return alike, None
     return alike, (
         f"{doubtful} of {len(points)} points have another point of the front whose {known[0].metric} differs by less "
-        f"than the standard errors can tell (about ±{float(np.nanmedian(_qualities(points)[1])):.2g} on {known[0].n} "
+        f"than their standard errors (about ±{float(np.nanmedian(_qualities(points)[1])):.2g} on {known[0].n} "
         f"validation examples): more validation examples, or a longer training, would separate them"
     )
 

@@ -87,7 +87,7 @@ def require_measured(
     constraints: Sequence[ConstraintBody],
     targets: Sequence[str],
 ) -> None:
-    """Every measured metric in play is one that can be measured on, or is known of, each target that it is of."""
+    """Every measured metric in play can be measured on each of its targets, or has rows there."""
     required = [
         (f"objectives.{i}", metric, of) for i, (metric, of) in enumerate(objectives) if of is not None
     ]

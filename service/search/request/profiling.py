@@ -29,7 +29,7 @@ def look(
     missing: Sequence[Action],
     seed: int,
 ) -> ProfileView:
-    """Ranges of every known metric over ``space``, and whether the limits can be met."""
+    """Ranges of every metric with a predictor over ``space``, and whether the limits can be met."""
     closed: list[Key] = [(name, None) for name in METRICS if name in family.known_costs]
     keys: list[Key] = [*closed, *models]
     problem = Problem(

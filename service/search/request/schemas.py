@@ -259,7 +259,7 @@ class EvaluatedValue(View):
 
 
 class EvaluatedSubnet(View):
-    """A subnet behind a front; ``own`` if this search evaluated it, else it was known before."""
+    """A subnet behind a front; ``own`` if this search evaluated it, else it existed before."""
 
     subnet: str
     own: bool
@@ -364,7 +364,7 @@ class SearchView(Stamped):
     points: int = Field(description="Size of the front")
     reference_point: list[ReferencePoint]
     history: list[HistoryPoint] = Field(
-        description="Hypervolume after each round; 0 evaluations: what was known"
+        description="Hypervolume after each round; 0 evaluations: the existing results"
     )
     warnings: list[str]
     provenance: dict[str, object]

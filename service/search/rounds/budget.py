@@ -13,7 +13,7 @@ from service.search.request.schemas import SearchSpec
 LEAST_PATIENCE = 32
 ROUND = 8
 MOST_ROUNDS = 8
-PROBE = 4  # evaluations that tell how long one takes, where time is bounded too
+PROBE = 4  # evaluations for estimating how long one takes, where time is bounded too
 
 
 def round_sizes(budget: int, *, timed: bool = False) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a search has evaluated, and what was known before it began."""
+"""What a search has evaluated, and the existing values at its start."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def _quality(
 def stored_timings(
     session: Session, run: WorkContext, supernet: Supernet, target: str, extras: Sequence[str] = ()
 ) -> dict[str, SubnetTiming]:
-    """The middle one of the latencies on a target, by arch id, where the ``extras`` are known too."""
+    """The middle one of the latencies on a target, by arch id, where there are ``extras`` too."""
     found = {m: _rows(session, run, supernet, m, target) for m in (LATENCY, *extras)}
     return {
         id: _timing({metric: _middle(rows[id]) for metric, rows in found.items()})

@@ -64,7 +64,7 @@ class Learning:
         *,
         elsewhere: bool = True,
     ) -> None:
-        """Without ``elsewhere``, quality is learned from this supernet's own evaluations only."""
+        """Without ``elsewhere``, quality is fitted to this supernet's own evaluations only."""
         self._job, self._supernet, self._bench = job, supernet, bench
         self._replaced = [] if elsewhere else [e.key for e in entries if e.kind == QualityTransfer.name]
         self.entries = [
@@ -95,7 +95,7 @@ class Learning:
                 return self._kept(session, result, None)
 
             await self._job.report("fitting predictors to all stored rows")
-            self._use(await self._job.step("fit known", tasks.fit, self._request(behind), keep))
+            self._use(await self._job.step("fit existing rows", tasks.fit, self._request(behind), keep))
 
     async def refit(self, step: str, end_round: Callable[[Session], Round]) -> Round:
         """Refit every model to all rows there are now; what ``end_round`` writes and returns is recorded with it."""

@@ -67,7 +67,7 @@ class Proposed(StepData):
 
 
 class References(StepData):
-    """One reference point for each plan, minimised; None where nothing is known or predicted."""
+    """One reference point for each plan, minimised; None where there are neither values nor predictions."""
 
     references: list[list[float] | None]
 
@@ -197,7 +197,7 @@ def _algorithm(
 
 
 def reference(request: ReferenceIn, progress: Progress) -> References:
-    """Reference points from what is predicted of archs of all sizes and what is known.
+    """Reference points from predictions of archs of all sizes and existing values.
 
     The limits play no part, so that searches under other limits can be compared.
     """

@@ -52,7 +52,7 @@ def _index(step: Step) -> Val:
     source, result = step.tensor("self"), step.result()
     given = step.raw("indices")
     if not isinstance(given, list):
-        raise Unfollowed("its indices are not known")
+        raise Unfollowed("its indices are not constant")
     indices = step.listed("indices") + [None] * (source.ndim - len(given))
     places = [axis for axis, index in enumerate(indices) if index is not None]
     if not places or places != list(range(places[0], places[-1] + 1)):

@@ -163,7 +163,7 @@ def load_momentum(shard: Shard, slots: Mapping[str, Tensor]) -> None:
     state = shard.optimizer.state_dict()
     for key, value in slots.items():
         index, slot = key.split(".", 1)
-        # a copy: the optimizer keeps the very tensor that it is given, and changes it
+        # a copy: the optimizer keeps its argument and changes it
         state["state"].setdefault(int(index), {})[slot] = value.clone()
     shard.optimizer.load_state_dict(state)
 

@@ -56,7 +56,7 @@ def refuse_foreign(
     task: Task,
     data: DataSet | Facts,
 ) -> None:
-    """Refuse a teacher of another task, or of other classes or dimensions than the data, where those are known."""
+    """Refuse a teacher of another task, or of other classes or dimensions than the data, where those are stated."""
     if task_name != task.name:
         raise CheckpointError(f"a teacher must be of task {task.name!r}, {name!r} is of {task_name!r}")
     if data.classes is not None and len(classes) != len(data.classes):
