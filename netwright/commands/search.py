@@ -12,6 +12,7 @@ from netwright.client import Client
 from netwright.client.http.requests import Budget, ExtendOptions, SearchOptions, StopRule
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.searches import DEFAULT_EVALUATIONS, Search
+from netwright.commands.first_fits import with_predictors
 from netwright.commands.options import (
     Label,
     Limits,
@@ -87,6 +88,14 @@ def run(
         int, typer.Option(help="Budget: subnets evaluated and measured.")
     ] = DEFAULT_EVALUATIONS,
     seconds: Seconds = None,
+    first: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Where a predictor is missing: measure (or evaluate) so many subnets first, and fit it to them. "
+            "Without it such a search is refused.",
+        ),
+    ] = None,
     restrict: Restrict = None,
     confidence: Confidence = None,
     algorithm: Annotated[
@@ -125,13 +134,14 @@ def run(
         seed=seed,
         labels=pairs(label, "--label", "team=vision"),
     )
-    search = client.searches.create(
-        supernet,
-        targets=target or [],
-        constraints=constraints(client, limit),
-        budget=budget,
-        **options,
-    )
+    limits = constraints(client, limit)
+
+    def create() -> Search:
+        return client.searches.create(
+            supernet, targets=target or [], constraints=limits, budget=budget, **options
+        )
+
+    search = with_predictors(client, supernet, first, timeout, not as_json, create)
     _finish(client, search, wait, timeout, as_json)
 
 

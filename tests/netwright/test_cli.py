@@ -17,6 +17,7 @@ from netwright.cli import app
 from netwright.errors import ApiError, FieldError
 from service.db.tables import Job, Search
 from tests.netwright.house import ONNX, House
+from tests.service.rows import insert_measured
 
 Ids = dict[str, str]
 COMMANDS = [
@@ -261,6 +262,23 @@ def test_what_would_help_is_a_command(house: House) -> None:
     result = run("search run --supernet digits --target second -l latency_ms=3")
     assert result.exit_code == 1 and "this would help:" in result.stderr
     assert "netwright predictors fit --supernet" in result.stderr or "netwright targets" in result.stderr
+
+
+def test_a_search_measures_and_fits_what_it_lacks_first(house: House) -> None:
+    with house.client() as client:
+        second = client.targets.add("cpu", name="second")
+        insert_measured(house.database, client.supernets.get("digits").id, second.id)
+    line = "search run --supernet digits --target second -l latency_ms=3 --evaluations 2 --no-wait"
+    asked = len(house.asked)
+    run(f"{line} --first 12")  # the made-up predictor is of the other target: what follows does not matter
+    posted = [path for method, path, _ in house.asked[asked:] if method == "POST"]
+    target = f"/v1/targets/{second.id}/measurements"
+    assert posted == ["/v1/searches", target, "/v1/predictors", "/v1/searches"]
+    assert house.sent(target)["count"] == 12 and house.sent("/v1/predictors")["metric"] == "latency_ms"
+    asked = len(house.asked)
+    run("search run --supernet digits --target cpu --evaluations 2 --no-wait --first 12")
+    posted = [path for method, path, _ in house.asked[asked:] if method == "POST"]
+    assert posted == ["/v1/searches"], "nothing is measured where predictors are there"
 
 
 def test_a_search_without_an_answer_has_status_3(house: House) -> None:
