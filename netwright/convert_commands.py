@@ -41,6 +41,56 @@ class ConvertCommand:
     approximate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FolderCommand:
+    """The options of ``netwright convert FOLDER``; None is left to the folder and the data."""
+
+    folder: Path
+    data: str
+    out: Path
+    name: str | None
+    task: str | None
+    sequence: int | None
+
+
+def convert_folder(command: FolderCommand) -> dict[str, Any]:
+    """Write the supernet directory of a pretrained folder; returns what was found, as JSON."""
+    with server_packages():
+        from supernets.pretrained.directory import convert_folder as run
+        from supernets.pretrained.directory import task_of
+
+        task = command.task or task_of(command.folder, command.data)
+        name = command.name or command.out.resolve().name
+        manifest = run(
+            command.folder, command.data, command.out, name=name, task=task, sequence=command.sequence
+        )
+        space = manifest.make_family().space()
+        return {
+            "family": manifest.family,
+            "task": manifest.task,
+            "subnets": space.size(),
+            "axes": {axis.name: list(axis.choices) for axis in space.axes},
+            **manifest.report["pretrained"],
+        }
+
+
+def folder_text(card: dict[str, Any], out: Path) -> str:
+    """What was found, for people."""
+    kinds = {name.rsplit(".", 1)[-1]: choices for name, choices in card["axes"].items()}
+    axes = "; ".join(f"{kind} {', '.join(map(str, choices))}" for kind, choices in kinds.items())
+    lines = [
+        f"{out}: family {card['family']} from {card['model_type']}, task {card['task']}, {card['subnets']:.3g} subnets",
+        f"axes: {axes}",
+        f"classifier: {card['classifier']}",
+    ]
+    if card["new"]:
+        lines.append(f"new, random weights: {', '.join(card['new'])}")
+    if card["unused"]:
+        lines.append(f"not used: {', '.join(card['unused'][:5])}{' …' if len(card['unused']) > 5 else ''}")
+    lines.append(f"next: netwright train instatune --from {out} --out RUN")
+    return "\n".join(lines)
+
+
 def convert(command: ConvertCommand) -> dict[str, Any]:
     """What was found, as JSON; writes the supernet directory to ``out``, if any."""
     with server_packages():

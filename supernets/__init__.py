@@ -84,6 +84,16 @@ DATA_SOURCES: Registry = Registry(
     },
 )
 
+PRETRAINED: Registry = Registry(
+    "model_type of a pretrained network",
+    {
+        "bert": "supernets.pretrained.bert:BertWeights",
+        "distilbert": "supernets.pretrained.distilbert:DistilBertWeights",
+        "gpt2": "supernets.pretrained.gpt2:Gpt2Weights",
+        "vit": "supernets.pretrained.vit:VitWeights",
+    },
+)
+
 EXPORTERS: Registry = Registry(
     "exporter",
     {
@@ -99,6 +109,7 @@ __all__ = [
     "FAMILIES",
     "HOOKS",
     "LOSSES",
+    "PRETRAINED",
     "SAMPLERS",
     "TASKS",
     "Registry",

@@ -14,11 +14,17 @@ from netwright.output.printing import Json
 def convert(
     network: Annotated[
         str,
-        typer.Argument(help="module:function that returns a torch network, or a .pt2 file of torch.export."),
+        typer.Argument(
+            help="module:function that returns a torch network, a .pt2 file of torch.export, or the Hugging Face "
+            "folder of a pretrained BERT, DistilBERT, MiniLM, GPT-2 or ViT."
+        ),
     ],
     data: Annotated[
         str,
-        typer.Option(help="What it was trained on: digits, cifar10, folder:PATH, parquet:PATH, hub:NAME."),
+        typer.Option(
+            help="What it was trained on: digits, cifar10, folder:PATH, parquet:PATH, hub:NAME. Of a folder: what it "
+            "is fine-tuned on, also text:PATH or corpus:PATH."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the supernet; none with --dry-run.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
@@ -48,6 +54,15 @@ def convert(
         bool,
         typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
     ] = False,
+    task: Annotated[
+        str | None, typer.Option(help="Of a folder: its task; that which fits the data if not given.")
+    ] = None,
+    sequence: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of a folder with a network of texts: tokens to which they are cut or padded."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what was found.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -57,6 +72,17 @@ def convert(
 
     if out is None and not dry_run:
         raise NetwrightError("--out must be given, or --dry-run")
+    if Path(network).is_dir():
+        if out is None:
+            raise NetwrightError("--out must be given: a folder has no --dry-run")
+        folder = convert_commands.FolderCommand(Path(network), data, out, name, task, sequence)
+        card = convert_commands.convert_folder(folder)
+        typer.echo(json.dumps(card) if as_json else convert_commands.folder_text(card, out))
+        return
+    if task is not None or sequence is not None:
+        raise NetwrightError(
+            f"--task and --sequence are of a Hugging Face folder, and {network!r} is no folder"
+        )
     command = convert_commands.ConvertCommand(
         network=network,
         data=data,

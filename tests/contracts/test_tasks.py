@@ -84,6 +84,7 @@ UNFIT = {
     "traced": {
         "compound": "no axis of kind 'expand' to couple",
         "delayed_shrinking": "cannot sort channels",
+        "instatune_teacher": "cannot sort channels",
         "progressive_shrinking": "cannot sort channels",
     },
     **{name: {"compound": NO_STAGES} for name in ("bert", "gpt", "vit")},
