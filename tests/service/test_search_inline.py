@@ -230,9 +230,9 @@ def test_predictors_that_fell_behind_are_fitted_before_the_first_round(search):
     search(budget={"evaluations": 24})
     second, run = search(seed=1)
     assert {key[0] for key in run.records["behind"]["behind"]} == {"accuracy", "latency_ms"}
-    anew = {model["version"] for model in run.records["fit known"]["models"]}
+    refitted = {model["version"] for model in run.records["fit existing rows"]["models"]}
     before = {each["version"] for each in second["provenance"]["predictors_before"]}
-    assert anew and not anew & before
+    assert refitted and not refitted & before
     assert not [text for text in second["warnings"] if "stale" in text]
     # With nothing to evaluate nothing is asked of them, and nothing is fitted.
     looked, run = search(f"/v1/searches/{second['id']}:extend", constraints=[])
@@ -476,5 +476,5 @@ def test_evaluations_elsewhere_are_used_by_itself_and_switched_off_by_one_field(
     found, run = search(elsewhere=elsewhere)
     (used,) = [each for each in found["provenance"]["predictors_after"] if each["metric"] == "accuracy"]
     assert used["kind"] == ("quality_transfer" if elsewhere else "gaussian_process")
-    assert ("fit known" in run.records) == (not elsewhere)
+    assert ("fit existing rows" in run.records) == (not elsewhere)
     assert found["feasible"] is True
