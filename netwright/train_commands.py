@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from supernets.training.plan import TrainingPlan
+    from supernets.training.steps.log import Progress
     from supernets.training.steps.training import Training
 
 CHECKPOINT_SECONDS = 30.0
@@ -114,9 +115,9 @@ def _run(command: TrainCommand, plan: TrainingPlan, device: torch.device) -> Tra
         bar(f"training {command.name}") as show,
         first_signal_asks(STOPPING) as asked,
     ):
-        shown = _told(show, last)
+        shown = _bar(show, last)
 
-        def tell(progress: Any) -> None:
+        def report(progress: Progress) -> None:
             shown(progress)
             track(progress)
 
@@ -124,14 +125,14 @@ def _run(command: TrainCommand, plan: TrainingPlan, device: torch.device) -> Tra
             until_step=command.until_step,
             stop=asked,
             checkpoint_seconds=CHECKPOINT_SECONDS,
-            progress=tell,
+            progress=report,
             device=device,
         )
         return run(plan, command.out / "training", options)
 
 
 @contextmanager
-def _tracked(command: TrainCommand) -> Iterator[Callable[[Any], None]]:
+def _tracked(command: TrainCommand) -> Iterator[Callable[[Progress], None]]:
     """A function that logs progress to the tracker of ``--log``; nothing where there is none."""
     if command.log is None:
         yield lambda _: None
@@ -191,16 +192,16 @@ def _show_data(plan: TrainingPlan, whole: bool) -> None:
                 typer.echo(f"warning: {problem.message}", err=True)
 
 
-def _told(show: Show, last: int) -> Callable[[Any], None]:
+def _bar(show: Show, last: int) -> Callable[[Progress], None]:
     """The last accuracies stay in sight."""
     quality: dict[str, float] = {}
 
-    def tell(progress: Any) -> None:
+    def report(progress: Progress) -> None:
         quality.update(progress.quality)
         words = replace(progress, quality=quality).words()
         show(Shown(f"epoch {progress.epoch:.1f} | {words}", progress.step, last, progress.eta_s))
 
-    return tell
+    return report
 
 
 def _counted(show: Show) -> Callable[[int, int], None]:

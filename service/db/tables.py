@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -20,6 +21,7 @@ JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgr
 # SQLite numbers rows by itself only where the key is exactly INTEGER.
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Json = dict[str, Any]
+IN_JSON = (Json, list[Json], list[str], list[int], list[float])  # Python types of JSON columns
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
@@ -42,7 +44,7 @@ class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = sa.MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: Instant(), Json: JSON, list[Any]: JSON, float: sa.Double()}
+    type_annotation_map = {datetime: Instant(), float: sa.Double()} | dict.fromkeys(IN_JSON, JSON)
 
 
 def name_key(name: str) -> str:
@@ -50,8 +52,8 @@ def name_key(name: str) -> str:
     return " ".join(name.split()).lower()
 
 
-def _own_key(context: Any) -> str:
-    return name_key(context.get_current_parameters()["name"])
+def _own_key(context: DefaultExecutionContext) -> str:
+    return name_key(context.get_current_parameters()["name"])  # type: ignore[no-untyped-call]
 
 
 class Project(Table):
@@ -110,7 +112,7 @@ class Key(Owned):
     __table_args__ = (sa.UniqueConstraint("project_id", "name"), sa.Index(None, "sha256"))
     name: Mapped[str] = mapped_column(sa.String(80))
     sha256: Mapped[str] = mapped_column(sa.String(64))
-    scopes: Mapped[list[Any]]
+    scopes: Mapped[list[str]]
     revoked_at: Mapped[datetime | None]
 
 
@@ -130,11 +132,11 @@ class Target(Owned):
     settings: Mapped[Json]
     description: Mapped[Json]
     fingerprint: Mapped[str] = mapped_column(sa.String(16))
-    metrics: Mapped[list[Any]]
+    metrics: Mapped[list[str]]
     calibrations: Mapped[Json | None]
     stale: Mapped[Json | None]
     valid_from: Mapped[datetime | None]
-    drifts: Mapped[list[Any]] = mapped_column(default=list)
+    drifts: Mapped[list[float]] = mapped_column(default=list)
 
 
 class Subnet(Owned):
@@ -235,9 +237,9 @@ class Order(Owned):
     step: Mapped[str] = mapped_column(sa.String(80))
     target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
     protocol: Mapped[Json]
-    metrics: Mapped[list[Any]]
+    metrics: Mapped[list[str]]
     together: Mapped[bool]
-    span: Mapped[list[Any]]
+    span: Mapped[list[int]]
     started_at: Mapped[datetime | None]
 
 
@@ -309,11 +311,11 @@ class Search(Owned):
     extends_id: Mapped[str | None] = mapped_column(sa.ForeignKey("searches.id"))
     evaluations: Mapped[int] = mapped_column(default=0)
     reused: Mapped[int] = mapped_column(default=0)
-    reference: Mapped[list[Any]] = mapped_column(default=list)
-    history: Mapped[list[Any]] = mapped_column(default=list)
+    reference: Mapped[list[Json]] = mapped_column(default=list)
+    history: Mapped[list[Json]] = mapped_column(default=list)
     feasible: Mapped[bool | None]
     nearest: Mapped[Json | None]
-    warnings: Mapped[list[Any]] = mapped_column(default=list)
+    warnings: Mapped[list[str]] = mapped_column(default=list)
     provenance: Mapped[Json] = mapped_column(default=dict)
     job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
     finished_at: Mapped[datetime | None]
