@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from netwright.client.http.decode import read
 
 PREFIX = "netwright."
 MODEL, CARD = "model.onnx", "README.md"
@@ -33,9 +34,47 @@ class Latency:
     n: int
 
 
-def facts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What the metadata of an exported file state, by the names without the prefix."""
-    return {name.removeprefix(PREFIX): json.loads(text) for name, text in metadata.items()}
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image becomes an input: sizes in pixels, ``fit``, mean and standard deviation of each channel."""
+
+    channels: int
+    height: int
+    width: int
+    fit: str
+    mean: list[float]
+    std: list[float]
+    crop: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The quality of the subnet on a split."""
+
+    metric: str
+    value: float
+    n: int
+    split: str
+    standard_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """The metadata of an exported file that the folder repeats."""
+
+    supernet: str
+    arch: dict[str, object]
+    weights_sha256: str
+    task: str
+    classes: list[str]
+    preprocessing: Preprocessing
+    quality: Quality | None = None
+    licence: str | None = None
+
+
+def facts_of(metadata: Mapping[str, str]) -> FileFacts:
+    """The facts in the metadata of an exported file."""
+    return read(FileFacts, {name.removeprefix(PREFIX): json.loads(text) for name, text in metadata.items()})
 
 
 def hub_files(
@@ -52,30 +91,30 @@ def hub_files(
     return {
         CARD: _card(facts, costs, latencies),
         CONFIG: json.dumps(_config(facts), indent=2) + "\n",
-        PREPROCESSOR: json.dumps(_preprocessor(facts["preprocessing"]), indent=2) + "\n",
+        PREPROCESSOR: json.dumps(_preprocessor(facts.preprocessing), indent=2) + "\n",
     }
 
 
-def _config(facts: Mapping[str, Any]) -> dict[str, Any]:
-    how, classes = facts["preprocessing"], facts["classes"]
+def _config(facts: FileFacts) -> dict[str, object]:
+    how, classes = facts.preprocessing, facts.classes
     return {
         "model_type": "netwright",
-        "task": facts["task"],
-        "num_channels": how["channels"],
-        "image_size": [how["height"], how["width"]],
+        "task": facts.task,
+        "num_channels": how.channels,
+        "image_size": [how.height, how.width],
         "id2label": {str(index): name for index, name in enumerate(classes)},
         "label2id": {name: index for index, name in enumerate(classes)},
-        "supernet": facts["supernet"],
-        "arch": facts["arch"],
-        "weights_sha256": facts["weights_sha256"],
+        "supernet": facts.supernet,
+        "arch": facts.arch,
+        "weights_sha256": facts.weights_sha256,
     }
 
 
-def _preprocessor(how: Mapping[str, Any]) -> dict[str, Any]:
+def _preprocessor(how: Preprocessing) -> dict[str, object]:
     """The settings in the hub's format, which has none for padded images: ``fit`` states it."""
-    size = {"height": how["height"], "width": how["width"]}
-    cropped = how["fit"] == "crop"
-    edge = {"shortest_edge": round(how["height"] / how.get("crop", 1))}
+    size = {"height": how.height, "width": how.width}
+    cropped = how.fit == "crop"
+    edge = {"shortest_edge": round(how.height / how.crop)}
     return {
         "do_resize": True,
         "size": edge if cropped else size,
@@ -85,27 +124,27 @@ def _preprocessor(how: Mapping[str, Any]) -> dict[str, Any]:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": how["mean"],
-        "image_std": how["std"],
-        "do_convert_rgb": how["channels"] == 3,
-        "fit": how["fit"],
+        "image_mean": how.mean,
+        "image_std": how.std,
+        "do_convert_rgb": how.channels == 3,
+        "fit": how.fit,
     }
 
 
-def _card(facts: Mapping[str, Any], costs: Mapping[str, float], latencies: Sequence[Latency]) -> str:
-    how, quality = facts["preprocessing"], facts.get("quality")
-    shape = (1, how["channels"], how["height"], how["width"])
+def _card(facts: FileFacts, costs: Mapping[str, float], latencies: Sequence[Latency]) -> str:
+    how, quality = facts.preprocessing, facts.quality
+    shape = (1, how.channels, how.height, how.width)
     parts = [
         "---\n" + "\n".join(_front_matter(facts)) + "\n---",
-        f"# {facts['supernet']}",
-        f"A subnet of the supernet `{facts['supernet']}`, found and exported by Netwright. Input: float32 "
-        f"`(N, {', '.join(map(str, shape[1:]))})`. Outputs: {len(facts['classes'])}.",
+        f"# {facts.supernet}",
+        f"A subnet of the supernet `{facts.supernet}`, found and exported by Netwright. Input: float32 "
+        f"`(N, {', '.join(map(str, shape[1:]))})`. Outputs: {len(facts.classes)}.",
     ]
     if quality:
-        error = quality.get("standard_error")
+        error = quality.standard_error
         spread = "" if error is None else f" ± {error:.4f}"
         parts.append(
-            f"**{quality['metric']}** {quality['value']:.4f}{spread} on {quality['n']} {quality['split']} examples."
+            f"**{quality.metric}** {quality.value:.4f}{spread} on {quality.n} {quality.split} examples."
         )
     parts.append(_table(("cost", "value"), ((name, f"{value:,.6g}") for name, value in costs.items())))
     if latencies:
@@ -115,21 +154,21 @@ def _card(facts: Mapping[str, Any], costs: Mapping[str, float], latencies: Seque
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(facts: Mapping[str, Any]) -> Iterable[str]:
+def _front_matter(facts: FileFacts) -> Iterable[str]:
     """Lines of YAML; texts are quoted as in JSON, which YAML contains."""
-    if facts.get("licence"):
-        yield f"license: {json.dumps(facts['licence'].lower())}"
+    if facts.licence:
+        yield f"license: {json.dumps(facts.licence.lower())}"
     yield "library_name: onnx"
-    if facts["task"] in PIPELINES:
-        yield f"pipeline_tag: {PIPELINES[facts['task']]}"
+    if facts.task in PIPELINES:
+        yield f"pipeline_tag: {PIPELINES[facts.task]}"
     yield 'tags: ["onnx", "onnxruntime", "neural-architecture-search"]'
-    quality = facts.get("quality")
+    quality = facts.quality
     if quality:
-        metric = {"type": quality["metric"], "value": quality["value"]}
-        data = {"name": "test split of its data", "type": "images", "split": quality["split"]}
-        task = {"type": PIPELINES.get(facts["task"], facts["task"])}
+        metric = {"type": quality.metric, "value": quality.value}
+        data = {"name": "test split of its data", "type": "images", "split": quality.split}
+        task = {"type": PIPELINES.get(facts.task, facts.task)}
         results = [{"task": task, "dataset": data, "metrics": [metric]}]
-        yield f"model-index: {json.dumps([{'name': facts['supernet'], 'results': results}])}"
+        yield f"model-index: {json.dumps([{'name': facts.supernet, 'results': results}])}"
 
 
 def _with_error(row: Latency) -> str:

@@ -104,6 +104,27 @@ class Supernet(Owned):
     manifest: Mapped[Json]
     files: Mapped[Json]
 
+    @property
+    def quality(self) -> str:
+        """The quality metric of its task."""
+        return str(self.manifest["quality"])
+
+    @property
+    def space_sha256(self) -> str:
+        """The hash of its space."""
+        return str(self.manifest["space_sha256"])
+
+    @property
+    def data(self) -> str:
+        """The spec of the data that it was trained on."""
+        return str(self.manifest["data"]["name"])
+
+    @property
+    def licence(self) -> str | None:
+        """The licence of its weights, where the owner has stated one."""
+        licence = self.manifest["licence"]
+        return None if licence is None else str(licence)
+
 
 class Key(Owned):
     """A key of the HTTP API: only the hash of its secret is stored."""

@@ -161,7 +161,7 @@ def _check_target(session: Session, project: str, body: PredictorCreate, superne
     if METRICS[body.metric].source == "evaluated":
         if body.target is not None:
             raise InvalidError("target", body.target, f"null: {body.metric} does not depend on a target")
-        if body.metric != supernet.manifest["quality"]:
+        if body.metric != supernet.quality:
             raise InvalidError("metric", body.metric, *_usable_quality(supernet))
     elif body.target is None:
         raise InvalidError("target", None, f"the id of a target: {body.metric} depends on one")
@@ -177,7 +177,7 @@ def _check_target(session: Session, project: str, body: PredictorCreate, superne
 
 
 def _usable_quality(supernet: Supernet) -> tuple[str, str | None]:
-    quality = supernet.manifest["quality"]
+    quality = supernet.quality
     if quality in METRICS:
         return quality, None
     only = "a metric of a target"

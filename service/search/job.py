@@ -146,7 +146,7 @@ class SearchRun:
         self.extras = sorted(measured - {LATENCY})
         d = self.family.space().d
         self.history = SearchHistory(
-            supernet.manifest["quality"],
+            supernet.quality,
             self.targets,
             lambda rows: self.family.costs(rows.reshape(len(rows), d)),
             self.extras,

@@ -188,7 +188,7 @@ def _checked(
     space = limited_space(family_of(supernet), body.restrict)
     for plan in plans:
         make_algorithm(body.algorithm, space, len(plan.objectives), 0, constrained=bool(plan.constraints))
-    require_images(supernet.name, supernet.manifest, app.settings)
+    require_images(supernet.name, supernet.data, app.settings)
     return plans, found
 
 

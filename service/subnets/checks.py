@@ -41,7 +41,7 @@ def check_weights(
     supernet = queries.get(session, project, Supernet, subnet.supernet_id)
     require_network(supernet)
     if finetune is None:
-        require_images(supernet.name, supernet.manifest, settings, "subnet")
+        require_images(supernet.name, supernet.data, settings, "subnet")
         return
     row = queries.given(session, project, FineTune, finetune, "finetune")
     if row.subnet_id != subnet.id or row.sha256 is None:

@@ -34,7 +34,7 @@ async def run(job: WorkContext) -> None:
         precision=export.precision,
         batch=None if export.batch == "dynamic" else int(export.batch),
         ir_version=export.ir_version,
-        licence=supernet.manifest["licence"],
+        licence=supernet.licence,
         quality=None if tested is None else _stated(tested),
     )
     if finetune is not None:

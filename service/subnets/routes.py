@@ -79,7 +79,7 @@ def create_export(
     with app.database.read() as session:
         subnet = queries.get(session, project, Subnet, id)
         check_weights(session, project, app.settings, subnet, body.finetune)
-        licence = queries.get(session, project, Supernet, subnet.supernet_id).manifest["licence"]
+        licence = queries.get(session, project, Supernet, subnet.supernet_id).licence
         done = finished_export(session, project, id, licence, like)
     # A file that is gone or damaged, or states another licence, is made again.
     whole = done is not None and done.sha256 is not None and app.store.is_whole(done.sha256)
@@ -104,7 +104,7 @@ def get_onnx(app: App, project: Project, id: str, range: Annotated[str | None, H
         row = queries.get(session, project, Subnet, id)
         supernet = queries.get(session, project, Supernet, row.supernet_id)
         like = {"format": "onnx", "precision": "fp32", "finetune_id": None}
-        licence = supernet.manifest["licence"]
+        licence = supernet.licence
         export = finished_export(session, project, id, licence, like)
         name = f"{supernet.name}-{row.arch_id}.onnx"
     if export is None or export.sha256 is None:
@@ -155,7 +155,7 @@ def create_evaluations(
         supernet = queries.get(session, project, Supernet, id)
         require_network(supernet)
         check_archs(family_of(supernet).space(), body)
-        require_images(supernet.name, supernet.manifest, app.settings)
+        require_images(supernet.name, supernet.data, app.settings)
     with app.database.write() as session:
         params = EvaluateParams(supernet=supernet.id, **body.model_dump())
         job = job_queries.create_job(session, project, "evaluate", params)

@@ -119,7 +119,7 @@ def bench_of(settings: Settings, supernet: Supernet) -> BenchSpec:
         data=str(settings.data.resolve()) if settings.data is not None else None,
         threads=settings.threads,
         files=supernet.files,
-        images=supernet.manifest["data"]["name"],
+        images=supernet.data,
     )
 
 

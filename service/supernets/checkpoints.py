@@ -169,7 +169,7 @@ def register_space(
     """
     row = find(session, project, Supernet, name=manifest.name)
     if row is not None:
-        if row.manifest["space_sha256"] != manifest.space_sha256 or row.source != "table":
+        if row.space_sha256 != manifest.space_sha256 or row.source != "table":
             raise ConflictError(
                 f"another supernet or space is called {row.name!r} ({row.id}); give another name, or import its rows "
                 f"as those of supernet {row.name!r}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, JsonValue
 
 from service.errors import InvalidError
 from service.http import import_folder
@@ -15,6 +15,7 @@ from supernets.data_facts.report import DataReport
 from supernets.data_facts.spec import FORMS, DataSpec
 from supernets.errors import DataError, UnknownNameError
 from supernets.manifest import Manifest
+from supernets.records import SplitRecord
 
 RULE = f"a data set: {FORMS}, and its options"
 LOAD_TIMEOUT_S = 600
@@ -69,11 +70,8 @@ def require_data(field: str, spec: str, settings: Settings) -> None:
         raise InvalidError(field, spec, allowed, f"{field}: {error}") from error
 
 
-def require_images(
-    supernet: str, manifest: Mapping[str, Any], settings: Settings, field: str = "supernet"
-) -> None:
+def require_images(supernet: str, spec: str, settings: Settings, field: str = "supernet") -> None:
     """Refuse a supernet whose images are not at the place in its manifest, or where this service may not read them."""
-    spec = str(manifest["data"]["name"])
     try:
         require_data(field, allowed_data(settings, spec, field), settings)
     except InvalidError as error:
@@ -98,18 +96,19 @@ def proven_data(settings: Settings, spec: Spec, manifest: Manifest) -> str:
     if parsed.source == recorded.source and not parsed.options():
         parsed = recorded.model_copy(update={"location": parsed.location})
     try:
-        splits = call(_split_hashes, _request(settings, str(parsed)), timeout_s=LOAD_TIMEOUT_S)
+        answer = call(_split_hashes, _request(settings, str(parsed)), timeout_s=LOAD_TIMEOUT_S)
+        splits = {name: SplitRecord.model_validate(found) for name, found in answer.items()}
     except ChildError as error:
         raise InvalidError("data", str(spec), "data that can be loaded", f"data: {_reason(error)}") from error
-    for name, known in manifest.as_json()["data"]["splits"].items():
-        if splits[name] != known:
+    for name, recorded_split in manifest.data.splits.items():
+        if splits[name] != recorded_split:
             raise InvalidError(
                 "data",
                 str(spec),
                 f"the data that {manifest.name!r} was trained on",
-                f"data: {name} must have the {known['n']} images that {manifest.name!r} was trained on (hash "
-                f"{known['sha256'][:12]}), but that of {str(parsed)!r} has {splits[name]['n']} (hash "
-                f"{splits[name]['sha256'][:12]})",
+                f"data: {name} must have the {recorded_split.n} images that {manifest.name!r} was trained on (hash "
+                f"{recorded_split.sha256[:12]}), but that of {str(parsed)!r} has {splits[name].n} (hash "
+                f"{splits[name].sha256[:12]})",
             )
     return str(parsed)
 
@@ -131,20 +130,28 @@ def _reason(error: ChildError) -> str:
     return str(error) if on_purpose else "the data could not be loaded"
 
 
-def _request(settings: Settings, spec: str) -> dict[str, object]:
-    return {"spec": spec, "data_dir": str(settings.data.resolve()) if settings.data is not None else None}
+class DataRequest(BaseModel):
+    """A data set to load in a child process."""
+
+    spec: str
+    data_dir: Path | None
 
 
-def _split_hashes(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+def _request(settings: Settings, spec: str) -> dict[str, JsonValue]:
+    folder = settings.data.resolve() if settings.data is not None else None
+    return DataRequest(spec=spec, data_dir=folder).model_dump(mode="json")
+
+
+def _split_hashes(request: dict[str, JsonValue], _progress: Progress) -> dict[str, JsonValue]:
     from supernets.data import load_data
 
-    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
-    found: dict[str, object] = load_data(request["spec"], data_dir).describe()["splits"]
+    asked = DataRequest.model_validate(request)
+    found: dict[str, JsonValue] = load_data(asked.spec, asked.data_dir).describe()["splits"]
     return found
 
 
-def _report(request: dict[str, Any], _progress: Progress) -> dict[str, object]:
+def _report(request: dict[str, JsonValue], _progress: Progress) -> dict[str, object]:
     from supernets.data import data_report
 
-    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
-    return data_report(request["spec"], data_dir, REPORTED).model_dump(mode="json")
+    asked = DataRequest.model_validate(request)
+    return data_report(asked.spec, asked.data_dir, REPORTED).model_dump(mode="json")

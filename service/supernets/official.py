@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, Field, JsonValue
 
 from service.errors import InvalidError
 from service.http import import_folder
@@ -30,6 +30,16 @@ class OfficialFile(Body):
     file: str = Field(description="Path of the file, relative to NETWRIGHT_IMPORT_DIR")
 
 
+class ImportRequest(BaseModel):
+    """A released file to convert in a child process, and the directory to write."""
+
+    kind: str
+    file: Path
+    data: str
+    directory: Path
+    data_dir: Path | None
+
+
 @contextmanager
 def official_directory(
     settings: Settings, official: OfficialFile, data: Spec
@@ -46,10 +56,12 @@ def official_directory(
     with tempfile.TemporaryDirectory(prefix="import-", dir=settings.home) as folder:
         copy, directory = Path(folder) / (Path(official.file).name or "file"), Path(folder) / "supernet"
         import_folder.copy_file(settings.import_dir, official.file, "official.file", MAX_FILE_BYTES, copy)
-        request = {"kind": official.kind, "file": str(copy), "data": text, "directory": str(directory)}
-        request["data_dir"] = str(settings.data.resolve()) if settings.data is not None else ""
+        folder_of_data = settings.data.resolve() if settings.data is not None else None
+        request = ImportRequest(
+            kind=official.kind, file=copy, data=text, directory=directory, data_dir=folder_of_data
+        )
         try:
-            call(_import, request, timeout_s=LOAD_TIMEOUT_S)
+            call(_import, request.model_dump(mode="json"), timeout_s=LOAD_TIMEOUT_S)
         except ChildError as error:
             on_purpose = isinstance(error, ChildFailedError) and error.is_a(SupernetError)
             reason = str(error) if on_purpose else "the file could not be imported"
@@ -64,11 +76,11 @@ def _colour(data: Spec) -> DataSpec:
     return spec.model_copy(update={key: value for key, value in fixed.items() if getattr(spec, key) is None})
 
 
-def _import(request: dict[str, str], _progress: Progress) -> None:
+def _import(request: dict[str, JsonValue], _progress: Progress) -> None:
     from supernets.data import load_data
     from supernets.official.nets import official_kind
     from supernets.official_import import import_official
 
-    official_kind(request["kind"])  # a wrong name is refused before any image is read
-    data = load_data(request["data"], Path(request["data_dir"]) if request["data_dir"] else None)
-    import_official(request["kind"], Path(request["file"]), data, Path(request["directory"]))
+    found = ImportRequest.model_validate(request)
+    official_kind(found.kind)  # a wrong name is refused before any image is read
+    import_official(found.kind, found.file, load_data(found.data, found.data_dir), found.directory)

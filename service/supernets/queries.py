@@ -19,7 +19,7 @@ from service.ids import new_id
 def supernets_of_space(session: Session, project: str, supernet: Supernet) -> list[str]:
     """The project's supernets whose space is that of ``supernet``, itself included."""
     query = sa.select(Supernet.id, Supernet.manifest).where(Supernet.project_id == project)
-    space = supernet.manifest["space_sha256"]
+    space = supernet.space_sha256
     return [id for id, manifest in session.execute(query) if manifest["space_sha256"] == space]
 
 

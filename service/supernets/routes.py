@@ -90,7 +90,7 @@ def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
         with checkpoints.imported_copy(app.settings, body.path, "path") as directory:
             manifest = checkpoints.check_fully(directory)
             if body.data is None:
-                require_images(manifest.name, manifest.as_json(), app.settings, "data")
+                require_images(manifest.name, manifest.data.name, app.settings, "data")
             return _placed(app, body, manifest), checkpoints.put_directory(app.store, directory)
     if body.official is not None:
         assert body.data is not None
@@ -187,7 +187,7 @@ def supernet_view(row: Supernet) -> SupernetView:
         name=row.name,
         source=row.source,
         weights_sha256=row.weights_sha256,
-        space_sha256=row.manifest["space_sha256"],
+        space_sha256=row.space_sha256,
         space_size=float(checkpoints.family_of(row).space().size()),
         **known,
     )

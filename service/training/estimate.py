@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from typing import Any
+
+from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from service.errors import InvalidError, UnavailableError
 from service.problems import plain
@@ -21,6 +22,15 @@ TIMEOUT_S = 60.0
 log = logging.getLogger("netwright.training")
 
 
+class EstimateRequest(BaseModel):
+    """A resolved training whose cost is estimated in a child process."""
+
+    training: ResolvedTraining
+    facts: dict[str, JsonValue]
+    external: bool
+    report: DataReport | None
+
+
 def estimate_plan(plan: PlannedTraining, report: DataReport | None, family: object) -> EstimateView:
     """The cost of a resolved training, and how its images fit its family; ``family`` is what the request named.
 
@@ -28,14 +38,13 @@ def estimate_plan(plan: PlannedTraining, report: DataReport | None, family: obje
         InvalidError: the settings of the family do not make a network.
         UnavailableError: the estimate took longer than ``TIMEOUT_S`` seconds, or its process ended early.
     """
-    request = {
-        "training": plan.training.model_dump(mode="json"),
-        "facts": asdict(plan.facts),
-        "external": plan.teacher is not None,
-        "report": None if report is None else report.model_dump(mode="json"),
-    }
+    request = EstimateRequest(
+        training=plan.training, facts=asdict(plan.facts), external=plan.teacher is not None, report=report
+    )
     try:
-        return EstimateView.model_validate(call(_estimate, request, timeout_s=TIMEOUT_S))
+        return EstimateView.model_validate(
+            call(_estimate, request.model_dump(mode="json"), timeout_s=TIMEOUT_S)
+        )
     except ChildFailedError as error:
         if not any(error.is_a(kind) for kind in (*REFUSED, *ODD_VALUES)):
             raise
@@ -54,22 +63,20 @@ def estimate_plan(plan: PlannedTraining, report: DataReport | None, family: obje
         ) from error
 
 
-def _estimate(request: dict[str, Any], _progress: Progress) -> dict[str, object]:
+def _estimate(request: dict[str, JsonValue], _progress: Progress) -> dict[str, object]:
     from supernets.data import Facts
     from supernets.recipes.recipe import Recipe
     from supernets.training.estimate import estimate
     from supernets.training.plan import make_family
     from supernets.training.sizes import resolution_problems
 
-    training = ResolvedTraining.model_validate(request["training"])
-    facts = Facts(**request["facts"])
+    asked = EstimateRequest.model_validate(request)
+    training, report = asked.training, asked.report
+    facts = TypeAdapter(Facts).validate_python(asked.facts)
     family, recipe = make_family(training), Recipe.parse(training.recipe)
-    report = None if request["report"] is None else DataReport.model_validate(request["report"])
     if report is not None:
         report.problems += resolution_problems(report, family)
-    cost = estimate(
-        recipe, family, facts, seed=training.seed, external=request["external"], at_most=REHEARSED
-    )
+    cost = estimate(recipe, family, facts, seed=training.seed, external=asked.external, at_most=REHEARSED)
     space = family.space()
     costs = family.costs(space.encode([space.min(), space.max()]))
     view = EstimateView(

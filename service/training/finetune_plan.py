@@ -40,7 +40,7 @@ def plan_request(
     manifest = Manifest.parse(supernet.manifest)
     family = manifest.make_family()
     if body.data is None:
-        require_images(supernet.name, supernet.manifest, settings, "data")
+        require_images(supernet.name, supernet.data, settings, "data")
         data = manifest.data.name
     else:
         data = allowed_data(settings, _like_supernet(body.data, manifest), "data")

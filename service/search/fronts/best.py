@@ -70,7 +70,7 @@ def best_points(
     ).all()
     ids = dict.fromkeys(whole)
     if not all(_closed(supernet, limit, target) for limit in limits):
-        found = front_within(session, scope, supernet.manifest["quality"], limits)
+        found = front_within(session, scope, supernet.quality, limits)
         ids |= dict.fromkeys(each.point for each in found)
     bodies: list[FrontPoint] = []
     for start in range(0, len(ids), INSERT_CHUNK):
@@ -81,7 +81,7 @@ def best_points(
 
 def _take(session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """Let points replace older ones of their subnets, and of several of one subnet the first; the changed scopes."""
-    quality = supernet.manifest["quality"]
+    quality = supernet.quality
     scopes: dict[str, dict[str, dict[str, Any]]] = {}
     for id, body in points:
         point = FrontPoint.model_validate(body)
@@ -127,7 +127,7 @@ def _mark(session: Session, supernet: Supernet, name: str) -> None:
     scope = _scope(supernet, name)
     query = sa.select(BestPoint.subnet_id).where(*scope.of(BestPoint), BestPoint.on_front)
     before = set(session.scalars(query))
-    after = {each.subnet for each in front_within(session, scope, supernet.manifest["quality"])}
+    after = {each.subnet for each in front_within(session, scope, supernet.quality)}
     for subnets, value in ((after - before, True), (before - after, False)):
         changed = sorted(subnets)
         for start in range(0, len(changed), INSERT_CHUNK):
@@ -148,7 +148,7 @@ def _scope(supernet: Supernet, scope: str) -> Scope:
 def _closed(supernet: Supernet, limit: Constraint, target: str | None) -> bool:
     """Whether the front within a limit is the part of the front that meets it: it bounds an objective's bad side."""
     upper = limit.metric == LATENCY and limit.target in (None, target) and limit.min is None
-    lower = limit.metric == supernet.manifest["quality"] and (
+    lower = limit.metric == supernet.quality and (
         limit.max is None if METRICS[limit.metric].sign < 0 else limit.min is None
     )
     return upper or lower

@@ -48,7 +48,7 @@ def evaluations_of(
     objectives = _objectives(spec, supernet, owner)
     limits = [
         limit
-        for limit in exact_constraints(spec.constraints, spec.targets, supernet.manifest["quality"])
+        for limit in exact_constraints(spec.constraints, spec.targets, supernet.quality)
         if owner is None or limit.target in (None, owner)
     ]
     keys = list(dict.fromkeys([key for o in objectives for key in o.keys] + [limit.key for limit in limits]))
@@ -67,7 +67,7 @@ def evaluations_of(
 
 def _objectives(spec: SearchSpec, supernet: Supernet, owner: str | None) -> list[Objective]:
     found = []
-    for metric, targets in exact_objectives(spec.objectives, spec.targets, supernet.manifest["quality"]):
+    for metric, targets in exact_objectives(spec.objectives, spec.targets, supernet.quality):
         mine = None if targets is None else [owner] if owner is not None else targets
         found.append(Objective(metric, None if mine is None else mine[0] if len(mine) == 1 else tuple(mine)))
     return found

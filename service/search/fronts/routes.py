@@ -171,7 +171,7 @@ def get_best_front(
         if target is not None:
             target = queries.given(session, project, Target, target, "target").id
         names = target_names(session, project)
-        quality: str = row.manifest["quality"]
+        quality: str = row.quality
         points = best_points(session, row, target, query.limits)
     objectives = [quality, LATENCY]
     # What limits exclude must not push what they allow out of the front, but a reason may name it.

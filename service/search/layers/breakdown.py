@@ -101,7 +101,7 @@ def _predicted(
     arch: Arch,
     target: str | None,
 ) -> list[PredictedValue]:
-    quality = supernet.manifest["quality"]
+    quality = supernet.quality
     keys: list[Key] = [(quality, None)] if quality in METRICS else []
     if target is not None:
         keys += [

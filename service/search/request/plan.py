@@ -254,7 +254,7 @@ def make_plans(session: Session, project: str, body: SearchSpec) -> tuple[list[P
     """
     supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
     require_network(supernet)
-    family, quality = family_of(supernet), supernet.manifest["quality"]
+    family, quality = family_of(supernet), supernet.quality
     check_targets(session, project, body.targets)
     limited_space(family, body.restrict)
     constraints = exact_constraints(body.constraints, body.targets, quality)
@@ -339,7 +339,7 @@ def profile_parts(
 ) -> tuple[Supernet, list[Constraint], dict[Key, Predictor], list[Action]]:
     """What a quick look needs; a missing predictor is no mistake here."""
     supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
-    quality = supernet.manifest["quality"]
+    quality = supernet.quality
     check_targets(session, project, body.targets)
     limits = exact_constraints(body.constraints, body.targets, quality)
     require_measured(session, project, [], body.constraints, body.targets)

@@ -230,7 +230,7 @@ def _quality(
     session: Session, run: WorkContext, supernet: Supernet, split: str
 ) -> tuple[dict[str, Quality], dict[str, dict[str, Choice]]]:
     current = supernet.manifest["data"]["splits"][split]["sha256"]
-    metric = supernet.manifest["quality"]
+    metric = supernet.quality
     rows = measured_rows(session, run.project, supernet.id, metric, scope_of(None, split))
     rows = [(arch, row) for arch, row in rows if row.details.get("split_sha256") in (None, current)]
     found = {
