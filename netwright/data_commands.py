@@ -21,5 +21,5 @@ def check(spec: str, sheet: Path | None, images: int | None) -> dict[str, Any]:
                 sheet.write_bytes(contact_sheet(look.piles, look.classes))
             except OSError as error:
                 raise NetwrightError(f"--sheet must name a file that can be written: {error}") from error
-        report: dict[str, Any] = look.report.model_dump(mode="json")
+        report: dict[str, object] = look.report.model_dump(mode="json")
         return report

@@ -137,7 +137,7 @@ def first_signal_asks(words: str) -> Iterator[Callable[[], bool]]:
     The first Ctrl-C, or SIGTERM, only requests one and prints ``words``; the next one has its usual effect.
     """
     asked: list[int] = []
-    before: dict[int, Any] = {}
+    before: dict[int, object] = {}
 
     def ask(number: int, _: object) -> None:
         asked.append(number)

@@ -87,7 +87,7 @@ def constraints(client: Client, texts: Sequence[str] | None) -> list[ConstraintB
 
 def front_limits(client: Client, texts: Sequence[str] | None) -> dict[str, Any]:
     """Limits as parameters of a front: ``max_latency_ms``, ``min_accuracy``."""
-    limits: dict[str, Any] = {}
+    limits: dict[str, object] = {}
     for text in texts or []:
         row = parse_limit(text, client.metrics.directions)
         if row.get("target"):

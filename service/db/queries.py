@@ -135,7 +135,7 @@ def _nearest(session: Session, project: str, table: type[Row], text: str) -> lis
     return [names[key] for key in difflib.get_close_matches(name_key(text)[:MAX_NAME], names)]
 
 
-def find(session: Session, project: str, table: type[Row], **equal: Any) -> Row | None:
+def find(session: Session, project: str, table: type[Row], **equal: object) -> Row | None:
     """The project's newest row whose columns equal these values, or none."""
     query = sa.select(table).where(table.project_id == project, *equal_columns(table, equal))
     return session.scalars(query.order_by(table.created_at.desc(), table.id.desc()).limit(1)).first()
@@ -150,7 +150,7 @@ def with_ids(table: type[Owned], project: str, ids: Iterable[str]) -> sa.ColumnE
     return sa.and_(table.id.in_(list(ids)), unindexed(table.project_id) == project)
 
 
-def unindexed(column: sa.orm.attributes.QueryableAttribute[Any]) -> sa.ColumnElement[str]:
+def unindexed(column: sa.orm.attributes.QueryableAttribute[object]) -> sa.ColumnElement[str]:
     """A column of text, for a condition that no index shall be chosen for."""
     return sa.literal("").concat(column)
 
@@ -177,7 +177,7 @@ def page(
     where: Sequence[sa.ColumnElement[bool]] = (),
     archived: bool = False,
     through: type[SearchLabel] | None = None,
-    **equal: Any,
+    **equal: object,
 ) -> tuple[list[Row], str | None]:
     """One page of the project's rows, newest first, and the token of the next page; archived rows on request.
 
@@ -239,7 +239,7 @@ def _decode_token(token: str) -> tuple[datetime, str]:
         raise InvalidError("page_token", token, "a next_page_token of the same list") from error
 
 
-def insert_new(session: Session, table: type[Owned], rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_new(session: Session, table: type[Owned], rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows, leaving those whose unique key is there already as they are."""
     if not rows:
         return

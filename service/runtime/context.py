@@ -320,7 +320,7 @@ class WorkContext:
         await asyncio.to_thread(self._flush_log)
 
 
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def uninterrupted(work: Coroutine[object, object, T]) -> T:
     """Await work that must not be left half done; a cancellation in the meantime takes effect after it."""
     task = asyncio.ensure_future(work)
     try:

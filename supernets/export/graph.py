@@ -115,8 +115,8 @@ def _translated(graph: Graph, traced: fx.GraphModule, node: fx.Node, names: dict
     return call(graph, node, inputs)
 
 
-def _numbers(tensor: Tensor) -> NDArray[Any]:
-    found: NDArray[Any] = tensor.detach().cpu().numpy()
+def _numbers(tensor: Tensor) -> NDArray[np.generic]:
+    found: NDArray[np.generic] = tensor.detach().cpu().numpy()
     return found
 
 
@@ -191,7 +191,7 @@ def _relu6(graph: Graph, name: str, _module: nn.Module, inputs: list[str]) -> st
     return graph.node("Clip", name, [*inputs, low, high])
 
 
-def _plain(kind: str, **attributes: Any) -> Callable[[Graph, str, Any, list[str]], str]:
+def _plain(kind: str, **attributes: object) -> Callable[[Graph, str, object, list[str]], str]:
     return lambda graph, name, _module, inputs: graph.node(kind, name, inputs, **attributes)
 
 
@@ -268,7 +268,7 @@ def _binary(kind: str) -> Callable[[Graph, fx.Node, list[str]], str]:
     return rule
 
 
-CALLS: dict[Any, Callable[[Graph, fx.Node, list[str]], str]] = {
+CALLS: dict[object, Callable[[Graph, fx.Node, list[str]], str]] = {
     "mean": _mean,
     "flatten": _flatten,
     operator.add: _binary("Add"),

@@ -27,13 +27,13 @@ FIELDS = (
 def file_metadata(
     *,
     supernet: str,
-    arch: Mapping[str, Any],
+    arch: Mapping[str, object],
     weights_sha256: str,
     stats_sha256: str | None,
-    preprocessing: Mapping[str, Any],
+    preprocessing: Mapping[str, object],
     classes: Sequence[str],
     task: str,
-    quality: Mapping[str, Any] | None,
+    quality: Mapping[str, object] | None,
     licence: str | None,
 ) -> dict[str, str]:
     """The metadata of a file: text to JSON text.

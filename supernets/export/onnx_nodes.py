@@ -37,7 +37,7 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
-    def weight(self, name: str, value: NDArray[Any]) -> str:
+    def weight(self, name: str, value: NDArray[np.generic]) -> str:
         """Store a constant tensor once; returns its name."""
         from onnx import numpy_helper
 

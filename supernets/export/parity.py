@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +46,7 @@ class Parity:
     images_sha256: str
     lengths: tuple[int, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """A flat object; without ``lengths`` where there is no sequence."""
         values = asdict(self) | {"batch_sizes": list(self.batch_sizes), "lengths": list(self.lengths)}
         return {key: value for key, value in values.items() if key != "lengths" or value}
@@ -141,7 +140,7 @@ def relative_error(
     return float(difference / max(1.0, float(np.abs(every).max())))
 
 
-def _run(run: Run, inputs: Mapping[str, NDArray[Any]], path: Path) -> NDArray[np.float32]:
+def _run(run: Run, inputs: Mapping[str, NDArray[np.generic]], path: Path) -> NDArray[np.float32]:
     try:
         return run(inputs)
     except Exception as error:  # the runtime's exceptions share no base class but this

@@ -47,7 +47,7 @@ def restore(session: Session, supernet: Supernet, lost: Sequence[tuple[str, str]
         columns = sa.select(Point.search_id, Point.created_at, Point.id, Point.body)
         mine = (Point.project_id == supernet.project_id, Point.supernet_id == supernet.id)
         query = columns.where(*mine, Point.subnet_id.in_(part)).order_by(Point.created_at)
-        searches: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        searches: dict[str, list[tuple[str, Mapping[str, object]]]] = {}
         for row in session.execute(query):
             searches.setdefault(row.search_id, []).append((row.id, row.body))
         # Points of a search were written best first, those of the newest search last.
@@ -79,7 +79,9 @@ def best_points(
     return bodies
 
 
-def _take(session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+def _take(
+    session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapping[str, object]]]
+) -> list[str]:
     """Let points replace older ones of their subnets, and of several of one subnet the first; the changed scopes."""
     quality = supernet.quality
     scopes: dict[str, dict[str, dict[str, Any]]] = {}
@@ -94,7 +96,9 @@ def _take(session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapp
     return list(scopes)
 
 
-def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: str) -> dict[str, Any] | None:
+def _row(
+    supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: str
+) -> dict[str, object] | None:
     target = point.target if scope == ANY else scope
     figures = {name: true_value(point, name, target) for name in METRICS}
     known = {name: value for name, value in figures.items() if math.isfinite(value)}
@@ -113,7 +117,7 @@ def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: st
     }
 
 
-def _replace(session: Session, scope: Scope, rows: Mapping[str, dict[str, Any]]) -> None:
+def _replace(session: Session, scope: Scope, rows: Mapping[str, dict[str, object]]) -> None:
     """Write the best points of subnets, instead of the ones before."""
     subnets = list(rows)
     for start in range(0, len(subnets), INSERT_CHUNK):

@@ -53,7 +53,7 @@ class Box(NamedTuple):
     high: dict[str, float]
 
 
-def insert(session: Session, scope: Scope, rows: Sequence[dict[str, Any]]) -> None:
+def insert(session: Session, scope: Scope, rows: Sequence[dict[str, object]]) -> None:
     """Write best points, as columns by name without ``cell``, each into a cell."""
     if not rows:
         return
@@ -75,7 +75,7 @@ def split(session: Session, scope: Scope, cells: Iterable[int]) -> None:
         crowded = {parent for cell in sorted(crowded) for parent in _split_cells(session, scope, cell)}
 
 
-def _choose(session: Session, scope: Scope, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+def _choose(session: Session, scope: Scope, rows: Sequence[Mapping[str, object]]) -> list[int]:
     """The cell ``(n,)`` of level 0 that each row goes into; it and those around it are widened."""
     corners = np.array([(row["quality"], row["latency"]) for row in rows], dtype=np.float64)
     chosen = np.zeros(len(rows), dtype=np.int64)
@@ -169,7 +169,7 @@ def _halves(corners: Corners, scale: Corners) -> list[list[int]]:
     return done
 
 
-def _numbers(session: Session, scope: Scope, first: FrontCell | None, groups: Sequence[Any]) -> list[int]:
+def _numbers(session: Session, scope: Scope, first: FrontCell | None, groups: Sequence[object]) -> list[int]:
     """A number for the cell of each group: that of ``first``, which stays, and new ones."""
     last = session.scalar(sa.select(sa.func.max(FrontCell.cell)).where(*scope.of(FrontCell))) or 0
     if first is None:

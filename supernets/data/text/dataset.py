@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class TextData(DataSet):
         """Refused: texts have none."""
         raise DataError(f"{self.name!r} holds texts, which have no resolution")
 
-    def preprocessing(self) -> dict[str, Any]:
+    def preprocessing(self) -> dict[str, object]:
         """The tokenizer (its hash), special tokens and padding; the network's sequence length is its own."""
         return self.tokenization.as_json()
 

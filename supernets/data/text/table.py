@@ -80,19 +80,19 @@ def _batches(file: Any, column: str) -> Iterator[Any]:
         yield from file.iter_batches(size, [index], [column])
 
 
-def _values(file: Any, column: str) -> Iterator[Any]:
+def _values(file: object, column: str) -> Iterator[object]:
     for batch in _batches(file, column):
         yield from batch.column(0).to_pylist()
 
 
-def _checked(value: Any, row: int, name: str) -> str:
+def _checked(value: object, row: int, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         got = "none" if value is None else repr(value)
         raise DataError(f"every row of {name} needs a text, but row {row} has {got}", "no_text")
     return value
 
 
-def _split(value: Any, name: str) -> str:
+def _split(value: object, name: str) -> str:
     split = SPLIT_WORDS.get(str(value).lower())
     if split is None:
         raise DataError(

@@ -108,7 +108,7 @@ class Tokenization:
         text: str = self._tokenizer.decode(list(tokens))
         return text
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What turns a text into inputs, but for the file itself, whose hash is here."""
         return {
             "tokenizer": self.name,

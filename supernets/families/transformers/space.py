@@ -69,7 +69,7 @@ class TransformerFamily(Family):
     settings: TransformerConfig
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:
         """The family with this JSON configuration; absent fields take their defaults."""
         fields = {f.name for f in dataclasses.fields(cls.settings_type)}
         if unknown := sorted(set(config) - fields):
@@ -80,7 +80,7 @@ class TransformerFamily(Family):
         except TypeError as error:
             raise SpaceError(f"{cls.name} settings do not fit: {error}") from error
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """The JSON configuration, every field present."""
         values = dataclasses.asdict(self.settings)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
