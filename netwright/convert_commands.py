@@ -53,7 +53,7 @@ class FolderCommand:
     sequence: int | None
 
 
-def convert_folder(command: FolderCommand) -> dict[str, Any]:
+def convert_folder(command: FolderCommand) -> dict[str, object]:
     """Write the supernet directory of a pretrained folder; returns what was found, as JSON."""
     with server_packages():
         from supernets.pretrained.directory import convert_folder as run
@@ -91,7 +91,7 @@ def folder_text(card: dict[str, Any], out: Path) -> str:
     return "\n".join(lines)
 
 
-def convert(command: ConvertCommand) -> dict[str, Any]:
+def convert(command: ConvertCommand) -> dict[str, object]:
     """What was found, as JSON; writes the supernet directory to ``out``, if any."""
     with server_packages():
         from supernets.convert.directory import Expects, summary, write_supernet
