@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.client.http.models import LeaseView
+from netwright.client.http.models import LeaseView, Object
 from netwright.errors import NetwrightError
 
 if TYPE_CHECKING:
     from predictors.measuring.protocol import Extra, Timing
     from predictors.targets.target import Target
 
-JSON = dict[str, Any]
 Progress = Callable[[str, int, int], None]
 
 
@@ -47,7 +46,7 @@ class Device:
         except PredictorError as error:
             raise NetwrightError(f"this machine cannot be this target: {error}") from error
 
-    def describe(self) -> JSON:
+    def describe(self) -> Object:
         """Device, runtime, and the metrics that can be measured."""
         target = self._target({}, {})
         found = target.describe()
@@ -59,7 +58,7 @@ class Device:
         files: Mapping[str, Path],
         references: Mapping[str, Path],
         progress: Progress,
-    ) -> tuple[list[JSON], JSON]:
+    ) -> tuple[list[Object], Object]:
         """Measure files by item, all interleaved in one run: the rows for the server, and calibrations.
 
         An exception from ``progress`` stops the run. Raises :class:`NetwrightError` if measuring cannot continue.
@@ -76,8 +75,8 @@ class Device:
         return rows, {name: entry.as_json() for name, entry in result.calibrations.items()}
 
 
-def _row(timing: Timing, extras: Mapping[str, Extra]) -> JSON:
-    row: JSON = {**timing.as_json(), "item": timing.key, "extras": dict(extras)}
+def _row(timing: Timing, extras: Mapping[str, Extra]) -> Object:
+    row: Object = {**timing.as_json(), "item": timing.key, "extras": dict(extras)}
     row |= {"raw_ms": timing.raw_ms or None, "reference": timing.reference or None}
     del row["key"]
     return row

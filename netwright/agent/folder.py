@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from netwright.client.http.models import Object
 from netwright.errors import NetwrightError
 
 NAMES = 9
-JSON = dict[str, Any]
 
 
 class Folder:
@@ -34,7 +34,7 @@ class Folder:
             os.fsync(file.fileno())
         partial.replace(self._rows / f"{lease}.json")
 
-    def kept(self) -> Iterator[tuple[str, JSON]]:
+    def kept(self) -> Iterator[tuple[str, Object]]:
         """Rows that the server has not confirmed, per lease."""
         for path in sorted(self._rows.glob("*.json")):
             yield path.stem, json.loads(path.read_text())

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from netwright.agent.device import Device, host
 from netwright.agent.folder import Folder, open_folder
 from netwright.agent.heartbeat import Heartbeat
 from netwright.client import Client
 from netwright.client.http.decode import read
-from netwright.client.http.models import LeasedItem, LeaseView, Reference, ResultsView
+from netwright.client.http.models import LeasedItem, LeaseView, Object, Reference, ResultsView
 from netwright.errors import (
     ApiError,
     ConflictError,
@@ -27,7 +27,6 @@ from netwright.errors import (
 from netwright.progress import WAIT, Show, Shown, duration, steps
 
 T = TypeVar("T")
-JSON = dict[str, Any]
 Say = Callable[[str], None]
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 LEASES = "/v1/measurement-leases"
@@ -77,7 +76,7 @@ class Agent:
         finally:
             folder.close()
 
-    def _work(self, target: str, device: Device, folder: Folder, found: JSON) -> int:
+    def _work(self, target: str, device: Device, folder: Folder, found: Object) -> int:
         body = {"target": target, "agent": folder.name, "description": found, "max_items": self._plan.batch}
         for lease, rows in list(folder.kept()):
             self._say(f"{len(rows['rows'])} rows were measured but not sent before this agent ended")
@@ -124,7 +123,7 @@ class Agent:
         self._say(f"measured {count} nets in {duration(time.monotonic() - began)}: {words}")
         return self._tell(folder, lease.id, rows)
 
-    def _measure(self, lease: LeaseView, device: Device, folder: Folder, heart: Heartbeat) -> JSON:
+    def _measure(self, lease: LeaseView, device: Device, folder: Folder, heart: Heartbeat) -> Object:
         references = {entry.name: self._download(entry, folder) for entry in lease.references}
         files = {entry.id: self._download(entry, folder) for entry in lease.items}
         began, waits, tell = time.monotonic(), list[int](), steps(self._show)
@@ -150,7 +149,7 @@ class Agent:
             self._steadily(lambda: self._http.download(f"/v1/artifacts/{entry.sha256}", path, entry.sha256))
         return path
 
-    def _tell(self, folder: Folder, lease: str, rows: JSON) -> int:
+    def _tell(self, folder: Folder, lease: str, rows: Object) -> int:
         """Send rows until the server has stored them; returns the number of accepted rows."""
         try:
             answer = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from supernets.families.traced_space import TracedFamily
 from supernets.spaces.space import Arch
 from supernets.traced.cut import Cut, Cutter, Index
 from supernets.traced.graph import Graph, Node, Ref, Weight
-from supernets.traced.run import Program, Values, hold, of, plain_net
+from supernets.traced.run import Program, Replaced, Values, hold, of, plain_net
 
 MOST_CUTS = 64
 """Archs whose operators are cached."""
@@ -84,10 +84,12 @@ class TracedNet(ElasticModel):
         self._programs.clear()
         self._picks.clear()
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> object:
+    def load_state_dict(
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
+    ) -> object:
         """See ``nn.Module``."""
         self._forget()
-        return super().load_state_dict(*args, **kwargs)
+        return super().load_state_dict(state_dict, strict, assign)
 
     def load_original(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy the weights of the original, by the first name of each."""
@@ -150,12 +152,12 @@ class TracedNet(ElasticModel):
             weight.name: self._sliced(arch, weight, cut.indices[weight.name])
             for weight in self.family.graph.weights
         }
-        replaced = {"batch_norm": self._normalise(norm)}
+        replaced: dict[str, Replaced] = {"batch_norm": self._normalise(norm)}
         if dropout:
             replaced["dropout"] = _dropout(dropout)
         return program(inputs, weights, replaced)
 
-    def _normalise(self, norm: Norm) -> Any:
+    def _normalise(self, norm: Norm) -> Callable[[Node, Values], Tensor]:
         def run(node: Node, values: Values) -> Tensor:
             x = values[_name(node, "input")]
             parts = {name: values.get(_name(node, name)) for name in _Slice.PARTS}
@@ -212,7 +214,7 @@ def _needed(cut: Cut, family: TracedFamily, arch: Arch) -> Graph:
     return replace(cut.graph, weights=kept)
 
 
-def _dropout(share: float) -> object:
+def _dropout(share: float) -> Replaced:
     def run(node: Node, values: Values) -> Tensor:
         return F.dropout(values[_name(node, "input")], share, training=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from supernets.data.stored.names import SPLIT_WORDS
 from supernets.data.stored.tables import LABEL_COLUMNS
 from supernets.data_facts.parquet_bounds import rows_at_once
 from supernets.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
 
 TEXT_COLUMNS = ("text", "sentence", "utterance", "content", "question")
 SPLIT_COLUMN = "split"
@@ -50,7 +54,7 @@ class TextTable:
             ) from error
 
     @classmethod
-    def _of(cls, file: Any, path: Path, characters: int) -> TextTable:
+    def _of(cls, file: ParquetFile, path: Path, characters: int) -> TextTable:
         if not 0 < file.metadata.num_rows <= MAX_ROWS:
             raise DataError(
                 f"a file may have 1 to {MAX_ROWS:,} rows, but {path.name} has {file.metadata.num_rows:,}",
@@ -74,13 +78,13 @@ class TextTable:
         return cls(path, texts, column, splits)
 
 
-def _batches(file: Any, column: str) -> Iterator[Any]:
+def _batches(file: ParquetFile, column: str) -> Iterator[pyarrow.RecordBatch]:
     for index in range(file.num_row_groups):
         size = rows_at_once(file.metadata.row_group(index), [column], BATCH_BYTES, BATCH_ROWS)
         yield from file.iter_batches(size, [index], [column])
 
 
-def _values(file: object, column: str) -> Iterator[object]:
+def _values(file: ParquetFile, column: str) -> Iterator[object]:
     for batch in _batches(file, column):
         yield from batch.column(0).to_pylist()
 
@@ -102,11 +106,11 @@ def _split(value: object, name: str) -> str:
     return split
 
 
-def _columns(schema: Any, name: str) -> tuple[str, str]:
+def _columns(schema: pyarrow.Schema, name: str) -> tuple[str, str]:
     """Names of the text and the label column; known names first, else the only column of type text."""
     import pyarrow.types as types
 
-    def is_text(kind: Any) -> bool:
+    def is_text(kind: pyarrow.DataType) -> bool:
         if types.is_dictionary(kind):
             return is_text(kind.value_type)
         return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))

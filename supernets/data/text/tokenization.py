@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supernets.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 BYTES = "bytes"
 VALUES = 256
@@ -92,7 +95,7 @@ class Tokenization:
         return hashlib.sha256(self.content).hexdigest()
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def _tokenizer(self) -> Tokenizer:
         return _load(self.content, self.name)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -120,7 +123,7 @@ class Tokenization:
         }
 
 
-def _load(content: bytes, name: str) -> Any:
+def _load(content: bytes, name: str) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -170,7 +170,9 @@ class TransformerFamily(Family):
         segments.append(self._segment("exit", [], self._exit))
         return tuple(segments)
 
-    def _segment(self, name: str, axes: list[str], layers: Any) -> Segment:
+    def _segment(
+        self, name: str, axes: list[str], layers: Callable[[Mapping[str, Choice]], tuple[LayerSpec, ...]]
+    ) -> Segment:
         known = {axis.name for axis in self.space().axes}
         every = [*(axis.name for axis in self.own_axes()), "width", *axes]
         return Segment(name, tuple(axis for axis in every if axis in known), layers)
