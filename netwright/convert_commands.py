@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from netwright.client.http.decode import read
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
 
@@ -53,8 +55,22 @@ class FolderCommand:
     sequence: int | None
 
 
-def convert_folder(command: FolderCommand) -> dict[str, object]:
-    """Write the supernet directory of a pretrained folder; returns what was found, as JSON."""
+@dataclass(frozen=True, slots=True)
+class FolderSummary:
+    """The supernet of a pretrained folder: its space, and the tensors that were new or not used."""
+
+    family: str
+    task: str
+    subnets: float
+    axes: dict[str, list[object]]
+    model_type: str
+    classifier: str
+    new: list[str]
+    unused: list[str]
+
+
+def convert_folder(command: FolderCommand) -> FolderSummary:
+    """Write the supernet directory of a pretrained folder."""
     with server_packages():
         from supernets.pretrained.directory import convert_folder as run
         from supernets.pretrained.directory import task_of
@@ -65,28 +81,25 @@ def convert_folder(command: FolderCommand) -> dict[str, object]:
             command.folder, command.data, command.out, name=name, task=task, sequence=command.sequence
         )
         space = manifest.make_family().space()
-        return {
-            "family": manifest.family,
-            "task": manifest.task,
-            "subnets": space.size(),
-            "axes": {axis.name: list(axis.choices) for axis in space.axes},
-            **manifest.report["pretrained"],
-        }
+        axes: dict[str, list[object]] = {axis.name: list(axis.choices) for axis in space.axes}
+        return FolderSummary(
+            manifest.family, manifest.task, space.size(), axes, **manifest.report["pretrained"]
+        )
 
 
-def folder_text(card: dict[str, Any], out: Path) -> str:
-    """What was found, for people."""
-    kinds = {name.rsplit(".", 1)[-1]: choices for name, choices in card["axes"].items()}
+def folder_text(card: FolderSummary, out: Path) -> str:
+    """The summary, for people."""
+    kinds = {name.rsplit(".", 1)[-1]: choices for name, choices in card.axes.items()}
     axes = "; ".join(f"{kind} {', '.join(map(str, choices))}" for kind, choices in kinds.items())
     lines = [
-        f"{out}: family {card['family']} from {card['model_type']}, task {card['task']}, {card['subnets']:.3g} subnets",
+        f"{out}: family {card.family} from {card.model_type}, task {card.task}, {card.subnets:.3g} subnets",
         f"axes: {axes}",
-        f"classifier: {card['classifier']}",
+        f"classifier: {card.classifier}",
     ]
-    if card["new"]:
-        lines.append(f"new, random weights: {', '.join(card['new'])}")
-    if card["unused"]:
-        lines.append(f"not used: {', '.join(card['unused'][:5])}{' …' if len(card['unused']) > 5 else ''}")
+    if card.new:
+        lines.append(f"new, random weights: {', '.join(card.new)}")
+    if card.unused:
+        lines.append(f"not used: {', '.join(card.unused[:5])}{' …' if len(card.unused) > 5 else ''}")
     lines.append(f"next: netwright train instatune --from {out} --out RUN")
     return "\n".join(lines)
 
@@ -171,22 +184,52 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
         raise NetwrightError(f"{option} must be numbers with commas between them, got {text!r}") from None
 
 
-def show_found(found: dict[str, Any], out: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class AxisSummary:
+    """An axis: its choices with the number of units that each keeps, and what is removed."""
+
+    name: str
+    removing: str
+    choices: list[list[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSummary:
+    """Units of a module that stay, and why."""
+
+    module: str
+    count: int
+    of: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertSummary:
+    """A converted network: axes, what stays and why, and the costs of the smallest and the largest network."""
+
+    axes: list[AxisSummary]
+    frozen: list[FrozenSummary]
+    costs: dict[str, dict[str, float]]
+    subnets: float
+
+
+def show_found(summary: Mapping[str, object], out: Path | None) -> None:
     """Axes, what stays and why, and the costs of the smallest and the largest network, for people."""
-    axes, frozen = found["axes"], found["frozen"]
-    typer.echo(f"{len(axes)} axes, {found['subnets']:.4g} subnets")
+    found = read(ConvertSummary, summary)
+    axes, frozen = found.axes, found.frozen
+    typer.echo(f"{len(axes)} axes, {found.subnets:.4g} subnets")
     for axis in axes[:MOST_SHOWN]:
-        kept = " ".join(str(kept) for _, kept in axis["choices"])
-        typer.echo(f"  {axis['name']}  {kept}  {axis['removing']}")
+        kept = " ".join(str(kept) for _, kept in axis.choices)
+        typer.echo(f"  {axis.name}  {kept}  {axis.removing}")
     if len(axes) > MOST_SHOWN:
         typer.echo(f"  and {len(axes) - MOST_SHOWN} more")
     if frozen:
         typer.echo("what stays:")
     for each in frozen[:MOST_SHOWN]:
-        typer.echo(f"  {each['module']}  {each['count']} of {each['of']}: {each['reason']}")
+        typer.echo(f"  {each.module}  {each.count} of {each.of}: {each.reason}")
     if len(frozen) > MOST_SHOWN:
         typer.echo(f"  and {len(frozen) - MOST_SHOWN} more")
-    for end, costs in found["costs"].items():
+    for end, costs in found.costs.items():
         typer.echo(f"{end}: " + ", ".join(f"{name} {value:,.4g}" for name, value in costs.items()))
     if out is not None:
         typer.echo(

@@ -14,18 +14,18 @@ BEATS = 3  # per duration of a lease: two may be lost
 
 
 class Heartbeat:
-    """Renews a lease in the background; :meth:`tell` raises errors from the server."""
+    """Renews a lease in the background; :meth:`report` raises errors from the server."""
 
     def __init__(self, connection: Connection, lease: str, seconds: float) -> None:
         self._connection, self._lease, self._pause = connection, lease, seconds / BEATS
-        self._told: dict[str, object] = {"step": "download"}
+        self._latest: dict[str, object] = {"step": "download"}
         self._fault: ApiError | None = None
         self._ended = threading.Event()
 
-    def tell(self, step: str, done: int, total: int) -> None:
+    def report(self, step: str, done: int, total: int) -> None:
         """Set the progress to report. Raises :class:`ApiError` if the lease was lost or the key was revoked."""
-        known = step if step in ("wait", "calibrate") else "measure"
-        self._told = {"step": known, "done": done, "total": total}
+        stage = step if step in ("wait", "calibrate") else "measure"
+        self._latest = {"step": stage, "done": done, "total": total}
         if self._fault is not None:
             raise self._fault
 
@@ -43,7 +43,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._ended.wait(self._pause):
             try:
-                self._connection.post(f"/v1/measurement-leases/{self._lease}:renew", self._told)
+                self._connection.post(f"/v1/measurement-leases/{self._lease}:renew", self._latest)
             except (UnreachableError, ServerError):
                 continue  # the server may be restarting: the rows may still arrive in time
             except ApiError as error:

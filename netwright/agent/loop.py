@@ -80,7 +80,7 @@ class Agent:
         body = {"target": target, "agent": folder.name, "description": found, "max_items": self._plan.batch}
         for lease, rows in list(folder.kept()):
             self._say(f"{len(rows['rows'])} rows were measured but not sent before this agent ended")
-            self._tell(folder, lease, rows)
+            self._send(folder, lease, rows)
         measured, idle = 0, False
         while True:
             answer = self._steadily(lambda: self._http.post(LEASES, body))
@@ -121,21 +121,21 @@ class Agent:
         verdicts = Counter(row["verdict"] for row in rows["rows"])
         words = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
         self._say(f"measured {count} nets in {duration(time.monotonic() - began)}: {words}")
-        return self._tell(folder, lease.id, rows)
+        return self._send(folder, lease.id, rows)
 
     def _measure(self, lease: LeaseView, device: Device, folder: Folder, heart: Heartbeat) -> Object:
         references = {entry.name: self._download(entry, folder) for entry in lease.references}
         files = {entry.id: self._download(entry, folder) for entry in lease.items}
-        began, waits, tell = time.monotonic(), list[int](), steps(self._show)
+        began, waits, draw = time.monotonic(), list[int](), steps(self._show)
         self._say("the files are here; measuring")
 
         def progress(step: str, done: int, total: int) -> None:
-            heart.tell(step, done, total)
+            heart.report(step, done, total)
             if step == WAIT:
                 if not waits:
                     self._say("another measuring run is on this machine; waiting for it")
                 waits.append(done)
-                tell(step, done, total)
+                draw(step, done, total)
                 return
             left = (time.monotonic() - began) / done * (total - done) if done else None
             self._show(Shown(f"{step} {len(files)} nets, round", done, total, left))
@@ -149,7 +149,7 @@ class Agent:
             self._steadily(lambda: self._http.download(f"/v1/artifacts/{entry.sha256}", path, entry.sha256))
         return path
 
-    def _tell(self, folder: Folder, lease: str, rows: Object) -> int:
+    def _send(self, folder: Folder, lease: str, rows: Object) -> int:
         """Send rows until the server has stored them; returns the number of accepted rows."""
         try:
             answer = self._steadily(lambda: self._http.post(f"{LEASES}/{lease}/results", rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +78,7 @@ def convert(
             raise NetwrightError("--out must be given: a folder has no --dry-run")
         folder = convert_commands.FolderCommand(Path(network), data, out, name, task, sequence)
         card = convert_commands.convert_folder(folder)
-        typer.echo(json.dumps(card) if as_json else convert_commands.folder_text(card, out))
+        typer.echo(json.dumps(asdict(card)) if as_json else convert_commands.folder_text(card, out))
         return
     if task is not None or sequence is not None:
         raise NetwrightError(

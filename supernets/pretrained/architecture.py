@@ -138,7 +138,7 @@ class Architecture(ABC):
             )
         return ACTIVATIONS[value]
 
-    def require(self, name: str, allowed: tuple[Any, ...], default: Any) -> None:
+    def require(self, name: str, allowed: tuple[object, ...], default: object) -> None:
         """Refuse a variant that the family does not have."""
         if (value := self.config.get(name, default)) not in allowed:
             raise ConvertError(
@@ -146,7 +146,7 @@ class Architecture(ABC):
                 f"{value!r}"
             )
 
-    def blocks(self, width: int, layers: int, heads: int, ffn: int) -> dict[str, Any]:
+    def blocks(self, width: int, layers: int, heads: int, ffn: int) -> dict[str, object]:
         """Settings of the blocks: the pretrained sizes are the largest choices."""
         if width % heads:
             raise ConvertError(f"the width {width} of config.json must be a multiple of its {heads} heads")

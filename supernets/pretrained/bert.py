@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from supernets.pretrained.architecture import CLASSIFIER, Architecture, Take, linear
 
@@ -24,7 +23,7 @@ class BertWeights(Architecture):
         """Whether the folder is that of a sentence encoder that takes the mean of the tokens."""
         return bool((self.folder.json_file(POOLING_FILE) or {}).get("pooling_mode_mean_tokens"))
 
-    def settings(self, outputs: int | None) -> dict[str, Any]:
+    def settings(self, outputs: int | None) -> dict[str, object]:
         """See :meth:`Architecture.settings`."""
         self.require("position_embedding_type", ("absolute", None), "absolute")
         return {

@@ -50,7 +50,7 @@ class Pretrained:
 
 
 def read_pretrained(
-    folder: PretrainedFolder, classes: Sequence[str] | None, *, sort: bool = True, **settings: Any
+    folder: PretrainedFolder, classes: Sequence[str] | None, *, sort: bool = True, **settings: object
 ) -> Pretrained:
     """The elastic network of a folder.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from supernets.pretrained.architecture import Architecture, Take, linear
 
@@ -16,7 +15,7 @@ class DistilBertWeights(Architecture):
     prefix = "distilbert."
     ignored = (r"vocab_", r"qa_outputs\.", r"embeddings\.position_ids$")
 
-    def settings(self, outputs: int | None) -> dict[str, Any]:
+    def settings(self, outputs: int | None) -> dict[str, object]:
         """See :meth:`Architecture.settings`."""
         self.require("sinusoidal_pos_embds", (False, True), False)
         return {

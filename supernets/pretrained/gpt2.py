@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from torch import Tensor
 
@@ -18,7 +17,7 @@ class Gpt2Weights(Architecture):
     prefix = "transformer."
     ignored = (r"h\.\d+\.attn\.(bias|masked_bias)$", r"lm_head\.weight$")
 
-    def settings(self, outputs: int | None) -> dict[str, Any]:
+    def settings(self, outputs: int | None) -> dict[str, object]:
         """See :meth:`Architecture.settings`."""
         self.require("tie_word_embeddings", (True,), True)
         self.require("scale_attn_weights", (True,), True)

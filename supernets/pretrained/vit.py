@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from supernets.pretrained.architecture import Architecture, Take, linear
 
@@ -16,7 +15,7 @@ class VitWeights(Architecture):
     prefix = "vit."
     ignored = (r"pooler\.", r"embeddings\.mask_token$")
 
-    def settings(self, outputs: int | None) -> dict[str, Any]:
+    def settings(self, outputs: int | None) -> dict[str, object]:
         """See :meth:`Architecture.settings`."""
         self.require("qkv_bias", (True,), True)
         return {
