@@ -58,6 +58,7 @@ for name, group in {
     "data": data.app,
     "jobs": jobs.app,
     "keys": keys.app,
+    "projects": keys.projects,
 }.items():
     app.add_typer(group, name=name)
 app.command()(convert.convert)

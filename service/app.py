@@ -17,6 +17,7 @@ from service.http.guard import Guard
 from service.http.keys import authorise
 from service.http.openapi import document_of
 from service.http.parameters import known_parameters
+from service.http.quotas import Rate, within_quota
 from service.ids import DEFAULT_PROJECT
 from service.jobs import JOBS
 from service.routers import ROUTERS
@@ -49,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # the page of service.http.docs_page
         redoc_url=None,
         generate_unique_id_function=_operation_id,
-        dependencies=[Depends(known_parameters)],
+        dependencies=[Depends(known_parameters), Depends(within_quota)],
     )
     app.state.services = parts
     app.add_middleware(
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         allowed_hosts=settings.host_names,
         authorise=partial(authorise, database, default=DEFAULT_PROJECT),
         body_timeout_s=settings.body_timeout_s,
+        rate=Rate(settings.requests_per_s),
     )
     own = tuple(app.routes)  # the document and its page
     for router in ROUTERS:

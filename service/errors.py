@@ -13,6 +13,7 @@
     │   └── LostLeaseError      a lease whose nets were leased to others meanwhile
     ├── UnauthorizedError       no key, or one that is unknown or revoked
     ├── KeyScopeError           a key that may not do this
+    ├── QuotaError              a project or a key that is over its quota
     ├── ForbiddenError          a Host or Origin that is not ours
     ├── MediaTypeError          a body that is not JSON
     ├── TooLargeError           a body or query over the limit of its route
@@ -165,6 +166,14 @@ class KeyScopeError(ServiceError):
         )
 
 
+class QuotaError(ServiceError):
+    """A project or a key is over its quota; the same request may be sent again after ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class ForbiddenError(ServiceError):
     """The request was addressed to, or sent from, a name that is not ours."""
 
@@ -235,6 +244,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (LostLeaseError, 409, "lease_lost"),
     (UnauthorizedError, 401, "unauthorized"),
     (KeyScopeError, 403, "key_scope"),
+    (QuotaError, 429, "quota"),
     (ConflictError, 409, "conflict"),
     (ForbiddenError, 403, "forbidden"),
     (MediaTypeError, 415, "unsupported_media_type"),

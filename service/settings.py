@@ -85,6 +85,23 @@ class Settings(BaseSettings):
         description="How many jobs of a kind all workers together run at once, such as `train=1,evaluate=4`; a kind "
         "that is not named has no limit. Every worker needs the same value.",
     )
+    project_workers: int = Field(
+        0, ge=0, description="Jobs of one project that all workers together run at once; 0 is no limit."
+    )
+    max_jobs: int = Field(
+        0, ge=0, description="Jobs of a project that have not ended, beyond which it gets 429; 0 is no limit."
+    )
+    max_stored_mb: float = Field(
+        0.0,
+        ge=0,
+        description="MB (10^6 bytes) a project may store before it gets 429 for new jobs; 0 is no limit.",
+    )
+    requests_per_s: float = Field(
+        0.0,
+        ge=0,
+        description="Requests a second of one key to one process of the service, 10 seconds' worth of them at once; "
+        "0 is no limit.",
+    )
     lease_s: float = Field(
         120.0,
         gt=0,

@@ -17,6 +17,7 @@ from service.db.tables import (
     BestPoint,
     Item,
     Job,
+    Key,
     Lease,
     Measurement,
     Order,
@@ -39,7 +40,7 @@ Removable = Supernet | Target | Predictor | Search
 
 def remove_target(session: Session, row: Target, *, but: str | None = None) -> dict[str, int]:
     """Delete or archive a target; see :func:`_remove`."""
-    tables = (Measurement, Unsupported, Order, Item, Lease, Predictor)
+    tables = (Measurement, Unsupported, Order, Item, Lease, Predictor, Key)
     references = {each.__tablename__: _count(session, each.target_id == row.id) for each in tables}
     references["searches"] = _searches_naming(session, row)
     return _remove(session, row, references, [sa.delete(Agent).where(Agent.target_id == row.id)], but)

@@ -134,6 +134,8 @@ class Key(Owned):
     name: Mapped[str] = mapped_column(sa.String(80))
     sha256: Mapped[str] = mapped_column(sa.String(64))
     scopes: Mapped[list[str]]
+    target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
+    expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 

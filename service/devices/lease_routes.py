@@ -14,17 +14,20 @@ from service.devices.lease_schemas import (
     ResultsView,
 )
 from service.devices.staleness import mark, protocol_changed
-from service.errors import StaleTargetError
-from service.http.deps import App, Project
+from service.errors import NotFoundError, StaleTargetError
+from service.http.deps import App, Project, Sender
 
 router = APIRouter(prefix="/v1/measurement-leases", tags=["targets"])
 
 
 @router.post("", status_code=201, response_model=LeaseView, responses={204: {"description": "Nothing to do"}})
-def create_lease(app: App, project: Project, body: LeaseCreate) -> LeaseView | Response:
+def create_lease(app: App, sender: Sender, body: LeaseCreate) -> LeaseView | Response:
     """An agent takes nets to measure: all of one job, at most ``max_items``; 204 when there is nothing to do."""
+    project = sender.project
     with app.database.write() as session:
         target = leasing.target_of_agent(session, project, body.target)
+        if sender.target not in (None, target.id):
+            raise NotFoundError("target", body.target)
         stale = leasing.attach(target, body.description) or protocol_changed(session, target.id)
         if stale is None:
             description = body.description.model_dump()

@@ -17,7 +17,7 @@ from service.devices.leasing import store_references
 from service.devices.schemas import AgentView, TargetCreate, TargetView
 from service.devices.staleness import stale_reason
 from service.http import schemas as common
-from service.http.deps import App, Archived, Page, Project
+from service.http.deps import App, Archived, Page, Project, Sender
 from service.settings import Settings
 
 router = APIRouter(tags=["targets"])
@@ -26,7 +26,7 @@ router = APIRouter(tags=["targets"])
 @router.get("/v1/targets")
 def list_targets(
     app: App,
-    project: Project,
+    sender: Sender,
     page: Page,
     name: Annotated[str | None, Query()] = None,
     kind: Annotated[str | None, Query()] = None,
@@ -36,13 +36,14 @@ def list_targets(
     with app.database.read() as session:
         rows, token = queries.page(
             session,
-            project,
+            sender.project,
             Target,
             size=page.size,
             token=page.token,
             archived=archived,
             name=name,
             kind=kind,
+            id=sender.target,
         )
         items = [target_view(session, row, app.settings) for row in rows]
         return common.Page(items=items, next_page_token=token)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from service.errors import HANDLED, problem, problem_of
+from service.errors import HANDLED, QuotaError, problem, problem_of
 from service.problems import FieldProblem, Problem, plain
 from service.settings import Settings
 from supernets.errors import nearest
@@ -43,7 +43,8 @@ def answer(error: Exception, request_id: str, settings: Settings | None = None) 
     if body.status >= 500:
         body.request_id = request_id
         log.error("%s %s: %s", request_id, body.code, error, exc_info=error if body.status == 500 else None)
-    return as_response(body)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, QuotaError) else None
+    return as_response(body, headers)
 
 
 def as_response(body: Problem, headers: Mapping[str, str] | None = None) -> Response:

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 from service.artifacts import ArtifactStore
 from service.db.session import Database
 from service.errors import InvalidError
+from service.http.caller import Caller
 from service.runtime.events import EventHub
 from service.settings import Settings
 from supernets.metrics import METRICS
@@ -41,10 +42,15 @@ def services(request: Request) -> Services:
     return parts
 
 
+def caller(request: Request) -> Caller:
+    """Who sends the request; set by the guard, which checks the key."""
+    found: Caller = request.state.caller
+    return found
+
+
 def project(request: Request) -> str:
     """The caller's project: that of the key, or the default one where the service has no keys."""
-    found: str = request.state.project  # set by the guard, which checks the key
-    return found
+    return caller(request).project
 
 
 def page_request(
@@ -56,6 +62,7 @@ def page_request(
 
 App = Annotated[Services, Depends(services)]
 Project = Annotated[str, Depends(project)]
+Sender = Annotated[Caller, Depends(caller)]
 Page = Annotated[PageRequest, Depends(page_request)]
 Archived = Annotated[bool, Query(description="List archived resources too")]
 

@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import ForbiddenError, MediaTypeError, SlowRequestError, TooLargeError
 from service.hosts import is_allowed
 from service.http.answers import answer
+from service.http.caller import Caller
+from service.http.quotas import Rate
 from service.http.text import check_text, parse_json
 from service.ids import new_id
 
@@ -32,22 +34,23 @@ WITH_LARGE_BODY = re.compile(
     r"/v1/(supernets|predictors|supernets/[^/]+/evaluations|targets/[^/]+/measurements|measurements:import)"
 )
 PARSED_HERE = 64 << 10  # bytes; larger bodies are parsed in a thread
-Authorise = Callable[[str | None, str, str], str]
+Authorise = Callable[[str | None, str, str], Caller]
 
 
 @dataclass(frozen=True)
 class Guard:
     """ASGI middleware: refuses requests by their headers, reads and checks bodies, answers what a route raises.
 
-    ``authorise`` takes the Authorization header, the method and the path of a request to the API, and returns the
-    project; it may block. The project is in ``request.state.project``, and an id of the request in
-    ``request.state.request_id`` and in the header ``X-Request-ID``.
+    ``authorise`` takes the Authorization header, the method and the path of a request to the API, and returns who
+    sends it; it may block. That is in ``request.state.caller``, and an id of the request in
+    ``request.state.request_id`` and in the header ``X-Request-ID``. ``rate`` limits the requests of each key.
     """
 
     app: ASGIApp
     allowed_hosts: Sequence[str]
     authorise: Authorise
     body_timeout_s: float
+    rate: Rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a good request on, answer a bad one."""
@@ -74,7 +77,9 @@ class Guard:
         exchange.unread = _has_body(headers)
         if path.startswith("/v1/"):
             key = headers.get("authorization")
-            scope["state"]["project"] = await run_in_threadpool(self.authorise, key, exchange.method, path)
+            caller = await run_in_threadpool(self.authorise, key, exchange.method, path)
+            scope["state"]["caller"] = caller
+            self.rate.take(caller)
         if method in SAFE:
             return
         limit = LARGE_BODY if WITH_LARGE_BODY.fullmatch(path) else MAX_BODY

@@ -23,10 +23,12 @@ LOCK = 0x6E657477
 
 @dataclass(frozen=True)
 class Share:
-    """What a worker takes: kinds of job, and how many of a kind all workers together run at once."""
+    """What a worker takes: kinds of job, and how many of a kind and of a project all workers together run at once."""
 
     kinds: Collection[str]
     limits: Mapping[str, int] = field(default_factory=dict)
+    of_project: int = 0
+    """0 is no limit."""
 
 
 def has_work(session: Session, worker: str, share: Share, short: bool) -> bool:
@@ -65,11 +67,13 @@ def claim(session: Session, worker: str, share: Share, short: bool) -> Job | Non
         .group_by(Job.project_id)
         .subquery()
     )
+    jobs = sa.func.coalesce(occupied.c.jobs, 0)
     query = (
         sa.select(Job)
         .outerjoin(occupied, occupied.c.project_id == Job.project_id)
         .where(Job.state == "queued", Job.short == short, Job.kind.in_(set(share.kinds) - full))
-        .order_by(Job.priority.desc(), sa.func.coalesce(occupied.c.jobs, 0), Job.created_at, Job.id)
+        .where(jobs < share.of_project if share.of_project else sa.true())
+        .order_by(Job.priority.desc(), jobs, Job.created_at, Job.id)
         .limit(1)
         .with_for_update(of=Job, skip_locked=True)
     )

@@ -74,7 +74,9 @@ class Worker:
         self._settings, self._jobs, self._watch = settings, jobs, watch
         for kind in (*settings.job_kinds, *settings.job_limits):
             jobs[kind]  # raises where there is none
-        self._share = queue.Share(settings.job_kinds or tuple(jobs), settings.job_limits)
+        self._share = queue.Share(
+            settings.job_kinds or tuple(jobs), settings.job_limits, settings.project_workers
+        )
         self._database = Database(settings.database, must_exist=True)
         self._places = [_Place(short, Child(settings.threads)) for short in (False, True)]
         gap_s = 5 * settings.heartbeat_s

@@ -95,7 +95,7 @@ def learn(words: dict[str, str], commands: str, said: str) -> None:
     """Take over keys, the limit and the id of the search from what the commands printed."""
     keys = re.findall(r"\bnw_[\w-]+", said)
     if "keys create" in commands:
-        words["KEY_OF_ME"], words["KEY_OF_DEVICE"] = keys
+        (words["KEY_OF_DEVICE" if "--scope agent" in commands else "KEY_OF_ME"],) = keys
     if "search profile" in commands:
         words["LIMIT"] = re.findall(r"latency_ms +board +ms +\S+ +(\S+)", said)[0]
     if "search run" in commands:

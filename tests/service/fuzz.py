@@ -70,6 +70,10 @@ class Caller:
         self.statuses = Counter()
         self.longest = (0.0, "")
 
+    def post(self, path, body):
+        """A request as a user would send it."""
+        return self.session.post(f"{self.url}{path}", json=body, timeout=2 * ANSWER_S)
+
     def operations(self):
         """All operations of the document; those that remove or cancel come last, so that the others find rows."""
         found = [each.ok() for each in self.schema.get_all_operations()]

@@ -36,18 +36,24 @@ def house(settings, tmp_path):
 
 
 @pytest.fixture
-def key(database):
+def target(settings, database):
+    """The target ``pi``, whose agents find the reference nets."""
     with database.write() as session:
-        return make_key(session, P, "device", ["agent"])[1]
+        target = add_target(session)
+        store_references(session, P, ArtifactStore(settings.artifacts))
+    return target
 
 
 @pytest.fixture
-def order(settings, database):
+def key(database, target):
+    with database.write() as session:
+        return make_key(session, P, "device", ["agent"], target=target.id)[1]
+
+
+@pytest.fixture
+def order(settings, database, target):
     """Ask for nets to be measured on the target ``pi``."""
     store = ArtifactStore(settings.artifacts)
-    with database.write() as session:
-        target = add_target(session)
-        store_references(session, P, store)
 
     def order(nets, protocol=QUICK):
         with database.write() as session:
@@ -220,7 +226,7 @@ def test_rows_of_a_key_that_was_revoked_meanwhile_are_left_to_the_next_agent(hou
     wait_until(lambda: list((house.folder / "work").glob("*/a/rows/*.json")))
     with database.write() as session:
         revoke_key(session, P, "device")
-        other = make_key(session, P, "other", ["agent"])[1]
+        other = make_key(session, P, "other", ["agent"], target="pi")[1]
     house.serve(other)
     assert ended(agent) == 1 and "2 rows are kept in" in said(agent), said(agent)
     assert ended(house.agent(other, "--until-idle")) == 0

@@ -93,6 +93,15 @@ def test_no_more_jobs_of_a_kind_run_than_its_limit(db):
     assert claim(db, share) == second
 
 
+def test_a_project_occupies_no_more_workers_than_its_quota(db):
+    share = queue.Share(ALL.kinds, of_project=1)
+    mine = [add(db) for _ in range(2)]
+    other = add(db, project="prj_other")
+    assert [claim(db, share) for _ in range(3)] == [mine[0], other, None]
+    end(db, mine[0])
+    assert claim(db, share) == mine[1]
+
+
 def test_workers_that_claim_at_once_take_each_job_once_and_keep_the_limit(db):
     jobs = {add(db, "train") for _ in range(4)} | {add(db) for _ in range(12)}
     share, taken, failures = queue.Share(ALL.kinds, {"train": 2}), [], []

@@ -25,13 +25,14 @@ def house(settings, tmp_path):
 
 def test_a_job_on_a_device_rests_until_its_agent_has_measured(house, database):
     with database.write() as session:
-        device = make_key(session, P, "device", ["agent"])[1]
         mine = make_key(session, P, "me", ["write"])[1]
     house.serve(mine)
     worker = house.start("worker")
     with Client(house.url, mine) as client:
         supernet = client.supernets.add("digits")
         target = client.targets.add("agent", name="pi")
+        with database.write() as session:
+            device = make_key(session, P, "device", ["agent"], target="pi")[1]
         metrics = ["latency_ms", "peak_memory_mb"]
         job = target.measure(supernet.id, count=COUNT, seed=0)
 
