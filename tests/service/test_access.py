@@ -124,7 +124,9 @@ def send(service, route, caller, id=None):
     method, path = route.split()
     if "{" in path:
         collection = path.split("/")[2]
-        existing = ids[collection][1 if collection == "jobs" else 0]  # the events of a job that has ended, end
+        existing = ids[collection][
+            1 if collection == "jobs" else 0
+        ]  # the events of a job that has ended, end
         path = path.replace("{id}", id or existing).replace("{sha256}", id or ids["artifacts"][0])
     headers = {"Authorization": f"Bearer {keys[caller]}"} if caller is not None else {}
     body = None if method in ("GET", "DELETE") else {"no such field": 1}
