@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from netwright.client.http.decode import read
+from netwright.client.resource import counted
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
 
@@ -217,7 +218,7 @@ def show_found(summary: Mapping[str, object], out: Path | None) -> None:
     """Axes, what stays and why, and the costs of the smallest and the largest network, for people."""
     found = read(ConvertSummary, summary)
     axes, frozen = found.axes, found.frozen
-    typer.echo(f"{len(axes)} axes, {found.subnets:.4g} subnets")
+    typer.echo(f"{counted(len(axes), 'axis')}, {found.subnets:.4g} subnets")
     for axis in axes[:MOST_SHOWN]:
         kept = " ".join(str(kept) for _, kept in axis.choices)
         typer.echo(f"  {axis.name}  {kept}  {axis.removing}")

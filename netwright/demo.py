@@ -14,6 +14,7 @@ from netwright.client import Client
 from netwright.client.fronts import Point
 from netwright.client.jobs import Job
 from netwright.client.predictors import Predictor
+from netwright.client.resource import counted
 from netwright.client.subnets import Export
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
@@ -163,7 +164,7 @@ def _wait(job: Job, title: str) -> Job:
 def report_card(predictor: Predictor) -> str:
     """A predictor's report card in one line."""
     card = predictor.report or {}
-    parts = [f"{predictor.metric} ({predictor.kind}, {predictor.rows} rows)"]
+    parts = [f"{predictor.metric} ({predictor.kind}, {counted(predictor.rows, 'row')})"]
     for figure, label, form in FIGURES:
         if isinstance(card.get(figure), int | float):
             parts.append(f"{label} {form.format(card[figure])}")

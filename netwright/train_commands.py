@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from netwright.client.resource import counted
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
 from netwright.metric_names import MACS, PARAMS
@@ -54,6 +55,7 @@ class TrainCommand:
     device: str
     dry_run: bool
     log: str | None = None
+    licence: str | None = None
 
 
 def train(command: TrainCommand) -> None:
@@ -64,6 +66,7 @@ def train(command: TrainCommand) -> None:
         from supernets.device import choose
 
         torch.set_num_threads(command.threads)
+        _check_licence(command.licence)
         if command.source is not None and command.source.resolve() == command.out.resolve():
             raise NetwrightError(f"--out must be another folder than --from, got {command.out} for both")
         device = choose(command.device)
@@ -85,6 +88,14 @@ def train(command: TrainCommand) -> None:
     typer.echo(
         f"{command.out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
     )
+
+
+def _check_licence(licence: str | None) -> None:
+    """Refuse at the start what the manifest would refuse after the training."""
+    from supernets.manifest import MAX_LICENCE
+
+    if licence is not None and not 1 <= len(licence) <= MAX_LICENCE:
+        raise NetwrightError(f"--licence must have 1 to {MAX_LICENCE} characters, got {len(licence)}")
 
 
 def _plan(command: TrainCommand, device: torch.device) -> TrainingPlan:
@@ -147,7 +158,14 @@ def _finish(command: TrainCommand, training: Training) -> None:
 
     try:
         with bar("report card") as show:
-            finish(training, command.name, command.out / "training", command.out, _counted(show))
+            finish(
+                training,
+                command.name,
+                command.out / "training",
+                command.out,
+                _counted(show),
+                licence=command.licence,
+            )
     except KeyboardInterrupt as stop:
         stop.add_note("the training is finished and kept; the same command makes the report card")
         raise
@@ -220,7 +238,9 @@ def _print_estimate(plan: TrainingPlan, device: torch.device) -> None:
     space = family.space()
     costs = family.costs(space.encode([space.min(), space.max()]))
     sizes = " / ".join(f"{split.name} {len(split)}" for split in (data.train, data.validation, data.test))
-    typer.echo(f"data      {data.name}: {sizes} examples, {len(data.classes)} classes, task {plan.task.name}")
+    typer.echo(
+        f"data      {data.name}: {sizes} examples, {counted(len(data.classes), 'class')}, task {plan.task.name}"
+    )
     typer.echo(
         f"space     {space.size():.3g} subnets, {costs[PARAMS][0]:,.0f} to {costs[PARAMS][1]:,.0f} parameters"
     )
@@ -232,7 +252,8 @@ def _print_estimate(plan: TrainingPlan, device: torch.device) -> None:
         train_step(training)
     per_step = (time.monotonic() - began) / DRY_STEPS
     typer.echo(
-        f"recipe    {recipe.name}: {recipe.steps} steps of {recipe.batch_size} examples, {per_step:.2f} s a step now"
+        f"recipe    {recipe.name}: {counted(recipe.steps, 'step')} of {recipe.batch_size} examples, "
+        f"{per_step:.2f} s a step now"
     )
     cost = estimate(recipe, family, data, seed=plan.seed, external=plan.teacher is not None)
     per_pass = per_step / (training.billed / training.step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from netwright.agent.heartbeat import Heartbeat
 from netwright.client import Client
 from netwright.client.http.decode import read
 from netwright.client.http.models import LeasedItem, LeaseView, Object, Reference, ResultsView
+from netwright.client.resource import counted
 from netwright.errors import (
     ApiError,
     ConflictError,
@@ -79,7 +80,7 @@ class Agent:
     def _work(self, target: str, device: Device, folder: Folder, found: Object) -> int:
         body = {"target": target, "agent": folder.name, "description": found, "max_items": self._plan.batch}
         for lease, rows in list(folder.kept()):
-            self._say(f"{len(rows['rows'])} rows were measured but not sent before this agent ended")
+            self._say(f"{_rows(rows, 'was', 'were')} measured but not sent before this agent ended")
             self._send(folder, lease, rows)
         measured, idle = 0, False
         while True:
@@ -104,7 +105,7 @@ class Agent:
         """Measure a leased batch and send the rows; returns the number of accepted rows."""
         count, began = len(lease.items), time.monotonic()
         self._say(
-            f"{count} nets to measure{'' if lease.calibrations else ', and reference nets to calibrate'}"
+            f"{counted(count, 'net')} to measure{'' if lease.calibrations else ', and reference nets to calibrate'}"
         )
         try:
             with Heartbeat(self._http, lease.id, lease.expires_in_s).beating() as heart:
@@ -120,7 +121,7 @@ class Agent:
         folder.keep(lease.id, rows)
         verdicts = Counter(row["verdict"] for row in rows["rows"])
         words = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
-        self._say(f"measured {count} nets in {duration(time.monotonic() - began)}: {words}")
+        self._say(f"measured {counted(count, 'net')} in {duration(time.monotonic() - began)}: {words}")
         return self._send(folder, lease.id, rows)
 
     def _measure(self, lease: LeaseView, device: Device, folder: Folder, heart: Heartbeat) -> Object:
@@ -138,7 +139,7 @@ class Agent:
                 draw(step, done, total)
                 return
             left = (time.monotonic() - began) / done * (total - done) if done else None
-            self._show(Shown(f"{step} {len(files)} nets, round", done, total, left))
+            self._show(Shown(f"{step} {counted(len(files), 'net')}, round", done, total, left))
 
         rows, calibrations = device.measure(lease, files, references, progress)
         return {"rows": rows, "calibrations": None if lease.calibrations else calibrations}
@@ -163,7 +164,7 @@ class Agent:
                 folder.drop(lease)  # sending them again would have no effect
             else:
                 self._say(
-                    f"{len(rows['rows'])} rows are kept in {folder.path} and sent by the next agent on this machine"
+                    f"{_rows(rows, 'is', 'are')} kept in {folder.path} and sent by the next agent on this machine"
                 )
             raise
         folder.drop(lease)
@@ -201,3 +202,9 @@ class Agent:
                 if away_since is not None:
                     self._say("the server answers again")
                 return answer
+
+
+def _rows(rows: Mapping[str, Sequence[object]], one: str, many: str) -> str:
+    """How many rows there are, with the verb: ``1 row is``, ``2 rows are``."""
+    count = len(rows["rows"])
+    return f"{counted(count, 'row')} {one if count == 1 else many}"

@@ -30,12 +30,16 @@ def check(
         int | None,
         typer.Option(min=1, help="Decode at most about so many images of each split; all if absent."),
     ] = None,
+    family: Annotated[
+        Path | None,
+        typer.Option(help="A family's TOML file, or a supernet of the zoo: check that the sizes fit it too."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Report splits, classes, sizes, copies and faults of a data set; exit status 1 where there is an error."""
     from netwright import data_commands
 
-    report = data_commands.check(spec, sheet, images)
+    report = data_commands.check(spec, sheet, images, family)
     if sheet is not None and sheet.exists() and not as_json:
         typer.echo(f"{sheet} shows a few images of each class as the network will see them", err=True)
     answer = {key: value for key, value in report.items() if key != "details"}

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from netwright.client.http.models import AgentView, EstimateView, Object
 from netwright.client.jobs import Job
 from netwright.client.predictors import Predictor
-from netwright.client.resource import Removed
+from netwright.client.resource import Removed, counted
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
 from netwright.metric_names import LATENCY, MACS, PARAMS
@@ -115,7 +115,7 @@ def estimate_card(estimate: EstimateView) -> Iterator[Section]:
     known = (
         f"{number(estimate.train_images)} training images" if estimate.train_images else "known once loaded"
     )
-    classes = f", {estimate.classes} classes" if estimate.classes else ""
+    classes = f", {counted(estimate.classes, 'class')}" if estimate.classes else ""
     networks = f", in the end {estimate.networks} networks" if estimate.networks > 1 else ""
     params, macs = estimate.params, estimate.macs
     yield Fields(
@@ -123,7 +123,7 @@ def estimate_card(estimate: EstimateView) -> Iterator[Section]:
             "data": f"{estimate.data}: {known}{classes}",
             "space": f"{estimate.subnets:.3g} subnets, {params[0]:,.0f} to {params[1]:,.0f} parameters, "
             f"{macs[0] / 1e6:.3g} to {macs[1] / 1e6:.3g} million MACs",
-            "recipe": f"{estimate.recipe}: {estimate.steps} steps of {estimate.batch_size} images, "
+            "recipe": f"{estimate.recipe}: {counted(estimate.steps, 'step')} of {estimate.batch_size} images, "
             f"seed {estimate.seed}",
             "cost": f"{estimate.billed:,.0f} subnet passes, {estimate.macs_per_step / 1e9:.3g} billion MACs a step "
             f"on average{networks}",
@@ -155,7 +155,7 @@ def target_card(target: Target) -> Iterator[Section]:
             "metrics": " ".join(target.metrics),
             "reference networks": ", ".join(calibrated) or None,
             "agents": _agents(target.agents) if agent else None,
-            "cannot run": f"{target.unsupported} subnets" if target.unsupported else None,
+            "cannot run": counted(target.unsupported, "subnet") if target.unsupported else None,
             "stale": target.stale,
             "valid from": target.valid_from,
         }
@@ -342,7 +342,9 @@ def predictors_table(predictors: Iterable[Predictor], names: Names) -> Iterator[
             on = f" on {target}" if target else ""
             state = "" if each.state == "succeeded" else f", {each.state}"
             stale = ", stale" if each.stale else ""
-            yield Line(f"{each.id}  {each.metric}{on}: {each.kind}, {each.rows} rows{state}{stale}")
+            yield Line(
+                f"{each.id}  {each.metric}{on}: {each.kind}, {counted(each.rows, 'row')}{state}{stale}"
+            )
             figures = _figures(each.report or {}, SIDE_BY_SIDE)
             if figures:
                 yield Line("  " + ", ".join(f"{label} {cell(value)}" for label, value in figures.items()))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from netwright.client.http.decode import read
 from netwright.client.http.models import DataReport, Details
+from netwright.client.resource import counted
 from netwright.output.printing import Fields, Line, Section, Table, number
 
 SHOWN = 20
@@ -51,5 +52,7 @@ def _facts(report: DataReport) -> dict[str, str | None]:
         low, high = details.range
         found["range"] = f"{low:g}..{high:g} become black to white"
     if made := details.made:
-        found["cut out of train"] = " and ".join(f"{name} ({count:,} images)" for name, count in made.items())
+        found["cut out of train"] = " and ".join(
+            f"{name} ({counted(count, 'image')})" for name, count in made.items()
+        )
     return found

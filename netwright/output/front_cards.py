@@ -22,7 +22,7 @@ def front_card(front: Front, names: Names, *, archs: bool = False) -> Iterator[S
     total, count = counted(front.total, "point"), len(front)
     title = total if count == front.total else f"{count} of {total}"
     if len(owners) > 1:
-        yield Line(f"{title}, on {len(owners)} targets")
+        yield Line(f"{title}, on {counted(len(owners), 'target')}")
     for owner in owners:
         mine = [point for point in front if point.target == owner]
         of = f" on {names.get(owner, owner)}" if owner is not None else ""

@@ -15,6 +15,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from netwright.client import Client
@@ -33,7 +34,11 @@ from netwright.output.hints import as_command
 EXIT_REFUSED, EXIT_USAGE, EXIT_INFEASIBLE, EXIT_JOB_FAILED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5
 LOG_LINES = 10
 UNFORESEEN = ("internal", "child_died")
-PIPE_WIDTH = 160
+PIPE_WIDTH, LONGEST_LINE = 160, 100_000
+WHOLE = ("id", "subnet", "search")
+"""Columns that are copied into other commands: never folded."""
+FOLDED, GAP = 6, 3
+"""Characters of a column that may be folded, and between columns."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables for people.")]
 Timeout = Annotated[
@@ -73,7 +78,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A line a row; long cells are folded, never cut."""
+    """A line a row; on a terminal long cells are folded, never cut."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -133,25 +138,57 @@ def _print(section: Section, console: Console) -> None:
             console.print(escape(section.text), soft_wrap=True, highlight=False)
         return
     if isinstance(section, Fields):
-        table = RichTable(show_header=False, box=None, pad_edge=False)
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
-        for name, value in section.values.items():
-            if value is not None:
-                table.add_row(name, escape(cell(value)))
-        console.print(table)
-        return
+        _print_fields(section, console)
+    else:
+        _print_table(section, console)
+
+
+def _print_fields(section: Fields, console: Console) -> None:
+    table = RichTable(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in section.values.items():
+        if value is not None:
+            table.add_row(name, escape(cell(value)))
+    console.print(table)
+
+
+def _print_table(section: Table, console: Console) -> None:
     if section.title:
         console.print(escape(section.title), soft_wrap=True, highlight=False)
     if not section.rows:
         console.print("none")
         return
+    cells = [[cell(value) for value in row] for row in section.rows]
+    if console.is_terminal and _narrowest(section.columns, cells) > console.width:
+        _print_below_each_other(section.columns, cells, console)
+        return
     table = RichTable(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for column in section.columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "subnet", "search"))
-    for row in section.rows:
-        table.add_row(*[escape(cell(value)) for value in row])
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    if not console.is_terminal:  # nobody can widen a file: a row is a line, however long
+        whole = Measurement.get(console, console.options.update_width(LONGEST_LINE), table).maximum
+        console.width = max(console.width, whole)
     console.print(table)
+
+
+def _narrowest(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """The width below which rich would leave out columns, or fold them to a letter a line."""
+    longest = [max(map(len, (head, *(row[i] for row in rows)))) for i, head in enumerate(columns)]
+    kept = [
+        width if head in WHOLE else min(width, FOLDED) for head, width in zip(columns, longest, strict=True)
+    ]
+    return sum(kept) + GAP * len(columns)
+
+
+def _print_below_each_other(columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Each row as a block of lines, for a terminal that is too narrow for the table."""
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
+        _print(Fields(dict(zip(columns, row, strict=True))), console)
 
 
 # --- values ----------------------------------------------------------------------------------------

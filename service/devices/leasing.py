@@ -26,6 +26,7 @@ from service.devices.staleness import runtime_changed
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
 from service.runtime import job_queries
 from supernets.metrics import LATENCY
+from supernets.words import counted
 
 Json = dict[str, object]
 MOST_ATTEMPTS = 3  # leases of a network without a valid row before it is refused
@@ -227,5 +228,5 @@ def tell(session: Session, order: Order, words: str) -> None:
         eta = (now() - order.started_at).total_seconds() * (1 - share) / share
     job = session.get_one(Job, order.job_id)
     if job.waiting_since is not None:
-        text = f"{words}; {done} of {len(items)} nets measured"
+        text = f"{words}; {done} of {counted(len(items), 'net')} measured"
         job_queries.set_progress(session, job.id, int(start + (stop - start) * share), total, eta, text)

@@ -11,6 +11,7 @@ from service.db.tables import Job, Order, Target, now
 from service.devices import lease_queries, leasing
 from service.runtime import job_queries
 from service.settings import Settings
+from supernets.words import counted
 
 NO_AGENT = "no_agent"
 
@@ -44,6 +45,7 @@ def _say_who_is_there(session: Session, job: Job, order: Order, target: Target, 
         job_queries.set_state(session, job, "failed", error=(NO_AGENT, message))
         return
     left = lease_queries.count_items(session, order.id, "waiting", "leased")
-    message = f"{left} nets wait for an agent of target {target.name!r}, none is connected; {start}"
+    waits = f"{counted(left, 'net')} {'waits' if left == 1 else 'wait'}"
+    message = f"{waits} for an agent of target {target.name!r}, none is connected; {start}"
     if job.message != message:
         job_queries.set_progress(session, job.id, job.done, job.total, None, message)

@@ -24,6 +24,7 @@ from service.supernets.queries import archs_by_id
 from supernets import FAMILIES
 from supernets.families.family import Family
 from supernets.metrics import LATENCY
+from supernets.words import counted
 
 CHUNK = 2000  # rows a transaction, so that other writers wait briefly
 MOST_KNOWN = 50_000
@@ -105,7 +106,7 @@ async def run(job: WorkContext) -> None:
         raise
     total, summary = len(checked.rows.values), checked.summary
     job.outcome = (
-        f"imported {summary.accepted} of {summary.rows} rows, {summary.known} were stored already, "
+        f"imported {summary.accepted} of {counted(summary.rows, 'row')}, {summary.known} were stored already, "
         f"{summary.refused_count} refused"
     )
     for start in range(0, total, CHUNK):
@@ -124,7 +125,7 @@ async def run(job: WorkContext) -> None:
             return StoredRows(stored=len(chunk.values))
 
         job.window(total + start, total + min(start + CHUNK, total), 2 * total)
-        await job.report(f"storing {total} rows")
+        await job.report(f"storing {counted(total, 'row')}")
         await job.write(step, store)
 
 
@@ -165,7 +166,7 @@ def check(request: CheckIn, progress: Progress) -> Checked:
     content = ArtifactStore(request.artifacts).read(params.file)
     progress(0, 2, "reading the file")
     table = read_table(content, [*params.archs, params.latency])
-    progress(1, 2, f"checking {table.rows} rows")
+    progress(1, 2, f"checking {counted(table.rows, 'row')}")
     population = np.array(request.population, dtype=np.int64).reshape(len(request.values), space.d)
     checked = check_rows(
         table,

@@ -17,6 +17,7 @@ from service.runtime.task import Rows
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Population
+from supernets.words import counted
 
 STEP = "choose"
 
@@ -46,7 +47,8 @@ async def chosen(
 
         return population_of(family, (await job.write(STEP, keep)).population)
     assert params.count is not None
-    await job.report(f"choosing {params.count} subnets with the rows of {len(known)} source devices")
+    sources = counted(len(known), "source device")
+    await job.report(f"choosing {counted(params.count, 'subnet')} with the rows of {sources}")
     request = ChooseIn(
         bench=bench_of(job.settings, supernet),
         metric=params.metric,

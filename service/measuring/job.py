@@ -15,6 +15,7 @@ from service.measuring.measure import MeasuringRun, measure
 from service.measuring.until import measure_until
 from service.runtime.context import WorkContext
 from supernets.spaces.space import Population
+from supernets.words import counted
 
 STEP = "measure"
 
@@ -36,14 +37,16 @@ async def run(job: WorkContext) -> None:
         timings = await measure_until(job, params, params.until, supernet, population, measure_part)
     else:
         job.window(0, len(population), len(population))
-        await job.report(f"measuring {len(population)} subnets")
+        await job.report(f"measuring {counted(len(population), 'subnet')}")
         timings = await measure_part(STEP, population)
         counts = Counter(str(timing.verdict) for timing in timings).most_common()
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts)
-        job.outcome = f"measured {measured(timings)} of {len(population)} subnets: {verdicts}"
+        job.outcome = f"measured {measured(timings)} of {counted(len(population), 'subnet')}: {verdicts}"
     if not measured(timings):
         first = [timing.verdict for timing in timings[:5]]
-        raise JobError("measuring_failed", f"none of {len(population)} subnets gave a value: {first}")
+        raise JobError(
+            "measuring_failed", f"none of {counted(len(population), 'subnet')} gave a value: {first}"
+        )
 
 
 def measured(timings: list[SubnetTiming]) -> int:

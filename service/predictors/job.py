@@ -16,6 +16,7 @@ from service.predictors.tasks import FitIn, FitOut, FittedModel, ModelSpec
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData
 from service.supernets.bench import bench_of
+from supernets.words import counted
 
 MEDIA_TYPE = "application/x-npz"
 
@@ -57,11 +58,11 @@ async def run(job: WorkContext) -> None:
 
     job.window(0, 100, 100)
     doing = "comparing predictors" if predictor.kind == AUTO else f"fitting {predictor.kind}"
-    await job.report(f"{doing} of {predictor.metric} on {len(spec.values)} rows")
+    await job.report(f"{doing} of {predictor.metric} on {counted(len(spec.values), 'row')}")
     models = [spec.model_copy(update={"base": params.base})]
     request = FitIn(bench=bench_of(job.settings, supernet), models=models, report=True)
     fitted = await job.step("fit", tasks.fit, request, store)
-    job.outcome = f"fitted {fitted.kind} of {predictor.metric} to {fitted.rows} rows"
+    job.outcome = f"fitted {fitted.kind} of {predictor.metric} to {counted(fitted.rows, 'row')}"
 
 
 def model_spec(

@@ -22,6 +22,7 @@ from service.runtime.task import Progress, Rows, StepData
 from service.supernets.bench import Bench, BenchSpec, model_scope, open_bench
 from supernets.metrics import METRICS
 from supernets.spaces.space import Population
+from supernets.words import counted
 
 # What rows from elsewhere are fitted with.
 KNOWN_KINDS = {"measured": "latency_surface", "evaluated": "gaussian_process"}
@@ -143,7 +144,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
             make, scope.definition, archs, values, known=bool(spec.known), on_progress=compared
         )
         kind = choice.kind
-    on_share(COMPARING_SHARE, f"fitting {kind} to {len(values)} rows")
+    on_share(COMPARING_SHARE, f"fitting {kind} to {counted(len(values), 'row')}")
     imported = None if spec.base is None else load(bench.store.read(spec.base), bench.family, scope).fresh()
     model = imported if imported is not None else make(kind)
     if model.imported and len(archs) < model.fewest_rows:
@@ -228,7 +229,7 @@ def look(request: LookIn, progress: Progress) -> HeldOutError:
     bench, spec = open_bench(request.bench), request.model
     archs, values = merge_rows(bench.population(spec.population), np.array(spec.values))
     model = unfitted(request.bench, spec.kind, spec.metric, spec.target, spec.known)
-    progress(0, 1, f"checking {spec.kind} on {len(archs)} rows")
+    progress(0, 1, f"checking {spec.kind} on {counted(len(archs), 'row')}")
     try:
         errors = np.abs(cross_validate(model.fresh, archs, values, LOOK_FOLDS, model.seed).errors)
     except FitError:

@@ -14,6 +14,7 @@ from service.db.tables import Job, Worker
 from service.runtime import job_queries
 from service.runtime.clock import Watch
 from service.settings import Settings
+from supernets.words import counted
 
 log = logging.getLogger("netwright.worker")
 PARKED = "parked"
@@ -79,7 +80,7 @@ def give_back(session: Session, job: Job, max_attempts: int) -> None:
     if job.state == "cancelling":
         job_queries.set_state(session, job, "cancelled")
     elif job.deaths >= max_attempts:
-        message = f"{job.deaths} workers died on the same step; POST /v1/jobs/{job.id}:resume tries again"
+        message = f"{counted(job.deaths, 'worker')} died on the same step; POST /v1/jobs/{job.id}:resume tries again"
         job_queries.set_state(session, job, "failed", error=(PARKED, message))
     elif job.state != "queued":
         job_queries.set_state(session, job, "queued")

@@ -51,6 +51,7 @@ from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
 from service.version import VERSION
 from supernets.metrics import LATENCY
+from supernets.words import counted
 
 HOPEFUL = 0.1  # a true violation below this is worth another round, whatever the predictors predict
 
@@ -251,7 +252,7 @@ class SearchRun:
     async def propose(self, number: int, size: int) -> Proposed:
         """Choose what to evaluate, and keep what the predictors predict of it before it is evaluated."""
         self._window(1.0, 1.0)
-        await self.job.report(f"round {number + 1}: choosing {size} subnets")
+        await self.job.report(f"round {number + 1}: choosing {counted(size, 'subnet')}")
         plans = len(self.plans)
         request = ProposeIn(
             **dict(self._problem(self.spec.seed + 1000 * number)),
@@ -278,7 +279,7 @@ class SearchRun:
         timings = await self.true.stored_timings(f"known {number} {target}", target, rows)
         unknown = [index for index, timing in enumerate(timings) if timing is None]
         self._window(0.4, 0.9)
-        await self.job.report(f"round {number + 1}: measuring {len(unknown)} subnets")
+        await self.job.report(f"round {number + 1}: measuring {counted(len(unknown), 'subnet')}")
         fresh = await self.true.timings(
             step, target, [rows[index] for index in unknown], seconds=self._left()
         )
@@ -321,7 +322,7 @@ class SearchRun:
             if attempt > 0 and not rows:
                 break
             self._closing()
-            await self.job.report(f"confirming {len(rows)} subnets")
+            await self.job.report(f"confirming {counted(len(rows), 'subnet')}")
             for target in self.targets:
                 timings = await self.true.timings(f"confirm {attempt} {target}", target, rows, together=True)
                 self.history.set_timings(target, rows, timings, confirmed=True)

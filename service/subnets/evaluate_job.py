@@ -16,6 +16,7 @@ from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
 from supernets.spaces.space import Population
+from supernets.words import counted
 
 CHUNK = 50
 
@@ -45,7 +46,7 @@ async def run(job: WorkContext) -> None:
             return StoredEvaluations(evaluated=len(part))
 
         job.window(start, start + len(part), total)
-        await job.report(f"evaluating {total} subnets on {params.split}")
+        await job.report(f"evaluating {counted(total, 'subnet')} on {params.split}")
         request = EvaluateIn(bench=bench, population=part.tolist(), split=params.split)
         await job.step(step, tasks.evaluate, request, store)
-    job.outcome = f"evaluated {total} subnets on {params.split}"
+    job.outcome = f"evaluated {counted(total, 'subnet')} on {params.split}"

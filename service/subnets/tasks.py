@@ -12,6 +12,7 @@ from service.measurements.models import Quality
 from service.runtime.task import Deadline, Progress, Rows, StepData
 from service.supernets.bench import Bench, BenchSpec, StoredFile, open_bench
 from supernets.spaces.space import Arch
+from supernets.words import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +38,7 @@ class EvaluateIn(StepData):
         changes = {"batch": batch, "bench": self.bench.model_copy(update={"threads": 1})}
         return self.model_copy(
             update=changes
-        ), f"in a new process, with one thread and {batch} images at once"
+        ), f"in a new process, with one thread and {counted(batch, 'image')} at once"
 
 
 class Evaluated(StepData):

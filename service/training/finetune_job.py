@@ -13,6 +13,7 @@ from service.training import finetune_tasks
 from service.training.finetune_schemas import FineTuneParams
 from service.training.finetune_tasks import FineTuned, FineTuneIn
 from supernets.training.change import ChangeRecord
+from supernets.words import counted
 
 
 async def run(job: WorkContext) -> None:
@@ -43,7 +44,7 @@ async def run(job: WorkContext) -> None:
 
     steps = int(row.recipe["steps"])
     job.window(0, steps, steps)
-    await job.report(f"fine-tuning {subnet.id} for {steps} steps")
+    await job.report(f"fine-tuning {subnet.id} for {counted(steps, 'step')}")
     result = await job.step("finetune", finetune_tasks.finetune, request, store)
     change = ChangeRecord.model_validate(result.record["change"])
     job.outcome = f"fine-tuned {subnet.id}: {change.words()}"

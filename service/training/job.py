@@ -15,6 +15,7 @@ from service.training import tasks
 from service.training.tasks import Trained, TrainIn, TrainParams
 from supernets.data_facts.report import DataReport
 from supernets.manifest import Manifest
+from supernets.words import counted
 
 
 class Registered(StepData):
@@ -50,7 +51,7 @@ async def run(job: WorkContext) -> None:
 
     steps = int(str(params.training.recipe["steps"]))
     job.window(0, steps, steps)
-    await job.report(f"training {params.name} for {steps} steps")
+    await job.report(f"training {params.name} for {counted(steps, 'step')}")
     trained = await job.step("train", tasks.train, request, store)
     job.outcome = f"trained {params.name}, it is {trained.supernet}{trained.warnings}"
 

@@ -17,6 +17,8 @@ from supernets.data.dataset import MIN_SPLIT
 from supernets.data.images import DEEP_RANGES, READABLE, Form, Survey, usual_range
 from supernets.data.stored.examples import Found
 from supernets.data_facts.report import DataReport, Details, Pixels, Problem, SplitReport
+from supernets.data_facts.spec import MAX_RESOLUTION, DataSpec
+from supernets.words import counted
 
 SHOWN = 5
 """Names in a message."""
@@ -73,6 +75,7 @@ def make_report(
     problems = [
         *_of_names(found, survey, piles),
         *_of_headers(survey, form),
+        *_of_sizes(survey, form, DataSpec.parse(spec)),
         *_of_labels(found),
         *_of_cut(found, made, left),
         *_of_pixels(seen, piles, found, made),
@@ -141,11 +144,6 @@ def _warning(code: str, message: str) -> Problem:
     return Problem(level="warning", code=code, message=message)
 
 
-def counted(n: int, noun: str) -> str:
-    """A number and its noun: ``1 image``, ``2,000 images``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
@@ -202,11 +200,26 @@ def _of_headers(survey: Survey, form: Form) -> Iterator[Problem]:
         yield _warning(
             "animated", f"{counted(survey.animated, 'image')} with several frames or pages; the first is used"
         )
-    if max(min(size) for size in survey.sizes) < form.resolution // 2:
-        largest = max(min(size) for size in survey.sizes)
+
+
+def _of_sizes(survey: Survey, form: Form, spec: DataSpec) -> Iterator[Problem]:
+    """Images that loading enlarges, and ones that it shrinks without having been asked to."""
+    if not survey.n:
+        return
+    sides = sorted((min(size), n) for size, n in survey.sizes.items())
+    largest = sides[-1][0]
+    if largest < form.resolution // 2:
         yield _warning(
             "enlarged",
             f"no image has more than {largest} pixels on its shorter side, but all are enlarged to {form.resolution}",
+        )
+    shrunk = sum(n for side, n in sides if side >= 2 * form.resolution)
+    if spec.resolution is None and 2 * shrunk > survey.n:
+        yield _warning(
+            "shrunk",
+            f"{shrunk:,} of {survey.n:,} images have at least {2 * form.resolution} pixels on their shorter side, but "
+            f"all are stored at {form.resolution}, as their sizes differ; resolution=N (up to {MAX_RESOLUTION}) stores "
+            f"them at N pixels, and networks read them at the resolutions of their family",
         )
 
 

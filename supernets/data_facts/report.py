@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from supernets.errors import DataError
+from supernets.words import counted
 
 Level = Literal["error", "warning"]
 
@@ -101,7 +102,8 @@ def data_text(report: Mapping[str, object] | None) -> list[str]:
         return []
     found = DataReport.model_validate(report)
     counts = "; ".join(
-        f"{name} {split.images:,} images ({', '.join(f'{k} {n:,}' for k, n in list(split.classes.items())[:20])})"
+        f"{name} {counted(split.images, 'image')} "
+        f"({', '.join(f'{k} {n:,}' for k, n in list(split.classes.items())[:20])})"
         for name, split in found.splits.items()
     )
     modes = ", ".join(f"{mode} {count:,}" for mode, count in found.details.modes.items())

@@ -22,6 +22,7 @@ from supernets.report_card.card import report_card
 from supernets.report_card.plots import plot_curve, plot_front
 from supernets.spaces.space import Arch, Choice
 from supernets.training.loop import METRICS_FILE, Training
+from supernets.words import counted
 
 
 def settle(training: Training) -> None:
@@ -50,11 +51,13 @@ def finish(
     progress: Callable[[int, int], None] | None = None,
     *,
     alone: Mapping[Arch, float] | None = None,
+    licence: str | None = None,
 ) -> Manifest:
     """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
 
     The report card reads the test split here, and nowhere else in training. ``alone``: validation quality of
-    nets trained by themselves; the card shows how far the supernet orders them alike.
+    nets trained by themselves; the card shows how far the supernet orders them alike. ``licence``: of the weights, if
+    their owner states it.
     """
     if not training.finished:
         raise TrainingError(
@@ -82,6 +85,7 @@ def finish(
         training=_cost(training),
         report=report,
         shards=_shards(training),
+        licence=licence,
     )
     save_supernet(out_dir, net, manifest)
     metrics = (run_dir / METRICS_FILE).read_bytes()
@@ -141,7 +145,7 @@ def report_text(manifest: Manifest) -> str:
     lines = [
         f"# {manifest.name}",
         "",
-        f"{manifest.family}, {space.size():.3g} subnets: {training.steps} steps, {training.passes} subnet "
+        f"{manifest.family}, {space.size():.3g} subnets: {counted(training.steps, 'step')}, {training.passes} subnet "
         f"passes, {_time(training.seconds)} in all.",
         "",
         *[_stage_text(place, stage) for place, stage in enumerate(training.stages, start=1)],
@@ -232,7 +236,7 @@ def _shard_text(shards: Sequence[Mapping[str, Sequence[Choice]]]) -> list[str]:
         ", ".join(f"{axis} {' or '.join(map(str, choices))}" for axis, choices in shard.items())
         for shard in shards
     ]
-    return ["", f"{len(shards)} networks, each for the subnets with: {'; '.join(words)}."]
+    return ["", f"{counted(len(shards), 'network')}, each for the subnets with: {'; '.join(words)}."]
 
 
 def _gpus(stage: StageRecord) -> str:
@@ -248,7 +252,7 @@ def _stage_text(place: int, stage: StageRecord) -> str:
     source = stage.source
     began = f", from {source.name} ({' and '.join(source.carried or ())})" if source else ""
     return (
-        f"{place}. {stage.recipe['name']} on {stage.data.name}: {stage.steps} steps of "
+        f"{place}. {stage.recipe['name']} on {stage.data.name}: {counted(stage.steps, 'step')} of "
         f"{stage.recipe['batch_size']} images, {stage.billed_passes:.0f} passes billed, "
         f"{_time(stage.seconds)} in {len(stage.sittings)} sitting(s){_gpus(stage)}, seed {stage.seed}{began}."
     )

@@ -216,3 +216,9 @@ def test_a_wait_by_events_that_is_too_short(
     monkeypatch.setattr("netwright.client.jobs.Job.events", lambda *_: iter(()))
     with pytest.raises(WaitTimeoutError, match=r"is running after 0\.05 s"):
         client.jobs.get(training).wait(0.05, progress=True)
+
+
+def test_a_licence_is_refused_before_the_training(tmp_path: Path) -> None:
+    result = run(f"train random --out {tmp_path / 'x'} --family digits --data digits --licence {'M' * 201}")
+    assert result.exit_code == 1 and "--licence must have 1 to" in result.stderr
+    assert not (tmp_path / "x").exists()

@@ -538,3 +538,12 @@ def test_an_exif_orientation_is_applied_to_16_bits_too() -> None:
     image.save(buffer, "PNG", exif=exif)
     upright = pixels_of(Cell("turned", buffer.getvalue()), Form(1, 8, range=(0, 65535)))
     assert upright[0, :4].max() == 0 and upright[0, 4:].min() == 255
+
+
+def test_large_photos_of_different_sizes_are_reported_as_shrunk(picture: Make, tmp_path: Path) -> None:
+    sizes = iter(range(450, 1000))
+    folder(tmp_path, lambda label: picture(label).resize((600, next(sizes))))
+    report = data_report(f"folder:{tmp_path}")
+    assert report.resolution == 224 and codes(report, "warning") == ["shrunk"]
+    assert "resolution=N" in message(report, "shrunk")
+    assert codes(data_report(f"folder:{tmp_path},resolution=32"), "warning") == []

@@ -141,7 +141,10 @@ def test_a_finished_training_becomes_a_supernet_directory(
         finish(half, "small", tmp_path / "run", tmp_path / "out")
     done = train(recipe(), small_family(), data, tmp_path / "run")
     seen: list[tuple[int, int]] = []
-    manifest = finish(done, "small", tmp_path / "run", tmp_path / "out", lambda *step: seen.append(step))
+    manifest = finish(
+        done, "small", tmp_path / "run", tmp_path / "out", lambda *step: seen.append(step), licence="MIT"
+    )
+    assert manifest.licence == "MIT"
     assert seen[-1][0] == seen[-1][1] == len(seen)
     supernet = load_supernet(tmp_path / "out")
     assert supernet.manifest == manifest

@@ -20,6 +20,7 @@ from service.supernets.bench import population_of
 from service.supernets.checkpoints import family_of
 from supernets.metrics import LATENCY
 from supernets.spaces.space import Choice
+from supernets.words import counted
 
 NOISY = ("noisy", "contended", "refused")
 
@@ -79,7 +80,7 @@ def outcome_of(judgements: Sequence[Judgement], evaluations: int, stopped: str) 
     points = sum(len(judgement.front) for judgement in judgements)
     found = f"{points} point{'s' * (points != 1)}" if points else "no subnet met the limits"
     early = "" if stopped == "budget" else f"; ended early: {stopped}"
-    return f"{found}, from {evaluations} evaluations{early}"
+    return f"{found}, from {counted(evaluations, 'evaluation')}{early}"
 
 
 def _left_empty(judgements: Sequence[Judgement]) -> list[str]:

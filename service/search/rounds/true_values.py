@@ -22,6 +22,7 @@ from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
 from supernets.metrics import LATENCY
+from supernets.words import counted
 
 
 class StoredTimings(StepData):
@@ -68,7 +69,7 @@ class TrueValues:
                 found.append(evaluation)
             return Evaluated(evaluations=found)
 
-        await self._job.report(f"{doing}: evaluating {len(unknown)} subnets on {split}")
+        await self._job.report(f"{doing}: evaluating {counted(len(unknown), 'subnet')} on {split}")
         request = EvaluateIn(
             bench=self._bench, population=population[unknown].tolist(), split=split, seconds=seconds
         )

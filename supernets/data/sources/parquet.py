@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from supernets.data.encoded import EncodedSource
-from supernets.data.examine import counted
 from supernets.data.stored.examples import Found
 from supernets.data.stored.tables import index_files, split_files
 from supernets.errors import DataError
+from supernets.words import counted
 
 
 class ParquetSource(EncodedSource):
