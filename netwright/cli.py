@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from netwright.commands import (
     front,
     jobs,
     keys,
+    operations,
     predictors,
     search,
     server,
@@ -65,7 +67,19 @@ app.command()(convert.convert)
 app.command()(finetune.finetune)
 app.command()(front.export)
 app.command()(agent.agent)
-for command in (server.serve, server.worker, server.migrate, server.train, server.card, server.demo):
+SERVER_COMMANDS: tuple[Callable[..., None], ...] = (
+    server.serve,
+    server.worker,
+    server.migrate,
+    operations.backup,
+    operations.restore,
+    operations.doctor,
+    operations.healthy,
+    server.train,
+    server.card,
+    server.demo,
+)
+for command in SERVER_COMMANDS:
     app.command()(command)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 
 from service.artifacts import ArtifactStore
 from service.db.session import Database
@@ -20,6 +21,7 @@ from service.http.parameters import known_parameters
 from service.http.quotas import Rate, within_quota
 from service.ids import DEFAULT_PROJECT
 from service.jobs import JOBS
+from service.monitoring.latency import Timed, latency_histogram
 from service.routers import ROUTERS
 from service.runtime.events import EventHub
 from service.settings import Settings
@@ -53,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(known_parameters), Depends(within_quota)],
     )
     app.state.services = parts
+    app.state.metrics = CollectorRegistry()
     app.add_middleware(
         Guard,
         allowed_hosts=settings.host_names,
@@ -60,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         body_timeout_s=settings.body_timeout_s,
         rate=Rate(settings.requests_per_s),
     )
+    app.add_middleware(Timed, histogram=latency_histogram(app.state.metrics))
     own = tuple(app.routes)  # the document and its page
     for router in ROUTERS:
         app.include_router(router)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from service.errors import ArtifactError, NotFoundError, StorageFullError
 from service.ids import new_id
 
 CHUNK = 1 << 20
+FULL_BELOW, NEARLY_FULL_BELOW = 10e6, 200e6
+"""Bytes of room on a disk below which nothing, or soon nothing, can be written."""
+HASH = re.compile("[0-9a-f]{64}")
 
 
 @contextmanager
@@ -48,7 +52,7 @@ class ArtifactStore:
         self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def _path(self, sha256: str) -> str:
-        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+        if not HASH.fullmatch(sha256):
             raise ArtifactError(f"an artifact is named by 64 lower-case hex digits, got {sha256!r}")
         return f"{self._root}/{sha256[:2]}/{sha256}"
 
@@ -57,6 +61,10 @@ class ArtifactStore:
         sha256 = hashlib.sha256(content).hexdigest()
         self._store(sha256, iter([content]))
         return sha256
+
+    def put_chunks(self, sha256: str, chunks: Iterator[bytes]) -> None:
+        """Store content that is known to have this hash."""
+        self._store(sha256, chunks)
 
     def put_file(self, path: Path) -> tuple[str, int]:
         """Store a file; returns its SHA-256 and size in bytes."""
@@ -123,6 +131,25 @@ class ArtifactStore:
             while left > 0 and (chunk := file.read(min(CHUNK, left))):
                 left -= len(chunk)
                 yield chunk
+
+    def probe(self) -> None:
+        """Write a small file, read it and remove it; raises whatever the store raises."""
+        self._files.makedirs(self._root, exist_ok=True)
+        path, content = f"{self._root}/.{new_id('tmp')}", b"netwright"
+        try:
+            self._files.pipe_file(path, content)
+            if self._files.cat_file(path) != content:
+                raise ArtifactError(f"{self._root} does not return what was written to it")
+        finally:
+            if self._files.exists(path):
+                self._files.rm(path)
+
+    def hashes(self) -> list[str]:
+        """The SHA-256 of every artifact that is there, in order."""
+        if not self._files.exists(self._root):
+            return []
+        names = {str(path).rpartition("/")[2] for path in self._files.find(self._root)}
+        return sorted(name for name in names if HASH.fullmatch(name))
 
     def fetch(self, sha256: str, path: Path) -> Path:
         """Put an artifact at ``path`` unless a file with its hash is there already."""

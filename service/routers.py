@@ -9,6 +9,7 @@ from service.http import health
 from service.http import job_routes as jobs
 from service.measurements import metrics
 from service.measurements import routes as measurements
+from service.monitoring import routes as monitoring
 from service.page import routes as page
 from service.predictors import routes as predictors
 from service.search import routes as searches
@@ -23,6 +24,7 @@ from service.training import routes as trainings
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    monitoring.router,
     docs.router,
     supernets.router,
     trainings.router,

@@ -11,10 +11,13 @@ from service.db.used import path_of, remember, used_elsewhere
 from service.devices.staleness import mark_other_protocols
 from service.errors import InvalidError, UnavailableError
 from service.hosts import ANY
-from service.http.keys import any_key
+from service.http.keys import any_key, make_key
+from service.ids import DEFAULT_PROJECT
+from service.logs import set_up
 from service.settings import Settings, is_loopback, without_password
 
 log = logging.getLogger("netwright")
+FIRST_KEY = "admin"
 
 
 def migrate(settings: Settings) -> str:
@@ -31,13 +34,25 @@ def migrate(settings: Settings) -> str:
     return migration.newest()
 
 
+def first_key(settings: Settings) -> str | None:
+    """The secret of the first key, made now, where the settings require keys and there is none; else None."""
+    if not settings.require_key:
+        return None
+    database = Database(settings.database)
+    try:
+        with database.write() as session:
+            return None if any_key(session) else make_key(session, DEFAULT_PROJECT, FIRST_KEY, ["admin"])[1]
+    finally:
+        database.dispose()
+
+
 def worker(settings: Settings) -> None:
     """Take jobs until a signal ends the process; raises :class:`UnavailableError` on an old database."""
     from service.devices.waiting import look_after
     from service.jobs import JOBS
     from service.runtime.worker import Worker
 
-    _log(settings)
+    set_up(settings.log_level, settings.log_format)
     require_schema(settings)
     note_protocols(settings)
     Worker(settings, JOBS, look_after).serve()
@@ -50,7 +65,7 @@ def serve(settings: Settings) -> None:
     from service.app import create_app
     from service.http.protocol import timed_protocol
 
-    _log(settings)
+    set_up(settings.log_level, settings.log_format)
     require_schema(settings)
     require_private(settings)
     note_protocols(settings)
@@ -60,6 +75,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         log_level=settings.log_level.lower(),
         access_log=False,
+        log_config=None,  # to the log of this process
         timeout_graceful_shutdown=3,
         server_header=False,
         http=timed_protocol(settings.header_timeout_s),
@@ -69,7 +85,7 @@ def serve(settings: Settings) -> None:
 
 def require_private(settings: Settings) -> None:
     """Raise :class:`InvalidError` for an address or a name that others can use while there is no key."""
-    if is_loopback(settings.host) and ANY not in settings.allowed_hosts:
+    if is_loopback(settings.host) and ANY not in settings.allowed_hosts and not settings.require_key:
         return
     database = Database(settings.database)
     try:
@@ -78,6 +94,11 @@ def require_private(settings: Settings) -> None:
                 return
     finally:
         database.dispose()
+    if settings.require_key:
+        raise UnavailableError(
+            "NETWRIGHT_REQUIRE_KEY is set, and there is no key yet: `netwright migrate` makes the first one and prints "
+            "it, `netwright keys create NAME --scope SCOPE` makes others"
+        )
     if is_loopback(settings.host):
         raise InvalidError(
             "NETWRIGHT_ALLOWED_HOSTS",
@@ -103,9 +124,16 @@ def note_protocols(settings: Settings) -> None:
         log.warning("%d targets were measured by another version of the measuring protocol: stale", count)
 
 
-def _log(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+def other_database(settings: Settings) -> str | None:
+    """What to say where a SQLite database is about to be made although another one was used before; else None."""
+    path = path_of(settings.database)
+    found = used_elsewhere(path) if path is not None and not path.exists() else []
+    if not found:
+        return None
+    return (
+        f"{path} is a new, empty database; the one used before is {found[0]}: for that one set "
+        f"NETWRIGHT_HOME={found[0].parent}"
+    )
 
 
 def require_schema(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.hosts import names_of
+from service.logs import LogFormat
 
 PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
 HOST = re.compile(r"(\*|\[[0-9a-f:.]+\]|[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?)(?::\d+)?")
@@ -124,6 +125,14 @@ class Settings(BaseSettings):
     threads: int = Field(1, ge=1, description="Threads of a job that trains or evaluates.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where trainings run: cpu, cuda, or auto, which is a GPU where there is one."
+    )
+    require_key: bool = Field(
+        False,
+        description="Start only with a key, also on a loopback address; `netwright migrate` makes the first key and "
+        "prints it once. Set in containers.",
+    )
+    log_format: LogFormat = Field(
+        "text", description="text for people, or json: an object a line, with the ids of request and job."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."

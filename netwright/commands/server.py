@@ -44,9 +44,16 @@ def migrate(as_json: Json = False) -> None:
         from service.settings import Settings, without_password
 
         settings = Settings()
+        note = run.other_database(settings)
         schema = run.migrate(settings)
+        key = run.first_key(settings)
         where = str(path_of(settings.database) or without_password(settings.database))
-    show({"database": where, "schema": schema}, [Line(f"the database {where} has schema {schema}")], as_json)
+    sections = [Line(f"the database {where} has schema {schema}")]
+    if key:
+        sections.append(Line(f"the first key, with the scope admin, shown this once: {key}"))
+    if note:
+        sections.append(Line(note, warning=True))
+    show({"database": where, "schema": schema, "key": key, "warning": note}, sections, as_json)
 
 
 def train(
@@ -96,6 +103,9 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, e.g. MIT; exported files state it.")
+    ] = None,
     log: Log = None,
 ) -> None:
     """Train a supernet here, with a progress bar; the same command resumes what it left."""
@@ -118,6 +128,7 @@ def train(
         device=device,
         dry_run=dry_run,
         log=log,
+        licence=licence,
     )
     train_commands.train(command)
 

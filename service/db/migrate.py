@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -47,4 +48,9 @@ def current(database: Database) -> str | None:
     if database.engine.dialect.name == "sqlite" and file is not None and not Path(file).exists():
         return None  # SQLite would make the file, or fail where there is no folder for it
     with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return revision_of(connection)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision of the database behind a connection."""
+    return MigrationContext.configure(connection).get_current_revision()

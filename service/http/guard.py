@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.errors import ForbiddenError, MediaTypeError, SlowRequestError, TooLargeError
 from service.hosts import is_allowed
 from service.http.answers import answer
@@ -58,6 +59,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        logs.request_id.set(exchange.request_id)
         try:
             await self._check(scope, receive, exchange)
             await self.app(scope, exchange.receive, exchange.send)

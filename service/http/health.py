@@ -7,6 +7,7 @@ import shutil
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.artifacts import FULL_BELOW, NEARLY_FULL_BELOW
 from service.db import migrate
 from service.errors import StorageFullError, UnavailableError
 from service.http.deps import App
@@ -15,7 +16,6 @@ from service.runtime import job_queries
 from service.version import VERSION
 
 router = APIRouter(tags=["health"])
-FULL_BELOW, NEARLY_FULL_BELOW = 10e6, 200e6
 
 
 @router.get("/healthz")

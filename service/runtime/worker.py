@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+from service import logs
 from service.db.session import Database
 from service.db.tables import Job
 from service.errors import WorkerLostError
@@ -200,6 +201,8 @@ class Worker:
 
     async def _job(self, kind: str, run: WorkContext) -> None:
         """A job from its start to its end; what comes out is recorded whatever cancels it in the meantime."""
+        logs.job_id.set(run.id)
+        log.info("%s starts", kind)
         record = await self._outcome(kind, run)
         try:
             await uninterrupted(self._record(run, record))
@@ -227,6 +230,7 @@ class Worker:
             log.exception("job %s failed", run.id)
             code, message = failure(error, run.id)
             return partial(self._record_end, run, "failed", (code, self._settings.public(message)))
+        log.info("%s succeeded", kind)
         return partial(self._record_end, run, "succeeded")
 
     async def _record(self, run: WorkContext, record: Callable[[], None]) -> None:

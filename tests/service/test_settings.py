@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from service.errors import InvalidError, UnavailableError
 from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT
-from service.run import migrate, require_private, require_schema
+from service.run import migrate, other_database, require_private, require_schema
 from service.settings import Settings, setting_fault, without_password
 
 
@@ -116,6 +116,8 @@ def test_an_absent_database_names_its_path_and_the_one_used_before(tmp_path, mon
     assert f"no database at {tmp_path / 'second' / 'netwright.db'}" in text
     assert f"the one used before is {tmp_path / 'first' / 'netwright.db'}" in text
     assert f"NETWRIGHT_HOME={tmp_path / 'first'}" in text
+    assert str(tmp_path / "first" / "netwright.db") in (other_database(other) or "")
+    assert other_database(used) is None
     assert not (tmp_path / "second").exists(), "looking makes nothing"
     (tmp_path / "third").mkdir()
     (tmp_path / "third" / "netwright.db").touch()
