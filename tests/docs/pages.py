@@ -6,14 +6,18 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PATIENCE_S = 10.0
+READY_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +96,32 @@ class Shell:
                 break
             said += line
         raise AssertionError(f"a command of this block failed:\n{commands}\n{said}")
+
+
+def await_ready(url: str) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).json().get("workers"):
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"no service with a worker at {url} within {READY_S:g} s")
+
+
+def surroundings(programs: Path, **more: str) -> dict[str, str]:
+    """The environment of a new user: no settings of this project, these programs first."""
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("NETWRIGHT_", "PYTHON", "VIRTUAL_ENV", "COLUMNS"))
+    }
+    return {**kept, "PATH": f"{programs}:{os.environ['PATH']}", **more}
+
+
+def filled(commands: str, words: Mapping[str, str]) -> str:
+    """Commands with the reader's own words in place of those in capitals."""
+    for word, own in words.items():
+        commands = re.sub(rf"(?<![\w$]){re.escape(word)}\b", own, commands)
+    return commands

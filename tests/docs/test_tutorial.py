@@ -6,30 +6,25 @@ reader is put in place of its words in capitals: keys, a limit and ids as the co
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from netwright.processes import free_port
 from supernets.export.metadata import read_metadata
-from tests.docs.pages import Shell, blocks
+from tests.docs.pages import Shell, await_ready, blocks, filled, surroundings
 from tests.wheel import ROOT, build, environment
 
 PAGE = ROOT / "docs" / "tutorial.md"
 ON_THE_DEVICE = ("netwright agent", "python 02_use_the_file.py")
 SHAPES = ("circle", "square", "triangle")
 PHOTOS, SIDE = 40, 40
-READY_S = 120.0
 
 
 def draw(folder: Path) -> None:
@@ -60,35 +55,6 @@ def name_of_this_machine() -> str:
     except OSError:
         pytest.skip(f"the name of this machine, {name}, leads to no address")
     return name
-
-
-def await_ready(url: str) -> None:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).json().get("workers"):
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"no service with a worker at {url} within {READY_S:g} s")
-
-
-def surroundings(programs: Path, **more: str) -> dict[str, str]:
-    """The environment of a new user: no settings of this project, these programs first."""
-    kept = {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("NETWRIGHT_", "PYTHON", "VIRTUAL_ENV", "COLUMNS"))
-    }
-    return {**kept, "PATH": f"{programs}:{os.environ['PATH']}", **more}
-
-
-def filled(commands: str, words: Mapping[str, str]) -> str:
-    """Commands with the reader's own words in place of those in capitals."""
-    for word, own in words.items():
-        commands = re.sub(rf"(?<![\w$]){re.escape(word)}\b", own, commands)
-    return commands
 
 
 def learn(words: dict[str, str], commands: str, said: str) -> None:
