@@ -32,9 +32,9 @@ def test_a_service_for_a_team_without_containers(tmp_path: Path, postgres: str) 
             if "serve" in block.text:
                 await_ready(f"http://127.0.0.1:{port}")
         keys = re.findall(r"nw_[\w-]+", said[0])
-        assert len(keys) == 4  # the first, of migrate, and three
+        assert len(keys) == 3  # the first, of migrate, and two
         metrics = httpx.get(
-            f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {keys[3]}"}
+            f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {keys[2]}"}
         )
         assert "netwright_workers" in metrics.text
         assert httpx.get(f"http://127.0.0.1:{port}/v1/jobs").status_code == 401

@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.db.tables import Job, JobStep
+from service.db.tables import Job, JobStep, Project
 from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT, new_id
 from service.logs import JsonFormatter, TextFormatter, job_id, request_id
@@ -88,12 +88,16 @@ def test_panels_of_the_dashboard_have_places_and_ids_of_their_own():
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in DASHBOARD["panels"])
 
 
-def test_a_service_with_keys_shows_metrics_to_a_key_that_may_read(client, database):
+def test_a_service_with_keys_shows_metrics_to_a_key_that_may_read(client, database, target):
     with database.write() as session:
         read = make_key(session, DEFAULT_PROJECT, "prometheus", ["read"])[1]
-        agent = make_key(session, DEFAULT_PROJECT, "agent", ["agent"])[1]
+        session.add(Project(id="prj_other", name="other"))
+        session.flush()
+        other = make_key(session, "prj_other", "x", ["admin"])[1]
+        agent = make_key(session, DEFAULT_PROJECT, "agent", ["agent"], target=target["id"])[1]
     assert client.get("/metrics").status_code == 401
-    assert client.get("/metrics", headers={"Authorization": f"Bearer {agent}"}).status_code == 403
+    for refused in (agent, other):
+        assert client.get("/metrics", headers={"Authorization": f"Bearer {refused}"}).status_code == 403
     assert samples(client, Authorization=f"Bearer {read}")
 
 
