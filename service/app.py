@@ -16,7 +16,7 @@ from service.http.answers import add_handlers
 from service.http.deps import Services
 from service.http.guard import Guard
 from service.http.keys import authorise
-from service.http.openapi import document_of
+from service.http.openapi.document import document_of
 from service.http.parameters import known_parameters
 from service.http.quotas import Rate, within_quota
 from service.ids import DEFAULT_PROJECT
@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         summary="Fits one neural network to many devices.",
         lifespan=lifespan,
-        docs_url=None,  # the page of service.http.docs_page
+        docs_url=None,  # the page of service.http.openapi.docs_page
         redoc_url=None,
         generate_unique_id_function=_operation_id,
         dependencies=[Depends(known_parameters), Depends(within_quota)],

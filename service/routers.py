@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from service.devices import lease_routes as leases
 from service.devices import routes as targets
-from service.http import docs_page as docs
 from service.http import health
-from service.http import job_routes as jobs
+from service.http.jobs import routes as jobs
+from service.http.openapi import docs_page as docs
 from service.measurements import metrics
 from service.measurements import routes as measurements
 from service.monitoring import routes as monitoring

@@ -14,7 +14,7 @@ from service.errors import InvalidError
 from service.http import schemas as common
 from service.http.deps import App, MetricFilter, Page, Project
 from service.http.files import content_of, keep
-from service.http.job_views import accepted
+from service.http.jobs.views import accepted
 from service.measurements.queries import scope_of
 from service.measurements.schemas import (
     ImportAccepted,

@@ -23,7 +23,7 @@ from service.errors import InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Archived, MetricFilter, Page, Project, Services
 from service.http.files import content_of
-from service.http.job_views import accepted, state_of
+from service.http.jobs.views import accepted, state_of
 from service.ids import new_id
 from service.measurements.queries import scope_of
 from service.predictors.job import FitParams, own_model

@@ -16,8 +16,8 @@ from service.db.tables import Job, Predictor, Search, SearchLabel, Supernet, now
 from service.errors import ConflictError, InvalidError
 from service.http import schemas as common
 from service.http.deps import App, Archived, Page, Project, Services
-from service.http.job_schemas import JobState
-from service.http.job_views import accepted, state_of
+from service.http.jobs.schemas import JobState
+from service.http.jobs.views import accepted, state_of
 from service.ids import new_id
 from service.predictors.queries import doubts
 from service.problems import Action

@@ -13,7 +13,7 @@ from service.db.tables import Export, Measurement, Subnet, Supernet, Target
 from service.errors import ArtifactError, NotExportedError
 from service.http import schemas as common
 from service.http.deps import App, Project
-from service.http.job_views import accepted, state_of
+from service.http.jobs.views import accepted, state_of
 from service.http.schemas import Accepted
 from service.ids import new_id
 from service.measurements.routes import measurement_view

@@ -11,7 +11,7 @@ from service.db import queries
 from service.db.tables import FineTune, Subnet, Supernet
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
-from service.http.job_views import accepted, state_of
+from service.http.jobs.views import accepted, state_of
 from service.http.schemas import Accepted
 from service.ids import new_id
 from service.runtime import job_queries

@@ -9,7 +9,7 @@ from service.db import queries
 from service.db.tables import Supernet
 from service.errors import ConflictError
 from service.http.deps import App, Project
-from service.http.job_views import accepted
+from service.http.jobs.views import accepted
 from service.http.schemas import Accepted
 from service.runtime import job_queries
 from service.supernets.datasets import report_on

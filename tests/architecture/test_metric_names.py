@@ -13,7 +13,7 @@ PACKAGES = ("supernets", "predictors", "search", "service", "netwright")
 ALLOWED = {
     "supernets/metrics.py": "the table",
     "netwright/metric_names.py": "the names that the light client refers to; it cannot import the table",
-    "service/http/descriptions.py": "descriptions of fields and example bodies of the OpenAPI document",
+    "service/http/openapi/descriptions.py": "descriptions of fields and example bodies of the OpenAPI document",
     "supernets/training/steps/training.py": "`params` is the key of an optimizer's parameter group",
     "predictors/latency/inputs.py": "quantities of a layer, not metrics of a subnet",
     "predictors/latency/features.py": "quantities of a layer, not metrics of a subnet",

@@ -6,7 +6,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.app import create_app
-from service.http.descriptions import EXAMPLES
+from service.http.openapi.descriptions import EXAMPLES
 from service.http.schemas import Body
 from service.routers import ROUTERS
 from service.settings import Settings

@@ -12,8 +12,8 @@ from service.db.tables import Job
 from service.errors import ConflictError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
-from service.http.job_schemas import JobState, JobView
-from service.http.job_views import job_view, job_with_log
+from service.http.jobs.schemas import JobState, JobView
+from service.http.jobs.views import job_view, job_with_log
 from service.runtime import job_queries
 from service.runtime.events import LAST_ID, event_id
 

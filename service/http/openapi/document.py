@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.http.answers import PROBLEM
-from service.http.descriptions import EXAMPLES, FIELDS, PARAMETERS
+from service.http.openapi.descriptions import EXAMPLES, FIELDS, PARAMETERS
 from service.problems import Problem
 
 Json = dict[str, Any]

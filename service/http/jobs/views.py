@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from service.db.tables import Job
-from service.http.job_schemas import JobError, JobTime, JobView, Progress, ResourceRef
+from service.http.jobs.schemas import JobError, JobTime, JobView, Progress, ResourceRef
 from service.http.schemas import Accepted, JobBrief
 from service.runtime import job_queries
 from service.settings import Settings
