@@ -18,7 +18,7 @@ from supernets.data.source import (
     look_at,
     open_source,
 )
-from supernets.data.stored.splits import HeldSplit, Split
+from supernets.data.splits import HeldSplit, Split
 from supernets.data_facts.report import DataReport
 from supernets.data_facts.spec import DataSpec
 

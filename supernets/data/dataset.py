@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from supernets.data.splits import HeldSplit, Split, TrainSplit
 from supernets.data.stored.order import permutation
-from supernets.data.stored.splits import HeldSplit, Split, TrainSplit
 from supernets.data_facts.report import DataReport, Details
 from supernets.errors import DataError
 

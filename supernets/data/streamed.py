@@ -16,10 +16,10 @@ from torch import Tensor
 
 from supernets.data.dataset import stratified
 from supernets.data.images import Form, decode_all
+from supernets.data.splits import Split
 from supernets.data.stored.examples import Cell
 from supernets.data.stored.order import permutation
 from supernets.data.stored.shards import Shards
-from supernets.data.stored.splits import Split
 from supernets.errors import DataError
 
 BUFFER = 4096

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from supernets.data.dataset import SPLITS, DataSet
-from supernets.data.stored.splits import HeldSplit
+from supernets.data.splits import HeldSplit
 from supernets.data.text.tokenization import Tokenization
 from supernets.errors import DataError
 
