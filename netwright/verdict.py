@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netwright.client.fronts import Point
-from netwright.client.http.models import Object
 from netwright.client.subnets import Export
 from netwright.client.supernets import Supernet
 from netwright.client.targets import Target
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
-from netwright.metric_names import LATENCY
 from netwright.output.printing import number
 from netwright.progress import bar, steps
+
+if TYPE_CHECKING:
+    from predictors.measuring.protocol import Timing
 
 CHECK_BATCH = 256
 MEASURING_RUNS = 3
@@ -108,19 +110,19 @@ def check_file(path: Path, supernet: Supernet, target: Target) -> Checked:
     """
     with server_packages():
         accuracy, images = _accuracy(path, supernet)
-        timing: Object = {}
-        for _ in range(MEASURING_RUNS):
-            timing = _measure(path, target)
-            if timing["verdict"] in ("good", "unsupported"):
+        timing = _measure(path, target)
+        for _ in range(MEASURING_RUNS - 1):
+            if timing.verdict in ("good", "unsupported"):
                 break
+            timing = _measure(path, target)
     return Checked(
         accuracy=accuracy,
         images=images,
-        latency_ms=timing[LATENCY],
-        raw_p50_ms=timing["raw_ms"].get("p50"),
-        rounds=timing["rounds"],
-        verdict=timing["verdict"],
-        error=timing["error"],
+        latency_ms=timing.latency_ms,
+        raw_p50_ms=(timing.raw_ms or {}).get("p50"),
+        rounds=timing.rounds,
+        verdict=timing.verdict,
+        error=timing.error,
     )
 
 
@@ -145,7 +147,7 @@ def _accuracy(path: Path, supernet: Supernet) -> tuple[float, int]:
     return right / n, n
 
 
-def _measure(path: Path, target: Target) -> Object:
+def _measure(path: Path, target: Target) -> Timing:
     """A fresh measurement of the file, on the scale of the target's own calibration."""
     from predictors import TARGETS
     from predictors.measuring.protocol import Calibration
@@ -155,4 +157,5 @@ def _measure(path: Path, target: Target) -> Object:
     kind = TARGETS.load(target.kind)
     here = kind(kind.settings_type(**target.settings), calibrations)
     with bar("measuring") as show:
-        return dict(here.run({"subnet": path}, progress=steps(show)).timings[0].as_json())
+        timing: Timing = here.run({"subnet": path}, progress=steps(show)).timings[0]
+        return timing

@@ -105,6 +105,16 @@ class Supernet(Owned):
     files: Mapped[Json]
 
     @property
+    def family(self) -> str:
+        """The registered name of its family."""
+        return str(self.manifest["family"])
+
+    @property
+    def config(self) -> Json:
+        """The settings of its family."""
+        return dict(self.manifest["config"])
+
+    @property
     def quality(self) -> str:
         """The quality metric of its task."""
         return str(self.manifest["quality"])

@@ -149,8 +149,8 @@ def _request(session: Session, job: WorkContext, params: ImportParams, supernet:
     by_id = len(params.archs) == 1 and params.archs[0] not in axes
     return CheckIn(
         artifacts=job.settings.artifacts,
-        family=supernet.manifest["family"],
-        config=supernet.manifest["config"],
+        family=supernet.family,
+        config=supernet.config,
         params=params,
         batch=target.settings.get("batch", 1),
         archs=archs_by_id(session, job.project, supernet.id, MOST_KNOWN) if by_id else {},

@@ -173,7 +173,7 @@ def look_up(bench: Bench, target: str, known: StoredLatencies, rows: Rows) -> Me
         values.setdefault(row.tobytes(), []).append(value)
     limits: list[float | None] = [None] * len(population)
     if known.predictor is not None and len(population):
-        scope = model_scope(bench.manifest.as_json(), LATENCY, target)
+        scope = model_scope(bench.manifest, LATENCY, target)
         model = load(bench.store.read(known.predictor), bench.family, scope)
         limits = model.quantile(population, known.confidence).tolist()
     timings = [

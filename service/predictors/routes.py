@@ -32,7 +32,7 @@ from service.predictors.schemas import PredictorCreate, PredictorView
 from service.problems import Action
 from service.runtime import job_queries
 from service.supernets.bench import model_scope
-from service.supernets.checkpoints import family_of
+from service.supernets.checkpoints import family_of, manifest_of
 from supernets.families.family import Family
 from supernets.metrics import LATENCY, METRICS
 
@@ -139,7 +139,7 @@ def _import(app: Services, project: str, body: PredictorCreate) -> dict[str, Any
         supernet = queries.given(session, project, Supernet, body.supernet, "supernet")
         _check_target(session, project, body, supernet)
         content = content_of(session, project, app, body.import_, "import")
-        family, scope = family_of(supernet), model_scope(supernet.manifest, body.metric, body.target)
+        family, scope = family_of(supernet), model_scope(manifest_of(supernet), body.metric, body.target)
     try:
         model = _imported(content, family, scope)
     except (PredictorFileError, FitError) as error:

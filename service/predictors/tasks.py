@@ -129,7 +129,7 @@ def fit(request: FitIn, progress: Progress) -> FitOut:
 
 def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -> FittedModel:
     archs, values = merge_rows(bench.population(spec.population), np.array(spec.values))
-    scope = model_scope(bench.manifest.as_json(), spec.metric, spec.target)
+    scope = model_scope(bench.manifest, spec.metric, spec.target)
 
     def make(kind: str) -> Predictor:
         return unfitted(request.bench, kind, spec.metric, spec.target, spec.known)
@@ -195,7 +195,7 @@ def unfitted(
 
 
 def _make(bench: Bench, kind: str, metric: str, target: str | None, **settings: object) -> Predictor:
-    scope = model_scope(bench.manifest.as_json(), metric, target)
+    scope = model_scope(bench.manifest, metric, target)
     predictor: Predictor = PREDICTORS.load(kind)(bench.family, scope, **settings)
     return predictor
 

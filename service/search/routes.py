@@ -53,7 +53,7 @@ from service.search.request.schemas import (
     SearchView,
     Spent,
 )
-from service.supernets.checkpoints import family_of
+from service.supernets.checkpoints import family_of, manifest_of
 from service.supernets.datasets import require_images
 
 router = APIRouter(prefix="/v1", tags=["searches"])
@@ -69,7 +69,7 @@ def profile_search(app: App, project: Project, body: ProfileCreate) -> ProfileVi
         family = family_of(supernet)
         space = limited_space(family, body.restrict)
         versions = {key: row.version or "" for key, row in found.items()}
-        models = load_models(versions, app.store.read, family, supernet.manifest)
+        models = load_models(versions, app.store.read, family, manifest_of(supernet))
     return look(family, space, models, limits, body.confidence, missing, body.seed)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -94,7 +93,7 @@ class Bench:
 
     def scope(self, metric: str, target: str | None) -> Scope:
         """What a predictor of this metric belongs to."""
-        return model_scope(self.manifest.as_json(), metric, target)
+        return model_scope(self.manifest, metric, target)
 
     def population(self, rows: Rows) -> Population:
         """Rows of choices as a population ``(n, d)``."""
@@ -128,12 +127,12 @@ def population_of(family: Family, rows: Rows) -> Population:
     return np.array(rows, dtype=np.int64).reshape(len(rows), family.space().d)
 
 
-def model_scope(manifest: Mapping[str, Any], metric: str, target: str | None) -> Scope:
+def model_scope(manifest: Manifest, metric: str, target: str | None) -> Scope:
     """What a predictor of this metric belongs to."""
     return Scope(
-        supernet=manifest["weights_sha256"],
-        space_sha256=manifest["space_sha256"],
+        supernet=manifest.weights_sha256,
+        space_sha256=manifest.space_sha256,
         metric=metric,
         target=target,
-        data=manifest["data"]["splits"]["validation"]["sha256"] if target is None else None,
+        data=manifest.data.splits["validation"].sha256 if target is None else None,
     )

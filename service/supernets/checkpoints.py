@@ -180,9 +180,14 @@ def register_space(
     return add_supernet(session, project, manifest.name, "table", manifest, files), True
 
 
+def manifest_of(row: Supernet) -> Manifest:
+    """The manifest of a registered supernet, which was checked when it was registered."""
+    return Manifest.model_validate(row.manifest)
+
+
 def family_of(row: Supernet) -> Family:
     """The family of a registered supernet."""
-    return _family(json.dumps([row.manifest["family"], row.manifest["config"]], sort_keys=True))
+    return _family(json.dumps([row.family, row.config], sort_keys=True))
 
 
 def family_of_manifest(manifest: Manifest) -> Family:

@@ -12,6 +12,7 @@ from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
 from service.settings import ZOO_DIR
 from service.subnets.queries import states_licence
+from service.supernets.checkpoints import manifest_of
 from tests.service.rows import insert_fitted
 from tests.service.test_errors import assert_problem
 
@@ -282,7 +283,7 @@ def both(client, database, supernet, target, fitted):
         known = session.get_one(Predictor, fitted["latency_ms"])
         family = family_of(row)
         population = np.unique(family.space().sample(np.random.default_rng(0), 60), axis=0)
-        model = PREDICTORS.load(known.kind)(family, model_scope(row.manifest, "latency_ms", other["id"]))
+        model = PREDICTORS.load(known.kind)(family, model_scope(manifest_of(row), "latency_ms", other["id"]))
         model.fit(population, 2 * (0.01 + 1.1e-7 * family.costs(population)["macs"]))
         copied = {c.name: getattr(known, c.name) for c in Predictor.__table__.columns}
         changed = {"id": new_id("prd"), "target_id": other["id"], "version": store.put(model.dump())}

@@ -14,7 +14,7 @@ from service.predictors.tasks import FitIn, fit
 from service.search import job as search_job
 from service.search.rounds.budget import PROBE, affordable, round_sizes
 from service.supernets.bench import bench_of, model_scope
-from service.supernets.checkpoints import family_of
+from service.supernets.checkpoints import family_of, manifest_of
 from supernets.spaces.space import Arch
 from tests.service.inline_job import run_inline
 from tests.service.test_errors import assert_problem
@@ -371,7 +371,7 @@ def memory(client, database, supernet, target, fitted):  # noqa: F811
         family = family_of(row)
         population = np.unique(family.space().sample(np.random.default_rng(0), 60), axis=0)
         model = PREDICTORS.load("bayesian_linear")(
-            family, model_scope(row.manifest, "peak_memory_mb", target["id"])
+            family, model_scope(manifest_of(row), "peak_memory_mb", target["id"])
         )
         model.fit(population, 1.0 + family.costs(population)["macs"] / 1e5)
         known = session.get_one(Predictor, fitted["latency_ms"])

@@ -16,7 +16,7 @@ from service.search.layers.schemas import LatencyParts, LayersView, LayerView
 from service.search.request.plan import Key, find_predictors, load_models
 from service.search.request.schemas import PredictedValue
 from service.supernets.bench import model_scope
-from service.supernets.checkpoints import family_of
+from service.supernets.checkpoints import family_of, manifest_of
 from supernets.families.family import Family
 from supernets.metrics import LATENCY, METRICS
 from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec
@@ -71,7 +71,7 @@ def _latency(
     found = measured_rows(session, project, supernet.id, LATENCY, scope_of(target))
     if len(found) < KernelSum.fewest_rows:
         return None, None
-    model = KernelSum(family, model_scope(supernet.manifest, LATENCY, target))
+    model = KernelSum(family, model_scope(manifest_of(supernet), LATENCY, target))
     space = family.space()
     archs = space.encode(space.arch(choices) for choices, _ in found)
     model.learn_costs(archs, [row.value for _, row in found])
@@ -111,7 +111,7 @@ def _predicted(
         ]
     stored, _ = find_predictors(session, project, supernet.id, keys, [])
     versions = {key: row.version or "" for key, row in stored.items()}
-    models = load_models(versions, store.read, family, supernet.manifest)
+    models = load_models(versions, store.read, family, manifest_of(supernet))
     return [_value(key, stored, models, family, arch) for key in models]
 
 

@@ -30,6 +30,7 @@ from service.supernets.bench import model_scope
 from service.supernets.checkpoints import family_of, require_network
 from supernets.errors import SpaceError
 from supernets.families.family import Family
+from supernets.manifest import Manifest
 from supernets.metrics import LATENCY, METRICS
 from supernets.spaces.space import Space
 
@@ -325,7 +326,7 @@ def make_problem(plan: Plan, family: Family, models: Mapping[Key, Model]) -> Pro
 
 
 def load_models(
-    rows: Mapping[Key, str], read: Callable[[str], bytes], family: Family, manifest: Mapping[str, object]
+    rows: Mapping[Key, str], read: Callable[[str], bytes], family: Family, manifest: Manifest
 ) -> dict[Key, Model]:
     """Fitted models by the hash of their file; each is refused unless it is of this supernet and target."""
     return {

@@ -219,7 +219,7 @@ def reference(request: ReferenceIn, progress: Progress) -> References:
 def _open(request: ReferenceIn) -> tuple[Bench, dict[Key, Predictor]]:
     bench = open_bench(request.bench)
     versions = {entry.key: entry.version for entry in request.predictors}
-    return bench, load_models(versions, bench.store.read, bench.family, bench.manifest.as_json())
+    return bench, load_models(versions, bench.store.read, bench.family, bench.manifest)
 
 
 def _truth(values: Sequence[StoredValues]) -> dict[Key, Values]:
