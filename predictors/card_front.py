@@ -19,6 +19,7 @@ from supernets.evaluate import evaluate_arch
 from supernets.metrics import LATENCY, MACS
 from supernets.report_card.card import spearman
 from supernets.spaces.space import Arch
+from supernets.tasks.task import at_sequence
 
 SUBNETS = 30
 FEWEST = 3
@@ -86,13 +87,14 @@ def _timed(
     from supernets.export.onnx import export_for_measuring
     from supernets.extract import extract
 
-    batch = target.describe()["settings"].get("batch", 1)
+    settings = target.settings
     with tempfile.TemporaryDirectory(prefix="netwright-card-") as folder:
         files = {}
         for index, arch in enumerate(archs):
             path = Path(folder) / f"{index}.onnx"
-            dimensions = supernet.family.dimensions(arch)
-            example, interface = supernet.task.example(dimensions, batch), supernet.task.interface(dimensions)
+            dimensions = at_sequence(supernet.family.dimensions(arch), settings.sequence)
+            example = supernet.task.example(dimensions, settings.batch)
+            interface = supernet.task.interface(dimensions)
             export_for_measuring(extract(supernet.net, arch, None), example, path, interface)
             files[str(index)] = path
             if progress:

@@ -200,7 +200,7 @@ def _options(session: Session) -> onnxruntime.SessionOptions:
 
 
 def _example(tensor: Tensor, batch: int, rng: np.random.Generator) -> NDArray[np.generic]:
-    """A random input of the shape of the net's input; a free first dimension is the batch."""
+    """A random input of the shape of the net's input, ones of whole numbers; a free first dimension is the batch."""
     sizes = list(tensor.shape)
     if sizes and not isinstance(sizes[0], int):
         sizes[0] = batch
@@ -214,7 +214,7 @@ def _example(tensor: Tensor, batch: int, rng: np.random.Generator) -> NDArray[np
     dtype = np.dtype(_DTYPES[tensor.type])
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
-    return np.zeros(shape, dtype=dtype)
+    return np.ones(shape, dtype=dtype)  # tokens, and the mask of a text without padding
 
 
 @contextmanager

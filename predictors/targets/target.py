@@ -19,22 +19,29 @@ from supernets.metrics import LATENCY
 MeasuredBy = Literal["worker", "agent", "none"]
 PRECISIONS = ("fp32",)
 MAX_BATCH = 65_536
+MAX_SEQUENCE = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSettings:
-    """Settings of every kind of target; each kind adds its own, all with defaults."""
+    """Settings of every kind of target; each kind adds its own, all with defaults.
+
+    ``sequence`` is the number of tokens of a text that networks of texts are measured at; 0: their own.
+    """
 
     precision: str = "fp32"
     batch: int = 1
+    sequence: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= MAX_BATCH:
             raise ProtocolError(f"batch must be from 1 to {MAX_BATCH}, got {self.batch}")
+        if not 0 <= self.sequence <= MAX_SEQUENCE:
+            raise ProtocolError(f"sequence must be from 0 to {MAX_SEQUENCE}, got {self.sequence}")
 
     def as_json(self) -> dict[str, object]:
-        """Every field; the class reads it back with ``cls(**value)``."""
-        return asdict(self)
+        """Every field, ``sequence`` where it is set; the class reads it back with ``cls(**value)``."""
+        return {name: value for name, value in asdict(self).items() if name != "sequence" or value}
 
 
 class Target(ABC):

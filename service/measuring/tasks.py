@@ -11,6 +11,7 @@ import numpy as np
 
 from predictors.measuring.protocol import Protocol
 from predictors.predictor import load
+from predictors.targets.target import TargetSettings
 from service.devices.hardware import check_settings, is_measurable, require_same, timing_target
 from service.devices.staleness import runtime_changed
 from service.measurements.models import (
@@ -105,7 +106,7 @@ def _measure(request: MeasureIn, progress: Progress) -> Measured:
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
         population = bench.population(request.population)
-        files = _write_files(bench, population, target.settings.batch, Path(folder), on_file)
+        files = _write_files(bench, population, target.settings, Path(folder), on_file)
         timings: list[SubnetTiming] = []
         for part in _parts(files, request.parts):  # the first run calibrates a target that has no scale yet
             result = target.run(part, request.protocol, request.metrics, on_round)
@@ -129,23 +130,28 @@ def write_files(request: MeasureIn, progress: Progress) -> WrittenFiles:
     """Store a population as files for another machine to measure."""
     bench = open_bench(request.bench)
     population = bench.population(request.population)
-    batch = check_settings(request.target.kind, request.target.settings).batch
+    settings = check_settings(request.target.kind, request.target.settings)
 
     def on_file(done: int, total: int) -> None:
         progress(done, total, f"writing net {done} of {total}")
 
     with tempfile.TemporaryDirectory(prefix="netwright-nets-") as folder:
-        files = _write_files(bench, population, batch, Path(folder), on_file)
+        files = _write_files(bench, population, settings, Path(folder), on_file)
         stored = [bench.store.put_file(files[str(index)]) for index in range(len(population))]
     return WrittenFiles(files=[StoredFile(sha256=sha256, bytes=size) for sha256, size in stored])
 
 
 def _write_files(
-    bench: Bench, population: Population, batch: int, folder: Path, on_file: Callable[[int, int], None]
+    bench: Bench,
+    population: Population,
+    settings: TargetSettings,
+    folder: Path,
+    on_file: Callable[[int, int], None],
 ) -> dict[str, Path]:
     """Files that are only measured: the fast exporter, and statistics that change no operator."""
     from supernets.export.onnx import export_for_measuring
     from supernets.extract import extract
+    from supernets.tasks.task import at_sequence
 
     files = {}
     task = bench.supernet.task
@@ -153,8 +159,8 @@ def _write_files(
     for index, arch in enumerate(archs):
         net = extract(bench.supernet.net, arch, None)
         path = folder / f"{index}.onnx"
-        dimensions = bench.family.dimensions(arch)
-        example, interface = task.example(dimensions, batch), task.interface(dimensions)
+        dimensions = at_sequence(bench.family.dimensions(arch), settings.sequence)
+        example, interface = task.example(dimensions, settings.batch), task.interface(dimensions)
         export_for_measuring(net, example, path, interface)
         files[str(index)] = path
         on_file(index + 1, len(archs))

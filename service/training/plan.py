@@ -130,12 +130,10 @@ def _stored(database: Database, project: str, body: TrainingSpec) -> _Stored:
 
 
 def _check_source(row: Supernet, body: TrainingSpec) -> None:
-    with refused("source", body.source, "a supernet with one network, and a record of its training"):
+    with refused("source", body.source, "a supernet with one network"):
         from supernets.training.further import refuse_split
 
         refuse_split(row.name, len(row.manifest.get("shards", ())))
-        if not row.manifest["training"].get("stages"):
-            raise CheckpointError(f"the manifest of {row.name!r} has no record of its training")
 
 
 def _origin(source: Supernet) -> Origin:

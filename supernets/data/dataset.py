@@ -153,6 +153,10 @@ class DataSet:
         splits = {name: {"n": len(self.split(name)), "sha256": self.split(name).sha256} for name in SPLITS}
         return {"name": self.name, "splits": splits}
 
+    def tokenizer_file(self) -> str | None:
+        """The content of the tokenizer of texts, which exported files carry; None where there is none."""
+        return None
+
     def preprocessing(self) -> dict[str, object]:
         """What must be done to an image before a network sees it, as JSON.
 

@@ -16,6 +16,7 @@ FIELDS = (
     "weights_sha256",
     "stats_sha256",
     "preprocessing",
+    "tokenizer",
     "classes",
     "task",
     "quality",
@@ -35,6 +36,7 @@ def file_metadata(
     task: str,
     quality: Mapping[str, object] | None,
     licence: str | None,
+    tokenizer: str | None = None,
 ) -> dict[str, str]:
     """The metadata of a file: text to JSON text.
 
@@ -47,6 +49,7 @@ def file_metadata(
         classes: names in the order of the outputs.
         task: its name.
         quality: the evaluation on the test split as JSON, or None where there was none.
+        tokenizer: the content of ``tokenizer.json`` of a network of texts; its hash is in ``preprocessing``.
         licence: of the weights, an SPDX name where there is one; None where their owner states none.
     """
     values = {
@@ -59,11 +62,12 @@ def file_metadata(
         "task": task,
         "quality": None if quality is None else dict(quality),
         "licence": licence,
+        "tokenizer": tokenizer,
     }
     return {
         PREFIX + field: json.dumps(value, sort_keys=True, allow_nan=False)
         for field, value in values.items()
-        if field != "licence" or value is not None
+        if field not in ("licence", "tokenizer") or value is not None
     }
 
 

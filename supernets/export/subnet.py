@@ -17,7 +17,7 @@ from supernets.data import DataSet
 from supernets.elastic.active import Inputs
 from supernets.errors import ExportError
 from supernets.export.exporter import Exporter
-from supernets.export.metadata import file_metadata
+from supernets.export.metadata import PREFIX, file_metadata
 from supernets.export.parity import prove_parity
 from supernets.export.precision import PRECISIONS, Feed, convert
 from supernets.metrics import LATENCY
@@ -48,7 +48,7 @@ class FileRequest:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file with the record of its exporter, its parity with the network, and its metadata."""
+    """A file with the record of its exporter, its parity with the network, and its metadata without the tokenizer."""
 
     path: Path
     exporter: dict[str, object]
@@ -107,7 +107,8 @@ def write_subnet(
             supernet, data, net, examples, interface, request, source, path, dimensions
         )
         record |= changed
-    return Written(path, record, parity, metadata)
+    described = {name: text for name, text in metadata.items() if name != f"{PREFIX}tokenizer"}
+    return Written(path, record, parity, described)
 
 
 def _metadata(
@@ -128,6 +129,7 @@ def _metadata(
         classes=supernet.manifest.classes,
         quality=quality,
         licence=supernet.manifest.licence,
+        tokenizer=data.tokenizer_file(),
     )
 
 

@@ -29,6 +29,24 @@ BATCH = "batch"
 """Name of the dynamic axis along which the examples of a file's inputs lie."""
 SEQUENCE = "sequence"
 """Name of the dimension, and the dynamic axis, along which the tokens of a text lie."""
+POSITIONS = "positions"
+"""Name of the dimension that holds the longest sequence."""
+
+
+def at_sequence(dimensions: Dimensions, sequence: int) -> Dimensions:
+    """Dimensions with texts of ``sequence`` tokens; unchanged for 0, and for what reads no texts.
+
+    Raises:
+        DataError: more tokens than the network has positions.
+    """
+    if not sequence or SEQUENCE not in dimensions:
+        return dimensions
+    if sequence > dimensions[POSITIONS]:
+        raise DataError(
+            f"{SEQUENCE} must be at most {dimensions[POSITIONS]}, the positions of the network, got {sequence}",
+            SEQUENCE,
+        )
+    return {**dimensions, SEQUENCE: sequence}
 
 
 @dataclass(frozen=True, slots=True)

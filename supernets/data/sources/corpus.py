@@ -25,6 +25,8 @@ PIECES = 50
 """A corpus of fewer files is cut into about so many pieces, which are divided among the splits."""
 HELD_OUT = 10
 """One piece in so many is validation, and one is test."""
+MOST_HELD = 1000
+"""Windows of validation, and of test: of more, so many are kept, evenly spread."""
 
 
 class CorpusSource(TokenSource):
@@ -70,6 +72,10 @@ class CorpusSource(TokenSource):
             "train": np.sort(order[2 * held :]),
         }
         piles = {split: _windows([pieces[k] for k in chosen], self.window) for split, chosen in parts.items()}
+        for split in ("validation", "test"):
+            tokens, following = piles[split]
+            kept = torch.linspace(0, max(0, len(tokens) - 1), min(len(tokens), MOST_HELD)).long()
+            piles[split] = tokens[kept], following[kept]
         for split in SPLITS:
             if len(piles[split][0]) < MIN_SPLIT:
                 raise DataError(

@@ -58,6 +58,10 @@ class TextData(DataSet):
         """Refused: texts have none."""
         raise DataError(f"{self.name!r} holds texts, which have no resolution")
 
+    def tokenizer_file(self) -> str | None:
+        """The content of ``tokenizer.json``; None for bytes."""
+        return self.tokenization.content.decode() or None
+
     def preprocessing(self) -> dict[str, object]:
         """The tokenizer (its hash), special tokens and padding; the network's sequence length is its own."""
         return self.tokenization.as_json()

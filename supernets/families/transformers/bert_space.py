@@ -47,7 +47,12 @@ class BertFamily(TransformerFamily):
     def dimensions(self, arch: Arch) -> dict[str, int]:  # noqa: ARG002 (equal for all)
         """Tokens known, tokens of a text, and the number of outputs of a text."""
         s = self.settings
-        return {"vocabulary": s.vocabulary, "sequence": s.sequence, "outputs": s.num_classes}
+        return {
+            "vocabulary": s.vocabulary,
+            "positions": s.positions,
+            "sequence": s.sequence,
+            "outputs": s.num_classes,
+        }
 
     def tokens(self, choices: Mapping[str, Choice]) -> int:  # noqa: ARG002
         """The sequence length."""

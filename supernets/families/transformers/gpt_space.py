@@ -36,7 +36,7 @@ class GptFamily(TransformerFamily):
     def dimensions(self, arch: Arch) -> dict[str, int]:  # noqa: ARG002 (equal for all)
         """Tokens known, tokens of a text, and the number of outputs of a token or of a text."""
         s = self.settings
-        sizes = {"vocabulary": s.vocabulary, "sequence": s.sequence}
+        sizes = {"vocabulary": s.vocabulary, "positions": s.positions, "sequence": s.sequence}
         if s.num_classes is None:
             return {**sizes, "token_outputs": s.vocabulary}
         return {**sizes, "outputs": s.num_classes}
