@@ -25,7 +25,7 @@ PIECES = 50
 """A corpus of fewer files is cut into about so many pieces, which are divided among the splits."""
 HELD_OUT = 10
 """One piece in so many is validation, and one is test."""
-MOST_HELD = 1000
+MOST_HELD = 500
 """Windows of validation, and of test: of more, so many are kept, evenly spread."""
 
 
