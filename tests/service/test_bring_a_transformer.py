@@ -25,14 +25,13 @@ PAGE = ROOT / "docs" / "bring-a-transformer.md"
 
 
 @pytest.mark.timeout(900)
-def test_the_page_leads_to_a_file_that_classifies_a_sentence(tmp_path: Path) -> None:
+def test_the_page_leads_to_a_file_that_classifies_a_sentence(settings: Settings, tmp_path: Path) -> None:
     here = tmp_path / "here"
     imports = here / "imports"
     small_texts(imports, 400)
     (imports / "texts.parquet").rename(imports / "intents.parquet")
     write(here / "pretrained", "bert")
     shutil.copy(ROOT / "examples" / "03_classify_a_text.py", here)
-    settings = Settings(home=tmp_path / "home", database_url=f"sqlite:///{tmp_path / 'netwright.db'}")
     (tmp_path / "logs").mkdir()
     house = House(settings, tmp_path / "logs", NETWRIGHT_IMPORT_DIR=str(imports))
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
