@@ -88,8 +88,9 @@ def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Ans
         f"    latency {number(low)} to {number(high)} ms; the limit will be {number(limit)} ms",
         highlight=False,
     )
-    say(f"evaluate {EVALUATED} subnets on validation images")
-    _wait(supernet.evaluate(count=EVALUATED), "evaluating")
+    images = supernet.first_images
+    say(f"evaluate {EVALUATED} subnets on {images or 'all'} validation images")
+    _wait(supernet.evaluate(count=EVALUATED, images=images), "evaluating")
     say("fit a latency and an accuracy predictor")
     for metric, of in ((LATENCY, target.id), (supernet.quality, None)):
         predictor = client.predictors.fit(supernet.id, metric=metric, target=of)

@@ -22,11 +22,11 @@ from supernets.export.graph import UntranslatedError, direct_model
 from supernets.export.runtime import Session, memory_session
 from supernets.extract import extract
 from supernets.metrics import MACS
-from supernets.prepared import calibration_inputs, prepared
+from supernets.prepared import calibration_inputs, first_part, prepared
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Interface, Task
 
-CALIBRATION_EXAMPLES = 2048
+CALIBRATION_EXAMPLES, FEWEST_TO_CALIBRATE = 2048, 256
 BATCH_SIZE = 256
 RUNTIME_FROM_MACS = 1e9
 """From this many multiply-accumulates in all, ONNX Runtime saves more time than its session takes to make."""
@@ -57,9 +57,14 @@ class Evaluation:
 
 
 def calibrate(
-    net: ElasticModel, task: Task, data: DataSet, arch: Arch, batch_size: int = BATCH_SIZE
+    net: ElasticModel,
+    task: Task,
+    data: DataSet,
+    arch: Arch,
+    batch_size: int = BATCH_SIZE,
+    examples: int = CALIBRATION_EXAMPLES,
 ) -> BNStats:
-    """BatchNorm statistics of ``arch`` over the first training examples (2,048, or all of a smaller set).
+    """BatchNorm statistics of ``arch`` over the first training ``examples`` (2,048, or all of a smaller set).
 
     There are none, and nothing runs, where the network has no BatchNorm.
 
@@ -68,9 +73,19 @@ def calibrate(
     if not net.norms():
         return BNStats(arch.id, {})
     device, dimensions = _device(net), net.family.dimensions(arch)
-    inputs = calibration_inputs(data, task, CALIBRATION_EXAMPLES, dimensions, device)
+    inputs = calibration_inputs(data, task, examples, dimensions, device)
     with exact(device):
         return recalibrate(net, arch, inputs, batch_size)
+
+
+def calibration_for(examples: int | None) -> int:
+    """Training examples for the statistics of an evaluation on ``examples``: half as many, from 256 to 2,048.
+
+    Statistics of fewer add an error that is small next to that of a quality on so few examples.
+    """
+    if examples is None:
+        return CALIBRATION_EXAMPLES
+    return min(CALIBRATION_EXAMPLES, max(FEWEST_TO_CALIBRATE, examples // 2))
 
 
 def _device(net: ElasticModel) -> torch.device:
@@ -85,20 +100,26 @@ def example_scores(
     stats: BNStats,
     split: str,
     batch_size: int = BATCH_SIZE,
+    examples: int | None = None,
 ) -> Tensor:
     """The task's score of each example of ``split``, ``(n,) float64``, in the order of the split.
+
+    With ``examples`` only of so many, in the order of :func:`supernets.prepared.first_part`.
 
     Larger evaluations on the CPU run through ONNX Runtime, as the exported file does; smaller ones and those on
     a GPU through torch. The scores of two archs are paired: :meth:`supernets.tasks.task.Task.difference` compares them.
     """
-    chosen, device = data.held(split), _device(net)
+    device = _device(net)
+    chosen, labels = first_part(data.held(split), examples)
     dimensions = net.family.dimensions(arch)
     found = []
     with _running(net, task, arch, stats, len(chosen)) as runner:
         row_major = runner.row_major
-        parts = prepared(data, task, split, dimensions, batch_size, device, row_major=row_major)
-        for inputs, labels in zip(parts, torch.split(chosen.labels, batch_size), strict=True):
-            found.append(task.scores(runner.run(inputs), task.targets(labels, data)))
+        parts = prepared(
+            data, task, split, dimensions, batch_size, device, row_major=row_major, examples=examples
+        )
+        for inputs, answers in zip(parts, torch.split(labels, batch_size), strict=True):
+            found.append(task.scores(runner.run(inputs), task.targets(answers, data)))
     return torch.cat(found)
 
 
@@ -162,13 +183,15 @@ def evaluate_net(
     split: str,
     stats: BNStats | None = None,
     batch_size: int = BATCH_SIZE,
+    examples: int | None = None,
 ) -> Evaluation:
     """Quality of ``arch`` on ``split``; without ``stats`` its BatchNorm statistics are computed first.
 
-    ``batch_size`` examples are in memory at once; the result is the same but for rounding.
+    ``batch_size`` examples are in memory at once; the result is the same but for rounding. With ``examples`` it is the
+    quality on a part of the split (:func:`supernets.prepared.first_part`), with statistics of fewer training examples.
     """
-    stats = stats or calibrate(net, task, data, arch, batch_size)
-    scores = example_scores(net, task, data, arch, stats, split, batch_size)
+    stats = stats or calibrate(net, task, data, arch, batch_size, calibration_for(examples))
+    scores = example_scores(net, task, data, arch, stats, split, batch_size, examples)
     return summarise(task, scores, data, split, stats)
 
 
@@ -205,10 +228,14 @@ def evaluate_arch(
     split: str,
     stats: BNStats | None = None,
     batch_size: int = BATCH_SIZE,
+    examples: int | None = None,
 ) -> Evaluation:
-    """Quality of a subnet of ``supernet`` on ``split`` (``validation`` for search, ``test`` for what is returned)."""
+    """Quality of a subnet of ``supernet`` on ``split`` (``validation`` for search, ``test`` for what is returned).
+
+    ``examples`` as in :func:`evaluate_net`.
+    """
     check_data(supernet, data)
-    return evaluate_net(supernet.net, supernet.task, data, arch, split, stats, batch_size)
+    return evaluate_net(supernet.net, supernet.task, data, arch, split, stats, batch_size, examples)
 
 
 def calibrated(supernet: Supernet, data: DataSet, arch: Arch) -> BNStats:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from supernets.data import DataSet, HeldSplit
+from supernets.data.dataset import stratified
+from supernets.data.stored.order import permutation
 from supernets.elastic.active import Inputs
 from supernets.tasks.task import Dimensions, Task
 
@@ -40,6 +43,20 @@ class _Kept:
 _KEPT: WeakKeyDictionary[DataSet, _Kept] = WeakKeyDictionary()
 
 
+def first_part(split: HeldSplit, examples: int | None) -> tuple[Tensor, Tensor]:
+    """Stored examples and labels of a part of a split, or of all of it.
+
+    A part has the classes nearly in proportion, and a larger part contains a smaller one: qualities of two subnets on
+    equally many examples are on the same ones, and their difference has less noise than either.
+    """
+    if examples is None or examples >= len(split):
+        return split.stored, split.labels
+    labels = split.labels.numpy()
+    order = stratified(labels, 0) if labels.ndim == 1 else permutation(len(labels), 0)
+    chosen = torch.from_numpy(order[:examples])
+    return split.stored[chosen], split.labels[chosen]
+
+
 def calibration_inputs(
     data: DataSet, task: Task, n: int, dimensions: Dimensions, device: torch.device
 ) -> Inputs:
@@ -68,6 +85,7 @@ def prepared(
     device: torch.device,
     *,
     row_major: bool = False,
+    examples: int | None = None,
 ) -> Iterator[Inputs]:
     """The examples of a split that is held in memory, prepared, ``size`` at a time, in the order of the split.
 
@@ -80,22 +98,23 @@ def prepared(
         device: where the parts are; those on the CPU are kept for the next call if all of them fit.
         row_major: in the layout that ONNX Runtime reads, and to be read only; else in the task's own layout, and
             to be overwritten at will, as some networks do.
+        examples: only so many, in the order of :func:`first_part`.
     """
     kept = _KEPT.setdefault(data, _Kept())
-    key = (task, split, tuple(sorted(dimensions.items())), size, row_major)
+    key = (task, split, tuple(sorted(dimensions.items())), size, row_major, examples)
     found = kept.find(key) if device.type == "cpu" else None
     if found is not None:
         yield from found if row_major else map(_copied, found)
         return
-    examples, made = data.held(split).stored, list[Inputs]()
-    for start in range(0, len(examples), size):
-        part = task.prepare(examples[start : start + size].to(device), data.preprocessing(), dimensions)
+    chosen, made = first_part(data.held(split), examples)[0], list[Inputs]()
+    for start in range(0, len(chosen), size):
+        part = task.prepare(chosen[start : start + size].to(device), data.preprocessing(), dimensions)
         if row_major:
             part = tuple(each.contiguous() for each in part)
-        if device.type == "cpu" and _bytes([part]) * len(examples) <= LIMIT_BYTES * len(part[0]):
+        if device.type == "cpu" and _bytes([part]) * len(chosen) <= LIMIT_BYTES * len(part[0]):
             made.append(part if row_major else _copied(part))
         yield part
-    if sum(len(part[0]) for part in made) == len(examples):
+    if sum(len(part[0]) for part in made) == len(chosen):
         kept.keep(key, made)
 
 

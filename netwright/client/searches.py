@@ -90,7 +90,7 @@ class Searches(Collection[Search]):
         budget: int | requests.Budget = DEFAULT_EVALUATIONS,
         **options: Unpack[requests.SearchOptions],
     ) -> Search:
-        """Start a search; ``budget`` is a number of evaluations or ``{evaluations, seconds}``."""
+        """Start a search; ``budget`` is a number of evaluations or ``{evaluations, images, seconds}``."""
         body = {
             **self._problem(supernet, target, targets, constraints),
             "budget": {"evaluations": budget} if isinstance(budget, int) else dict(budget),

@@ -64,6 +64,9 @@ StallGain = Annotated[
     ),
 ]
 Seconds = Annotated[float | None, typer.Option(help="Budget: wall time.")]
+Images = Annotated[
+    int | None, typer.Option(min=1, help="Budget: validation images, counted for each subnet.")
+]
 Wait = Annotated[bool, typer.Option(help="Wait with a progress bar and print the front.")]
 
 
@@ -85,8 +88,10 @@ def run(
         typer.Option(help="A metric to optimise, may be repeated; by default accuracy and latency_ms."),
     ] = None,
     evaluations: Annotated[
-        int, typer.Option(help="Budget: subnets evaluated and measured.")
-    ] = DEFAULT_EVALUATIONS,
+        int | None,
+        typer.Option(help="Budget: subnets evaluated and measured; by default 24 where no other is given."),
+    ] = None,
+    images: Images = None,
     seconds: Seconds = None,
     first: Annotated[
         int | None,
@@ -111,6 +116,14 @@ def run(
         bool,
         typer.Option(help="Whether evaluations of the same space by other supernets are a prior of quality."),
     ] = True,
+    first_images: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="On how many validation images a subnet is evaluated first; 0: on all. By default a fifth where "
+            "there are more than 1,000.",
+        ),
+    ] = None,
     seed: Seed = 0,
     label: Label = None,
     wait: Wait = True,
@@ -119,9 +132,6 @@ def run(
 ) -> None:
     """Search the best subnets under limits. Exit status 3: the limits cannot be met."""
     client = client_of(context)
-    budget: Budget = {"evaluations": evaluations}
-    if seconds is not None:
-        budget["seconds"] = seconds
     options = SearchOptions(
         objectives=objective,
         restrict=_restrictions(restrict),
@@ -131,6 +141,7 @@ def run(
         predictors=predictor,
         stall=_stall(stall_evaluations, stall_gain),
         elsewhere=elsewhere,
+        first_images=first_images,
         seed=seed,
         labels=pairs(label, "--label", "team=vision"),
     )
@@ -138,11 +149,27 @@ def run(
 
     def create() -> Search:
         return client.searches.create(
-            supernet, targets=target or [], constraints=limits, budget=budget, **options
+            supernet,
+            targets=target or [],
+            constraints=limits,
+            budget=_budget(evaluations, images, seconds),
+            **options,
         )
 
     search = with_predictors(client, supernet, first, timeout, not as_json, create)
     _finish(client, search, wait, timeout, as_json)
+
+
+def _budget(evaluations: int | None, images: int | None, seconds: float | None) -> Budget:
+    """What was given; the default where nothing was."""
+    budget: Budget = {}
+    if evaluations is not None or (images is None and seconds is None):
+        budget["evaluations"] = DEFAULT_EVALUATIONS if evaluations is None else evaluations
+    if images is not None:
+        budget["images"] = images
+    if seconds is not None:
+        budget["seconds"] = seconds
+    return budget
 
 
 def _stall(evaluations: int | None, gain: float | None) -> StopRule | None:
@@ -179,6 +206,7 @@ def extend(
     limit: Limits = None,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Drop the old limits.")] = False,
     objective: Annotated[list[str] | None, typer.Option(help="A metric to optimise instead.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Validation images to add.")] = None,
     seconds: Seconds = None,
     confidence: Confidence = None,
     algorithm: Annotated[str | None, typer.Option(help="Name of another search algorithm.")] = None,
@@ -200,6 +228,7 @@ def extend(
     options = ExtendOptions(
         evaluations=evaluations,
         objectives=objective,
+        images=images,
         seconds=seconds,
         confidence=confidence,
         algorithm=algorithm,

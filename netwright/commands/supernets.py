@@ -114,11 +114,14 @@ def evaluate(
     supernet: SupernetArgument,
     count: Annotated[int, typer.Option(min=1, help="How many subnets, spread over the space.")] = 100,
     seed: Seed = 0,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Only on a part of the images; by default on all.")
+    ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
     """Evaluate the quality of subnets on the validation split, and wait."""
-    job = client_of(context).supernets.get(supernet).evaluate(count=count, seed=seed)
+    job = client_of(context).supernets.get(supernet).evaluate(count=count, seed=seed, images=images)
     job.wait(timeout, not as_json)
     show(job.to_dict(), job_card(job), as_json)
 

@@ -48,6 +48,21 @@ def count_measured(session: Session, project: str, supernet: str, metric: str, s
     return row.subnets if row is not None else 0
 
 
+def count_measured_in(
+    session: Session, project: str, supernet: str, metric: str, scopes: Sequence[str]
+) -> int:
+    """Number of subnets with a value of this metric in any of several scopes."""
+    if len(scopes) == 1:
+        return count_measured(session, project, supernet, metric, scopes[0])
+    query = sa.select(sa.func.count(sa.distinct(MeasuredSubnet.subnet_id))).where(
+        MeasuredSubnet.project_id == project,
+        MeasuredSubnet.supernet_id == supernet,
+        MeasuredSubnet.metric == metric,
+        MeasuredSubnet.scope.in_(scopes),
+    )
+    return int(session.scalar(query) or 0)
+
+
 def counts_by_scope(session: Session, project: str, supernets: Iterable[str], metric: str) -> dict[str, int]:
     """Scope to the number of subnets of these supernets with a value of this metric there."""
     query = (

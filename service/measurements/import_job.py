@@ -144,7 +144,7 @@ def _remove_created(session: Session, job: WorkContext, params: ImportParams) ->
 
 def _request(session: Session, job: WorkContext, params: ImportParams, supernet: Supernet) -> CheckIn:
     target = queries.get(session, job.project, Target, params.target)
-    population, values = training_rows(session, job, supernet, LATENCY, target.id)
+    population, values, _ = training_rows(session, job, supernet, LATENCY, target.id)
     axes = {axis.name for axis in family_of(supernet).space().axes}
     by_id = len(params.archs) == 1 and params.archs[0] not in axes
     return CheckIn(

@@ -105,7 +105,7 @@ class ImportedRows(StepData):
 
 
 class Quality(StepData):
-    """The quality of a subnet on a split, as :class:`supernets.evaluate.Evaluation`."""
+    """The quality of a subnet on a split, as :class:`supernets.evaluate.Evaluation`; ``part``: on a part of it."""
 
     metric: str
     value: float
@@ -115,3 +115,4 @@ class Quality(StepData):
     split_sha256: str | None
     precision: str
     stats_sha256: str | None
+    part: bool = False

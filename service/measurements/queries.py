@@ -23,6 +23,16 @@ def scope_of(target: str | None, split: str = "validation") -> str:
     return f"split:{split}" if target is None else f"target:{target}"
 
 
+def part_scope(split: str = "validation") -> str:
+    """The scope of evaluations on a part of a split."""
+    return f"part:{split}"
+
+
+def learned_scopes(target: str | None) -> list[str]:
+    """Scopes whose rows a predictor learns from: a target, or validation and a part of it."""
+    return [scope_of(target)] if target is not None else [scope_of(None), part_scope()]
+
+
 def measured_rows(
     session: Session, project: str, supernet: str, metric: str, scope: str
 ) -> list[tuple[dict[str, Any], Measurement]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -20,7 +21,8 @@ from service.measurements.models import (
     Quality,
     StoredLatencies,
 )
-from service.measurements.queries import measured_rows, scope_of, unsupported_archs
+from service.measurements.parts import Shifted, shifted_parts
+from service.measurements.queries import measured_rows, part_scope, scope_of, unsupported_archs
 from service.measurements.schemas import ImportParams
 from service.runtime.context import WorkContext
 from service.supernets.bench import population_of
@@ -40,6 +42,14 @@ class Origin:
     job: WorkContext
     supernet: Supernet
     step: str
+
+
+class TrainingRows(NamedTuple):
+    """Rows of choices, values, and standard errors beyond the noise that all rows have; 0 for most."""
+
+    population: Rows
+    values: list[float]
+    errors: list[float]
 
 
 def target_of(session: Session, run: WorkContext, id: str, lookup: StoredLatencies | None) -> MeasuredTarget:
@@ -135,7 +145,7 @@ def unsupported_rows(session: Session, run: WorkContext, supernet: Supernet, tar
 def store_evaluations(
     session: Session, origin: Origin, population: Population, evaluations: Sequence[Quality]
 ) -> list[str]:
-    """Write evaluations on a split; returns the subnets' ids."""
+    """Write evaluations on a split, or on a part of it; returns the subnets' ids."""
     ids = subnet_ids(session, origin.job, origin.supernet, population)
     rows = []
     for subnet, found in zip(ids, evaluations, strict=True):
@@ -143,7 +153,7 @@ def store_evaluations(
         rows.append(
             row
             | {
-                "scope": f"split:{found.split}",
+                "scope": part_scope(found.split) if found.part else scope_of(None, found.split),
                 "split": found.split,
                 "value": found.value,
                 "spread": found.standard_error,
@@ -199,9 +209,21 @@ def _row(origin: Origin, subnet: str, metric: str, target: str | None) -> Json:
 
 def training_rows(
     session: Session, run: WorkContext, supernet: Supernet, metric: str, target: str | None
-) -> tuple[Rows, list[float]]:
-    """Everything measured of a metric on a target (or on validation), as rows of choices and values."""
-    found = measured_rows(session, run.project, supernet.id, metric, scope_of(target))
+) -> TrainingRows:
+    """Everything measured of a metric on a target (or on validation), as rows of choices and values.
+
+    Of a subnet without an evaluation on all of validation, that on a part of it counts, with its standard error.
+    """
+    found = [
+        Shifted(arch, row.value, 0.0)
+        for arch, row in measured_rows(session, run.project, supernet.id, metric, scope_of(target))
+    ]
+    if target is None:
+        found += shifted_parts(session, run.project, supernet)
     space = family_of(supernet).space()
-    population = space.encode(space.arch(arch) for arch, _ in found)
-    return population.tolist(), [row.value for _, row in found]
+    population = space.encode(space.arch(arch) for arch, _, _ in found)
+    return TrainingRows(
+        population=population.tolist(),
+        values=[value for _, value, _ in found],
+        errors=[error for _, _, error in found],
+    )

@@ -63,7 +63,7 @@ async def chosen(
 
 def _settled(session: Session, job: WorkContext, params: MeasureParams, supernet: Supernet) -> Rows:
     """Archs that need not be measured: those that were, and those that the target's runtime cannot run."""
-    rows, _ = training_rows(session, job, supernet, params.metric, params.target)
+    rows = training_rows(session, job, supernet, params.metric, params.target).population
     space = family_of(supernet).space()
     refused = unsupported_archs(session, job.project, supernet.id, [params.target])
     rows += space.encode(space.arch(arch) for arch in refused).tolist()

@@ -78,15 +78,16 @@ def model_spec(
 
     ``version`` is the model that is refitted; imported kinds start from its content.
     """
-    population, values = training_rows(session, job, supernet, metric, target)
+    rows = training_rows(session, job, supernet, metric, target)
     informed = kind == AUTO or PREDICTORS.load(kind).uses_sources
     imported = kind != AUTO and PREDICTORS.load(kind).imported
     return ModelSpec(
         metric=metric,
         target=target,
         kind=kind,
-        population=population,
-        values=values,
+        population=rows.population,
+        values=rows.values,
+        errors=rows.errors if any(rows.errors) else [],
         known=source_rows(session, job.project, supernet, metric, target) if informed else [],
         base=version if imported else None,
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
 from service.db import queries
-from service.db.counts import count_measured
+from service.db.counts import count_measured_in
 from service.db.tables import (
     Measurement,
     Predictor,
@@ -18,7 +18,7 @@ from service.db.tables import (
     Target,
 )
 from service.devices.staleness import stale_reason
-from service.measurements.queries import count_by_target, measured_rows, scope_of
+from service.measurements.queries import count_by_target, learned_scopes, measured_rows, scope_of
 from service.runtime.task import Rows, StepData
 from service.supernets.checkpoints import family_of
 from service.supernets.queries import supernets_of_space
@@ -132,7 +132,8 @@ def worth_a_fit(session: Session, row: Predictor) -> bool:
 
 
 def _stored(session: Session, row: Predictor) -> int:
-    return count_measured(session, row.project_id, row.supernet_id, row.metric, scope_of(row.target_id))
+    scopes = learned_scopes(row.target_id)
+    return count_measured_in(session, row.project_id, row.supernet_id, row.metric, scopes)
 
 
 def doubts(session: Session, rows: Iterable[Predictor], *, fitted_first: bool = False) -> list[str]:

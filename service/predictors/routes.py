@@ -15,7 +15,7 @@ from predictors.predictor import Predictor as Model
 from predictors.quality.imported_mlp import ImportedMlp, read_layers
 from predictors.scope import Scope
 from service.db import queries
-from service.db.counts import count_measured
+from service.db.counts import count_measured_in
 from service.db.removal import remove_predictor
 from service.db.tables import Predictor, Supernet, Target
 from service.devices.hardware import is_measurable
@@ -25,7 +25,7 @@ from service.http.deps import App, Archived, MetricFilter, Page, Project, Servic
 from service.http.files import content_of
 from service.http.jobs.views import accepted, state_of
 from service.ids import new_id
-from service.measurements.queries import scope_of
+from service.measurements.queries import learned_scopes
 from service.predictors.job import FitParams, own_model
 from service.predictors.queries import why_stale
 from service.predictors.schemas import PredictorCreate, PredictorView
@@ -189,7 +189,8 @@ def _usable_quality(supernet: Supernet) -> tuple[str, str | None]:
 
 def _check_rows(session: Session, project: str, body: PredictorCreate, kind: str) -> None:
     metric = METRICS[body.metric]
-    have = count_measured(session, project, body.supernet, body.metric, scope_of(body.target))
+    scopes = learned_scopes(body.target)
+    have = count_measured_in(session, project, body.supernet, body.metric, scopes)
     need: int = fewest_rows(metric) if kind == AUTO else PREDICTORS.load(kind).fewest_rows
     if have >= need:
         return

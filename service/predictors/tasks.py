@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from predictors import PREDICTORS
 from predictors.choice import AUTO, choose_kind
@@ -33,7 +33,10 @@ OnShare = Callable[[float, str], None]
 
 
 class ModelSpec(StepData):
-    """A model to fit to rows; ``kind`` may be ``auto``, ``base`` is the hash of an imported model to start from."""
+    """A model to fit to rows; ``kind`` may be ``auto``, ``base`` is the hash of an imported model to start from.
+
+    ``errors`` are standard errors of the values, or empty where no row has one.
+    """
 
     metric: str
     target: str | None
@@ -42,6 +45,7 @@ class ModelSpec(StepData):
     values: list[float]
     known: list[SourceRows]
     base: str | None = None
+    errors: list[float] = Field(default_factory=list)
 
 
 class FitIn(StepData):
@@ -129,6 +133,7 @@ def fit(request: FitIn, progress: Progress) -> FitOut:
 
 def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -> FittedModel:
     archs, values = merge_rows(bench.population(spec.population), np.array(spec.values))
+    errors = merge_rows(bench.population(spec.population), np.array(spec.errors))[1] if spec.errors else None
     scope = model_scope(bench.manifest, spec.metric, spec.target)
 
     def make(kind: str) -> Predictor:
@@ -150,7 +155,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
     if model.imported and len(archs) < model.fewest_rows:
         model.adopt()
     else:
-        model.fit(archs, values)
+        model.fit(archs, values, errors)
     content = model.dump()
     card = None
     if request.report:

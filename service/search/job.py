@@ -23,11 +23,7 @@ from service.search.request.plan import SearchParams, plan_keys
 from service.search.request.schemas import Provenance, SearchSpec
 from service.search.rounds import propose
 from service.search.rounds.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
-from service.search.rounds.history import (
-    SearchHistory,
-    StoredEvaluations,
-    stored_evaluations,
-)
+from service.search.rounds.history import SearchHistory
 from service.search.rounds.judge import (
     Judgement,
     ReferenceEntry,
@@ -38,6 +34,7 @@ from service.search.rounds.judge import (
     reference_entries,
 )
 from service.search.rounds.learning import Learning, Round
+from service.search.rounds.parts import Parts
 from service.search.rounds.points import (
     FinishedSearch,
     describe_nearest,
@@ -46,6 +43,7 @@ from service.search.rounds.points import (
     warnings_of,
 )
 from service.search.rounds.propose import Proposed, ProposeIn, ReferenceIn, StoredValues
+from service.search.rounds.stored import StoredEvaluations, stored_evaluations
 from service.search.rounds.true_values import TrueValues
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
@@ -84,9 +82,9 @@ async def run(job: WorkContext) -> None:
         await search.learning.catch_up()
     stopped = "budget"
     for number, size in enumerate(round_sizes(search.budget, timed=search.seconds is not None)):
-        size = affordable(size, search.seconds, search.reached - search.began, search.history.spent)
+        size, spent = search.affordable(size)
         if size == 0:
-            stopped = "the time is spent"
+            stopped = spent
             break
         proposed = await search.propose(number, size)
         if not proposed.population:
@@ -96,6 +94,7 @@ async def run(job: WorkContext) -> None:
         for target in search.targets:
             await search.measure(number, target)
         await search.refit(number)
+        await search.parts.more(number)
         if len(search.history.last) < len(proposed.population):
             stopped = "the time is spent"
             break
@@ -108,6 +107,7 @@ async def run(job: WorkContext) -> None:
         if all_stalled(search.plans, search.sizes, stop_rule(search.spec)):
             stopped = "the front has stopped growing"
             break
+    await search.decide()
     judgements = await search.confirm()
     await search.test(judgements)
     await search.store(judgements, stopped)
@@ -155,6 +155,9 @@ class SearchRun:
         self.bench = bench_of(job.settings, supernet)
         self.true = TrueValues(job, supernet, params, self.spec, self.extras)
         self.learning = Learning(job, supernet, self.bench, params.predictors, elsewhere=self.spec.elsewhere)
+        self.parts = Parts(
+            job, supernet, self.spec, self.history, self.true, lambda: self._problem(self.spec.seed)
+        )
         self.began = self.reached = 0.0
         self.references: list[list[float] | None] = []
         self.sizes: list[FrontSize] = []
@@ -182,7 +185,14 @@ class SearchRun:
         def gather(session: Session) -> Prepared:
             extends = self.before.id if self.before is not None else None
             known = stored_evaluations(
-                session, self.job, self.supernet, self.targets, self.spec.restrict, extends, self.extras
+                session,
+                self.job,
+                self.supernet,
+                self.targets,
+                self.spec.restrict,
+                extends,
+                self.extras,
+                parts=self.parts.first is not None,
             )
             row = queries.get(session, self.job.project, Search, self.search_id)
             row.reused = len(known.population)
@@ -213,7 +223,7 @@ class SearchRun:
 
     def _problem(self, seed: int) -> ReferenceIn:
         """What proposing needs: plans, predictors, and everything evaluated."""
-        columns = self.history.values(confirmed=False)
+        columns, errors = self.parts.expected()
         return ReferenceIn(
             bench=self.bench,
             plans=self.plans,
@@ -228,6 +238,7 @@ class SearchRun:
                 for (metric, target), column in columns.items()
             ],
             seed=seed,
+            errors=errors.tolist() if errors.any() else [],
         )
 
     def _unsupported(self) -> Rows:
@@ -237,7 +248,13 @@ class SearchRun:
 
     def _front_sizes(self, seconds: float) -> list[FrontSize]:
         values = self.history.values(confirmed=False)
-        return measure_fronts(self.plans, values, self.references, self.history.spent, seconds)
+        spent = self.history.spent, self.history.images
+        return measure_fronts(self.plans, values, self.references, spent, seconds)
+
+    def affordable(self, size: int) -> tuple[int, str]:
+        """How many of the next ``size`` evaluations the time and the images allow, and what is spent if none."""
+        in_time = affordable(size, self.seconds, self.reached - self.began, self.history.spent)
+        return (self.parts.affordable(in_time), "budget") if in_time else (0, "the time is spent")
 
     # --- a round -----------------------------------------------------------------------------------
 
@@ -265,12 +282,12 @@ class SearchRun:
 
     async def evaluate(self, number: int) -> None:
         """Quality of the round's subnets on validation; what is stored already is not computed again."""
-        step = f"evaluate {number}"
         self._window(0.1, 0.4)
-        rows = self.history.last
-        found = await self.true.quality(step, rows, "validation", f"round {number + 1}", self._left())
+        found = await self.parts.evaluate(number, self.history.last, f"round {number + 1}", self._left())
         self.history.keep(len(found))
         self.history.set_quality(found)
+        if number == 0:
+            await self.parts.compare()
 
     async def measure(self, number: int, target: str) -> None:
         """Latency of the round's subnets on a target; what was measured there before is not measured again."""
@@ -310,10 +327,25 @@ class SearchRun:
 
     def least_violation(self) -> float:
         """The smallest violation of the limits by anything truly measured, 0 when it met them."""
-        values = self.history.values(confirmed=False)
+        values, _ = self.parts.expected()
         return min(judge(plan, values).least_violation for plan in self.plans)
 
     # --- the end -----------------------------------------------------------------------------------
+
+    async def decide(self) -> None:
+        """Evaluate on all images what may still be on the front."""
+        self._closing()
+        await self.parts.last()
+
+        def end(session: Session) -> Begun:
+            at = self.job.active_seconds(session)
+            sizes = self._front_sizes(at - self.began)
+            row = queries.get(session, self.job.project, Search, self.search_id)
+            row.history = [size.model_dump() for size in (*self.sizes, *sizes)]
+            return Begun(history=sizes)
+
+        if self.parts.first is not None and self.history.round_sizes:
+            self.sizes = [*self.sizes, *(await self.job.write("decided", end)).history]
 
     async def confirm(self) -> list[Judgement]:
         """Measure the candidates again, all in one run that had no part in choosing them, and judge by that."""
@@ -338,7 +370,7 @@ class SearchRun:
         chosen = sorted({index for judgement in judgements for index in judgement.returned})
         self._closing()
         found = await self.true.quality("test", [self.history.rows[i] for i in chosen], "test", "testing")
-        self.history.set_test(chosen, found)
+        self.history.set_test(chosen, found.evaluations)
 
     async def store(self, judgements: list[Judgement], stopped: str) -> None:
         """Write the front, whether it is feasible, and its provenance."""

@@ -39,6 +39,7 @@ from service.search.request.plan import (
 from service.search.request.profiling import look
 from service.search.request.queries import count_points, target_of
 from service.search.request.schemas import (
+    Budget,
     EvaluationsView,
     FrontPoint,
     HistoryPoint,
@@ -51,9 +52,11 @@ from service.search.request.schemas import (
     SearchExtend,
     SearchSpec,
     SearchView,
+    Spending,
     Spent,
 )
-from service.supernets.checkpoints import family_of, manifest_of
+from service.search.request.spending import spending
+from service.supernets.checkpoints import family_of, manifest_of, require_network
 from service.supernets.datasets import require_images
 
 router = APIRouter(prefix="/v1", tags=["searches"])
@@ -114,7 +117,11 @@ def _label(text: str) -> tuple[str, str]:
 def create_search(app: App, project: Project, body: SearchCreate, response: Response) -> common.Accepted:
     """Job: search for the best subnets under hard limits, measure them, and store the front."""
     with app.database.read() as session:
-        spec = with_ids(session, project, body)
+        body = with_ids(session, project, body)
+        supernet = queries.get(session, project, Supernet, body.supernet)
+        require_network(supernet)
+        budget = spending(supernet, body.budget, body.first_images)
+        spec = SearchSpec.model_validate({**body.model_dump(), "budget": budget.model_dump()})
         plans, found = _checked(app, session, project, spec)
         doubts = _doubts(session, spec, found.values())
     return _started(app, project, spec, plans, _starting(found), doubts, None, response)
@@ -143,7 +150,8 @@ def extend_search(
     with app.database.read() as session:
         row = queries.get(session, project, Search, id)
         _require_ended(session, row)
-        spec = with_ids(session, project, _extended(row, body))
+        supernet = queries.get(session, project, Supernet, row.supernet_id)
+        spec = with_ids(session, project, _extended(row, supernet, body))
         plans, found = _checked(app, session, project, spec)
         after = Provenance.model_validate(row.provenance).predictors_after if row.provenance else []
         last = {entry.key: entry for entry in after}
@@ -164,17 +172,25 @@ def _require_ended(session: Session, row: Search) -> None:
         )
 
 
-def _extended(row: Search, body: SearchExtend) -> SearchSpec:
+def _extended(row: Search, supernet: Supernet, body: SearchExtend) -> SearchSpec:
     """The request of the search, with the changes."""
-    changes = body.model_dump(mode="json", exclude={"evaluations", "seconds"}, exclude_none=True)
-    if not body.evaluations and not {"constraints", "objectives", "confidence"} & set(changes):
+    changes = body.model_dump(mode="json", exclude={"evaluations", "images", "seconds"}, exclude_none=True)
+    if (
+        not body.evaluations
+        and not body.images
+        and not {"constraints", "objectives", "confidence"} & set(changes)
+    ):
         raise InvalidError(
-            "evaluations", 0, ">= 1, or other constraints, objectives or confidence",
-            "there is nothing to do: give evaluations to add, or other constraints, objectives or confidence",
+            "evaluations", 0, ">= 1, or images, or other constraints, objectives or confidence",
+            "there is nothing to do: give evaluations or images to add, or other constraints, objectives or confidence",
         )  # fmt: skip
     changes.setdefault("seed", (row.spec["seed"] + 1) % 2**31)
-    budget = {"evaluations": body.evaluations, "seconds": body.seconds}
-    return SearchSpec.model_validate({**row.spec, "predictors": [], **changes, "budget": budget})
+    budget = Spending(evaluations=body.evaluations, images=body.images, seconds=body.seconds)
+    if body.images is not None:
+        asked = Budget(evaluations=body.evaluations or None, images=body.images, seconds=body.seconds)
+        budget = spending(supernet, asked, row.spec.get("first_images"))
+    changes["budget"] = budget.model_dump()
+    return SearchSpec.model_validate({**row.spec, "predictors": [], **changes})
 
 
 def _checked(

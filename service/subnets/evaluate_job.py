@@ -35,6 +35,7 @@ async def run(job: WorkContext) -> None:
         session.expunge_all()
     population = choose(family_of(supernet), params, for_latency=False)
     bench, total = bench_of(job.settings, supernet), len(population)
+    on = params.split if params.images is None else f"{params.images} images of {params.split}"
     for start in range(0, total, CHUNK):
         part = population[start : start + CHUNK]
         step = f"evaluate {start}"
@@ -46,7 +47,7 @@ async def run(job: WorkContext) -> None:
             return StoredEvaluations(evaluated=len(part))
 
         job.window(start, start + len(part), total)
-        await job.report(f"evaluating {counted(total, 'subnet')} on {params.split}")
-        request = EvaluateIn(bench=bench, population=part.tolist(), split=params.split)
+        await job.report(f"evaluating {counted(total, 'subnet')} on {on}")
+        request = EvaluateIn(bench=bench, population=part.tolist(), split=params.split, images=params.images)
         await job.step(step, tasks.evaluate, request, store)
-    job.outcome = f"evaluated {counted(total, 'subnet')} on {params.split}"
+    job.outcome = f"evaluated {counted(total, 'subnet')} on {on}"

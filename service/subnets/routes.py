@@ -33,6 +33,7 @@ from service.subnets.schemas import (
 )
 from service.supernets.checkpoints import family_of, require_network
 from service.supernets.datasets import require_images
+from service.supernets.images import part_size, validation_images
 
 router = APIRouter(prefix="/v1", tags=["subnets"])
 MOST_MEASUREMENTS = 500
@@ -156,6 +157,8 @@ def create_evaluations(
         require_network(supernet)
         check_archs(family_of(supernet).space(), body)
         require_images(supernet.name, supernet.data, app.settings)
+        if body.images is not None:
+            part_size(validation_images(supernet), body.images, "images")
     with app.database.write() as session:
         params = EvaluateParams(supernet=supernet.id, **body.model_dump())
         job = job_queries.create_job(session, project, "evaluate", params)

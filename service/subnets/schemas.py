@@ -89,6 +89,12 @@ class EvaluationCreate(Selection):
     """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
 
     split: Literal["validation"] = "validation"
+    images: int | None = Field(
+        None,
+        ge=1,
+        description="Only on a part of the split, the same for all subnets, with its classes in proportion; a "
+        "predictor takes the larger error into account, a front does not use such values. Default: all images",
+    )
 
 
 class EvaluateParams(EvaluationCreate):

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 
 class EvaluateIn(StepData):
-    """Subnets to evaluate on a split; nothing new is started after so many ``seconds``."""
+    """Subnets to evaluate on a split, or on a part of it; nothing new is started after so many ``seconds``."""
 
     bench: BenchSpec
     population: Rows
     split: str
     seconds: float | None = None
+    images: int | None = None
     batch: int = 256
 
     NEEDS_LESS = "a smaller resolution, or a machine with more"
@@ -42,9 +43,10 @@ class EvaluateIn(StepData):
 
 
 class Evaluated(StepData):
-    """Qualities in the order of the population; fewer where the time ran out."""
+    """Qualities in the order of the population, fewer where the time ran out, and the images that they took now."""
 
     evaluations: list[Quality]
+    images: int = 0
 
 
 class StatedQuality(StepData):
@@ -106,8 +108,11 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
     for index, arch in enumerate(archs):
         if deadline.passed:
             break
-        evaluation = evaluate_arch(bench.supernet, data, arch, split, batch_size=request.batch)
-        found.append(Quality.model_validate(evaluation.as_json()))
+        evaluation = evaluate_arch(
+            bench.supernet, data, arch, split, batch_size=request.batch, examples=request.images
+        )
+        part = request.images is not None
+        found.append(Quality.model_validate({**evaluation.as_json(), "part": part}))
         progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {split}")
     return Evaluated(evaluations=found)
 

@@ -16,6 +16,7 @@ from service.http.files import content_of, keep
 from service.runtime import job_queries
 from service.supernets import checkpoints
 from service.supernets.datasets import proven_data, require_images
+from service.supernets.images import usual_part, validation_images
 from service.supernets.official import official_directory
 from service.supernets.schemas import AxisView, SpaceView, SupernetCreate, SupernetUpdate, SupernetView
 from service.supernets.tables import space_manifest
@@ -189,5 +190,6 @@ def supernet_view(row: Supernet) -> SupernetView:
         weights_sha256=row.weights_sha256,
         space_sha256=row.space_sha256,
         space_size=float(checkpoints.family_of(row).space().size()),
+        first_images=usual_part(validation_images(row)),
         **known,
     )

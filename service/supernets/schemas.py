@@ -89,6 +89,9 @@ class SupernetView(Stamped):
     space_size: float = Field(description="Number of subnets")
     classes: list[str]
     data: dict[str, object] = Field(description="Data set and its three splits, with sizes and hashes")
+    first_images: int | None = Field(
+        description="On how many validation images a search evaluates a subnet first; null: on all"
+    )
     preprocessing: dict[str, object]
     training: dict[str, object]
     recipe: dict[str, object]

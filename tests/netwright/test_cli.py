@@ -164,6 +164,17 @@ def test_options_of_a_search_are_sent(house: House) -> None:
     assert "sea_" not in run("search list --label team=other").stdout
 
 
+def test_a_budget_is_given_in_evaluations_images_or_seconds(house: House) -> None:
+    house.worker = False
+    for options, budget in (
+        ("", {"evaluations": 24}),
+        ("--images 5000 --first-images 100", {"images": 5000}),
+        ("--seconds 60", {"seconds": 60.0}),
+    ):
+        assert run(f"search run --supernet digits --target cpu {options} --no-wait").exit_code == 0
+        assert house.sent("/v1/searches")["budget"] == budget
+
+
 def test_options_of_an_extension_are_sent(house: House, ids: Ids) -> None:
     house.worker = False
     run("search extend {search} --evaluations 50 -l latency_ms=18 -l accuracy>=0.9 --no-wait", **ids)

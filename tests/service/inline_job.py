@@ -30,6 +30,7 @@ class InlineContext:
         self.id, self.params = id, params
         self.span, self.outcome, self.active_s = (0, 0, 0), None, 0.0
         self.records, self.asked, self.windows, self.messages = {}, [], [], []
+        self.requests = {}
 
     @contextmanager
     def read(self):
@@ -57,6 +58,7 @@ class InlineContext:
     async def step(self, name, task, request, store=None):
         if name not in self.records:
             self.asked.append((name, len(getattr(request, "population", []))))
+            self.requests[name] = request
             began = time.monotonic()
             output = self.work(task)(request, lambda *_: None)
             self.active_s += time.monotonic() - began
@@ -101,9 +103,10 @@ class InlineSearch(InlineContext):
             found.append(
                 Quality(
                     metric="accuracy",
-                    value=float(np.clip(0.8 + 0.015 * np.log(macs / 1e3), 0, 1)),
+                    value=self._accuracy(macs, request.images),
                     standard_error=0.01,
-                    n=360,
+                    n=request.images or 360,
+                    part=request.images is not None,
                     split=request.split,
                     split_sha256=None,
                     stats_sha256=None,
@@ -111,6 +114,11 @@ class InlineSearch(InlineContext):
                 )
             )
         return Evaluated(evaluations=found)
+
+    def _accuracy(self, macs, images):
+        """On a part of the images .02 higher, and a little wrong for each subnet."""
+        part = 0.0 if images is None else 0.02 + 0.004 * np.sin(macs)
+        return float(np.clip(0.8 + 0.015 * np.log(macs / 1e3) + part, 0, 1))
 
     def _measure(self, request, _progress):
         if Deadline(request.seconds).passed:

@@ -365,7 +365,7 @@ SENSELESS_SEARCHES = (
     ({"budget": {"evaluations": 0}}, "budget.evaluations"),
     ({"budget": {"evaluations": 10**9}}, "budget.evaluations"),
     ({"budget": {"evaluations": 4, "seconds": -1}}, "budget.seconds"),
-    ({"budget": {}}, "budget.evaluations"),
+    ({"budget": {}}, "budget"),
     ({"confidence": 1.5}, "confidence"),
     ({"objectives": []}, "objectives"),
     ({"objectives": ["beauty"]}, "objectives.0"),

@@ -12,8 +12,14 @@ import torch
 import supernets.evaluate as evaluation
 from supernets.checkpoints import Supernet, load_supernet
 from supernets.data import DataSet, load_data
-from supernets.evaluate import calibrate, evaluate_arch, example_scores
+from supernets.evaluate import (
+    calibrate,
+    calibration_for,
+    evaluate_arch,
+    example_scores,
+)
 from supernets.export.graph import UntranslatedError
+from supernets.prepared import first_part
 from supernets.spaces.space import Arch
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -62,3 +68,25 @@ def test_small_evaluations_and_layers_without_a_rule_run_in_torch(monkeypatch: p
     monkeypatch.setattr(evaluation, "RUNTIME_FROM_MACS", RUNTIME)
     assert evaluate_arch(supernet, data, arch, "validation") == expected
     assert calls == [1]
+
+
+def test_a_part_has_the_scores_of_its_images_and_is_contained_in_a_larger_one() -> None:
+    supernet, data = load_supernet(ZOO / "digits"), load_data("digits")
+    arch = supernet.space.max()
+    stats = calibrate(supernet.net, supernet.task, data, arch)
+
+    def scores(examples: int | None) -> torch.Tensor:
+        return example_scores(supernet.net, supernet.task, data, arch, stats, "validation", examples=examples)
+
+    small, large, every = scores(100), scores(200), scores(None)
+    assert len(small) == 100 and torch.equal(large[:100], small)
+    assert scores(360).sum() == every.sum() and len(every) == 360
+    images, labels = first_part(data.validation, 100)
+    counts = torch.bincount(labels, minlength=10)
+    assert images.shape[0] == 100 and int(counts.max() - counts.min()) <= 2
+    found = evaluate_arch(supernet, data, arch, "validation", stats, examples=100)
+    assert found.n == 100 and found.value == float(small.mean())
+
+
+def test_few_images_need_few_examples_for_statistics() -> None:
+    assert [calibration_for(n) for n in (None, 100, 1_000, 10_000)] == [2048, 256, 500, 2048]

@@ -422,6 +422,8 @@ class HistoryPoint:
     """Id of the target; requests may give its name. Null: the value does not depend on one"""
     evaluations: int
     """Number of evaluations: quality and latency on every target"""
+    images: int = field_(default=0)
+    """Validation images that the evaluations took"""
     seconds: float
     """Wall time in seconds; null: no limit"""
     hypervolume: float
@@ -1011,6 +1013,7 @@ class SearchView:
     """When the search ends before its budget is spent"""
     algorithm: str
     """Name of the search algorithm"""
+    first_images: int | None = field_(default=None)
     seed: int
     """Seed of every random draw"""
     labels: dict[str, str]
@@ -1061,6 +1064,8 @@ class Spending:
 
     evaluations: int
     """Number of evaluations: quality and latency on every target"""
+    images: int | None = field_(default=None)
+    """Number of images"""
     seconds: float | None = field_(default=None)
     """Wall time in seconds; null: no limit"""
 
@@ -1151,6 +1156,8 @@ class SupernetView:
     """Names of the classes, in the order of the outputs"""
     data: Object
     """Data set and its three splits, with sizes and hashes"""
+    first_images: int | None
+    """On how many validation images a search evaluates a subnet first; null: on all"""
     preprocessing: Object
     """What an image must go through before the network"""
     training: Object

@@ -19,12 +19,16 @@ class ArchColumn(TypedDict):
 
 
 class Budget(TypedDict):
-    """What a search may spend: real evaluations (quality and every target), and wall time."""
+    """What a search may spend: evaluations, validation images, seconds, or several; the first that is
+    spent ends it.
+    """
 
-    evaluations: int
-    """Number of evaluations: quality and latency on every target"""
+    evaluations: NotRequired[int | None]
+    """Real evaluations: quality, and latency on every target"""
+    images: NotRequired[int | None]
+    """Validation images, counted for each subnet that is evaluated on them"""
     seconds: NotRequired[float | None]
-    """Wall time in seconds; null: no limit"""
+    """Wall time"""
 
 
 class CalibrationRow(TypedDict):
@@ -110,6 +114,10 @@ class EvaluationCreate(TypedDict):
     """Seed of every random draw"""
     split: NotRequired[str | None]
     """Split of the data: train, validation or test; null for what is measured on a target"""
+    images: NotRequired[int | None]
+    """Only on a part of the split, the same for all subnets, with its classes in proportion; a predictor
+    takes the larger error into account, a front does not use such values. Default: all images
+    """
 
 
 class ExportCreate(TypedDict):
@@ -328,6 +336,11 @@ class SearchCreate(TypedDict):
     """Whether evaluations of the same space by other supernets, as on other data, are a prior of
     quality; its weight is learned and is 0 where they do not help
     """
+    first_images: NotRequired[int | None]
+    """On how many validation images a subnet is evaluated first; what may be on the front is then
+    evaluated on all. 0: everything on all images. Default: a fifth of them where there are more than
+    1,000
+    """
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     labels: NotRequired[Mapping[str, str] | None]
@@ -339,6 +352,8 @@ class SearchExtend(TypedDict):
 
     evaluations: NotRequired[int | None]
     """Evaluations to add; 0 only recomputes the front"""
+    images: NotRequired[int | None]
+    """Validation images to add"""
     seconds: NotRequired[float | None]
     """Wall time in seconds; null: no limit"""
     constraints: NotRequired[Sequence[ConstraintBody] | None]
@@ -549,6 +564,10 @@ class EvaluateOptions(TypedDict):
     """Seed of every random draw"""
     split: NotRequired[str | None]
     """Split of the data: train, validation or test; null for what is measured on a target"""
+    images: NotRequired[int | None]
+    """Only on a part of the split, the same for all subnets, with its classes in proportion; a predictor
+    takes the larger error into account, a front does not use such values. Default: all images
+    """
 
 
 class MeasureOptions(TypedDict):
@@ -604,6 +623,11 @@ class SearchOptions(TypedDict):
     """Whether evaluations of the same space by other supernets, as on other data, are a prior of
     quality; its weight is learned and is 0 where they do not help
     """
+    first_images: NotRequired[int | None]
+    """On how many validation images a subnet is evaluated first; what may be on the front is then
+    evaluated on all. 0: everything on all images. Default: a fifth of them where there are more than
+    1,000
+    """
     seed: NotRequired[int | None]
     """Seed of every random draw"""
     labels: NotRequired[Mapping[str, str] | None]
@@ -615,6 +639,8 @@ class ExtendOptions(TypedDict):
 
     evaluations: NotRequired[int | None]
     """Evaluations to add; 0 only recomputes the front"""
+    images: NotRequired[int | None]
+    """Validation images to add"""
     seconds: NotRequired[float | None]
     """Wall time in seconds; null: no limit"""
     objectives: NotRequired[Sequence[str] | None]

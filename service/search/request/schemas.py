@@ -13,6 +13,7 @@ from supernets.metrics import ACCURACY, LATENCY
 
 MAX_EVALUATIONS = 10_000
 MAX_SECONDS = 7 * 24 * 3600.0
+MAX_IMAGES = 10**9
 DEFAULT_ALGORITHM = "surrogate"
 
 
@@ -46,13 +47,29 @@ class Spending(Body):
     """What a search may spend; 0 evaluations where it only recomputes the front from existing rows."""
 
     evaluations: int = Field(ge=0, le=MAX_EVALUATIONS)
+    images: int | None = Field(None, ge=1, le=MAX_IMAGES)
     seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
 
 
-class Budget(Spending):
-    """What a search may spend: real evaluations (quality and every target), and wall time."""
+class Budget(Body):
+    """What a search may spend: evaluations, validation images, seconds, or several; the first that is spent ends it."""
 
-    evaluations: int = Field(ge=1, le=MAX_EVALUATIONS)
+    evaluations: int | None = Field(
+        None, ge=1, le=MAX_EVALUATIONS, description="Real evaluations: quality, and latency on every target"
+    )
+    images: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_IMAGES,
+        description="Validation images, counted for each subnet that is evaluated on them",
+    )
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS, description="Wall time")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Budget:
+        if self.evaluations is None and self.images is None and self.seconds is None:
+            raise ValueError("give 'evaluations', 'images', 'seconds' or several of them")
+        return self
 
 
 class StopRule(Body):
@@ -139,6 +156,12 @@ class SearchSpec(Body):
         description="Whether evaluations of the same space by other supernets, as on other data, are a prior of "
         "quality; its weight is learned and is 0 where they do not help",
     )
+    first_images: int | None = Field(
+        None,
+        ge=0,
+        description="On how many validation images a subnet is evaluated first; what may be on the front is then "
+        "evaluated on all. 0: everything on all images. Default: a fifth of them where there are more than 1,000",
+    )
     seed: Seed = 0
     labels: Labels = Field(default_factory=dict)
 
@@ -146,7 +169,7 @@ class SearchSpec(Body):
 class SearchCreate(SearchSpec):
     """A problem, an algorithm and a budget."""
 
-    budget: Budget
+    budget: Budget  # type: ignore[assignment]  # a request may leave out what a stored search has
 
 
 class SearchExtend(Body):
@@ -155,6 +178,7 @@ class SearchExtend(Body):
     evaluations: int = Field(
         0, ge=0, le=MAX_EVALUATIONS, description="Evaluations to add; 0 only recomputes the front"
     )
+    images: int | None = Field(None, ge=1, le=MAX_IMAGES, description="Validation images to add")
     seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
     constraints: list[ConstraintBody] | None = Field(None, max_length=32)
     objectives: list[str] | None = Field(None, min_length=1, max_length=6)
@@ -299,6 +323,7 @@ class HistoryPoint(View):
 
     target: str | None
     evaluations: int
+    images: int = Field(0, description="Validation images that the evaluations took")
     seconds: float
     hypervolume: float
 
@@ -352,6 +377,7 @@ class SearchView(Stamped):
     budget: Spending
     stall: StopRule
     algorithm: str
+    first_images: int | None = None
     seed: int
     labels: dict[str, str]
     extends: str | None = Field(description="The search that this one goes on from")

@@ -13,13 +13,21 @@ from service.search.request.schemas import SearchSpec
 LEAST_PATIENCE = 32
 ROUND = 8
 MOST_ROUNDS = 8
+TIMED_ROUND = 16
 PROBE = 4  # evaluations for estimating how long one takes, where time is bounded too
 
 
 def round_sizes(budget: int, *, timed: bool = False) -> list[int]:
-    """How many evaluations each round gets; where time is bounded, a small first one shows how long they take."""
+    """How many evaluations each round gets; where time is bounded, a small first one shows how long they take.
+
+    Then no round has more than ``TIMED_ROUND``: the number of evaluations may be far above what the time allows.
+    """
     if timed and budget > 2 * PROBE:
-        return [PROBE, *round_sizes(budget - PROBE)]
+        rest = round_sizes(budget - PROBE)
+        if rest[0] > TIMED_ROUND:
+            whole, last = divmod(budget - PROBE, TIMED_ROUND)
+            rest = [TIMED_ROUND] * whole + ([last] if last else [])
+        return [PROBE, *rest]
     rounds = min(MOST_ROUNDS, math.ceil(budget / ROUND))
     return [budget // rounds + (index < budget % rounds) for index in range(rounds)]
 
@@ -34,10 +42,11 @@ def affordable(size: int, seconds: float | None, spent_s: float, evaluations: in
 
 
 class FrontSize(StepData):
-    """Hypervolume of one front after so many evaluations and seconds."""
+    """Hypervolume of one front after so many evaluations, validation images and seconds."""
 
     scope: str
     evaluations: int
+    images: int = 0
     seconds: float
     hypervolume: float
 

@@ -103,14 +103,18 @@ def measure_fronts(
     plans: Sequence[Plan],
     values: Mapping[Key, Values],
     references: Sequence[Sequence[float] | None],
-    evaluations: int,
+    spent: tuple[int, int],
     seconds: float,
 ) -> list[FrontSize]:
-    """One entry for each plan: its hypervolume by true values, feasible archs only."""
+    """One entry for each plan: its hypervolume by true values, feasible archs only.
+
+    ``spent`` are evaluations and validation images.
+    """
     return [
         FrontSize(
             scope=plan.scope,
-            evaluations=evaluations,
+            evaluations=spent[0],
+            images=spent[1],
             seconds=round(seconds, 3),
             hypervolume=_volume(plan, values, reference),
         )

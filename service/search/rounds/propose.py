@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from predictors.predictor import Predictor
 from search import ALGORITHMS
 from search.algorithm import Algorithm
 from search.constraints import violations
 from search.errors import SurrogateError
+from search.fronts.hopeful import may_be_on_front
 from search.optimise import reference_point
 from search.problem import Objective, Problem
 from search.propose import propose as propose_predicted
 from search.seen import start_set
 from service.runtime.task import Progress, Rows, StepData
-from service.search.request.plan import Key, Plan, load_models, make_problem
+from service.search.request.plan import Key, Plan, load_models, make_problem, plan_objectives
 from service.search.request.schemas import PredictedValue, PredictorEntry
 from service.supernets.bench import Bench, BenchSpec, open_bench
 from supernets.spaces.space import Population
@@ -37,7 +39,10 @@ class StoredValues(StepData):
 
 
 class ReferenceIn(StepData):
-    """The plans of a search, its predictors, and everything evaluated so far."""
+    """The plans of a search, its predictors, and everything evaluated so far.
+
+    ``errors`` are standard errors of the quality of each evaluated arch, or empty where all are exact.
+    """
 
     bench: BenchSpec
     plans: list[Plan]
@@ -45,6 +50,7 @@ class ReferenceIn(StepData):
     evaluated: Rows
     values: list[StoredValues]
     seed: int
+    errors: list[float] = Field(default_factory=list)
 
 
 class ProposeIn(ReferenceIn):
@@ -64,6 +70,22 @@ class Proposed(StepData):
     predicted: list[list[PredictedValue]]
     hopeless: bool
     exhausted: bool
+
+
+class MoreIn(ReferenceIn):
+    """How many archs may be evaluated on all images, and how much better than expected they may be.
+
+    ``optimism`` is in standard errors.
+    """
+
+    most: int
+    optimism: float
+
+
+class More(StepData):
+    """Positions of the evaluated archs whose quality on a part of the images is not enough."""
+
+    rows: list[int]
 
 
 class References(StepData):
@@ -105,7 +127,7 @@ def propose(request: ProposeIn, progress: Progress) -> Proposed:
     """Archs to evaluate next: each plan proposes its share; what a plan without hope leaves goes to one with hope."""
     bench, models = _open(request)
     evaluated = bench.population(request.evaluated)
-    truth = _truth(request.values)
+    truth = _expected(request, bench, models)[0]
     rows: Rows = []
     hopeful: list[int] = []
     exhausted = True
@@ -202,7 +224,7 @@ def reference(request: ReferenceIn, progress: Progress) -> References:
     The limits play no part, so that searches under other limits can be compared.
     """
     bench, models = _open(request)
-    truth = _truth(request.values)
+    truth = _expected(request, bench, models)[0]
     references = []
     for index, plan in enumerate(request.plans):
         problem = make_problem(plan.model_copy(update={"constraints": []}), bench.family, models)
@@ -214,6 +236,40 @@ def reference(request: ReferenceIn, progress: Progress) -> References:
         references.append(reference_point(scores).tolist() if len(scores) else None)
         progress(index + 1, len(request.plans), "fixing the reference point")
     return References(references=references)
+
+
+def more(request: MoreIn, progress: Progress) -> More:
+    """Archs that were evaluated on a part of the images and may be on the front of a plan."""
+    bench, models = _open(request)
+    values, errors = _expected(request, bench, models)
+    key = (bench.manifest.quality, None)
+    chosen: dict[int, None] = {}
+    for index, plan in enumerate(request.plans):
+        found = may_be_on_front(
+            values, plan_objectives(plan), plan.constraints, key, errors, request.optimism
+        )
+        chosen |= dict.fromkeys(found.tolist())
+        progress(index + 1, len(request.plans), "choosing what to evaluate on all images")
+    return More(rows=list(chosen)[: request.most])
+
+
+def _expected(
+    request: ReferenceIn, bench: Bench, models: Mapping[Key, Predictor]
+) -> tuple[dict[Key, Values], Values]:
+    """Values by metric and target, and standard errors ``(n,)`` of quality.
+
+    Quality on a part of the images is replaced by what its predictor expects, which has learned from it and from all
+    others: a value that was selected because it is high is mostly too high.
+    """
+    values = _truth(request.values)
+    key = (bench.manifest.quality, None)
+    count = len(values[key])
+    errors = np.array(request.errors or [0.0] * count)
+    parts = np.flatnonzero(errors > 0)
+    if len(parts) and key in models:
+        mean, std = models[key].predict(bench.population(request.evaluated)[parts])
+        values[key][parts], errors[parts] = mean, np.minimum(std, errors[parts])
+    return values, errors
 
 
 def _open(request: ReferenceIn) -> tuple[Bench, dict[Key, Predictor]]:

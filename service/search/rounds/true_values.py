@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from service.db import queries
 from service.db.tables import Supernet, Target
 from service.devices.hardware import is_measurable
-from service.measurements.models import Quality, StoredLatencies, SubnetTiming
+from service.measurements.models import StoredLatencies, SubnetTiming
 from service.measurements.rows import Origin, store_evaluations, training_rows
 from service.measuring.measure import MeasuringRun, measure
 from service.runtime.context import WorkContext
 from service.runtime.task import Rows, StepData
 from service.search.request.plan import SearchParams
 from service.search.request.schemas import SearchSpec
-from service.search.rounds.history import stored_quality, stored_timings
+from service.search.rounds.stored import stored_quality, stored_timings
 from service.subnets import tasks as subnet_tasks
 from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of, population_of
@@ -47,12 +47,22 @@ class TrueValues:
         self._extras = list(extras)
 
     async def quality(
-        self, step: str, rows: Rows, split: str, doing: str, seconds: float | None = None
-    ) -> list[Quality]:
-        """Quality of rows on a split, in their order; of fewer where the time ran out."""
+        self,
+        step: str,
+        rows: Rows,
+        split: str,
+        doing: str,
+        seconds: float | None = None,
+        images: int | None = None,
+        whole: bool = True,
+    ) -> Evaluated:
+        """Quality of rows on a split or on a part of it, in their order; of fewer where the time ran out.
+
+        Without ``whole``, what is known on all images is evaluated on the part all the same.
+        """
         population = population_of(self._family, rows)
         with self._job.read() as session:
-            known = stored_quality(session, self._job, self._supernet, split)
+            known = stored_quality(session, self._job, self._supernet, split, images, whole=whole)
         archs = self._family.space().decode(population)
         unknown = [index for index, arch in enumerate(archs) if arch.id not in known]
 
@@ -67,13 +77,18 @@ class TrueValues:
                 if evaluation is None:
                     break  # out of time from here on
                 found.append(evaluation)
-            return Evaluated(evaluations=found)
+            return Evaluated(evaluations=found, images=sum(each.n for each in fresh))
 
-        await self._job.report(f"{doing}: evaluating {counted(len(unknown), 'subnet')} on {split}")
+        on = split if images is None else f"{images} images of {split}"
+        await self._job.report(f"{doing}: evaluating {counted(len(unknown), 'subnet')} on {on}")
         request = EvaluateIn(
-            bench=self._bench, population=population[unknown].tolist(), split=split, seconds=seconds
+            bench=self._bench,
+            population=population[unknown].tolist(),
+            split=split,
+            seconds=seconds,
+            images=images,
         )
-        return (await self._job.step(step, subnet_tasks.evaluate, request, store)).evaluations
+        return await self._job.step(step, subnet_tasks.evaluate, request, store)
 
     async def stored_timings(self, step: str, target: str, rows: Rows) -> list[SubnetTiming | None]:
         """Timings of rows on a target that are stored, None for the others.
@@ -111,7 +126,7 @@ class TrueValues:
             row = queries.get(session, self._job.project, Target, target)
             if is_measurable(row.kind):
                 return None
-            population, values = training_rows(session, self._job, self._supernet, LATENCY, target)
+            population, values, _ = training_rows(session, self._job, self._supernet, LATENCY, target)
             precision = row.settings["precision"]
         versions = [entry.version for entry in self._params.predictors if entry.target == target]
         return StoredLatencies(
