@@ -14,6 +14,18 @@ MODEL, CARD = "model.onnx", "README.md"
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 BILINEAR = 2
 """Number of this filter in Pillow, which preprocessor settings of the hub use."""
+PRECISION_COLUMNS = (
+    "precision",
+    "latency in ms",
+    "of fp32, in turns with it",
+    "change in quality",
+    "processor",
+    "8-bit dot products",
+)
+DOT_PRODUCTS_NOTE = (
+    "Latencies of precisions are medians on one thread. int8 may be slower than fp32 on a processor without an "
+    "instruction for 8-bit dot products (VNNI on x86), and fp16 on a CPU saves space alone."
+)
 PIPELINES = {"image_classification": "image-classification"}
 USE = """import numpy as np
 import onnxruntime
@@ -32,6 +44,29 @@ class Latency:
     value: float
     standard_error: float | None
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What latencies of precisions were measured on."""
+
+    cpu: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What another precision changes: latency in ms by kind of file, and quality with its standard error.
+
+    ``activation`` is the kind of an int8 file, and ``dot_products`` whether the processor has an instruction for
+    those of 8-bit integers.
+    """
+
+    latency_ms: dict[str, float]
+    difference: float
+    standard_error: float
+    device: Processor
+    dot_products: bool | None = None
+    activation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +113,10 @@ def facts_of(metadata: Mapping[str, str]) -> FileFacts:
 
 
 def hub_files(
-    metadata: Mapping[str, str], costs: Mapping[str, float], latencies: Sequence[Latency] = ()
+    metadata: Mapping[str, str],
+    costs: Mapping[str, float],
+    latencies: Sequence[Latency] = (),
+    changes: Mapping[str, Change] | None = None,
 ) -> dict[str, str]:
     """Text files of the folder, by name.
 
@@ -86,10 +124,11 @@ def hub_files(
         metadata: of the exported file.
         costs: ``params``, ``macs`` and the like of the subnet.
         latencies: measured ones, for the card.
+        changes: what each other precision in which the subnet was exported changes.
     """
     facts = facts_of(metadata)
     return {
-        CARD: _card(facts, costs, latencies),
+        CARD: _card(facts, costs, latencies, changes or {}),
         CONFIG: json.dumps(_config(facts), indent=2) + "\n",
         PREPROCESSOR: json.dumps(_preprocessor(facts.preprocessing), indent=2) + "\n",
     }
@@ -131,7 +170,12 @@ def _preprocessor(how: Preprocessing) -> dict[str, object]:
     }
 
 
-def _card(facts: FileFacts, costs: Mapping[str, float], latencies: Sequence[Latency]) -> str:
+def _card(
+    facts: FileFacts,
+    costs: Mapping[str, float],
+    latencies: Sequence[Latency],
+    changes: Mapping[str, Change],
+) -> str:
     how, quality = facts.preprocessing, facts.quality
     shape = (1, how.channels, how.height, how.width)
     parts = [
@@ -150,6 +194,8 @@ def _card(facts: FileFacts, costs: Mapping[str, float], latencies: Sequence[Late
     if latencies:
         rows = ((row.target, _with_error(row), str(row.n)) for row in latencies)
         parts.append(_table(("target", "latency in ms", "n"), rows))
+    if changes:
+        parts += [_table(PRECISION_COLUMNS, map(_changed, changes, changes.values())), DOT_PRODUCTS_NOTE]
     parts.append(f"```python\n{USE.format(shape=shape)}```")
     return "\n\n".join(parts) + "\n"
 
@@ -169,6 +215,19 @@ def _front_matter(facts: FileFacts) -> Iterable[str]:
         task = {"type": PIPELINES.get(facts.task, facts.task)}
         results = [{"task": task, "dataset": data, "metrics": [metric]}]
         yield f"model-index: {json.dumps([{'name': facts.supernet, 'results': results}])}"
+
+
+def _changed(precision: str, change: Change) -> tuple[str, ...]:
+    """A row of what a precision changes."""
+    times, known = change.latency_ms, {True: "yes", False: "no", None: "unknown"}
+    return (
+        precision,
+        f"{times[change.activation or precision]:.4g}",
+        f"{times['fp32']:.4g}",
+        f"{change.difference:+.4f} ± {change.standard_error:.4f}",
+        change.device.cpu,
+        known[change.dot_products],
+    )
 
 
 def _with_error(row: Latency) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import ClassVar, Unpack
 
 from netwright.client.http import models
+from netwright.client.http.decode import read
 from netwright.client.http.requests import ExportOptions, FineTuneOptions, FinetunesQuery
 from netwright.client.jobs import DEFAULT_TIMEOUT_S, OnProgress, Pending
 from netwright.client.resource import Collection, Listing, Resource, checked
 from netwright.client.targets import Targets
 from netwright.errors import NetwrightError
-from netwright.hub import MODEL, Latency, hub_files, write_folder
+from netwright.hub import MODEL, Change, Latency, hub_files, write_folder
 from netwright.metric_names import LATENCY
 
 
@@ -44,8 +45,15 @@ class Export(Pending, models.ExportView):
                 name = names.get(row.target, row.target)
                 latencies[row.target] = Latency(name, row.value, row.spread, row.n)
         self.download(folder / MODEL)
-        write_folder(folder, hub_files(self.metadata, subnet.costs, list(latencies.values())))
+        changes = {each.precision: change for each in subnet.exports if (change := _timed_change(each))}
+        write_folder(folder, hub_files(self.metadata, subnet.costs, list(latencies.values()), changes))
         return folder
+
+
+def _timed_change(export: models.ExportView) -> Change | None:
+    """What the precision of a file changes, where the processor is known."""
+    change = (export.parity or {}).get("change")
+    return read(Change, change) if isinstance(change, dict) and "device" in change else None
 
 
 class Exports(Collection[Export]):
@@ -54,8 +62,10 @@ class Exports(Collection[Export]):
     kind, noun = Export, "export"
 
     def create(self, subnet: str, **options: Unpack[ExportOptions]) -> Export:
-        """Start an export, or return the existing one."""
+        """Start an export, or return the existing one; ``target`` is an id or a name."""
         body = checked(options, ExportOptions)
+        if options.get("target"):
+            body["target"] = Targets(self._connection).id_of(str(options["target"]))
         return self.get(self._connection.post(f"/v1/subnets/{subnet}/exports", body)["id"])
 
 

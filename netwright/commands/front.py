@@ -124,7 +124,16 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to save the file.")] = Path("subnet.onnx"),
     limit: Limits = None,
     format: Annotated[str, typer.Option(help="onnx, or pt2 (torch.export).")] = "onnx",
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8; what it changes is measured.")] = "fp32",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="fp32, fp16 or int8; what it changes is measured. By default fp32, or with --target the one that was "
+            "measured to be fastest there."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Id or name of the target that the file is for; see --precision.")
+    ] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 21.")] = 18,
     batch: Annotated[
         int | None, typer.Option(min=1, help="The one batch of the file; any if absent.")
@@ -153,6 +162,7 @@ def export(
     form: ExportOptions = {
         "format": format,
         "precision": precision,
+        "target": target,
         "opset": opset,
         "ir_version": ir_version,
         "finetune": finetune,
@@ -169,7 +179,7 @@ def export(
         ),
     ]
     if change := parity.get("change"):
-        lines = [lines[0], Line(_changed(change, precision))]
+        lines = [lines[0], Line(_changed(change, record.precision))]
     if hub is not None:
         record.save_hub(hub)
         lines.append(Line(f"{hub}: the same file with a model card, in the layout of the Hugging Face hub"))
@@ -181,6 +191,12 @@ def _changed(change: dict[str, Any], precision: str) -> str:
     times, kind = change[LATENCY], change["activation"] or precision
     return (
         f"{change['metric']} {change['fp32']:.4f} -> {change[precision]:.4f} on {change['n']} test examples, "
-        f"{times['fp32']:.2f} ms -> {times[kind]:.2f} ms on the worker, "
+        f"{times['fp32']:.2f} ms -> {times[kind]:.2f} ms on the worker{_note(change)}, "
         f"{change['bytes']['fp32']:,} -> {change['bytes'][precision]:,} bytes"
     )
+
+
+def _note(change: dict[str, Any]) -> str:
+    """Why int8 is slow where the processor is the reason."""
+    slow = change["activation"] and change.get("dot_products") is False
+    return ", which has no instruction for 8-bit dot products" if slow else ""

@@ -6,6 +6,9 @@ import os
 import platform
 from pathlib import Path
 
+CPU_INFO = Path("/proc/cpuinfo")
+DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "asimddp"}
+"""Flags of processors with an instruction for sums of products of 8-bit integers: VNNI on x86, its like on ARM."""
 MAX_CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
 
 
@@ -40,12 +43,22 @@ def usable_cores() -> int:
 def cpu_model() -> str:
     """The CPU's model name, or the platform's name for it."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in CPU_INFO.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def has_dot_products() -> bool | None:
+    """Whether the CPU has an instruction that makes 8-bit integers fast; None where it is unknown."""
+    try:
+        lines = CPU_INFO.read_text().splitlines()
+    except OSError:
+        return None
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), None)
+    return None if flags is None else not DOT_PRODUCTS.isdisjoint(flags.split())
 
 
 def max_mhz() -> int | None:

@@ -22,6 +22,7 @@ from service.problems import Action
 from service.runtime import job_queries
 from service.subnets.artifact_routes import send
 from service.subnets.checks import check_form, check_weights
+from service.subnets.precisions import FULL, fastest_precision
 from service.subnets.queries import exports_of, finished_export
 from service.subnets.schemas import (
     EvaluateParams,
@@ -73,12 +74,13 @@ def create_export(
 ) -> Accepted | JSONResponse:
     """Job: write the subnet to a file and compare its outputs with the supernet's."""
     check_form(body)
-    like = body.model_dump(mode="json", exclude={"finetune"}) | {
-        "batch": str(body.batch),
-        "finetune_id": body.finetune,
-    }
     with app.database.read() as session:
         subnet = queries.get(session, project, Subnet, id)
+        like = body.model_dump(mode="json", exclude={"finetune", "target"}) | {
+            "batch": str(body.batch),
+            "finetune_id": body.finetune,
+            "precision": _precision(session, project, subnet, body),
+        }
         check_weights(session, project, app.settings, subnet, body.finetune)
         licence = queries.get(session, project, Supernet, subnet.supernet_id).licence
         done = finished_export(session, project, id, licence, like)
@@ -96,6 +98,16 @@ def create_export(
         session.add(row)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job, row.id)
+
+
+def _precision(session: Session, project: str, subnet: Subnet, body: ExportCreate) -> str:
+    """What was asked for, or what the measurements on the target support."""
+    if body.target is None:
+        return body.precision or FULL
+    target = queries.given(session, project, Target, body.target, "target")
+    if body.precision is not None or body.format != "onnx":
+        return body.precision or FULL
+    return fastest_precision(session, project, subnet.supernet_id, target)
 
 
 @router.get("/subnets/{id}/onnx", response_class=Response)

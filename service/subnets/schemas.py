@@ -20,10 +20,17 @@ class ExportCreate(Body):
         description="Name of an exporter: onnx, or pt2 (torch.export)",
         json_schema_extra={"enum": list(EXPORTERS)},
     )
-    precision: Literal["fp32", "fp16", "int8"] = Field(
-        "fp32",
+    precision: Literal["fp32", "fp16", "int8"] | None = Field(
+        None,
         description="fp16 and int8 are ONNX only; int8 is calibrated on training images. What they change in quality "
-        "and latency is measured and stored with the export",
+        "and latency is measured and stored with the export. If absent: fp32, or with 'target' what was measured to "
+        "be fastest there",
+    )
+    target: str | None = Field(
+        None,
+        description="Id of the target that the file is for. Without a precision, the file has fp16 or int8 where "
+        "earlier exports of this supernet in that precision took less than 0.9 of the latency of fp32 on the "
+        "target's machine, else fp32",
     )
     opset: int = Field(18, ge=17, le=21, description="Version of the ONNX operators")
     batch: Literal["dynamic"] | Annotated[int, Field(ge=1, le=1024, strict=True)] = Field(
@@ -62,7 +69,8 @@ class ExportView(Stamped):
     parity: dict[str, object] | None = Field(
         description="max_error, n, tolerance: file against torch on real images. For fp16 and int8 also change: "
         "quality of fp32 and of the file on the same test images, their difference with its standard error, median "
-        "latency of both in ms on one thread of the worker, and sizes"
+        "latency of both in ms on one thread of the worker, its device, whether that has an instruction for 8-bit "
+        "dot products (int8 may be slower without), and sizes"
     )
     metadata: dict[str, str]
     job: str | None

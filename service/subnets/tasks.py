@@ -133,6 +133,7 @@ def export(request: ExportIn, progress: Progress) -> Exported:
         written = write_subnet(
             supernet, subnet.data, arch, subnet.net, subnet.stats_sha256, form, Path(folder), quality
         )
+        _name_device(written.parity)
         progress(2, 3, "storing the file")
         sha256, size = bench.store.put_file(written.path)
     return Exported(
@@ -142,6 +143,15 @@ def export(request: ExportIn, progress: Progress) -> Exported:
         parity=written.parity,
         metadata=written.metadata,
     )
+
+
+def _name_device(parity: dict[str, object]) -> None:
+    """State on which machine the latency of a reduced precision was measured."""
+    from predictors.measuring.machine import describe_device, has_dot_products
+
+    change = parity.get("change")
+    if isinstance(change, dict):
+        change |= {"device": describe_device(), "dot_products": has_dot_products()}
 
 
 class _PlainSubnet(NamedTuple):

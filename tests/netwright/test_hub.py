@@ -11,7 +11,7 @@ import yaml
 
 from netwright import Client
 from netwright.errors import NetwrightError
-from netwright.hub import Latency, hub_files
+from netwright.hub import Change, Latency, Processor, hub_files
 from service.db.tables import Export
 from supernets.export.metadata import file_metadata
 from tests.netwright.house import ONNX, House
@@ -80,3 +80,11 @@ def test_another_format_is_refused(client: Client, ids: dict[str, str], tmp_path
     export = client.exports.create(ids["subnet"], format="pt2").wait()
     with pytest.raises(NetwrightError, match="this export is pt2"):
         export.save_hub(tmp_path)
+
+
+def test_the_card_states_what_a_precision_changes_and_on_which_processor() -> None:
+    times = {"fp32": 9.5, "u8": 12.25, "s8": 13.0}
+    change = Change(times, -0.01, 0.002, Processor("Example CPU"), dot_products=False, activation="u8")
+    card = hub_files(metadata(), {"macs": 1.0}, (), {"int8": change})["README.md"]
+    assert "| int8 | 12.25 | 9.5 | -0.0100 ± 0.0020 | Example CPU | no |" in card
+    assert "instruction for 8-bit dot products (VNNI on x86)" in card

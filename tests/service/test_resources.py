@@ -552,6 +552,41 @@ def test_the_file_states_the_licence_of_now(client, database, measured):
     assert client.post(f"/v1/subnets/{subnet}/exports", json={}).status_code == 202
 
 
+def test_a_precision_is_taken_from_what_was_measured_on_the_machine_of_the_target(
+    client, database, measured, target
+):
+    subnet, other = list(measured.values())[:2]
+    target, device = target["id"], target["description"]["device"]
+
+    def asked(**body):
+        answer = client.post(f"/v1/subnets/{other}/exports", json=body)
+        assert answer.status_code in (200, 202), answer.text
+        return client.get(f"/v1/exports/{answer.json()['id']}").json()["precision"]
+
+    def record(precision, times, activation, device=device):
+        with database.write() as session:
+            row = Export(id=new_id("exp"), project_id=P, subnet_id=subnet, format="onnx", precision=precision)
+            row.opset, row.batch, row.sha256 = 18, "dynamic", "0" * 64
+            row.parity = {"change": {"latency_ms": times, "activation": activation, "device": device}}
+            session.add(row)
+
+    assert (asked(), asked(target=target), asked(target=target, precision="fp16")) == ("fp32", "fp32", "fp16")
+    record("fp16", {"fp32": 1.0, "fp16": 2.0}, None)
+    record("int8", {"fp32": 1.0, "u8": 0.95, "s8": 0.5}, "u8")
+    assert asked(target=target) == "fp32", "not clearly faster"
+    record("int8", {"fp32": 1.0, "u8": 0.3, "s8": 0.5}, "u8", {**device, "cpu": "another"})
+    assert asked(target=target) == "fp32", "measured on another machine"
+    record("int8", {"fp32": 1.0, "u8": 0.6, "s8": 0.5}, "u8")
+    assert asked(target=target) == "int8", "0.6 and 0.95 have the median 0.775"
+    assert (asked(), asked(target=target, format="pt2")) == ("fp32", "fp32")
+    assert (
+        "target"
+        in assert_problem(
+            client.post(f"/v1/subnets/{other}/exports", json={"target": "tgt_none"}), 422
+        ).detail
+    )
+
+
 # --- trainings ----------------------------------------------------------------------------------------
 
 

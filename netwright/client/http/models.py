@@ -306,7 +306,8 @@ class ExportView:
     parity: Object | None
     """max_error, n, tolerance: file against torch on real images. For fp16 and int8 also change: quality
     of fp32 and of the file on the same test images, their difference with its standard error, median
-    latency of both in ms on one thread of the worker, and sizes
+    latency of both in ms on one thread of the worker, its device, whether that has an instruction for
+    8-bit dot products (int8 may be slower without), and sizes
     """
     metadata: dict[str, str]
     """Metadata in the file: preprocessing, class names, hashes"""

@@ -127,7 +127,13 @@ class ExportCreate(TypedDict):
     """Name of an exporter: onnx, or pt2 (torch.export)"""
     precision: NotRequired[str | None]
     """fp16 and int8 are ONNX only; int8 is calibrated on training images. What they change in quality
-    and latency is measured and stored with the export
+    and latency is measured and stored with the export. If absent: fp32, or with 'target' what was
+    measured to be fastest there
+    """
+    target: NotRequired[str | None]
+    """Id of the target that the file is for. Without a precision, the file has fp16 or int8 where
+    earlier exports of this supernet in that precision took less than 0.9 of the latency of fp32 on
+    the target's machine, else fp32
     """
     opset: NotRequired[int | None]
     """Version of the ONNX operators"""
@@ -677,7 +683,13 @@ class ExportOptions(TypedDict):
     """Name of an exporter: onnx, or pt2 (torch.export)"""
     precision: NotRequired[str | None]
     """fp16 and int8 are ONNX only; int8 is calibrated on training images. What they change in quality
-    and latency is measured and stored with the export
+    and latency is measured and stored with the export. If absent: fp32, or with 'target' what was
+    measured to be fastest there
+    """
+    target: NotRequired[str | None]
+    """Id of the target that the file is for. Without a precision, the file has fp16 or int8 where
+    earlier exports of this supernet in that precision took less than 0.9 of the latency of fp32 on
+    the target's machine, else fp32
     """
     opset: NotRequired[int | None]
     """Version of the ONNX operators"""
