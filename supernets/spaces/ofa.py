@@ -85,8 +85,10 @@ class OfaSpace(Space):
         """What an entry means on its axis."""
         choices = self._every[axis].choices
         if axis == "stem.depth":
-            largest = max(self._every["stage1.depth"].choices)
-            return int(entry == largest) if len(choices) > 1 else choices[0]
+            allowed = [0, max(self._every["stage1.depth"].choices)]
+            if isinstance(entry, bool) or entry not in allowed:
+                raise ArchError(f"{name}, the depth of the stem, must be one of {allowed}, got {entry!r}")
+            return int(entry != 0) if len(choices) > 1 else choices[0]
         if axis.endswith("width"):
             if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry < len(choices):
                 raise ArchError(

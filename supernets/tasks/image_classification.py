@@ -23,8 +23,10 @@ class ImageClassification(ImageTask, CategoricalTask):
     quality = ACCURACY
 
     def dimensions(self, data: DataSet | Facts) -> dict[str, int | None]:
-        """One output for each class."""
-        return {"outputs": None if data.classes is None else len(data.classes), "channels": data.channels}
+        """One output for each class; any number where the data state which outputs stand for their classes."""
+        expected = getattr(data, "expected", None)
+        known = data.classes is not None and expected is None
+        return {"outputs": len(data.classes or ()) if known else None, "channels": data.channels}
 
     def targets(self, labels: Tensor, data: DataSet) -> Tensor:
         """The labels, or the outputs that stand for them where the network was trained elsewhere."""

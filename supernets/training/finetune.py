@@ -116,9 +116,9 @@ def known_outputs(task: Task, manifest: Manifest, data: DataSet) -> tuple[int, .
     own = manifest.data
     if not isinstance(task, CategoricalTask) or data.classes == tuple(manifest.classes):
         return tuple(range(len(data.classes)))
-    if own.outputs is None:
+    if own.outputs is None and tuple(manifest.classes) != tuple(imagenet.class_names()):
         return None
-    if own.splits == DataRecord.model_validate(data.describe()).splits:
+    if own.outputs is not None and own.splits == DataRecord.model_validate(data.describe()).splits:
         return tuple(own.outputs)
     named = {*imagenet.wordnet_ids(), *imagenet.class_names()}
     return imagenet.outputs_of(data.classes) if set(data.classes) <= named else None

@@ -187,6 +187,15 @@ RES = {"d": [2, 0, 1, 2, 0], "e": [0.25] * 18, "w": [0, 1, 2, 0, 1, 2], "r": 192
         (MBV3, {"ks": 3, "e": 6, "d": 2}, "exactly"),
         (RESNET, RES | {"w": [3] * 6}, r"w\[0\] must be an index"),
         (RESNET, RES | {"e": [0.3] * 18}, "expand' must be one of"),
+        (
+            RESNET,
+            RES | {"d": [1, 0, 1, 2, 0]},
+            r"d\[0\], the depth of the stem, must be one of \[0, 2\], got 1",
+        ),
+        (RESNET, RES | {"d": [2, 3, 1, 2, 0]}, r"'stage1.depth' must be one of \[0, 1, 2\], got 3"),
+        (RESNET, RES | {"r": "192"}, "'resolution' must be one of .*'192'"),
+        (PROXYLESS, MOBILE | {"ks": 4, "e": 6, "d": 2}, r"kernel' must be one of \[3, 5, 7\], got 4"),
+        (PROXYLESS, MOBILE | {"ks": 3, "e": 5, "d": 2}, r"expand' must be one of \[3, 4, 6\], got 5"),
         (RESNET, RES | {"ks": 3}, "exactly"),
     ],
 )
