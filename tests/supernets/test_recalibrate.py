@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from supernets.elastic.active import use
-from supernets.elastic.norm import BNStats
+from supernets.elastic.norm import BNStats, CollectStats
 from supernets.elastic.recalibrate import recalibrate
 from supernets.errors import CheckpointError, DataError
 from tests.small import small_family
@@ -36,6 +36,17 @@ def test_one_batch_equals_a_direct_computation() -> None:
     for name, (mean, variance) in direct.items():
         assert torch.allclose(stats.values[name][0].double(), mean, atol=1e-5)
         assert torch.allclose(stats.values[name][1].double(), variance, rtol=1e-4, atol=1e-7)
+
+
+def test_overwriting_the_inputs_of_norms_changes_no_bit() -> None:
+    net, images = prepared()
+    assert net.norms_may_overwrite
+    for arch in (net.family.space().min(), net.family.space().max()):
+        collect = CollectStats()
+        with torch.no_grad(), use(net, arch, norm=collect):
+            for part in images.tensor_split(2):
+                net(part)
+        assert recalibrate(net, arch, (images,), batch_size=6).sha256 == collect.stats(arch).sha256
 
 
 def test_batches_are_weighted_by_size_and_variances_averaged() -> None:
