@@ -12,7 +12,7 @@ from service.measurements.schemas import Selection
 from service.measurements.selection import choose
 from service.runtime import job_queries
 from service.supernets.bench import model_scope
-from service.supernets.checkpoints import family_of
+from service.supernets.checkpoints import family_of, manifest_of
 from service.supernets.queries import ensure_subnets
 
 
@@ -83,7 +83,7 @@ def insert_fitted(database, store, supernet, target):
         ):
             found = measured_rows(session, DEFAULT_PROJECT, row.id, metric, scope_of(of))
             population = space.encode(space.arch(arch) for arch, _ in found)
-            model = PREDICTORS.load(kind)(family, model_scope(row.manifest, metric, of))
+            model = PREDICTORS.load(kind)(family, model_scope(manifest_of(row), metric, of))
             model.fit(population, np.array([entry.value for _, entry in found]))
             predictor = Predictor(
                 id=new_id("prd"),
