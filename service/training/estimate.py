@@ -26,7 +26,7 @@ class EstimateRequest(BaseModel):
     """A resolved training whose cost is estimated in a child process."""
 
     training: ResolvedTraining
-    facts: dict[str, JsonValue]
+    facts: dict[str, object]
     external: bool
     report: DataReport | None
 

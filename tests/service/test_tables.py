@@ -51,7 +51,7 @@ def rows(family):
 
 
 @pytest.fixture
-def imported(client):
+def table_target(client):
     answer = client.post(
         "/v1/targets", json={"kind": "table", "name": "mine", "settings": {"device": "Pixel 3"}}
     )
@@ -77,28 +77,28 @@ def measurements(database, target):
         return session.query(Measurement).filter_by(target_id=target["id"]).all()
 
 
-def test_a_table_target_shows_what_it_is(client, imported):
-    assert imported["kind"] == "table" and imported["measurable"] is False
-    assert imported["description"]["device"] == {"name": "Pixel 3"}
+def test_a_table_target_shows_what_it_is(client, table_target):
+    assert table_target["kind"] == "table" and table_target["measurable"] is False
+    assert table_target["description"]["device"] == {"name": "Pixel 3"}
     same = client.post(
         "/v1/targets", json={"kind": "table", "name": "mine", "settings": {"device": "Pixel 3"}}
     )
-    assert (same.status_code, same.json()["id"]) == (200, imported["id"])
+    assert (same.status_code, same.json()["id"]) == (200, table_target["id"])
     bad = client.post("/v1/targets", json={"kind": "table", "settings": {"threads": 1}})
     assert "precision, batch, device, runtime" in assert_problem(bad, 422).detail
 
 
 def test_rows_become_measurements_that_a_predictor_can_be_fitted_to(
-    client, database, settings, imported, supernet, family, rows
+    client, database, settings, table_target, supernet, family, rows
 ):
-    body = {"supernet": supernet["id"], "target": imported["id"], "metric": "latency_ms"}
+    body = {"supernet": supernet["id"], "target": table_target["id"], "metric": "latency_ms"}
     missing = assert_problem(client.post("/v1/predictors", json=body), 422)
     assert set(missing.actions[0].body) == {"supernet", "table"}, "nothing can be measured there"
     rows.loc[3, "ms"] = -1
-    job = take(client, database, settings, imported, supernet, rows)
+    job = take(client, database, settings, table_target, supernet, rows)
     assert (job["result"]["accepted"], job["result"]["refused_count"]) == (ROWS - 1, 1)
     assert job["result"]["refused"][0]["row"] == 4 and job["kind"] == "import"
-    found = client.get("/v1/measurements", params={"target": imported["id"], "page_size": 500}).json()[
+    found = client.get("/v1/measurements", params={"target": table_target["id"], "page_size": 500}).json()[
         "items"
     ]
     assert len(found) == ROWS - 1
@@ -109,49 +109,51 @@ def test_rows_become_measurements_that_a_predictor_can_be_fitted_to(
 
 
 def test_the_same_file_again_adds_nothing_and_a_second_one_must_agree(
-    client, database, settings, imported, supernet, rows
+    client, database, settings, table_target, supernet, rows
 ):
-    first = take(client, database, settings, imported, supernet, rows[:20])
-    sha256 = measurements(database, imported)[0].details["file_sha256"]
-    again = take(client, database, settings, imported, supernet, None, file={"sha256": sha256})
+    first = take(client, database, settings, table_target, supernet, rows[:20])
+    sha256 = measurements(database, table_target)[0].details["file_sha256"]
+    again = take(client, database, settings, table_target, supernet, None, file={"sha256": sha256})
     assert first["result"]["accepted"] == again["result"]["known"] == 20 and again["result"]["accepted"] == 0
     rows.loc[0, "ms"] *= 2
-    more = take(client, database, settings, imported, supernet, rows)
+    more = take(client, database, settings, table_target, supernet, rows)
     assert (more["result"]["known"], more["result"]["accepted"]) == (19, ROWS - 20)
     assert more["result"]["refused_by_rule"] == {"contradiction": 1}
-    assert len(measurements(database, imported)) == ROWS
+    assert len(measurements(database, table_target)) == ROWS
 
 
 def test_strict_takes_all_or_nothing_and_a_table_of_bad_rows_fails(
-    client, database, settings, imported, supernet, rows
+    client, database, settings, table_target, supernet, rows
 ):
     rows.loc[3, "ms"] = float("nan")
     for strict, table in ((True, rows), (False, rows.assign(resolution=999))):
         with pytest.raises(JobError, match="rows are refused") as caught:
-            take(client, database, settings, imported, supernet, table, strict=strict)
+            take(client, database, settings, table_target, supernet, table, strict=strict)
         assert caught.value.code == "bad_rows" and "row " in str(caught.value)
-    assert measurements(database, imported) == []
+    assert measurements(database, table_target) == []
     with database.read() as session:
         results = [job.result for job in session.query(Job).filter_by(kind="import")]
     assert [result["accepted"] for result in results] == [0, 0]
 
 
-def test_many_rows_are_stored_in_pieces(client, database, settings, imported, supernet, rows, monkeypatch):
+def test_many_rows_are_stored_in_pieces(
+    client, database, settings, table_target, supernet, rows, monkeypatch
+):
     monkeypatch.setattr(bring, "CHUNK", 15)
-    take(client, database, settings, imported, supernet, rows)
-    stored = measurements(database, imported)
+    take(client, database, settings, table_target, supernet, rows)
+    stored = measurements(database, table_target)
     assert len(stored) == ROWS and {row.step for row in stored} == {"store 0", "store 15", "store 30"}
 
 
 def test_a_file_comes_inline_by_hash_or_from_the_import_folder_only(
-    client, database, settings, imported, supernet, rows, tmp_path
+    client, database, settings, table_target, supernet, rows, tmp_path
 ):
     buffer = io.BytesIO()
     rows.to_parquet(buffer)
     (settings.import_dir / "mine.parquet").write_bytes(buffer.getvalue())
     (tmp_path / "outside.csv").write_bytes(csv(rows))
     (settings.import_dir / "link.csv").symlink_to(tmp_path / "outside.csv")
-    job = take(client, database, settings, imported, supernet, None, file={"path": "mine.parquet"})
+    job = take(client, database, settings, table_target, supernet, None, file={"path": "mine.parquet"})
     assert job["result"]["accepted"] == ROWS
     for file, field in (
         ({"path": "../outside.csv"}, "table.file.path"),
@@ -164,15 +166,15 @@ def test_a_file_comes_inline_by_hash_or_from_the_import_folder_only(
         ({"path": "mine.parquet", "content": ""}, "table.file"),
     ):
         body = {"supernet": supernet["id"], "table": {"file": file, "latency": "ms"}}
-        answer = client.post(f"/v1/targets/{imported['id']}/measurements", json=body)
+        answer = client.post(f"/v1/targets/{table_target['id']}/measurements", json=body)
         problem = assert_problem(answer, 404 if "sha256" in file else 422)
         assert problem.errors[0].field == field, (file, problem)
 
 
 def test_what_is_wrong_with_a_request_is_said_before_any_job(
-    client, database, imported, target, supernet, rows
+    client, database, table_target, target, supernet, rows
 ):
-    path = f"/v1/targets/{imported['id']}/measurements"
+    path = f"/v1/targets/{table_target['id']}/measurements"
     good = {"file": inline(csv(rows)), "latency": "ms"}
 
     def refused(table, path=path, **more):
@@ -299,13 +301,13 @@ def test_columns_that_make_no_space_are_refused(client, supernet, cells):
 
 
 def test_a_search_on_a_table_takes_its_rows_and_says_what_is_predicted_only(
-    client, database, settings, supernet, imported, measured, rows
+    client, database, settings, supernet, table_target, measured, rows
 ):
     from service.search import job as job_kind
 
-    take(client, database, settings, imported, supernet, rows)
+    take(client, database, settings, table_target, supernet, rows)
     for body in (
-        {"metric": "latency_ms", "target": imported["id"], "kind": "bayesian_linear"},
+        {"metric": "latency_ms", "target": table_target["id"], "kind": "bayesian_linear"},
         {"metric": "accuracy", "kind": "gaussian_process"},
     ):
         answer = client.post("/v1/predictors", json={"supernet": supernet["id"], **body})
@@ -314,22 +316,22 @@ def test_a_search_on_a_table_takes_its_rows_and_says_what_is_predicted_only(
     limit = float(rows.ms.quantile(0.7))
     body = {
         "supernet": supernet["id"],
-        "targets": [imported["id"]],
+        "targets": [table_target["id"]],
         "constraints": [{"metric": "latency_ms", "max": limit}],
         "budget": {"evaluations": 4},
     }
     answer = client.post("/v1/searches", json=body)
     assert answer.status_code == 202, answer.text
-    before = len(measurements(database, imported))
+    before = len(measurements(database, table_target))
     with database.read() as session:
         job = queries.get(session, P, Job, answer.json()["job"]["id"])
         session.expunge_all()
     asyncio.run(job_kind.run(InlineContext(database, settings, job.id, job.params)))
-    assert len(measurements(database, imported)) == before, "what was looked up is no new measurement"
+    assert len(measurements(database, table_target)) == before, "what was looked up is no new measurement"
     found = client.get(f"/v1/searches/{answer.json()['id']}").json()
     points = client.get(f"/v1/searches/{found['id']}/front").json()["points"]
     assert found["feasible"] and points
-    known = {tuple(row["arch"].items()): row["value"] for row in listed(client, imported)}
+    known = {tuple(row["arch"].items()): row["value"] for row in listed(client, table_target)}
     guessed = [point for point in points if not point["measured"]]
     for point in points:
         if point["measured"]:
@@ -356,12 +358,12 @@ def listed(client, target):
 
 
 def test_a_table_of_operators_becomes_a_predictor_that_is_calibrated_by_whole_nets(
-    client, database, settings, supernet, family, imported, rows
+    client, database, settings, supernet, family, table_target, rows
 ):
     from tests.predictors.toy import operators
 
     found = operators(family)
-    body = {"supernet": supernet["id"], "target": imported["id"], "metric": "latency_ms"}
+    body = {"supernet": supernet["id"], "target": table_target["id"], "metric": "latency_ms"}
 
     def imported(table, status=202):
         text = "\n".join(f"{name}: {{count: 10, mean: {mean:.9g}}}" for name, mean in table.items())
@@ -380,12 +382,12 @@ def test_a_table_of_operators_becomes_a_predictor_that_is_calibrated_by_whole_ne
     shown = client.get(f"/v1/predictors/{answer.json()['id']}").json()
     assert (shown["kind"], shown["rows"]) == ("operator_table", 0) and shown["version"]
     looked = client.post(
-        "/v1/searches:profile", json={"supernet": supernet["id"], "targets": [imported["id"]]}
+        "/v1/searches:profile", json={"supernet": supernet["id"], "targets": [table_target["id"]]}
     )
     [latency] = [each for each in looked.json()["metrics"] if each["metric"] == "latency_ms"]
     assert 0 < latency["smallest"] < latency["largest"]
 
-    take(client, database, settings, imported, supernet, rows)
+    take(client, database, settings, table_target, supernet, rows)
     report = fit(database, settings, imported(found).json()["job"]["id"])
     assert report["calibrated"] is True and report["n"] == ROWS and report["spearman"] > 0.9
 
