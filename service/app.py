@@ -15,6 +15,7 @@ from service.db.session import Database
 from service.http.answers import add_handlers
 from service.http.deps import Services
 from service.http.guard import Guard
+from service.http.idempotency import Idempotency
 from service.http.keys import authorise
 from service.http.openapi.document import document_of
 from service.http.parameters import known_parameters
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = parts
     app.state.metrics = CollectorRegistry()
+    app.add_middleware(Idempotency, database=database)
     app.add_middleware(
         Guard,
         allowed_hosts=settings.host_names,

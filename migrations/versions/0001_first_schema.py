@@ -485,6 +485,29 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_api_keys_sha256"), ["sha256"], unique=False)
 
     op.create_table(
+        "idempotent_requests",
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("location", sa.String(length=200), nullable=True),
+        sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("project_id", sa.String(length=40), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_idempotent_requests_job_id")),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_idempotent_requests_project_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_requests")),
+        sa.UniqueConstraint("project_id", "key", name=op.f("uq_idempotent_requests_project_id_key")),
+    )
+    with op.batch_alter_table("idempotent_requests", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_idempotent_requests_created_at"), ["created_at"], unique=False
+        )
+
+    op.create_table(
         "agents",
         sa.Column("target_id", sa.String(length=40), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
@@ -639,6 +662,7 @@ def downgrade() -> None:
     op.drop_table("measurement_leases")
     op.drop_table("measurement_orders")
     op.drop_table("agents")
+    op.drop_table("idempotent_requests")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_api_keys_sha256"))
 

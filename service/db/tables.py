@@ -149,6 +149,22 @@ class Key(Owned):
     revoked_at: Mapped[datetime | None]
 
 
+class IdempotentRequest(Owned):
+    """A POST with an ``Idempotency-Key``: the hash of its path and body, and its answer once there is one.
+
+    ``job_id`` is written by the transaction that queues the job.
+    """
+
+    __tablename__ = "idempotent_requests"
+    __table_args__ = (sa.UniqueConstraint("project_id", "key"), sa.Index(None, "created_at"))
+    key: Mapped[str] = mapped_column(sa.String(200))
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    job_id: Mapped[str | None] = mapped_column(sa.ForeignKey("jobs.id"))
+    status: Mapped[int | None]
+    location: Mapped[str | None] = mapped_column(sa.String(200))
+    body: Mapped[str | None] = mapped_column(sa.Text)
+
+
 class Target(Owned):
     """A hardware target; ``calibrations`` put all its measurements on one scale, made by the first.
 

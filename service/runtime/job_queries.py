@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.orm import Session, aliased
 
-from service.db.tables import Job, JobEvent, JobStep, ReservedName, Worker, now
+from service.db.tables import IdempotentRequest, Job, JobEvent, JobStep, ReservedName, Worker, now
 from service.errors import ConflictError, WorkerLostError
 from service.ids import new_id
+from service.runtime.requests import CURRENT_REQUEST
 
 FINAL = ("succeeded", "failed", "cancelled")
 MAX_LOG_LINES = 200
@@ -43,6 +44,9 @@ def create_job(
     session.add(job)
     session.flush()
     add_event(session, job, "state", {"state": "queued"})
+    request = CURRENT_REQUEST.get()
+    if request is not None:  # in this transaction, so that the request is known to have queued it
+        session.execute(sa.update(IdempotentRequest).where(IdempotentRequest.id == request).values(job_id=id))
     return job
 
 
