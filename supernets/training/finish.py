@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from supernets import TASKS
 from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
 from supernets.data_facts.report import data_text
 from supernets.errors import TrainingError
@@ -148,7 +149,10 @@ def report_text(manifest: Manifest) -> str:
         f"{manifest.family}, {space.size():.3g} subnets: {counted(training.steps, 'step')}, {training.passes} subnet "
         f"passes, {_time(training.seconds)} in all.",
         "",
-        *[_stage_text(place, stage) for place, stage in enumerate(training.stages, start=1)],
+        *[
+            _stage_text(place, stage, _examples(manifest))
+            for place, stage in enumerate(training.stages, start=1)
+        ],
         *_shard_text(manifest.shards),
         "",
         "![training curve](curve.png)",
@@ -248,11 +252,16 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
-def _stage_text(place: int, stage: StageRecord) -> str:
+def _examples(manifest: Manifest) -> str:
+    """What the examples of a supernet are called."""
+    return "texts" if TASKS.load(manifest.task).reads == "text" else "images"
+
+
+def _stage_text(place: int, stage: StageRecord, examples: str) -> str:
     source = stage.source
     began = f", from {source.name} ({' and '.join(source.carried or ())})" if source else ""
     return (
         f"{place}. {stage.recipe['name']} on {stage.data.name}: {counted(stage.steps, 'step')} of "
-        f"{stage.recipe['batch_size']} images, {stage.billed_passes:.0f} passes billed, "
+        f"{stage.recipe['batch_size']} {examples}, {stage.billed_passes:.0f} passes billed, "
         f"{_time(stage.seconds)} in {len(stage.sittings)} sitting(s){_gpus(stage)}, seed {stage.seed}{began}."
     )
