@@ -52,6 +52,7 @@ def search_card(search: Search, targets: Names, supernets: Names) -> Iterator[Se
             "algorithm": search.algorithm,
             "seed": search.seed,
             "labels": search.labels or None,
+            "elsewhere": _elsewhere(search, supernets),
             "extends": search.extends,
             "job": search.job_id,
             "ended because of": search.provenance.get("stopped"),
@@ -62,6 +63,15 @@ def search_card(search: Search, targets: Names, supernets: Names) -> Iterator[Se
         yield Line(with_names(warning, targets), warning=True)
     if search.nearest:
         yield Line(_nearest(search, targets))
+
+
+def _elsewhere(search: Search, supernets: Names) -> str | None:
+    """Evaluations by other supernets that were a prior of quality, with their weights."""
+    used = [
+        f"{supernets.get(each.supernet, each.supernet)} ({each.rows} evaluations, weight {each.weight:.2f})"
+        for each in search.elsewhere
+    ]
+    return ", ".join(used) or None
 
 
 def result_card(search: Search, targets: Names) -> Iterator[Section]:

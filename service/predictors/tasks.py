@@ -56,6 +56,14 @@ class FitIn(StepData):
     report: bool
 
 
+class PriorUse(StepData):
+    """Evaluations by another supernet that were a prior of quality, and the weight that they had."""
+
+    supernet: str
+    rows: int
+    weight: float
+
+
 class FittedModel(StepData):
     """A fitted model in the artifact store; ``version`` is its hash."""
 
@@ -66,6 +74,7 @@ class FittedModel(StepData):
     bytes: int
     rows: int
     report: dict[str, Any] | None
+    priors: list[PriorUse] = Field(default_factory=list)
 
 
 class FitOut(StepData):
@@ -166,7 +175,7 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
 
         card = report_card(model, ceiling, bench.store, on_card)
         card["known"] = [each.target for each in spec.known] if model.uses_sources else []
-        card["prior"] = _priors(model, spec.known)
+        card["prior"] = [each.model_dump() for each in _priors(model, spec.known)]
         card["choice"] = choice.as_json() if choice is not None else None
     return FittedModel(
         metric=spec.metric,
@@ -176,15 +185,16 @@ def _fit_one(bench: Bench, request: FitIn, spec: ModelSpec, on_share: OnShare) -
         bytes=len(content),
         rows=model.rows,
         report=card,
+        priors=_priors(model, spec.known),
     )
 
 
-def _priors(model: Predictor, known: Sequence[SourceRows]) -> list[dict[str, object]]:
+def _priors(model: Predictor, known: Sequence[SourceRows]) -> list[PriorUse]:
     """Supernets whose evaluations are a prior of this one's quality, with the weight that each has now."""
     if not isinstance(model, QualityTransfer):
         return []
     return [
-        {"supernet": each.target, "rows": len(each.values), "weight": weight}
+        PriorUse(supernet=each.target, rows=len(each.values), weight=weight)
         for each, weight in zip(known, model.weights, strict=True)
     ]
 

@@ -20,7 +20,7 @@ from service.runtime.task import Rows, StepData
 from service.search.fronts.best import store_points
 from service.search.fronts.views import with_noise
 from service.search.request.plan import SearchParams, plan_keys
-from service.search.request.schemas import Provenance, SearchSpec
+from service.search.request.schemas import ElsewhereUse, Provenance, SearchSpec
 from service.search.rounds import propose
 from service.search.rounds.budget import FrontSize, affordable, all_stalled, round_sizes, stop_rule
 from service.search.rounds.history import SearchHistory
@@ -420,4 +420,5 @@ class SearchRun:
             rounds=self.history.round_sizes,
             predictors_before=self.params.predictors,
             predictors_after=self.learning.entries,
+            elsewhere=[ElsewhereUse(**each.model_dump()) for each in self.learning.elsewhere],
         )

@@ -40,6 +40,7 @@ from service.search.request.profiling import look
 from service.search.request.queries import count_points, target_of
 from service.search.request.schemas import (
     Budget,
+    ElsewhereUse,
     EvaluationsView,
     FrontPoint,
     HistoryPoint,
@@ -307,7 +308,8 @@ def search_view(session: Session, row: Search) -> SearchView:
         points=count_points(session, row.project_id, row.id),
         warnings=[*_doubts_at_start(session, row), *row.warnings],
         provenance=row.provenance,
+        elsewhere=[ElsewhereUse.model_validate(each) for each in row.provenance.get("elsewhere", [])],
         job=row.job_id or "",
         finished_at=row.finished_at,
-        **{key: value for key, value in spec.items() if key not in ("supernet", "predictors")},
+        **{key: value for key, value in spec.items() if key not in ("supernet", "predictors", "elsewhere")},
     )

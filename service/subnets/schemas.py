@@ -100,6 +100,7 @@ class EvaluationCreate(Selection):
     images: int | None = Field(
         None,
         ge=1,
+        le=10**9,
         description="Only on a part of the split, the same for all subnets, with its classes in proportion; a "
         "predictor takes the larger error into account, a front does not use such values. Default: all images",
     )

@@ -477,4 +477,7 @@ def test_evaluations_elsewhere_are_used_by_itself_and_switched_off_by_one_field(
     (used,) = [each for each in found["provenance"]["predictors_after"] if each["metric"] == "accuracy"]
     assert used["kind"] == ("quality_transfer" if elsewhere else "gaussian_process")
     assert ("fit existing rows" in run.records) == (not elsewhere)
+    uses = [(each["supernet"], each["rows"]) for each in found["elsewhere"]]
+    assert uses == ([(other, 60)] if elsewhere else [])
+    assert all(0 <= each["weight"] <= 1 for each in found["elsewhere"])
     assert found["feasible"] is True

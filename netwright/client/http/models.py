@@ -184,6 +184,18 @@ class Details:
 
 
 @dataclass(kw_only=True)
+class ElsewhereUse:
+    """Evaluations of the space by another supernet, as a prior of quality."""
+
+    supernet: str
+    """Id of the supernet; requests may give its name"""
+    rows: int
+    """Evaluations of it that were used"""
+    weight: float
+    """Learned weight after the last round; 0 where they did not help"""
+
+
+@dataclass(kw_only=True)
 class EstimateView:
     """Size and cost of a training. A backward pass counts as two forward passes; MB are 10^6 bytes."""
 
@@ -1015,10 +1027,13 @@ class SearchView:
     algorithm: str
     """Name of the search algorithm"""
     first_images: int | None = field_(default=None)
+    """As requested: images of a first evaluation; 0: all; null: the default"""
     seed: int
     """Seed of every random draw"""
     labels: dict[str, str]
     """Free names and values, for filters"""
+    elsewhere: list[ElsewhereUse] = field_(default_factory=list)
+    """Evaluations by other supernets that were a prior of quality; none before the search ends"""
     extends: str | None
     """The search that this one goes on from"""
     state: str

@@ -159,6 +159,7 @@ class SearchSpec(Body):
     first_images: int | None = Field(
         None,
         ge=0,
+        le=MAX_IMAGES,
         description="On how many validation images a subnet is evaluated first; what may be on the front is then "
         "evaluated on all. 0: everything on all images. Default: a fifth of them where there are more than 1,000",
     )
@@ -345,6 +346,14 @@ class PredictorEntry(View):
         return self.metric, self.target
 
 
+class ElsewhereUse(View):
+    """Evaluations of the space by another supernet, as a prior of quality."""
+
+    supernet: str
+    rows: int = Field(description="Evaluations of it that were used")
+    weight: float = Field(description="Learned weight after the last round; 0 where they did not help")
+
+
 class Provenance(View):
     """What a front came from."""
 
@@ -359,6 +368,7 @@ class Provenance(View):
     rounds: list[int]
     predictors_before: list[PredictorEntry]
     predictors_after: list[PredictorEntry]
+    elsewhere: list[ElsewhereUse] = Field(default_factory=list)
 
 
 class SearchView(Stamped):
@@ -377,9 +387,15 @@ class SearchView(Stamped):
     budget: Spending
     stall: StopRule
     algorithm: str
-    first_images: int | None = None
+    first_images: int | None = Field(
+        None, description="As requested: images of a first evaluation; 0: all; null: the default"
+    )
     seed: int
     labels: dict[str, str]
+    elsewhere: list[ElsewhereUse] = Field(
+        default_factory=list,
+        description="Evaluations by other supernets that were a prior of quality; none before the search ends",
+    )
     extends: str | None = Field(description="The search that this one goes on from")
     state: str
     feasible: bool | None = Field(description="Set when the search ends")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from predictors import PREDICTORS
@@ -14,7 +15,7 @@ from service.db.tables import Predictor, Supernet
 from service.predictors import tasks
 from service.predictors.job import model_spec, own_models
 from service.predictors.queries import worth_a_fit
-from service.predictors.tasks import FitIn, FitOut, ModelSpec
+from service.predictors.tasks import FitIn, FitOut, ModelSpec, PriorUse
 from service.runtime.context import WorkContext
 from service.runtime.task import StepData
 from service.search.request.plan import Key
@@ -36,6 +37,7 @@ class ModelVersion(StepData):
     target: str | None
     version: str
     rows: int
+    priors: list[PriorUse] = Field(default_factory=list)
 
 
 class Round(StepData):
@@ -66,6 +68,8 @@ class Learning:
     ) -> None:
         """Without ``elsewhere``, quality is fitted to this supernet's own evaluations only."""
         self._job, self._supernet, self._bench = job, supernet, bench
+        self.elsewhere: list[PriorUse] = []
+        """Evaluations by other supernets that are a prior of quality now."""
         self._replaced = [] if elsewhere else [e.key for e in entries if e.kind == QualityTransfer.name]
         self.entries = [
             e.model_copy(update={"kind": GaussianProcess.name}) if e.key in self._replaced else e
@@ -125,7 +129,13 @@ class Learning:
     def _kept(self, session: Session, result: FitOut, round: Round | None) -> Refitted:
         own_models(session, self._job.project, result.models)
         models = [
-            ModelVersion(metric=model.metric, target=model.target, version=model.version, rows=model.rows)
+            ModelVersion(
+                metric=model.metric,
+                target=model.target,
+                version=model.version,
+                rows=model.rows,
+                priors=model.priors,
+            )
             for model in result.models
         ]
         return Refitted(models=models, round=round)
@@ -133,6 +143,9 @@ class Learning:
     def _use(self, refitted: Refitted) -> None:
         """Predict with these models from now on."""
         versions = {(model.metric, model.target): model.version for model in refitted.models}
+        for model in refitted.models:
+            if model.target is None:
+                self.elsewhere = model.priors
         self.entries = [
             entry.model_copy(update={"version": versions.get(entry.key, entry.version)})
             for entry in self.entries
