@@ -145,7 +145,7 @@ class Filled:
                 "kind": ("measure", "evaluate", "search", "fit")[number % 4],
                 "state": "failed" if number % 50 == 0 else "succeeded",
                 "params": {},
-                "workflow_id": f"run {number}",
+                "priority": 0,
                 "done": 1,
                 "total": 1,
                 "attempts": 1,
