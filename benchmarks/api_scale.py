@@ -97,10 +97,10 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def compare(filled: Sequence[Filled], repeats: int) -> dict[str, dict[str, float]]:
-    """Median milliseconds of every read, smaller and larger database, and their ratio."""
+def compare(filled: Sequence[Filled], repeats: int, only: str = "") -> dict[str, dict[str, float]]:
+    """Median milliseconds of every read that begins with ``only``, smaller and larger database, and their ratio."""
     found = {}
-    for name in reads(filled[0]):
+    for name in (name for name in reads(filled[0]) if name.startswith(only)):
         times: list[list[float]] = [[] for _ in filled]
         for _ in range(repeats):
             for index, each in enumerate(filled):
@@ -121,7 +121,9 @@ def compare(filled: Sequence[Filled], repeats: int) -> dict[str, dict[str, float
     return found
 
 
-def measure(urls: Sequence[str], rows: Sequence[int], folder: Path, repeats: int) -> dict[str, Any]:
+def measure(
+    urls: Sequence[str], rows: Sequence[int], folder: Path, repeats: int, only: str
+) -> dict[str, dict[str, float]]:
     """Fill one database for each size at these URLs, and compare them."""
     with ExitStack() as stack:
         filled = []
@@ -131,9 +133,9 @@ def measure(urls: Sequence[str], rows: Sequence[int], folder: Path, repeats: int
             app = create_app(settings)
             client = stack.enter_context(TestClient(app, base_url="http://127.0.0.1"))
             started = time.perf_counter()
-            filled.append(Filled(client, app.state.services.database, count))
+            filled.append(Filled(client, app.state.services.database, count, only))
             print(f"{count} rows were written in {time.perf_counter() - started:.0f} s", flush=True)
-        return compare(filled, repeats)
+        return compare(filled, repeats, only)
 
 
 PAGE_BEGINS, PAGE_ENDS = "<!-- figures begin -->\n", "<!-- figures end -->\n"
@@ -193,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
     parser.add_argument("--rows", type=int, nargs=2, default=[10_000, 1_000_000])
     parser.add_argument("--postgres", help="URL of a server; without it only SQLite is measured")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--only", default="", help="Reads that begin so, e.g. fronts; others stay in --json")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--read", type=Path, help="Figures of an earlier run, for --page")
     parser.add_argument("--page", type=Path, help="Page that the figures are written into")
@@ -204,11 +207,17 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, Any]:
     found = {"rows": given.rows, "repeats": given.repeats, "goal": GOAL}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         lite = [f"sqlite:///{folder}/{count}.db" for count in given.rows]
-        found["sqlite"] = measure(lite, given.rows, Path(folder) / "sqlite", given.repeats)
+        found["sqlite"] = measure(lite, given.rows, Path(folder) / "sqlite", given.repeats, given.only)
         if given.postgres:
             urls = [_made(given.postgres, stack) for _ in given.rows]
-            found["postgresql"] = measure(urls, given.rows, Path(folder) / "postgresql", given.repeats)
+            found["postgresql"] = measure(
+                urls, given.rows, Path(folder) / "postgresql", given.repeats, given.only
+            )
     if given.json:
+        if given.only and given.json.exists():
+            before = read_figures(given.json)
+            for kind in ("sqlite", "postgresql"):
+                found[kind] = before.get(kind, {}) | found.get(kind, {})
         given.json.write_text(json.dumps(found, indent=2) + "\n")
     return found
 

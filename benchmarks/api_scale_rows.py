@@ -32,6 +32,7 @@ from service.db.tables import (
 from service.ids import DEFAULT_PROJECT, new_id
 from service.search.fronts import cells
 from service.search.fronts.cells import Scope
+from service.search.fronts.pages import PointRow
 
 SUPERNETS, TARGETS = 3, 6
 PER_SUBNET, PER_JOB, PER_PREDICTOR = 5, 100, 1000  # measurements
@@ -62,8 +63,10 @@ SIDES["max_accuracy"] = "accuracy"
 class Filled:
     """A database with ``rows`` measurements and a fifth as many subnets and points of fronts, and ids to request."""
 
-    def __init__(self, client: TestClient, database: Database, rows: int) -> None:
+    def __init__(self, client: TestClient, database: Database, rows: int, only: str = "") -> None:
+        """Without measurements and predictors where ``only`` fronts are read."""
         self.client, self._database, self._rows = client, database, rows
+        self._skipped = (Measurement, Predictor) if only.startswith("fronts") else ()
         self.supernets = [
             client.post("/v1/supernets", json={"zoo": "digits", "name": f"net {number}"}).json()["id"]
             for number in range(SUPERNETS)
@@ -107,7 +110,8 @@ class Filled:
             (Point, self._points(count // PER_SUBNET, searches)),
             (BestPoint, self._best_points(count // PER_SUBNET)),
         ):
-            _copy(self._database, table.__table__, rows)
+            if table not in self._skipped:
+                _copy(self._database, table.__table__, rows)
         self._fill_cells()
         with self._database.write() as session:
             key = [getattr(Measurement, name) for name in ("project_id", "supernet_id", "metric", "scope")]
@@ -120,16 +124,17 @@ class Filled:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
 
     def _fill_cells(self) -> None:
-        """One cell for each scope, with all its points, halved as by writes."""
+        """The trees over the best points; their cells are noted in bulk."""
         for supernet in self.supernets:
             for scope in (Scope(DEFAULT_PROJECT, supernet, name) for name in ("any", *self.targets)):
                 with self._database.write() as session:
-                    columns = (BestPoint.subnet_id, BestPoint.quality, BestPoint.latency, BestPoint.figures)
+                    columns = (BestPoint.subnet_id, BestPoint.quality, BestPoint.figures)
                     query = sa.select(*columns).where(*scope.of(BestPoint))
-                    rows = [dict(row) for row in session.execute(query).mappings()]
-                    session.add(cells.made(scope, 1, cells.TOP, 0, cells.box_of(rows), len(rows)))
-                    session.flush()
-                    cells.split(session, scope, [1])
+                    rows = [
+                        PointRow(subnet_id=row.subnet_id, quality=row.quality, figures=row.figures)
+                        for row in session.execute(query)
+                    ]
+                    cells.move(session, scope, cells.build(session, scope, rows))
 
     def _common(self, number: int, prefix: str) -> dict[str, Any]:
         return {

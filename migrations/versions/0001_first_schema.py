@@ -374,11 +374,6 @@ def upgrade() -> None:
             ["project_id", "supernet_id", "scope", "on_front"],
             unique=False,
         )
-        batch_op.create_index(
-            batch_op.f("ix_best_points_project_id_supernet_id_scope_cell"),
-            ["project_id", "supernet_id", "scope", "cell"],
-            unique=False,
-        )
 
     op.create_table(
         "front_cells",
@@ -386,25 +381,12 @@ def upgrade() -> None:
         sa.Column("supernet_id", sa.String(length=40), nullable=False),
         sa.Column("scope", sa.String(length=60), nullable=False),
         sa.Column("cell", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("parent", sa.Integer(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("quality", sa.Double(), nullable=False),
-        sa.Column("latency", sa.Double(), nullable=False),
-        sa.Column("worst_quality", sa.Double(), nullable=False),
-        sa.Column("worst_latency", sa.Double(), nullable=False),
-        sa.Column("low", JSON, nullable=False),
-        sa.Column("high", JSON, nullable=False),
+        sa.Column("page", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_front_cells_project_id")),
         sa.ForeignKeyConstraint(["supernet_id"], ["supernets.id"], name=op.f("fk_front_cells_supernet_id")),
         sa.PrimaryKeyConstraint("project_id", "supernet_id", "scope", "cell", name=op.f("pk_front_cells")),
     )
-    with op.batch_alter_table("front_cells", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_front_cells_project_id_supernet_id_scope_parent"),
-            ["project_id", "supernet_id", "scope", "parent"],
-            unique=False,
-        )
 
     op.create_table(
         "measurements",
@@ -671,13 +653,9 @@ def downgrade() -> None:
     op.drop_table("measured_subnets")
     op.drop_table("measurements")
     with op.batch_alter_table("best_points", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_best_points_project_id_supernet_id_scope_cell"))
         batch_op.drop_index(batch_op.f("ix_best_points_project_id_supernet_id_scope_on_front"))
 
     op.drop_table("best_points")
-    with op.batch_alter_table("front_cells", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_front_cells_project_id_supernet_id_scope_parent"))
-
     op.drop_table("front_cells")
     op.drop_table("reserved_names")
     with op.batch_alter_table("front_points", schema=None) as batch_op:

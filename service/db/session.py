@@ -64,6 +64,8 @@ class Database:
             if must_exist:
                 _watch_file(self.engine, Path(self.url.database or ""))
         self._writer = self.engine.execution_options(netwright_write=True)
+        if not self.is_sqlite:
+            self._repeatable = self.engine.execution_options(isolation_level="REPEATABLE READ")
 
     @property
     def is_sqlite(self) -> bool:
@@ -74,6 +76,13 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A session whose changes are thrown away."""
         with translated(), Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session for several reads of one state: what others write in the meantime is not seen."""
+        engine = self.engine if self.is_sqlite else self._repeatable
+        with translated(), Session(engine) as session:
             yield session
 
     @contextmanager

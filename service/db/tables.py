@@ -407,10 +407,7 @@ class BestPoint(Table):
     """
 
     __tablename__ = "best_points"
-    __table_args__ = (
-        sa.Index(None, "project_id", "supernet_id", "scope", "on_front"),
-        sa.Index(None, "project_id", "supernet_id", "scope", "cell"),
-    )
+    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "scope", "on_front"),)
     project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
     scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
@@ -424,29 +421,18 @@ class BestPoint(Table):
 
 
 class FrontCell(Table):
-    """A node of the tree over the best points of a scope: a box that holds all values of its points.
+    """A node of the tree over the best points of a scope, see ``service.search.fronts.cells``.
 
-    ``low`` and ``high`` are the ends of every metric that any of its points has; ``quality`` (minimised) and
-    ``latency`` are its best corner, ``worst_quality`` and ``worst_latency`` the opposite one. A cell of ``level`` 0
-    holds points, at most ``size`` of them; others hold cells. Those at the top have ``parent`` 0.
-    See ``service.search.fronts.cells``.
+    ``page`` is what it holds: points where ``level`` is 0, or else cells of the next level below. Cell 1 is the top.
     """
 
     __tablename__ = "front_cells"
-    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "scope", "parent"),)
     project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
     scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     cell: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    parent: Mapped[int]
     level: Mapped[int]
-    size: Mapped[int]
-    quality: Mapped[float]
-    latency: Mapped[float]
-    worst_quality: Mapped[float]
-    worst_latency: Mapped[float]
-    low: Mapped[Json]
-    high: Mapped[Json]
+    page: Mapped[bytes] = mapped_column(sa.LargeBinary)
 
 
 class ReservedName(Table):

@@ -9,8 +9,9 @@ from search.fronts.front import non_dominated
 from service.db import queries
 from service.db.tables import BestPoint, FrontCell, Point, Project, Search, Subnet, Table
 from service.ids import DEFAULT_PROJECT
-from service.search.fronts import cells
-from service.search.fronts.cells import Scope, insert
+from service.search.fronts import pages
+from service.search.fronts.cells import TOP, Scope, insert, remove
+from service.search.fronts.pages import COLUMNS, Page
 from service.search.fronts.skyline import front_within
 from supernets.metrics import METRICS
 from tests.service.test_data_layer import add_supernet
@@ -65,9 +66,12 @@ def rows_of(scope, numbers, values, quality):
 
 
 def write(db, scope, rows):
+    """Points in place of older ones of the same subnets."""
     with db.write() as session:
-        subnets = [row["subnet_id"] for row in rows]
-        session.execute(sa.delete(BestPoint).where(*scope.of(BestPoint), BestPoint.subnet_id.in_(subnets)))
+        mine = (*scope.of(BestPoint), BestPoint.subnet_id.in_([row["subnet_id"] for row in rows]))
+        old = session.execute(sa.select(BestPoint.subnet_id, BestPoint.cell).where(*mine))
+        remove(session, scope, {row.subnet_id: row.cell for row in old})
+        session.execute(sa.delete(BestPoint).where(*mine))
         insert(session, scope, rows)
 
 
@@ -96,34 +100,39 @@ def some_limits(rng, known, quality):
 
 
 def check_cells(db, scope):
-    """Every cell lies in the one around it, holds what is in it, and is not too full."""
+    """Every point is in the page of its cell and within all entries above; no page is too full. The top's level."""
     with db.read() as session:
-        boxes = {
-            cell.cell: cell for cell in session.scalars(sa.select(FrontCell).where(*scope.of(FrontCell)))
-        }
-        points = session.scalars(sa.select(BestPoint).where(*scope.of(BestPoint))).all()
+        found = session.scalars(sa.select(FrontCell).where(*scope.of(FrontCell))).all()
+        cells = {cell.cell: (cell.level, Page.decode(cell.page)) for cell in found}
+        rows = session.scalars(sa.select(BestPoint).where(*scope.of(BestPoint))).all()
         session.expunge_all()
-    inside = dict.fromkeys((cells.TOP, *boxes), 0)
-    for point in points:
-        cell = boxes[point.cell]
-        inside[point.cell] += 1
-        assert cell.level == 0 and cell.quality <= point.quality and cell.latency <= point.latency
-        assert all(cell.low[name] <= value <= cell.high[name] for name, value in point.figures.items())
-    for cell in boxes.values():
-        inside[cell.parent] += 1
-        if cell.parent != cells.TOP:
-            around = boxes[cell.parent]
-            assert around.level == cell.level + 1
-            assert around.quality <= cell.quality and around.latency <= cell.latency
-            assert all(around.low[name] <= value for name, value in cell.low.items())
-            assert all(around.high[name] >= value for name, value in cell.high.items())
-    assert max(inside.values()) <= cells.FULL
-    return max(cell.level for cell in boxes.values())
+    held = {id: number for number, (level, page) in cells.items() if not level for id in page.ids}
+    assert held == {row.subnet_id: row.cell for row in rows}
+    assert sum(len(page.ids) for level, page in cells.values() if not level) == len(rows)
+    values = {row.subnet_id: row for row in rows}
+    reached = [TOP]
+    for level, page in cells.values():
+        assert len(page.ids) <= pages.FULL
+        for row, id in enumerate(page.ids):
+            if level:
+                below, inner = cells[int(id)]
+                reached.append(int(id))
+                assert below == level - 1
+                known = np.isfinite(inner.low)
+                assert (page.low[row] <= inner.low)[known].all() and (page.high[row] >= inner.high)[
+                    known
+                ].all()
+            else:
+                assert page.low[row, 0] == page.high[row, 0] == values[id].quality
+                stored = {name: page.low[row, COLUMNS.index(name)] for name in values[id].figures}
+                assert stored == values[id].figures
+    assert sorted(reached) == sorted(cells)
+    return cells[TOP][0]
 
 
 @pytest.mark.parametrize("quality", ["accuracy", "mean_absolute_error"])
 def test_fronts_within_any_limits_are_those_of_all_points(migrated, scope, monkeypatch, quality):
-    monkeypatch.setattr(cells, "FULL", 4)  # deep trees of few points
+    monkeypatch.setattr(pages, "FULL", 4)  # deep trees of few points
     rng = np.random.default_rng(7)
     add_subnets(migrated, scope, 100)
     known = {}
@@ -141,7 +150,7 @@ def test_fronts_within_any_limits_are_those_of_all_points(migrated, scope, monke
         known.update({row["subnet_id"]: row for row in rows})
         for limits in ([], *(some_limits(rng, known, quality) for _ in range(6))):
             with migrated.read() as session:
-                found = {each.subnet for each in front_within(session, scope, quality, limits)}
+                found = set(front_within(session, scope, quality, limits))
             assert found == expected(known, quality, limits), limits
     assert check_cells(migrated, scope) >= 2
 
@@ -160,19 +169,17 @@ def test_a_front_within_limits_opens_the_cells_along_it(migrated, scope):
 
     def ask():
         with migrated.read() as session:
-            found = {each.subnet for each in front_within(session, scope, "accuracy", limits)}
+            found = set(front_within(session, scope, "accuracy", limits))
         assert found == expected({row["subnet_id"]: row for row in rows}, "accuracy", limits)
 
     asked = statements(migrated.engine, ask)
     with migrated.read() as session:
-        leaves = set(
-            session.scalars(sa.select(FrontCell.cell).where(*scope.of(FrontCell), FrontCell.level == 0))
-        )
-    opened = {value for text, parameters in asked if "best_points" in text
+        cells = session.scalar(sa.select(sa.func.count()).where(*scope.of(FrontCell)))
+    opened = [value for _, parameters in asked
               for value in (parameters.values() if isinstance(parameters, dict) else parameters)
-              if isinstance(value, int) and value in leaves}  # fmt: skip
-    assert 0 < len(opened) < len(leaves) / 2
-    assert len(asked) < 20
+              if isinstance(value, int)]  # fmt: skip
+    assert len(set(opened)) == len(opened) < cells / 2
+    assert len(asked) < 8
     for statement, parameters in asked:
         assert_indexed(migrated, statement, parameters)
     check_cells(migrated, scope)

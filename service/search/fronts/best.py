@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from search.constraints import Constraint
 from service.db.queries import INSERT_CHUNK, insert_new
 from service.db.tables import BestPoint, Point, Supernet
-from service.search.fronts.cells import Scope, insert
+from service.search.fronts.cells import Scope, insert, remove
+from service.search.fronts.pages import BestRow
 from service.search.fronts.skyline import front_within
 from service.search.fronts.views import true_value
 from service.search.request.schemas import FrontPoint
@@ -30,23 +31,35 @@ def store_points(session: Session, supernet: Supernet, rows: Sequence[Mapping[st
         _mark(session, supernet, scope)
 
 
-def best_of_search(session: Session, search: str) -> list[tuple[str, str]]:
-    """The best points that a search gave, as scopes and subnets."""
-    query = sa.select(BestPoint.scope, BestPoint.subnet_id).join(Point, Point.id == BestPoint.point_id)
-    return [(row.scope, row.subnet_id) for row in session.execute(query.where(Point.search_id == search))]
+class Lost(NamedTuple):
+    """A best point that a search gave: its scope and cell, and its subnet."""
+
+    scope: str
+    subnet: str
+    cell: int
 
 
-def restore(session: Session, supernet: Supernet, lost: Sequence[tuple[str, str]]) -> None:
+def best_of_search(session: Session, search: str) -> list[Lost]:
+    """The best points that a search gave."""
+    columns = sa.select(BestPoint.scope, BestPoint.subnet_id, BestPoint.cell)
+    query = columns.join(Point, Point.id == BestPoint.point_id).where(Point.search_id == search)
+    return [Lost(*row) for row in session.execute(query)]
+
+
+def restore(session: Session, supernet: Supernet, lost: Sequence[Lost]) -> None:
     """After best points were deleted: let the newest points left of their subnets take their places."""
     if not lost:
         return
     _lock(session, supernet)
-    subnets, changed = sorted({subnet for _, subnet in lost}), {scope for scope, _ in lost}
+    subnets, changed = sorted({each.subnet for each in lost}), {each.scope for each in lost}
+    for name in changed:
+        mine = {each.subnet: each.cell for each in lost if each.scope == name}
+        remove(session, _scope(supernet, name), mine)
     for start in range(0, len(subnets), INSERT_CHUNK):
         part = subnets[start : start + INSERT_CHUNK]
         columns = sa.select(Point.search_id, Point.created_at, Point.id, Point.body)
-        mine = (Point.project_id == supernet.project_id, Point.supernet_id == supernet.id)
-        query = columns.where(*mine, Point.subnet_id.in_(part)).order_by(Point.created_at)
+        ours = (Point.project_id == supernet.project_id, Point.supernet_id == supernet.id)
+        query = columns.where(*ours, Point.subnet_id.in_(part)).order_by(Point.created_at)
         searches: dict[str, list[tuple[str, Mapping[str, object]]]] = {}
         for row in session.execute(query):
             searches.setdefault(row.search_id, []).append((row.id, row.body))
@@ -62,6 +75,7 @@ def best_points(
 ) -> list[FrontPoint]:
     """The non-dominated points within limits, and those of the whole front, which a reason may name.
 
+    The session is a snapshot, or has the lock of the supernet: a write must not move points between two reads.
     A point that limits exclude does not push one that they allow out of the front.
     """
     scope = _scope(supernet, target or ANY)
@@ -71,7 +85,10 @@ def best_points(
     ids = dict.fromkeys(whole)
     if not all(_closed(supernet, limit, target) for limit in limits):
         found = front_within(session, scope, supernet.quality, limits)
-        ids |= dict.fromkeys(each.point for each in found)
+        for start in range(0, len(found), INSERT_CHUNK):
+            part = BestPoint.subnet_id.in_(found[start : start + INSERT_CHUNK])
+            points = sa.select(BestPoint.point_id).where(*scope.of(BestPoint), part)
+            ids |= dict.fromkeys(session.scalars(points))
     bodies: list[FrontPoint] = []
     for start in range(0, len(ids), INSERT_CHUNK):
         query = sa.select(Point.body).where(Point.id.in_(list(ids)[start : start + INSERT_CHUNK]))
@@ -84,7 +101,7 @@ def _take(
 ) -> list[str]:
     """Let points replace older ones of their subnets, and of several of one subnet the first; the changed scopes."""
     quality = supernet.quality
-    scopes: dict[str, dict[str, dict[str, Any]]] = {}
+    scopes: dict[str, dict[str, BestRow]] = {}
     for id, body in points:
         point = FrontPoint.model_validate(body)
         for scope in (ANY, *dict.fromkeys(each.target for each in point.measured)):
@@ -96,9 +113,7 @@ def _take(
     return list(scopes)
 
 
-def _row(
-    supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: str
-) -> dict[str, object] | None:
+def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: str) -> BestRow | None:
     target = point.target if scope == ANY else scope
     figures = {name: true_value(point, name, target) for name in METRICS}
     known = {name: value for name, value in figures.items() if math.isfinite(value)}
@@ -117,12 +132,14 @@ def _row(
     }
 
 
-def _replace(session: Session, scope: Scope, rows: Mapping[str, dict[str, object]]) -> None:
+def _replace(session: Session, scope: Scope, rows: Mapping[str, BestRow]) -> None:
     """Write the best points of subnets, instead of the ones before."""
     subnets = list(rows)
     for start in range(0, len(subnets), INSERT_CHUNK):
-        part = subnets[start : start + INSERT_CHUNK]
-        session.execute(sa.delete(BestPoint).where(*scope.of(BestPoint), BestPoint.subnet_id.in_(part)))
+        part = (*scope.of(BestPoint), BestPoint.subnet_id.in_(subnets[start : start + INSERT_CHUNK]))
+        old = session.execute(sa.select(BestPoint.subnet_id, BestPoint.cell).where(*part))
+        remove(session, scope, {row.subnet_id: row.cell for row in old})
+        session.execute(sa.delete(BestPoint).where(*part))
     insert(session, scope, list(rows.values()))
 
 
@@ -131,7 +148,7 @@ def _mark(session: Session, supernet: Supernet, name: str) -> None:
     scope = _scope(supernet, name)
     query = sa.select(BestPoint.subnet_id).where(*scope.of(BestPoint), BestPoint.on_front)
     before = set(session.scalars(query))
-    after = {each.subnet for each in front_within(session, scope, supernet.quality)}
+    after = set(front_within(session, scope, supernet.quality))
     for subnets, value in ((after - before, True), (before - after, False)):
         changed = sorted(subnets)
         for start in range(0, len(changed), INSERT_CHUNK):

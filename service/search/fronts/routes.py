@@ -166,7 +166,7 @@ def get_best_front(
     target: Annotated[str | None, Query()] = None,
 ) -> Response | FrontView:
     """The non-dominated points over all searches of a supernet (and target), by quality and latency."""
-    with app.database.read() as session:
+    with app.database.snapshot() as session:
         row = queries.given(session, project, Supernet, supernet, "supernet")
         if target is not None:
             target = queries.given(session, project, Target, target, "target").id
