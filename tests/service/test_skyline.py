@@ -183,3 +183,18 @@ def test_a_front_within_limits_opens_the_cells_along_it(migrated, scope):
     for statement, parameters in asked:
         assert_indexed(migrated, statement, parameters)
     check_cells(migrated, scope)
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(migrated, scope):
+    add_subnets(migrated, scope, 30)
+    values = np.random.default_rng(2).uniform(0.1, 1, (30, 2 + len(COSTS)))
+    rows = rows_of(scope, range(30), values, "accuracy")
+    write(migrated, scope, rows[:20])
+    count = sa.select(sa.func.count()).where(*scope.of(BestPoint))
+    with migrated.snapshot() as session:
+        assert session.scalar(count) == 20
+        write(migrated, scope, rows[20:])
+        assert session.scalar(count) == 20
+        assert set(front_within(session, scope, "accuracy")) <= {row["subnet_id"] for row in rows[:20]}
+    with migrated.snapshot() as session:
+        assert session.scalar(count) == 30
