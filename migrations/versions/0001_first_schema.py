@@ -373,6 +373,8 @@ def upgrade() -> None:
             batch_op.f("ix_best_points_project_id_supernet_id_scope_on_front"),
             ["project_id", "supernet_id", "scope", "on_front"],
             unique=False,
+            postgresql_where=sa.text("on_front"),
+            sqlite_where=sa.text("on_front = 1"),
         )
 
     op.create_table(

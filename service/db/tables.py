@@ -407,7 +407,18 @@ class BestPoint(Table):
     """
 
     __tablename__ = "best_points"
-    __table_args__ = (sa.Index(None, "project_id", "supernet_id", "scope", "on_front"),)
+    # Only of the front, so that no other query of a scope reads this index from end to end.
+    __table_args__ = (
+        sa.Index(
+            None,
+            "project_id",
+            "supernet_id",
+            "scope",
+            "on_front",
+            postgresql_where=sa.text("on_front"),
+            sqlite_where=sa.text("on_front = 1"),
+        ),
+    )
     project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
     supernet_id: Mapped[str] = mapped_column(sa.ForeignKey("supernets.id"), primary_key=True)
     scope: Mapped[str] = mapped_column(sa.String(60), primary_key=True)

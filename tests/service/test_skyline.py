@@ -15,7 +15,7 @@ from service.search.fronts.pages import COLUMNS, Page
 from service.search.fronts.skyline import front_within
 from supernets.metrics import METRICS
 from tests.service.test_data_layer import add_supernet
-from tests.service.test_scale import assert_indexed, statements
+from tests.service.test_scale import assert_indexed, plan, statements
 
 P = DEFAULT_PROJECT
 COSTS = ("energy_mj", "params", "macs", "size_mb")
@@ -198,3 +198,15 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(migrated, scope):
         assert set(front_within(session, scope, "accuracy")) <= {row["subnet_id"] for row in rows[:20]}
     with migrated.snapshot() as session:
         assert session.scalar(count) == 30
+
+
+def test_points_of_a_scope_are_found_by_their_subnets_also_without_statistics(migrated, scope):
+    mine = (*scope.of(BestPoint), BestPoint.subnet_id.in_(["sub_1", "sub_2"]))
+
+    def ask():
+        with migrated.read() as session:
+            session.execute(sa.select(BestPoint.cell).where(*mine)).all()
+
+    (asked,) = statements(migrated.engine, ask)
+    assert "on_front" not in plan(migrated, *asked)
+    assert_indexed(migrated, *asked)
