@@ -26,6 +26,8 @@ RENAMED = {"job": "job_id", "front": "front_kind"}
 """Fields of answers whose names are needed for methods of the client's objects."""
 OPTIONS = {
     "TrainingOptions": ("TrainingCreate", {"name"}),
+    "ConversionOptions": ("ConversionCreate", {"name", "file"}),
+    "ExamineOptions": ("ConversionExamine", {"file"}),
     "EvaluateOptions": ("EvaluationCreate", set()),
     "MeasureOptions": ("MeasurementCreate", {"supernet", "table", "until"}),
     "TableOptions": ("TableRows", {"file", "latency"}),

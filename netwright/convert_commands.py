@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from netwright.client.http.decode import read
-from netwright.client.resource import counted
+from netwright.commands.options import numbers
 from netwright.errors import NetwrightError
 from netwright.installed import server_packages
 
@@ -20,8 +16,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from supernets.convert import Converted
-
-MOST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +102,7 @@ def folder_text(card: FolderSummary, out: Path) -> str:
 def convert(command: ConvertCommand) -> dict[str, object]:
     """What was found, as JSON; writes the supernet directory to ``out``, if any."""
     with server_packages():
-        from supernets.convert.directory import Expects, summary, write_supernet
+        from supernets.convert.directory import Expects, found_in, write_supernet
         from supernets.data import load_data
 
         found = _converted(command)
@@ -116,11 +110,12 @@ def convert(command: ConvertCommand) -> dict[str, object]:
             data = load_data(command.data)
             expects = None
             if command.mean is not None or command.std is not None:
-                mean, std = _numbers(command.mean or "", "--mean"), _numbers(command.std or "", "--std")
-                expects = Expects(mean, std, command.crop)
+                mean, std = numbers(command.mean or "", "--mean"), numbers(command.std or "", "--std")
+                expects = Expects(tuple(mean), tuple(std), command.crop)
             name = command.name or command.out.resolve().name
             write_supernet(found, data, command.out, name=name, expects=expects)
-        return summary(found)
+        shown: dict[str, Any] = found_in(found).model_dump(mode="json")
+        return shown
 
 
 def _converted(command: ConvertCommand) -> Converted:
@@ -132,7 +127,7 @@ def _converted(command: ConvertCommand) -> Converted:
     from supernets.families.traced_space import TracedConfig
 
     torch.set_num_threads(1)
-    widths = _numbers(command.widths, "--widths")
+    widths = tuple(numbers(command.widths, "--widths"))
     if command.network.endswith(".pt2"):
         settings = TracedConfig(widths, command.multiple, command.approximate, command.skip)
         return convert_program(read_program(Path(command.network)), settings, output=command.output)
@@ -143,7 +138,7 @@ def _converted(command: ConvertCommand) -> Converted:
     if command.weights is not None:
         _load(model, command.weights)
     if example is None:
-        sizes = [int(each) for each in _numbers((command.size or "").replace("x", ","), "--size")]
+        sizes = [int(each) for each in numbers((command.size or "").replace("x", ","), "--size")]
         example = torch.randn(2, *sizes, generator=torch.Generator().manual_seed(0))
     return run(
         model,
@@ -176,63 +171,3 @@ def _load(model: nn.Module, weights: Path) -> None:
         model.load_state_dict(read_tensors(weights))
     except RuntimeError as error:
         raise NetwrightError(f"{weights.name} must hold the weights of the network: {error}") from error
-
-
-def _numbers(text: str, option: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(each) for each in text.split(","))
-    except ValueError:
-        raise NetwrightError(f"{option} must be numbers with commas between them, got {text!r}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class AxisSummary:
-    """An axis: its choices with the number of units that each keeps, and what is removed."""
-
-    name: str
-    removing: str
-    choices: list[list[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenSummary:
-    """Units of a module that stay, and why."""
-
-    module: str
-    count: int
-    of: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConvertSummary:
-    """A converted network: axes, what stays and why, and the costs of the smallest and the largest network."""
-
-    axes: list[AxisSummary]
-    frozen: list[FrozenSummary]
-    costs: dict[str, dict[str, float]]
-    subnets: float
-
-
-def show_found(summary: Mapping[str, object], out: Path | None) -> None:
-    """Axes, what stays and why, and the costs of the smallest and the largest network, for people."""
-    found = read(ConvertSummary, summary)
-    axes, frozen = found.axes, found.frozen
-    typer.echo(f"{counted(len(axes), 'axis')}, {found.subnets:.4g} subnets")
-    for axis in axes[:MOST_SHOWN]:
-        kept = " ".join(str(kept) for _, kept in axis.choices)
-        typer.echo(f"  {axis.name}  {kept}  {axis.removing}")
-    if len(axes) > MOST_SHOWN:
-        typer.echo(f"  and {len(axes) - MOST_SHOWN} more")
-    if frozen:
-        typer.echo("what stays:")
-    for each in frozen[:MOST_SHOWN]:
-        typer.echo(f"  {each.module}  {each.count} of {each.of}: {each.reason}")
-    if len(frozen) > MOST_SHOWN:
-        typer.echo(f"  and {len(frozen) - MOST_SHOWN} more")
-    for end, costs in found.costs.items():
-        typer.echo(f"{end}: " + ", ".join(f"{name} {value:,.4g}" for name, value in costs.items()))
-    if out is not None:
-        typer.echo(
-            f"{out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
-        )

@@ -6,6 +6,7 @@ JOBS: Registry = Registry(
     "job kind",
     {
         "train": "service.training.job:run",
+        "convert": "service.conversions.job:run",
         "finetune": "service.training.finetune_job:run",
         "measure": "service.measuring.job:run",
         "import": "service.measurements.import_job:run",

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from service.conversions import routes as conversions
 from service.devices import lease_routes as leases
 from service.devices import routes as targets
 from service.http import health
@@ -27,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     monitoring.router,
     docs.router,
     supernets.router,
+    conversions.router,
     trainings.router,
     finetunes.router,
     targets.router,

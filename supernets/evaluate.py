@@ -97,7 +97,7 @@ def example_scores(
     task: Task,
     data: DataSet,
     arch: Arch,
-    stats: BNStats,
+    stats: BNStats | None,
     split: str,
     batch_size: int = BATCH_SIZE,
     examples: int | None = None,
@@ -105,6 +105,7 @@ def example_scores(
     """The task's score of each example of ``split``, ``(n,) float64``, in the order of the split.
 
     With ``examples`` only of so many, in the order of :func:`supernets.prepared.first_part`.
+    Without ``stats`` the network has the statistics that are stored with its weights, which are those of the largest.
 
     Larger evaluations on the CPU run through ONNX Runtime, as the exported file does; smaller ones and those on
     a GPU through torch. The scores of two archs are paired: :meth:`supernets.tasks.task.Task.difference` compares them.
@@ -131,7 +132,9 @@ class _Runner(NamedTuple):
 
 
 @contextmanager
-def _running(net: ElasticModel, task: Task, arch: Arch, stats: BNStats, examples: int) -> Iterator[_Runner]:
+def _running(
+    net: ElasticModel, task: Task, arch: Arch, stats: BNStats | None, examples: int
+) -> Iterator[_Runner]:
     """ONNX Runtime where it pays, else the network itself."""
     device = _device(net)
     macs = float(net.family.costs(net.family.space().encode([arch]))[MACS][0])

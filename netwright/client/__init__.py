@@ -7,6 +7,7 @@ from types import TracebackType
 
 import httpx
 
+from netwright.client.conversions import Conversions
 from netwright.client.fronts import Fronts
 from netwright.client.http.connection import Connection
 from netwright.client.http.models import Readiness
@@ -45,6 +46,7 @@ class Client:
         self.metrics = Metrics(self.connection)
         self.supernets = Supernets(self.connection)
         self.trainings = Trainings(self.connection)
+        self.conversions = Conversions(self.connection)
         self.targets = Targets(self.connection)
         self.measurements = Measurements(self.connection)
         self.predictors = Predictors(self.connection)

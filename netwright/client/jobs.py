@@ -17,7 +17,7 @@ from netwright.errors import JobFailedError, NetwrightError, ServerError, Unreac
 from netwright.progress import Shown, TrainingBar, bar
 
 FINAL_STATES = ("succeeded", "failed", "cancelled")
-LIVE_KINDS = ("train", "finetune")  # whose progress bar is drawn from events
+LIVE_KINDS = ("train", "finetune", "convert")  # whose progress bar is drawn from events
 SILENCE_S = 60.0  # the service sends a comment every 15 s
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
 DEFAULT_TIMEOUT_S = 24 * 3600.0

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from netwright.output.printing import Json
+from netwright.output.found_card import found_sections
+from netwright.output.printing import Json, show
 
 
 def convert(
@@ -101,7 +102,8 @@ def convert(
         approximate=approximate,
     )
     found = convert_commands.convert(command)
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
-        convert_commands.show_found(found, command.out)
+    show(found, found_sections(found), as_json)
+    if command.out is not None and not as_json:
+        typer.echo(
+            f"{command.out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"
+        )

@@ -70,6 +70,14 @@ def value_of(text: str) -> float | str:
     return value
 
 
+def numbers(text: str, option: str) -> list[float]:
+    """Numbers with commas between them."""
+    try:
+        return [float(each) for each in text.split(",")]
+    except ValueError:
+        raise NetwrightError(f"{option} must be numbers with commas between them, got {text!r}") from None
+
+
 def toml_values(text: str | None, option: str) -> Object | None:
     """The values of a TOML file; None where something else is named."""
     if text is None or not text.endswith(".toml"):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from netwright.client.http.models import Object
-from netwright.client.http.requests import TrainingOptions
+from netwright.client.http.requests import ConversionOptions, ExamineOptions, TrainingOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.commands.options import Seed, SupernetArgument, toml_values
+from netwright.commands.options import Seed, SupernetArgument, numbers, toml_values
 from netwright.output.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
+from netwright.output.found_card import found_sections
 from netwright.output.printing import Json, Line, Table, Timeout, client_of, show, show_all
 
-app = typer.Typer(no_args_is_help=True, help="Supernets: list, add, import, update, train, show, evaluate.")
+app = typer.Typer(
+    no_args_is_help=True, help="Supernets: list, add, import, convert, update, train, show, evaluate."
+)
 DEFAULT_FAMILY = "mobilenet_v3"
 OF_DATA = ("num_classes", "image_channels")
 """Settings in a family's file that the server takes from the data, as ``netwright train`` does."""
@@ -62,6 +66,91 @@ def import_(
     """Register a supernet that once-for-all released, from the file that its authors published."""
     supernet = client_of(context).supernets.import_official(kind, file, data=data, name=name)
     show(supernet.to_dict(), supernet_card(supernet), as_json)
+
+
+@app.command()
+def convert(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="A .pt2 file of torch.export.save of your network.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="What it was trained on: digits, cifar10, hub:NAME, or folder:PATH or parquet:PATH inside the "
+            "server's NETWRIGHT_IMPORT_DIR."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the supernet; the file's if not given.")] = None,
+    quality: Annotated[
+        str | None, typer.Option(help="The quality metric, e.g. accuracy: it stands for its task.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="The output that quality is computed from, where there are several.")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Mean of pixels in 0..1 that it expects, e.g. 0.49,0.48,0.45; the data's."),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="Standard deviation of pixels that it expects; the data's.")
+    ] = None,
+    widths: Annotated[str, typer.Option(help="Fractions of the channels of each axis.")] = "0.25,0.5,0.75,1",
+    multiple: Annotated[int, typer.Option(min=1, help="Kept channels are a multiple of it.")] = 8,
+    skip: Annotated[bool, typer.Option("--skip", help="Residual branches may be skipped.")] = False,
+    approximate: Annotated[
+        bool,
+        typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
+    ] = False,
+    no_training: Annotated[
+        bool, typer.Option("--no-training", help="Slices of the original with recalibrated statistics.")
+    ] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe or a local .toml file; by default the original teaches its subnets."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    seed: Seed = 0,
+    on_server: Annotated[
+        bool, typer.Option("--on-server", help="FILE lies inside the server's NETWRIGHT_IMPORT_DIR.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what was found, convert nothing.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the job.")] = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Make a supernet of a trained network of your own: show what was found, train it, and wait."""
+    client = client_of(context)
+    how: ExamineOptions = {
+        "data": data,
+        "quality": quality,
+        "output": output,
+        "widths": numbers(widths, "--widths"),
+        "multiple": multiple,
+        "skip": skip,
+        "approximate": approximate,
+    }
+    if mean is not None or std is not None:
+        how["expects"] = {"mean": numbers(mean or "", "--mean"), "std": numbers(std or "", "--std")}
+    found = client.conversions.examine(file, on_server=on_server, **how)
+    if dry_run or not as_json:
+        show(found.to_dict(), found_sections(found.to_dict()), as_json)
+    if dry_run:
+        return
+    options: ConversionOptions = {
+        **how,
+        "training": not no_training,
+        "recipe": toml_values(recipe, "--recipe") or recipe,
+        "steps": steps,
+        "seed": seed,
+    }
+    called = name or Path(file).stem
+    job = client.conversions.create(called, file, on_server=on_server, **options)
+    if detach:
+        show(job.to_dict(), [Line(f"{job.id} is {job.state}; netwright jobs watch {job.id}")], as_json)
+        return
+    job.wait(timeout, not as_json)
+    supernet = client.supernets.get(job.resource.id if job.resource else called)
+    answer = {"found": found.to_dict(), "job": job.to_dict(), "supernet": supernet.to_dict()}
+    show(answer, supernet_card(supernet), as_json)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from service.db.tables import Item, Lease, Target
 from service.errors import NotFoundError
 
 # Requests that compute an answer and store nothing, though they have a body.
-READING = ("/v1/searches:profile", "/v1/trainings:estimate")
+READING = ("/v1/searches:profile", "/v1/trainings:estimate", "/v1/conversions:examine")
 LEASES, ARTIFACTS, TARGETS = "/v1/measurement-leases", "/v1/artifacts/", "/v1/targets"
 NAMED = re.compile(r"/v1/(measurement-leases|artifacts|targets)/([^/:]+)")
 

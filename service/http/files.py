@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from pathlib import Path
 
 from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from predictors.tables.read import MAX_BYTES
 from service.artifacts import ArtifactStore, artifact_by_hash, own_artifact
 from service.errors import InvalidError
 from service.http.deps import Services
-from service.http.import_folder import read_file
+from service.http.import_folder import copy_file, read_file
 from service.http.schemas import Body
 
 MEDIA_TYPE = "application/octet-stream"
@@ -47,6 +48,21 @@ def content_of(session: Session, project: str, app: Services, body: FileBody, fi
         raise InvalidError(
             f"{field}.content", "…", "a file in base64", f"{field}.content: {error}"
         ) from error
+
+
+def copy_of(app: Services, project: str, body: FileBody, field: str, max_bytes: int, to: Path) -> None:
+    """Write the file that a request means at ``to``; raises ``InvalidError`` where there is none, or a larger one."""
+    if body.path is not None:
+        copy_file(app.settings.import_dir, body.path, f"{field}.path", max_bytes, to)
+        return
+    with app.database.read() as session:
+        content = content_of(session, project, app, body, field)
+    to.write_bytes(content)
+
+
+def named_in(body: FileBody) -> str:
+    """What a request names its file by, for a message."""
+    return body.path or body.sha256 or "the content"
 
 
 def keep(session: Session, project: str, store: ArtifactStore, content: bytes) -> str:

@@ -32,7 +32,7 @@ MAX_PARAMETERS = 100
 MAX_BODY = 1 << 20
 LARGE_BODY = 8 << 20
 WITH_LARGE_BODY = re.compile(
-    r"/v1/(supernets|predictors|supernets/[^/]+/evaluations|targets/[^/]+/measurements|measurements:import)"
+    r"/v1/(supernets|conversions|conversions:examine|predictors|supernets/[^/]+/evaluations|targets/[^/]+/measurements|measurements:import)"
 )
 PARSED_HERE = 64 << 10  # bytes; larger bodies are parsed in a thread
 Authorise = Callable[[str | None, str, str], Caller]

@@ -51,7 +51,7 @@ def create_job(
 
 
 BUSY = ("queued", "running", "cancelling")
-NAMED = {"train": "supernet"}
+NAMED = {"train": "supernet", "convert": "supernet"}
 """Kinds of job that make something with a name, and what that is."""
 
 

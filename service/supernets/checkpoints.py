@@ -19,6 +19,7 @@ from service.db.tables import Supernet
 from service.errors import ConflictError, InvalidError
 from service.http import import_folder
 from service.ids import new_id
+from service.runtime import job_queries
 from service.settings import Settings
 from supernets.child import ChildError, ChildFailedError, Progress, call
 from supernets.errors import CheckpointError, SupernetError
@@ -148,6 +149,13 @@ def network_names(session: Session, project: str) -> list[str]:
     """Names of the newest supernets that have networks."""
     rows = every(session, project, Supernet)
     return list(dict.fromkeys(row.name for row in rows if WEIGHTS_FILE in row.files))[:MAX_CHOICES]
+
+
+def require_free(session: Session, project: str, name: str) -> None:
+    """Refuse a name that a supernet has, or that a job will give to one."""
+    job_queries.require_unreserved(session, project, "supernet", name)
+    if find(session, project, Supernet, name=name) is not None:
+        raise ConflictError(f"a supernet is called {name!r} already; give another name")
 
 
 def require_network(row: Supernet) -> None:

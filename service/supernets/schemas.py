@@ -83,7 +83,9 @@ class SupernetView(Stamped):
     name: str
     family: str
     quality: str = Field(description="Name of its quality metric")
-    source: str = Field(description="zoo, import, training, or table: a space without networks")
+    source: str = Field(
+        description="zoo, import, official, training, conversion, or table: a space without networks"
+    )
     weights_sha256: str = Field(description="Hash of the weights; the space's where there are none")
     space_sha256: str
     space_size: float = Field(description="Number of subnets")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from sqlalchemy.orm import Session
 
-from service.db import queries
-from service.db.tables import Supernet
-from service.errors import ConflictError
 from service.http.deps import App, Project
 from service.http.jobs.views import accepted
 from service.http.schemas import Accepted
 from service.runtime import job_queries
+from service.supernets.checkpoints import require_free
 from service.supernets.datasets import report_on
 from service.training.estimate import estimate_plan
 from service.training.plan import plan_training
@@ -25,7 +22,7 @@ def create_training(app: App, project: Project, body: TrainingCreate, response: 
     """Job: train a supernet, from the start or further, and register it under its name."""
     plan = plan_training(app.database, project, app.settings, body)
     with app.database.write() as session:
-        _require_free(session, project, body.name)
+        require_free(session, project, body.name)
         job = job_queries.create_job(session, project, "train", plan.params(body.name))
         job_queries.reserve_name(session, job, body.name)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -37,15 +34,9 @@ def estimate_training(app: App, project: Project, body: TrainingEstimate) -> Est
     """What a training would cost, estimated without a step or a job; refuses what the training would refuse."""
     if body.name is not None:
         with app.database.read() as session:
-            _require_free(session, project, body.name)
+            require_free(session, project, body.name)
     plan = plan_training(app.database, project, app.settings, body)
     report = report_on(app.settings, plan.training.data)
     if report is not None:
         report.refuse()
     return estimate_plan(plan, report, body.family)
-
-
-def _require_free(session: Session, project: str, name: str) -> None:
-    job_queries.require_unreserved(session, project, "supernet", name)
-    if queries.find(session, project, Supernet, name=name) is not None:
-        raise ConflictError(f"a supernet is called {name!r} already; give another name")

@@ -42,18 +42,22 @@ EXAMPLES = re.compile(r"data/sample_inputs/[^/]+\.pt")
 KEPT_NOTES = ("stack_trace", "nn_module_stack")
 
 
+def check_archive(path: Path) -> None:
+    """Refuse a file that :func:`read_program` would refuse before torch sees it.
+
+    Raises:
+        ConvertError: it is no such file, is too large, or holds anything that could run.
+    """
+    _examined(path)
+
+
 def read_program(path: Path) -> ExportedProgram:
     """The program of a ``.pt2`` file; its example inputs are left out.
 
     Raises:
         ConvertError: it is no such file, is too large, or holds anything that could run.
     """
-    try:
-        clean = _cleaned(path)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RecursionError) as error:
-        if isinstance(error, ConvertError):
-            raise
-        raise ConvertError(f"{path.name!r} must be a file of torch.export.save: {error}") from error
+    clean = _examined(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -63,6 +67,23 @@ def read_program(path: Path) -> ExportedProgram:
             f"{path.name!r} cannot be loaded: {str(error)[:300]}; a network that returns objects of a library must be "
             "converted where the library is: netwright convert module:function"
         ) from error
+
+
+def _examined(path: Path) -> bytes:
+    try:
+        return _cleaned(path)
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        OSError,
+        RecursionError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        if isinstance(error, ConvertError):
+            raise
+        raise ConvertError(f"{path.name!r} must be a file of torch.export.save: {error}") from error
 
 
 def _cleaned(path: Path) -> bytes:

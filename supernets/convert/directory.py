@@ -9,13 +9,17 @@ from pathlib import Path
 from supernets import TASKS
 from supernets.checkpoints import pack, save_supernet
 from supernets.convert.converted import Converted
-from supernets.data import DataSet
+from supernets.convert.records import AxisRecord, FoundRecord, KeptRecord, StaysRecord, TensorRecord
+from supernets.data import DataSet, Facts
 from supernets.data.dataset import Expected
 from supernets.errors import ConvertError, DataError
+from supernets.evaluate import example_scores
+from supernets.families.traced_space import TracedFamily
 from supernets.manifest import Manifest
 from supernets.records import DataRecord, TrainingRecord
 from supernets.spaces.cost import costs
-from supernets.tasks.task import Task
+from supernets.spaces.space import Arch
+from supernets.tasks.task import NamedTensor, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +59,7 @@ def write_supernet(
     """
     chosen: Task = TASKS.load(task)()
     family = found.family
-    if not {"height", "width"} <= set(family.dimensions(family.space().max())):
-        raise ConvertError(
-            f"task {task!r} needs a network with one image (batch, channels, height, width) as its input, got "
-            f"{[list(source.output.shape) for source in family.graph.inputs]}"
-        )
+    check_fit(found, chosen)
     expected = _expected(data, expects)
     try:
         if expected.outputs == tuple(range(len(data.classes))):
@@ -87,10 +87,49 @@ def write_supernet(
             "importance": found.importance,
         },
         training=TrainingRecord(),
-        report={"converted": summary(found)},
+        report={
+            "converted": found_in(found).model_dump(mode="json"),
+            "original": original_row(found, chosen, seen),
+        },
     )
     save_supernet(Path(directory), found.net, manifest)
     return manifest
+
+
+def check_fit(found: Converted, task: Task, data: Facts | None = None) -> None:
+    """Refuse a network whose input or output is not that of the task, as far as it is known.
+
+    Raises:
+        ConvertError: what the task needs, and what the network has.
+    """
+    family = found.family
+    own = family.dimensions(family.space().max())
+    if not {"height", "width"} <= set(own):
+        raise ConvertError(
+            f"task {task.name!r} needs a network with one image (batch, channels, height, width) as its input, got "
+            f"{[list(source.output.shape) for source in family.graph.inputs]}"
+        )
+    if data is None:
+        return
+    for name, size in task.dimensions(data).items():
+        if size is not None and own.get(name) != size:
+            raise ConvertError(
+                f"the network does not fit the data: {data.name!r} has {size} {name}, the network {own.get(name)}"
+            )
+
+
+def original_row(found: Converted, task: Task, data: DataSet) -> dict[str, object]:
+    """The network as it came, as JSON: its arch and costs, and its quality on validation and test.
+
+    It is evaluated with its own BatchNorm statistics. The test examples are for reporting alone.
+    """
+    largest = found.family.space().max()
+    row: dict[str, object] = {"arch": largest.as_dict(), "costs": _costs(found.family, largest)}
+    for split in ("validation", "test"):
+        scores = example_scores(found.net, task, data, largest, None, split)
+        value, error = task.summarise(scores)
+        row[split] = {"metric": task.quality, "value": value, "standard_error": error, "n": len(scores)}
+    return row
 
 
 def _expected(data: DataSet, expects: Expects | None) -> Expected:
@@ -105,29 +144,32 @@ def _expected(data: DataSet, expects: Expects | None) -> Expected:
     return Expected(given.mean, given.std, given.crop, outputs)
 
 
-def summary(found: Converted) -> dict[str, object]:
-    """What was found, as JSON: axes, what stays and why, and the costs of the smallest and the largest network."""
-    family, space = found.family, found.family.space()
-    ends = {"smallest": space.min(), "largest": space.max()}
-    return {
-        "axes": [
-            {
-                "name": axis.name,
-                "kind": axis.kind,
-                "removing": axis.removing,
-                "modules": list(axis.modules),
-                "choices": [[choice, kept] for choice, kept in axis.choices.items()],
-            }
+def found_in(found: Converted) -> FoundRecord:
+    """What was found: axes, what stays and why, and the costs of the smallest and the largest network."""
+    family, space, interface = found.family, found.family.space(), found.interface
+    return FoundRecord(
+        inputs=[_tensor(each) for each in interface.inputs],
+        output=_tensor(interface.output),
+        axes=[
+            AxisRecord(
+                name=axis.name,
+                kind=axis.kind,
+                removing="exact" if axis.exact else "approximate",
+                modules=list(axis.modules),
+                choices=[KeptRecord(choice=choice, kept=kept) for choice, kept in axis.choices.items()],
+            )
             for axis in found.axes
         ],
-        "frozen": [dataclasses.asdict(each) for each in found.frozen],
-        "costs": {
-            end: {
-                name: value
-                for name, value in costs(family.layers(arch)).items()
-                if name in family.known_costs
-            }
-            for end, arch in ends.items()
-        },
-        "subnets": space.size(),
-    }
+        frozen=[StaysRecord.model_validate(dataclasses.asdict(each)) for each in found.frozen],
+        costs={"smallest": _costs(family, space.min()), "largest": _costs(family, space.max())},
+        subnets=float(space.size()),
+    )
+
+
+def _tensor(named: NamedTensor) -> TensorRecord:
+    return TensorRecord(name=named.name, dtype=named.dtype, shape=list(named.shape))
+
+
+def _costs(family: TracedFamily, arch: Arch) -> dict[str, float]:
+    known = costs(family.layers(arch))
+    return {name: known[name] for name in family.known_costs}

@@ -129,6 +129,11 @@ class DataSet:
         """Standard deviation of ``train`` (or of what is held of it) per channel, of pixels in 0..1."""
         return self._moments[1] if self.expected is None else self.expected.std
 
+    @property
+    def outputs(self) -> list[int] | None:
+        """The output that stands for each class, for a network that was trained elsewhere; None for any other."""
+        return None if self.expected is None else list(self.expected.outputs)
+
     def split(self, name: str) -> TrainSplit:
         """The split called ``name``; raises ``DataError`` for another word."""
         if name not in SPLITS:

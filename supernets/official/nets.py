@@ -239,14 +239,23 @@ def file_sha256(path: Path) -> str:
 
 def expecting(data: DataSet, manifest: Manifest) -> DataSet:
     """``data`` as the network of ``manifest`` expects it, which matters where it was trained on other images."""
+    return seen_as(data, expected_of(manifest), manifest.name)
+
+
+def seen_as(data: DataSet, expected: Expected | None, name: str) -> DataSet:
+    """``data`` as the network called ``name`` expects it; raises ``DataError`` for other classes."""
+    if expected is None:
+        return data
+    if len(expected.outputs) != len(data.classes):
+        raise DataError(
+            f"{data.name!r} must have the {len(expected.outputs)} classes of {name!r}, got {len(data.classes)}"
+        )
+    return dataclasses.replace(data, expected=expected)
+
+
+def expected_of(manifest: Manifest) -> Expected | None:
+    """What the network of ``manifest`` expects of images where it was first trained elsewhere; None otherwise."""
     outputs, known = manifest.data.outputs, manifest.preprocessing
     if outputs is None:
-        return data
-    if len(outputs) != len(data.classes):
-        raise DataError(
-            f"{data.name!r} must have the {len(outputs)} classes of {manifest.name!r}, got {len(data.classes)}"
-        )
-    expected = Expected(
-        tuple(known["mean"]), tuple(known["std"]), float(known.get("crop", 1.0)), tuple(outputs)
-    )
-    return dataclasses.replace(data, expected=expected)
+        return None
+    return Expected(tuple(known["mean"]), tuple(known["std"]), float(known.get("crop", 1.0)), tuple(outputs))

@@ -175,7 +175,7 @@ def finish_finetune(finetune: FineTune, training: Training) -> tuple[FineTuneRec
     )
     record = FineTuneRecord(
         config=plan.family.config(),
-        data=DataRecord.model_validate({**data.describe(), "outputs": _outputs(data)}),
+        data=DataRecord.model_validate({**data.describe(), "outputs": data.outputs}),
         preprocessing=data.preprocessing(),
         classes=list(data.classes),
         classifier=finetune.classifier,
@@ -197,10 +197,6 @@ def finish_finetune(finetune: FineTune, training: Training) -> tuple[FineTuneRec
 
 def _scores(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> Tensor:
     return example_scores(net, task, data, arch, calibrate(net, task, data, arch), "test")
-
-
-def _outputs(data: DataSet) -> list[int] | None:
-    return None if data.expected is None else list(data.expected.outputs)
 
 
 def _quality(task: Task, scores: Tensor) -> QualityRecord:

@@ -71,6 +71,7 @@ def finish(
     data = training.data
     if data.report is not None:
         report["data"] = data.report.model_dump(mode="json")
+    report |= training.original
     manifest = Manifest(
         name=name,
         family=training.family.name,
@@ -79,7 +80,7 @@ def finish(
         quality=training.task.quality,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         space_sha256=training.family.space().sha256,
-        data=DataRecord.model_validate(data.describe()),
+        data=DataRecord.model_validate({**data.describe(), "outputs": data.outputs}),
         preprocessing=data.preprocessing(),
         classes=list(data.classes),
         recipe={**training.recipe.as_json(), "sha256": training.recipe.sha256},
@@ -146,8 +147,7 @@ def report_text(manifest: Manifest) -> str:
     lines = [
         f"# {manifest.name}",
         "",
-        f"{manifest.family}, {space.size():.3g} subnets: {counted(training.steps, 'step')}, {training.passes} subnet "
-        f"passes, {_time(training.seconds)} in all.",
+        f"{manifest.family}, {space.size():.3g} subnets: " + _effort(training),
         "",
         *[
             _stage_text(place, stage, _examples(manifest))
@@ -155,8 +155,7 @@ def report_text(manifest: Manifest) -> str:
         ],
         *_shard_text(manifest.shards),
         "",
-        "![training curve](curve.png)",
-        "",
+        *(["![training curve](curve.png)", ""] if training.stages else []),
         "| split | examples | smallest | largest | panel mean | small / middle / large third |",
         "|---|---|---|---|---|---|",
     ]
@@ -173,6 +172,7 @@ def report_text(manifest: Manifest) -> str:
     better = "higher" if quality.direction == "max" else "lower"
     lines += [
         "",
+        *_original_text(report.get("original"), quality.label),
         f"The panel is the smallest and the largest subnet and {len(report['panel']) - 2} random ones, as many from "
         f"each third of the MACs. Values are {quality.label} ± standard error ({quality.unit}, {better} is better); "
         f"test examples were used once"
@@ -188,6 +188,27 @@ def report_text(manifest: Manifest) -> str:
         *_front_text(report.get("front"), quality.label),
     ]
     return "\n".join(lines)
+
+
+def _effort(training: TrainingRecord) -> str:
+    if not training.stages:
+        return "the weights are those of the network that was converted; nothing was trained."
+    return f"{counted(training.steps, 'step')}, {training.passes} subnet passes, {_time(training.seconds)} in all."
+
+
+def _original_text(original: Mapping[str, Any] | None, quality: str) -> list[str]:
+    """The network as it came, where the supernet was made of one."""
+    if original is None:
+        return []
+    found = " and ".join(
+        f"{original[split]['value']:.4f} ± {original[split]['standard_error']:.4f} on {split}"
+        for split in ("validation", "test")
+    )
+    macs = original["costs"][MACS] / 1e6
+    return [
+        f"The original, as it came and with its own statistics: {quality} {found}, {macs:.3g} million MACs.",
+        "",
+    ]
 
 
 def _figure(value: float | None) -> str:

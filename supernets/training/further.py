@@ -9,21 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from supernets import FAMILIES
 from supernets.checkpoints import read_tensors
+from supernets.data.dataset import Expected
 from supernets.errors import CheckpointError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
+from supernets.official.nets import expected_of
 from supernets.records import OriginRecord, StageRecord
 from supernets.training.steps.state import METRICS_FILE, STATE_INFO, load_momentum, taken
 from supernets.training.steps.teacher import refuse_mixed
 from supernets.training.steps.training import Training
 
+ORIGINAL = ("original", "converted")
+"""Entries of a report card that describe the network as it came: further stages keep them."""
 STATE_FOLDERS = ("training", "state", ".")
 """Places of a state: the folder of ``netwright train``, a supernet of the zoo, or the folder itself."""
 
@@ -32,7 +37,8 @@ STATE_FOLDERS = ("training", "state", ".")
 class Source:
     """What an earlier training left: ``stages`` are its records, ``tensors`` named as in a training's state.
 
-    ``sha256`` is that of the file the weights came from; ``metrics`` are the lines of its log.
+    ``sha256`` is that of the file the weights came from; ``metrics`` are the lines of its log. ``expected`` is what the
+    network expects of images and ``original`` what is known of it as it came, where it was first trained elsewhere.
     """
 
     name: str
@@ -43,6 +49,8 @@ class Source:
     tensors: Mapping[str, Tensor]
     sha256: str
     metrics: tuple[str, ...] = ()
+    expected: Expected | None = None
+    original: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_source(directory: Path) -> Source:
@@ -59,6 +67,8 @@ def read_source(directory: Path) -> Source:
             f"{directory.name!r} does not"
         )
     metrics = _metrics(directory, folder)
+    expected = None if manifest is None else expected_of(manifest)
+    original = {} if manifest is None else {k: manifest.report[k] for k in ORIGINAL if k in manifest.report}
     if folder is None:
         assert manifest is not None
         refuse_split(manifest.name, len(manifest.shards))
@@ -74,6 +84,8 @@ def read_source(directory: Path) -> Source:
             tensors,
             manifest.weights_sha256,
             metrics,
+            expected,
+            original,
         )
     info = json.loads((folder / STATE_INFO).read_text())
     refuse_split(directory.name, len(info.get("regions", [None])))
@@ -94,6 +106,8 @@ def read_source(directory: Path) -> Source:
         tensors,
         hashlib.sha256(file.read_bytes()).hexdigest(),
         metrics,
+        expected,
+        original,
     )
 
 
@@ -147,6 +161,7 @@ def go_on(training: Training, source: Source, *, momentum: bool = False) -> None
     training.earlier = source.stages
     training.source = OriginRecord(name=source.name, sha256=source.sha256, carried=carried)
     training.earlier_metrics = source.metrics
+    training.original = dict(source.original)
 
 
 def _check_family(family: Family, source: Source) -> None:

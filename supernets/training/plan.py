@@ -17,6 +17,7 @@ from supernets import FAMILIES, TASKS
 from supernets.data import DataSet, Facts, load_data
 from supernets.errors import DataError, PlanError, RecipeError, SpaceError, UnknownNameError
 from supernets.families.family import Family
+from supernets.official.nets import seen_as
 from supernets.recipes.parts import Setting
 from supernets.recipes.recipe import Recipe
 from supernets.records import ResolvedTraining, StageRecord
@@ -111,7 +112,12 @@ def make_plan(
     momentum: bool = False,
     teacher: ExternalTeacher | None = None,
 ) -> TrainingPlan:
-    """The plan of a resolved training, with its loaded data, source and teacher."""
+    """The plan of a resolved training, with its loaded data, source and teacher.
+
+    A source that was first trained elsewhere keeps seeing images as it expects them.
+    """
+    if source is not None:
+        data = seen_as(data, source.expected, source.name)
     return TrainingPlan(
         recipe=Recipe.parse(resolved.recipe),
         family=make_family(resolved, data),

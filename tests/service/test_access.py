@@ -29,6 +29,8 @@ MATRIX = {
     "DELETE /v1/supernets/{id}": WRITE,
     "GET /v1/supernets/{id}/space": READ,
     "POST /v1/supernets/{id}/evaluations": WRITE,
+    "POST /v1/conversions": WRITE,
+    "POST /v1/conversions:examine": READ,
     "POST /v1/trainings": WRITE,
     "POST /v1/trainings:estimate": READ,
     "POST /v1/subnets/{id}/finetunes": WRITE,

@@ -13,10 +13,11 @@ from service.runtime import job_queries
 from supernets.recipes.recipe import Recipe
 from tests.service.house import House
 from tests.service.rows import insert_fitted
+from tests.service.test_conversions import exported, network, sent
 from tests.service.test_training_job import FAMILY
 
 
-def requests(supernet, target, table, subnet, arch):
+def requests(supernet, target, table, subnet, arch, network):
     """A request for each kind of job, as a path and a body; a new kind needs a line here."""
     space = supernet["id"]
     lines = (",".join([*arch, "ms"]), ",".join([*map(str, arch.values()), "1.0"]))
@@ -27,6 +28,7 @@ def requests(supernet, target, table, subnet, arch):
             "/v1/trainings",
             {"name": "trained", "data": "digits", "family": FAMILY, "recipe": recipe},
         ),
+        "convert": ("/v1/conversions", sent(network, name="converted", steps=2)),
         "finetune": (f"/v1/subnets/{subnet}/finetunes", {"steps": 2}),
         "measure": (f"/v1/targets/{target['id']}/measurements", {"supernet": space, "count": 2}),
         "import": (f"/v1/targets/{table['id']}/measurements", {"supernet": space, "table": rows}),
@@ -59,14 +61,21 @@ def worker(settings, tmp_path):
 
 
 def test_every_kind_of_job_is_parked_when_its_process_is_killed_twice(
-    client, database, settings, worker, supernet, target, measured
+    client, database, settings, worker, supernet, target, measured, tmp_path
 ):
     insert_fitted(database, client.app.state.services.store, supernet["id"], target["id"])
     table = client.post(
         "/v1/targets", json={"kind": "table", "name": "phone", "settings": {"device": "p"}}
     ).json()
     largest = client.get(f"/v1/supernets/{supernet['id']}/space").json()["largest"]
-    asked = requests(supernet, target, table, sorted(measured.values())[0], largest)
+    asked = requests(
+        supernet,
+        target,
+        table,
+        sorted(measured.values())[0],
+        largest,
+        exported(tmp_path / "mine.pt2", network()),
+    )
     assert set(asked) == set(JOBS), "each kind of job needs a request in this test"
     for kind, (path, body) in asked.items():
         answer = client.post(path, json=body)

@@ -46,6 +46,22 @@ class AgentView:
 
 
 @dataclass(kw_only=True)
+class AxisRecord:
+    """An axis that was found."""
+
+    name: str
+    """In the space"""
+    kind: str
+    """width: channels that go together; depth: residual branches that may be skipped"""
+    removing: Literal["exact", "approximate"]
+    """exact: a smaller network is the original with the removed channels at zero"""
+    modules: list[str]
+    """Modules of the original whose weights change"""
+    choices: list[KeptRecord]
+    """From the smallest to the largest"""
+
+
+@dataclass(kw_only=True)
 class AxisView:
     """One decision of a space, its choices from the smallest network to the largest."""
 
@@ -141,6 +157,26 @@ class ConstraintBody:
     """Largest allowed value, in the metric's unit"""
     min: float | None = field_(default=None)
     """Smallest allowed value, in the metric's unit"""
+
+
+@dataclass(kw_only=True)
+class ConversionView:
+    """What was found in a network, before anything is trained."""
+
+    inputs: list[TensorRecord]
+    """In the order of forward's arguments"""
+    output: TensorRecord
+    """What quality is computed from"""
+    axes: list[AxisRecord]
+    """The decisions that make an arch"""
+    frozen: list[StaysRecord]
+    """Modules that stay as they are, with the reason"""
+    costs: dict[str, dict[str, float]]
+    """Closed-form costs of the smallest network and of the original"""
+    subnets: float
+    """Number of subnets"""
+    latency: list[RoughLatency]
+    """On the targets of the project that have measured subnets of other supernets"""
 
 
 @dataclass(kw_only=True)
@@ -529,6 +565,16 @@ class JobView:
     """When it ended, in UTC; null before"""
     log: list[str] = field_(default_factory=list)
     """Last lines; empty in lists"""
+
+
+@dataclass(kw_only=True)
+class KeptRecord:
+    """A choice of an axis, and how many channels (of its first module) or branches it keeps."""
+
+    choice: float | str
+    """Of the axis, as in an arch"""
+    kept: int
+    """Channels or branches"""
 
 
 @dataclass(kw_only=True)
@@ -997,6 +1043,24 @@ class ResultsView:
 
 
 @dataclass(kw_only=True)
+class RoughLatency:
+    """About how long both ends take on a target, from costs alone: a search measures."""
+
+    target: str
+    """Id of the target; requests may give its name. Null: the value does not depend on one"""
+    name: str
+    """Name of the target"""
+    smallest: float
+    """ms"""
+    largest: float
+    """ms, of the original"""
+    rows: int
+    """Measured subnets of other supernets that this is estimated from"""
+    error: float | None
+    """Median relative error for supernets that were left out; null with rows of a single one"""
+
+
+@dataclass(kw_only=True)
 class SearchView:
     """A search: how its job is doing, and, apart from that, whether its limits could be met."""
 
@@ -1111,6 +1175,22 @@ class SplitReport:
 
 
 @dataclass(kw_only=True)
+class StaysRecord:
+    """A module whose output channels stay, all or some of them."""
+
+    module: str
+    """Its name in the original"""
+    reason: str
+    """Why, with the operator that keeps the channels"""
+    count: int
+    """Channels that stay"""
+    of: int
+    """Channels that it has"""
+    line: str = field_(default="")
+    """Line of the original's source code, where the file has it"""
+
+
+@dataclass(kw_only=True)
 class StopRule:
     """End when the hypervolume of the front grew by less than ``gain`` of itself over so many
     evaluations. Never before twice as many. ``gain`` 0 never ends a search.
@@ -1161,7 +1241,7 @@ class SupernetView:
     quality: str
     """Name of its quality metric"""
     source: str
-    """zoo, import, training, or table: a space without networks"""
+    """zoo, import, official, training, conversion, or table: a space without networks"""
     weights_sha256: str
     """Hash of the weights; the space's where there are none"""
     space_sha256: str
@@ -1222,6 +1302,18 @@ class TargetView:
     """Processes that measure for it"""
     unsupported: int = field_(default=0)
     """Subnets that its runtime could not run; searches avoid them"""
+
+
+@dataclass(kw_only=True)
+class TensorRecord:
+    """An input or output of the network; a size as text is of any size."""
+
+    name: str
+    """Of the argument, or of the output"""
+    dtype: str
+    """Type of its elements"""
+    shape: list[int | str]
+    """A size for each axis; batch is any number of examples"""
 
 
 @dataclass(kw_only=True)

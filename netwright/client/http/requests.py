@@ -57,6 +57,74 @@ class ConstraintBody(TypedDict):
     """Smallest allowed value, in the metric's unit"""
 
 
+class ConversionCreate(TypedDict):
+    """Convert a network, train its subnets with the original as their teacher, and register the
+    supernet.
+    """
+
+    file: FileBody
+    """A .pt2 file of torch.export.save, exported in evaluation mode with a dynamic batch. Nothing in it
+    is run: pickled tensors and operators of other libraries are refused
+    """
+    data: str | DataSpec
+    """What it was trained on, or data with the same classes: see /v1/trainings"""
+    task: NotRequired[str | None]
+    """What it was trained for; image_classification if not given"""
+    quality: NotRequired[str | None]
+    """Name of the quality metric: the task whose quality it is, where no task is given"""
+    output: NotRequired[str | None]
+    """The output that quality is computed from, where there are several"""
+    widths: NotRequired[Sequence[float] | None]
+    """Fractions of the channels of each axis, ascending; the last is 1"""
+    multiple: NotRequired[int | None]
+    """Kept channels are a multiple of it, where an axis has enough channels"""
+    approximate: NotRequired[bool | None]
+    """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
+    skip: NotRequired[bool | None]
+    """Residual branches may be skipped"""
+    expects: NotRequired[ExpectsBody | None]
+    """If absent: the mean and standard deviation of the data"""
+    name: str
+    """1 to 80 characters; compared without case, and with single spaces"""
+    training: NotRequired[bool | None]
+    """false: subnets are slices of the original with recalibrated statistics"""
+    recipe: NotRequired[str | Object | None]
+    """How subnets are trained: name of a recipe or its values; if absent, the sandwich rule with the
+    original as the teacher
+    """
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+
+
+class ConversionExamine(TypedDict):
+    """A network to be looked at."""
+
+    file: FileBody
+    """A .pt2 file of torch.export.save, exported in evaluation mode with a dynamic batch. Nothing in it
+    is run: pickled tensors and operators of other libraries are refused
+    """
+    data: str | DataSpec
+    """What it was trained on, or data with the same classes: see /v1/trainings"""
+    task: NotRequired[str | None]
+    """What it was trained for; image_classification if not given"""
+    quality: NotRequired[str | None]
+    """Name of the quality metric: the task whose quality it is, where no task is given"""
+    output: NotRequired[str | None]
+    """The output that quality is computed from, where there are several"""
+    widths: NotRequired[Sequence[float] | None]
+    """Fractions of the channels of each axis, ascending; the last is 1"""
+    multiple: NotRequired[int | None]
+    """Kept channels are a multiple of it, where an axis has enough channels"""
+    approximate: NotRequired[bool | None]
+    """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
+    skip: NotRequired[bool | None]
+    """Residual branches may be skipped"""
+    expects: NotRequired[ExpectsBody | None]
+    """If absent: the mean and standard deviation of the data"""
+
+
 class CostColumn(TypedDict):
     """A column with a closed-form count."""
 
@@ -118,6 +186,17 @@ class EvaluationCreate(TypedDict):
     """Only on a part of the split, the same for all subnets, with its classes in proportion; a predictor
     takes the larger error into account, a front does not use such values. Default: all images
     """
+
+
+class ExpectsBody(TypedDict):
+    """How the network was trained to see images."""
+
+    mean: Sequence[float]
+    """Mean of pixels in 0..1, one a channel"""
+    std: Sequence[float]
+    """Standard deviation of pixels in 0..1, one a channel"""
+    crop: NotRequired[float | None]
+    """Share of an image's side that is kept"""
 
 
 class ExportCreate(TypedDict):
@@ -557,6 +636,64 @@ class TrainingOptions(TypedDict):
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
     """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
+
+
+class ConversionOptions(TypedDict):
+    """Convert a network, train its subnets with the original as their teacher, and register the
+    supernet.
+    """
+
+    data: str | DataSpec
+    """What it was trained on, or data with the same classes: see /v1/trainings"""
+    task: NotRequired[str | None]
+    """What it was trained for; image_classification if not given"""
+    quality: NotRequired[str | None]
+    """Name of the quality metric: the task whose quality it is, where no task is given"""
+    output: NotRequired[str | None]
+    """The output that quality is computed from, where there are several"""
+    widths: NotRequired[Sequence[float] | None]
+    """Fractions of the channels of each axis, ascending; the last is 1"""
+    multiple: NotRequired[int | None]
+    """Kept channels are a multiple of it, where an axis has enough channels"""
+    approximate: NotRequired[bool | None]
+    """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
+    skip: NotRequired[bool | None]
+    """Residual branches may be skipped"""
+    expects: NotRequired[ExpectsBody | None]
+    """If absent: the mean and standard deviation of the data"""
+    training: NotRequired[bool | None]
+    """false: subnets are slices of the original with recalibrated statistics"""
+    recipe: NotRequired[str | Object | None]
+    """How subnets are trained: name of a recipe or its values; if absent, the sandwich rule with the
+    original as the teacher
+    """
+    steps: NotRequired[int | None]
+    """Replaces the recipe's steps"""
+    seed: NotRequired[int | None]
+    """Seed of every random draw"""
+
+
+class ExamineOptions(TypedDict):
+    """A network to be looked at."""
+
+    data: str | DataSpec
+    """What it was trained on, or data with the same classes: see /v1/trainings"""
+    task: NotRequired[str | None]
+    """What it was trained for; image_classification if not given"""
+    quality: NotRequired[str | None]
+    """Name of the quality metric: the task whose quality it is, where no task is given"""
+    output: NotRequired[str | None]
+    """The output that quality is computed from, where there are several"""
+    widths: NotRequired[Sequence[float] | None]
+    """Fractions of the channels of each axis, ascending; the last is 1"""
+    multiple: NotRequired[int | None]
+    """Kept channels are a multiple of it, where an axis has enough channels"""
+    approximate: NotRequired[bool | None]
+    """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
+    skip: NotRequired[bool | None]
+    """Residual branches may be skipped"""
+    expects: NotRequired[ExpectsBody | None]
+    """If absent: the mean and standard deviation of the data"""
 
 
 class EvaluateOptions(TypedDict):

@@ -202,6 +202,8 @@ EXAMPLES: dict[str, object] = {
     "/v1/supernets": {"zoo": "digits"},
     "/v1/supernets/{id}": {"data": "folder:photos"},
     "/v1/supernets/{id}/evaluations": {"count": 100, "split": "validation"},
+    "/v1/conversions": {"name": "mine", "file": {"path": "mine.pt2"}, "data": "digits"},
+    "/v1/conversions:examine": {"file": {"path": "mine.pt2"}, "data": "digits"},
     "/v1/trainings": {
         "name": "mine",
         "data": "digits",

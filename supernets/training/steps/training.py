@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,8 +73,9 @@ class Training:
     ``passes`` counts forward and backward passes of subnets, ``forwards`` those forward only (teachers,
     candidates); ``space`` is the recipe's part of the family's space; ``teacher`` is a frozen copy of an own
     network, ``external`` one from outside. ``sittings`` are the calls of ``train`` it took. Where an earlier
-    training was the start, ``source`` names it and ``earlier`` are its stages' records. ``unlogged`` are the
-    losses by role since the last line of the log.
+    training was the start, ``source`` names it and ``earlier`` are its stages' records; ``original`` are
+    entries of its report card on the network as it came. ``unlogged`` are the losses by role since the last line of
+    the log.
     """
 
     recipe: Recipe
@@ -99,6 +101,7 @@ class Training:
     source: OriginRecord | None = None
     earlier: tuple[StageRecord, ...] = ()
     earlier_metrics: tuple[str, ...] = field(default=(), repr=False)
+    original: dict[str, Any] = field(default_factory=dict, repr=False)
     unlogged: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _masks: Masks | None = field(default=None, repr=False)
 

@@ -36,6 +36,7 @@ export async function draw({ id, signal, redraw }) {
       element("section", { class: "panel" }, heading(2, `${capital(metricLabel(supernet.quality))} of the panel`), element("p", { class: "quiet" }, "Subnets of all sizes, evaluated when the training ended."), chart.node),
       element("section", { class: "panel" }, heading(2, "Space"), spaceTable(space)),
     ),
+    supernet.report.converted && foundPanel(supernet.report.converted),
     searches.length > 0 && element("section", { class: "panel" }, heading(2, "Searches"), searchTable(searches, names)),
     commandsPanel({ method: "GET", path: `/v1/supernets/${id}`, python: `print(client.supernets.get("${supernet.name}").report)`, cli: `supernets show ${supernet.name}` }),
   );
@@ -60,6 +61,7 @@ function trainingFacts(supernet) {
       ["splits", splits],
       ["smallest subnet, test", end("smallest")],
       ["largest subnet, test", end("largest")],
+      ["original, test", report.original ? spreadWords(supernet.quality, report.original.test.value, report.original.test.standard_error) : null],
       ["recipe", recipe.name],
       ["steps", training.steps ? number(training.steps, 0) : null],
       ["forward and backward passes", training.passes ? number(training.passes, 0) : null],
@@ -70,6 +72,32 @@ function trainingFacts(supernet) {
       ["weights", element("span", { class: "mono wrap" }, `SHA-256 ${supernet.weights_sha256}`)],
     ],
     "Data and training",
+  );
+}
+
+// What was found when the supernet was made of a network of the user's own.
+function foundPanel(found) {
+  return element("div", { class: "grid two" },
+    element("section", { class: "panel" }, heading(2, "What can be removed"), dataTable({
+      caption: "Axes that were found in the original",
+      tall: found.axes.length > 14,
+      rows: found.axes.map((axis) => ({ id: axis.name, ...axis })),
+      columns: [
+        { title: "Axis", value: (row) => row.name, cell: (row) => element("span", { class: "mono" }, row.name) },
+        { title: "Keeps", value: (row) => row.choices.length, cell: (row) => row.choices.map((each) => each.kept).join(", ") },
+        { title: "Removing is", value: (row) => row.removing },
+      ],
+    }).node),
+    element("section", { class: "panel" }, heading(2, "What stays"), found.frozen.length === 0 ? element("p", { class: "quiet" }, "Nothing.") : dataTable({
+      caption: "Modules that stay as they are",
+      tall: found.frozen.length > 14,
+      rows: found.frozen.map((each, place) => ({ id: `${place}`, ...each })),
+      columns: [
+        { title: "Module", value: (row) => row.module, cell: (row) => element("span", { class: "mono" }, row.module) },
+        { title: "Channels", value: (row) => row.count, cell: (row) => `${row.count} of ${row.of}` },
+        { title: "Reason", value: (row) => row.reason, cell: (row) => (row.line ? `${row.reason} at ${row.line}` : row.reason) },
+      ],
+    }).node),
   );
 }
 
