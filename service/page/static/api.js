@@ -104,5 +104,6 @@ export async function fieldOf(model, field) {
   schema ??= get("/openapi.json").catch((error) => { schema = null; throw error; });
   const found = (await schema).components.schemas[model]?.properties?.[field] ?? {};
   const single = found.const ?? found.default;
-  return { description: found.description ?? "", default: found.default ?? null, choices: found.enum ?? found.examples ?? (single === undefined ? [] : [single]) };
+  const words = found.enum ?? found.anyOf?.find((each) => each.enum)?.enum; // a field that may be absent is an anyOf with null
+  return { description: found.description ?? "", default: found.default ?? null, choices: words ?? found.examples ?? (single === undefined ? [] : [single]) };
 }
