@@ -111,7 +111,8 @@ def ask(client: Client, name: str, out: Path, say: Say, console: Console) -> Ans
     front = search.front()
     show(None, front_card(front, {target.id: target.name}), False, console)
     for warning in search.warnings:
-        console.print(f"    warning: {warning}", highlight=False, markup=False)
+        if warning != front.noise:  # the card of the front has said it
+            console.print(f"    warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     pick = front.pick(max_latency_ms=limit)
     picture = plot_front(front, out / "front.png", limit_ms=limit, pick=pick, quality=supernet.quality)
     say(f"download the most accurate one as ONNX; a picture of the front is in {picture}")
