@@ -105,9 +105,12 @@ def _overlay(
         raise NetwrightError("there is nothing to plot: no point has a value of both objectives")
     figure = _figure((7, 4.5))
     axes = figure.add_subplot()
-    for label, points in series.items():
+    for number, (label, points) in enumerate(series.items()):
         x, y = [x for x, _ in sorted(points)], [y for _, y in sorted(points)]
-        axes.plot(x, y, "o-", ms=5, lw=1, alpha=0.8, drawstyle="steps-post", label=label)
+        size = 4 + 3 * (
+            len(series) - 1 - number
+        )  # earlier fronts stay visible around equal points of later ones
+        axes.plot(x, y, "o-", ms=size, lw=1, alpha=0.8, drawstyle="steps-post", label=label)
     axes.set_xlabel(x_name)
     axes.set_ylabel(y_name)
     axes.grid(alpha=0.25)

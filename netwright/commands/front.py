@@ -132,7 +132,10 @@ def export(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Id or name of the target that the file is for; see --precision.")
+        str | None,
+        typer.Option(
+            help="Id or name of the target that the file is for; see --precision. Of a search: whose front."
+        ),
     ] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 21.")] = 18,
     batch: Annotated[
@@ -158,7 +161,7 @@ def export(
     """
     client = client_of(context)
     if what.startswith("sea_"):
-        what = client.fronts.of_search(what).pick(**front_limits(client, limit)).id
+        what = client.fronts.of_search(what).pick(target=target, **front_limits(client, limit)).id
     form: ExportOptions = {
         "format": format,
         "precision": precision,

@@ -371,12 +371,16 @@ def _on(predictor: Predictor, names: Names) -> str:
     return names.get(predictor.target or "", predictor.target or "")
 
 
+ONE_OF = {"searches": "search"}
+"""Kinds of rows whose singular is not the plural without its s."""
+
+
 def removed_card(removed: Removed) -> Iterator[Section]:
     """What became of something that was deleted, and why."""
     if removed.state == "deleted":
         yield Line(f"{removed.id} is deleted")
         return
-    by = ", ".join(f"{count} {noun}" for noun, count in removed.referred_by.items())
+    by = ", ".join(counted(count, ONE_OF.get(noun, noun[:-1])) for noun, count in removed.referred_by.items())
     yield Line(f"{removed.id} is archived, not deleted: {by} refer to it; its name is free again")
 
 

@@ -398,7 +398,11 @@ class SearchRun:
             nearest = describe_nearest(session, finished)
             search.nearest = None if nearest is None else nearest.model_dump(mode="json")
             search.feasible = any(judgement.front for judgement in judgements)
-            noise = [note for points in fronts if (note := with_noise(points)[1]) is not None]
+            noise = [
+                note if len(judgements) == 1 else f"target {judgement.plan.scope}: {note}"
+                for judgement, points in zip(judgements, fronts, strict=True)
+                if (note := with_noise(points)[1]) is not None
+            ]
             search.warnings = [*warnings_of(judgements, history, stopped), *noise]
             search.provenance = self._provenance(stopped).model_dump(mode="json")
             search.evaluations = history.spent

@@ -104,3 +104,22 @@ def test_the_kept_front_is_that_of_all_points(db, supernet):
         remove_search(session, row)
         restore(session, supernet, lost)
     check(db, supernet)
+
+
+def test_of_a_search_with_a_front_for_each_target_a_target_has_its_own_points(db, supernet):
+    search = new_id("sea")
+    bodies = []
+    for target in TARGETS:  # each is measured on both, as in a search on both
+        body = point(1, 0.8, 2.0, search, target).model_dump(mode="json")
+        body["measured"] = [{**body["measured"][0], "target": each} for each in TARGETS]
+        bodies.append({**body, "target": target})
+    with db.write() as session:
+        session.add(Search(id=search, project_id=P, supernet_id=supernet.id, spec={}))
+        session.flush()
+        rows = [{"id": new_id("pnt"), "project_id": P, "search_id": search, "supernet_id": supernet.id,
+                 "subnet_id": body["subnet"], "scope": body["target"], "rank": 0, "body": body}
+                for body in bodies]  # fmt: skip
+        store_points(session, supernet, rows)
+    with db.read() as session:
+        for target in TARGETS:
+            assert [found.target for found in best_points(session, supernet, target, [])] == [target]

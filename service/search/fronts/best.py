@@ -99,18 +99,32 @@ def best_points(
 def _take(
     session: Session, supernet: Supernet, points: Sequence[tuple[str, Mapping[str, object]]]
 ) -> list[str]:
-    """Let points replace older ones of their subnets, and of several of one subnet the first; the changed scopes."""
+    """Let points replace older ones of their subnets; the changed scopes.
+
+    Of several of one subnet the first is taken, and of those of one search with a front for each target, that of the
+    scope's own front.
+    """
     quality = supernet.quality
     scopes: dict[str, dict[str, BestRow]] = {}
+    taken: dict[tuple[str, str], FrontPoint] = {}
     for id, body in points:
         point = FrontPoint.model_validate(body)
         for scope in (ANY, *dict.fromkeys(each.target for each in point.measured)):
+            held = taken.get((scope, point.subnet))
+            if held is not None and not _of_own_front(point, held, scope):
+                continue
             row = _row(supernet, quality, id, point, scope)
             if row is not None:
-                scopes.setdefault(scope, {}).setdefault(point.subnet, row)
+                scopes.setdefault(scope, {})[point.subnet] = row
+                taken[scope, point.subnet] = point
     for scope, rows in scopes.items():
         _replace(session, _scope(supernet, scope), rows)
     return list(scopes)
+
+
+def _of_own_front(point: FrontPoint, held: FrontPoint, scope: str) -> bool:
+    """Whether a point is of the scope's own front in a search that has put the subnet on another target's too."""
+    return point.search == held.search and point.target == scope and held.target not in (None, scope)
 
 
 def _row(supernet: Supernet, quality: str, id: str, point: FrontPoint, scope: str) -> BestRow | None:

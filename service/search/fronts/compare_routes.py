@@ -90,7 +90,9 @@ def compare_searches(
     ]
     owners = {point.target for front in fronts for point in front}
     if len(owners) > 1:
-        names = sorted(owner for owner in owners if owner is not None)
+        with app.database.read() as session:
+            targets = queries.by_id(session, project, Target, filter(None, owners))
+        names = sorted(row.name for row in targets.values())
         raise InvalidError(
             "target", target, names, f"target must be one of {', '.join(names)}: each has a front"
         )

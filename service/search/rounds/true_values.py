@@ -79,8 +79,9 @@ class TrueValues:
                 found.append(evaluation)
             return Evaluated(evaluations=found, images=sum(each.n for each in fresh))
 
-        on = split if images is None else f"{images} images of {split}"
-        await self._job.report(f"{doing}: evaluating {counted(len(unknown), 'subnet')} on {on}")
+        if len(unknown):
+            on = split if images is None else f"{images} images of {split}"
+            await self._job.report(f"{doing}: evaluating {counted(len(unknown), 'subnet')} on {on}")
         request = EvaluateIn(
             bench=self._bench,
             population=population[unknown].tolist(),
