@@ -116,6 +116,7 @@ def healthy(
     worker: Annotated[
         bool, typer.Option("--worker", help="Check the worker of this machine instead of the service.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Exit with status 0 if the service of this machine answers: the health check of containers."""
     with server_packages():
@@ -123,3 +124,4 @@ def healthy(
         from service.settings import Settings
 
         (require_worker if worker else require_service)(Settings())
+    show({"healthy": True}, [Line("healthy")], as_json)

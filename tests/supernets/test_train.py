@@ -176,10 +176,10 @@ def test_running_statistics_are_those_of_the_largest(data: DataSet, tmp_path: Pa
 
 def test_the_bar_keeps_the_last_accuracies_in_sight(data: DataSet, tmp_path: Path) -> None:
     from netwright.progress import Shown
-    from netwright.train_commands import _told
+    from netwright.train_commands import _bar
 
     shown: list[Shown] = []
-    tell = _told(shown.append, 101)
+    tell = _bar(shown.append, 101)
     made = recipe(steps=101)
     train(made, small_family(), data, tmp_path, until_step=100, evaluate_every=50, progress=tell)
     lines = [each.message for each in shown]
