@@ -133,9 +133,7 @@ def export(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(
-            help="Id or name of the target that the file is for; see --precision. Of a search: whose front."
-        ),
+        typer.Option(help="Id or name of the target that the file is for (of a search: whose front)."),
     ] = None,
     opset: Annotated[int, typer.Option(help="Version of the ONNX operators, 17 to 21.")] = 18,
     batch: Annotated[
