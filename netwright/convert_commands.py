@@ -167,7 +167,26 @@ def _call(network: str) -> Any:
 def _load(model: nn.Module, weights: Path) -> None:
     from supernets.checkpoints import read_tensors
 
+    given, own = read_tensors(weights), model.state_dict()
+    shapes = [
+        f"{key} is {list(given[key].shape)} in place of {list(own[key].shape)}"
+        for key in own
+        if key in given and given[key].shape != own[key].shape
+    ]
+    faults = {
+        "missing": [key for key in own if key not in given],
+        "not of the network": [key for key in given if key not in own],
+        "of another shape": shapes,
+    }
     try:
-        model.load_state_dict(read_tensors(weights))
+        model.load_state_dict(given)
     except RuntimeError as error:
-        raise NetwrightError(f"{weights.name} must hold the weights of the network: {error}") from error
+        words = "; ".join(f"{what}: {_some(names)}" for what, names in faults.items() if names)
+        raise NetwrightError(
+            f"{weights.name} must hold the weights of the network; {words or error}"
+        ) from error
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

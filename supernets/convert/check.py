@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 SCALE = 0.05
+WIDER = {"float32": "float64", "complex64": "complex128"}
 
 
 def relative(got: Tensor, expected: Tensor) -> float:
@@ -119,6 +120,8 @@ def _search(checker: Checker, units: dict[int, NDArray[np.int64]]) -> set[int]:
 
 
 def _double(tensor: Tensor) -> Tensor:
+    if tensor.is_complex():
+        return tensor.to(torch.complex128)
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
@@ -129,7 +132,7 @@ def _typed(graph: Graph) -> Graph:
 
 def _wide(node: Node) -> dict[str, Arg]:
     args = {
-        name: DType("float64") if isinstance(value, DType) and value.name == "float32" else value
+        name: DType(WIDER.get(value.name, value.name)) if isinstance(value, DType) else value
         for name, value in node.args.items()
     }
     makes = node.kind in ("full", "zeros", "ones", "scalar_tensor", "linspace", "eye")

@@ -243,7 +243,12 @@ def _decided(graph: Graph, settings: TracedConfig) -> TracedConfig:
 
 
 def _nothing(family: TracedFamily) -> str:
-    reasons = [f"{each.module}: {each.reason}" for each in found_frozen(family)]
+    if not family.groups.graph.weights:
+        return "nothing can be removed from the network: it has no weights"
+    reasons = [
+        f"{each.module}: {each.reason}" + (f" at {each.line}" if each.line else "")
+        for each in found_frozen(family)
+    ]
     more = f" and {len(reasons) - 8} more" if len(reasons) > 8 else ""
     return f"nothing can be removed from the network. {'; '.join(reasons[:8])}{more}"
 
@@ -284,11 +289,18 @@ def _check_original(program: ExportedProgram, traced: TracedGraph, inputs: Seque
         part = [torch.cat([each, each])[:count] for each in inputs]
         with torch.inference_mode():
             torch.manual_seed(0)
-            expected = module(**dict(zip(names, part, strict=True))) if named else module(*part)
+            try:
+                expected = module(**dict(zip(names, part, strict=True))) if named else module(*part)
+            except Exception as error:  # whatever an operator says
+                raise ConvertError(
+                    f"the network does not run on the example: {str(error).splitlines()[0]}"
+                ) from error
             torch.manual_seed(0)
             values = own(part, weights, {})
         flat = [each for each in torch.utils._pytree.tree_leaves(expected) if isinstance(each, Tensor)]
         got = [values[name] for name in traced.graph.output_names()]
+        if not all(bool(torch.isfinite(each).all()) for each in flat if each.is_floating_point()):
+            raise ConvertError("the outputs of the network must be finite, on the example they are not")
         if len(flat) != len(got) or any(relative(g, e) > TOLERANCE for g, e in zip(got, flat, strict=True)):
             raise ConvertError(
                 "the traced network must give the outputs of the original, but they differ; a network with "

@@ -25,6 +25,7 @@ from supernets.traced.graph import (
     Result,
     Source,
     Weight,
+    multiple,
     named_results,
 )
 from supernets.traced.operators import known
@@ -62,6 +63,7 @@ def graph_of(program: ExportedProgram, output: str | None = None) -> TracedGraph
         ConvertError: an operator that is not known and cannot be decomposed, or several outputs and no ``output``.
     """
     _refuse_randomness(program)
+    _check_weights(program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = program.run_decompositions({})
@@ -156,6 +158,7 @@ class _Reader:
                 self._operator(node)
         result = self._result()
         quality = quality_of(result, {node.name: node for node in self._nodes}, output)
+        _check_quality(quality, self._nodes)
         nodes = _alive(self._nodes, [name for name, _ in named_results(result)])
         graph = Graph(tuple(inputs), tuple(weights), tuple(nodes), result, quality)
         graph.check()
@@ -206,8 +209,8 @@ class _Reader:
     ) -> None:
         if kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             raise ConvertError(f"an input of the graph must be a tensor, {key!r} is a {kind.name.lower()}")
-        held = self._program.state_dict.get(key)
-        tensor = self._program.constants[key] if held is None else held
+        held = self._program.state_dict.get(key, self._program.constants.get(key))
+        tensor = _matching(held, node.meta.get("val"), key)
         for index, weight in enumerate(weights):  # one tensor under two names
             if tensor.numel() and _identity(tensors[weight.key]) == _identity(tensor):
                 weights[index] = replace(weight, keys=(*weight.keys, key))
@@ -344,6 +347,45 @@ class _Reader:
         specs = self._program.graph_signature.output_specs
         values = [v for v, spec in zip(values, specs, strict=True) if spec.kind.name == "USER_OUTPUT"]
         return structure_of(self._program.call_spec.out_spec, iter(values))
+
+
+def _check_weights(program: ExportedProgram) -> None:
+    """Every weight that the graph reads is there, with the shape and the type with which it was drawn."""
+    specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
+    for node in program.graph.nodes:
+        spec = specs.get(node.name) if node.op == "placeholder" else None
+        if spec is not None and spec.kind in (
+            InputKind.PARAMETER,
+            InputKind.BUFFER,
+            InputKind.CONSTANT_TENSOR,
+        ):
+            key = str(spec.target)
+            _matching(program.state_dict.get(key, program.constants.get(key)), node.meta.get("val"), key)
+
+
+def _matching(tensor: object, drawn: object, key: str) -> Tensor:
+    """The tensor of a weight, if it has the shape and the type with which the graph was drawn."""
+    if not isinstance(tensor, Tensor):
+        raise ConvertError(f"the weights must match the graph, but they have no {key!r}")
+    if isinstance(drawn, Tensor) and (tensor.shape != drawn.shape or tensor.dtype != drawn.dtype):
+        raise ConvertError(
+            f"the weights must match the graph: {key!r} is {_dtype(tensor.dtype)} {list(tensor.shape)}, the graph "
+            f"reads {_dtype(drawn.dtype)} {list(drawn.shape)}"
+        )
+    return tensor
+
+
+def _check_quality(quality: str, nodes: list[Node]) -> None:
+    """Refuse an output without an axis of examples: quality is computed example by example."""
+    for node in nodes:
+        if node.name == quality and not (node.outputs[0].shape and multiple(node.outputs[0].shape[0])):
+            where = ", ".join(
+                filter(None, (node.module and f"in {node.module}", node.line and f"at {node.line}"))
+            )
+            raise ConvertError(
+                f"the output must have the examples along its first axis, got shape {list(node.outputs[0].shape)} from "
+                f"{node.op} {where}; return a value for each example of the batch"
+            )
 
 
 def _input_names(program: ExportedProgram) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -28,12 +29,8 @@ def export_program(model: nn.Module, example: Example) -> ExportedProgram:
     """
     args, named = _given(example)
     tensors = [*args, *named.values()]
-    if not tensors or any(not isinstance(each, Tensor) or each.ndim < 1 for each in tensors):
-        raise ConvertError("the example must be tensors with the examples along their first axis")
-    if len({len(each) for each in tensors}) != 1:
-        raise ConvertError(
-            f"all inputs must have equally many examples, got {[tuple(each.shape) for each in tensors]}"
-        )
+    _check_example(tensors)
+    _check_arguments(model, args, named)
     if len(tensors[0]) < 2:
         args, named = tuple(_twice(each) for each in args), {k: _twice(v) for k, v in named.items()}
     training = {module: module.training for module in model.modules()}
@@ -54,9 +51,46 @@ def _twice(value: Tensor) -> Tensor:
     return torch.cat([value, value])
 
 
+def _check_example(tensors: Sequence[object]) -> None:
+    """Refuse an example that is none, is no tensor, or has no axis of examples."""
+    for each in tensors:
+        if not isinstance(each, Tensor) or each.ndim < 1:
+            got = (
+                f"a tensor of shape {tuple(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
+            )
+            raise ConvertError(
+                f"an example must be tensors with the examples along their first axis, got {got}"
+            )
+    if not tensors:
+        raise ConvertError(
+            "an example of the inputs is needed: a tensor, a tuple of tensors, or a dict by the names of forward"
+        )
+    shapes = [tuple(each.shape) for each in tensors if isinstance(each, Tensor)]
+    if len({shape[0] for shape in shapes}) != 1 or not shapes[0][0]:
+        raise ConvertError(f"all inputs must have equally many examples, at least one, got {shapes}")
+
+
+def _check_arguments(model: nn.Module, args: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> None:
+    """Refuse a module without source, and inputs that ``forward`` does not take or that are missing."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ConvertError(
+            "a TorchScript module cannot be exported; give the torch.nn.Module that it was made of"
+        )
+    try:
+        inspect.signature(model.forward).bind(*args, **named)
+    except TypeError as error:
+        given = list(named) or f"{len(args)} in order"
+        raise ConvertError(f"the example must have the inputs of forward: {error}; got {given}") from error
+
+
 def _given(example: Example) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     if isinstance(example, Tensor):
         return (example,), {}
+    if not isinstance(example, Sequence | Mapping) or isinstance(example, str):
+        raise ConvertError(
+            "an example of the inputs is needed: a tensor, a tuple of tensors, or a dict by the names of forward, got "
+            f"{type(example).__name__}"
+        )
     return ((), dict(example)) if isinstance(example, Mapping) else (tuple(example), {})
 
 

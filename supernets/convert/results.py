@@ -20,6 +20,8 @@ def quality_of(result: Result, nodes: Mapping[str, Node], output: str | None) ->
         for name, path in found
         if name in nodes and nodes[name].outputs[0].dtype.startswith("float")
     ]
+    if not found:
+        raise ConvertError("the network must return a tensor that quality is computed from, it returns none")
     if output is not None:
         chosen = [name for name, path in found if path == output]
         if not chosen:

@@ -270,6 +270,8 @@ class Follower:
         return self.found
 
     def _step(self, node: Node) -> tuple[Val, ...]:
+        if node.op.startswith("builtin.") and node.kind != "getitem":  # arithmetic of sizes has no channels
+            return tuple(blank(output) for output in node.outputs)
         rule = self._rules.get(node.kind)
         if rule is None:
             raise SpaceError(f"operator {node.op!r} of {node.module or 'the network'} is not supported")
