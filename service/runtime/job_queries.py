@@ -58,8 +58,8 @@ NAMED = {"train": "supernet", "convert": "supernet"}
 def reserve_name(session: Session, job: Job, name: str) -> None:
     """Take the name of what a job makes, from its acceptance on; see :func:`require_unreserved`."""
     kind = NAMED[job.kind]
-    require_unreserved(session, job.project_id, kind, name, job.id)
-    row = session.get(ReservedName, (job.project_id, kind, name))
+    row = require_unreserved(session, job.project_id, kind, name, job.id)
+    # Not looked for again: a row that another transaction has written since then must stay a conflict.
     if row is None:
         session.add(ReservedName(project_id=job.project_id, kind=kind, name=name, job_id=job.id))
     else:
@@ -67,8 +67,14 @@ def reserve_name(session: Session, job: Job, name: str) -> None:
     session.flush()
 
 
-def require_unreserved(session: Session, project: str, kind: str, name: str, job: str | None = None) -> None:
-    """Raise :class:`ConflictError` where another job that has not ended will make something of this name."""
+def require_unreserved(
+    session: Session, project: str, kind: str, name: str, job: str | None = None
+) -> ReservedName | None:
+    """The locked row of a name, if it has one.
+
+    Raises:
+        ConflictError: another job that has not ended will make something of this name.
+    """
     row = session.get(ReservedName, (project, kind, name), with_for_update=True)
     holder = session.get(Job, row.job_id) if row is not None and row.job_id != job else None
     if holder is not None and holder.state in BUSY:
@@ -76,6 +82,7 @@ def require_unreserved(session: Session, project: str, kind: str, name: str, job
             f"job {holder.id} ({holder.kind}, {holder.state}) makes a {kind} of the name {name!r}; "
             "give another name, or cancel that job"
         )
+    return row
 
 
 def locked_job(session: Session, id: str) -> Job | None:
