@@ -35,11 +35,8 @@ from supernets.checkpoints import write_bytes
 from supernets.convert import Converted, convert
 from supernets.convert.ranking import IMPORTANCES, Labelled
 from supernets.convert.slicing import closed_form, slices
+from supernets.elastic.active import use
 from supernets.elastic.recalibrate import recalibrate
-from supernets.evaluate import OPSET, RUNTIME_BATCH
-from supernets.export.graph import direct_model
-from supernets.export.runtime import memory_session
-from supernets.extract import extract
 from supernets.spaces.space import Arch
 
 FILE = "imagenet_sample_500.parquet"
@@ -47,6 +44,7 @@ SIZE, SHOWN = 224, 256
 """The centre of the shorter side that is kept, of 256 pixels, and the pixels of the input."""
 WIDTHS = tuple(k / 32 for k in range(8, 33))
 SHARES = (0.9, 0.85)
+BATCH = 50
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,11 @@ def efficientnet(weights: Path) -> nn.Module:
 def quality(found: Converted, arch: Arch, calibrate: Half | None, judge: Half) -> float:
     """Top-1 of ``arch`` on the images of ``judge``, with BatchNorms of ``calibrate``, or as they were."""
     stats = None if calibrate is None else recalibrate(found.net, arch, (calibrate.images,))
-    model = direct_model(extract(found.net, arch, stats), found.interface, OPSET)
-    session = memory_session(model.SerializeToString(), torch.get_num_threads())
-    (name,) = (each.name for each in found.interface.inputs)
     right = 0
-    for start in range(0, len(judge.labels), RUNTIME_BATCH):
-        part = slice(start, start + RUNTIME_BATCH)
-        outputs = session.run(None, {name: judge.images[part].contiguous().numpy()})[0]
-        right += int((outputs.argmax(1) == judge.labels[part].numpy()).sum())
+    with torch.inference_mode(), use(found.net.eval(), arch, stats):
+        for start in range(0, len(judge.labels), BATCH):
+            outputs = found.net(judge.images[start : start + BATCH])
+            right += int((outputs.argmax(1) == judge.labels[start : start + BATCH]).sum())
     return right / len(judge.labels)
 
 

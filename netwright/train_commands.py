@@ -48,6 +48,7 @@ class TrainCommand:
     momentum: bool
     teacher: Path | None
     steps: int | None
+    keep: str | None
     until_step: int | None
     seed: int | None
     task: str | None
@@ -108,6 +109,7 @@ def _plan(command: TrainCommand, device: torch.device) -> TrainingPlan:
         task=command.task,
         seed=command.seed,
         steps=command.steps,
+        keep=command.keep,
         source=command.source,
         momentum=command.momentum,
         teacher=command.teacher,

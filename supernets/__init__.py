@@ -68,6 +68,15 @@ HOOKS: Registry = Registry(
     },
 )
 
+PRUNERS: Registry = Registry(
+    "pruner",
+    {
+        "dhspg": "supernets.recipes.pruners.dhspg:Dhspg",
+        "hesso": "supernets.recipes.pruners.hesso:Hesso",
+        "hesso_cric": "supernets.recipes.pruners.hesso_cric:HessoCric",
+    },
+)
+
 DATA_SOURCES: Registry = Registry(
     "data source",
     {
@@ -108,6 +117,7 @@ __all__ = [
     "EXPORTERS",
     "FAMILIES",
     "HOOKS",
+    "PRUNERS",
     "LOSSES",
     "PRETRAINED",
     "SAMPLERS",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from supernets.convert import convert
 from supernets.data import DataSet
 from supernets.families.family import Family
 from supernets.families.mobilenet_v3 import MobileNetV3
@@ -43,6 +46,33 @@ SMALL = {
 def small_family(**changes: object) -> MobileNetV3:
     """A MobileNetV3 small enough for property tests; with the resolution, 2,592 archs."""
     return MobileNetV3.from_config({**SMALL, **changes})
+
+
+@lru_cache(maxsize=1)
+def converted_family() -> Family:
+    """A family of a small converted network for the images of ``digits``: 48 channels in three groups, one residual."""
+    torch.manual_seed(0)
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.norm = nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
+            self.inner, self.inner_norm = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+            self.outer, self.outer_norm = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+            self.last, self.head = nn.Conv2d(16, 16, 3, 2, 1), nn.Linear(16, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.norm(self.stem(x)))
+            inner = F.relu(self.inner_norm(self.inner(x)))
+            x = F.relu(x + self.outer_norm(self.outer(inner)))
+            return self.head(F.relu(self.last(x)).mean((2, 3)))
+
+    return convert(Small(), torch.randn(2, 1, 32, 32), widths=(0.25, 0.5, 0.75, 1.0), multiple=1).family
+
+
+def family_of(recipe: str) -> Family:
+    """A small family that the recipe fits."""
+    return small_family() if Recipe.read(recipe).pruner is None else converted_family()
 
 
 def short(name: str, **changes: object) -> Recipe:

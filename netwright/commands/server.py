@@ -87,6 +87,10 @@ def train(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Of a pruning recipe: share of a metric that is kept, e.g. macs=0.4."),
+    ] = None,
     until_step: Annotated[
         int | None, typer.Option(min=1, help="Stop here; the same command goes on later.")
     ] = None,
@@ -121,6 +125,7 @@ def train(
         momentum=momentum,
         teacher=teacher,
         steps=steps,
+        keep=keep,
         until_step=until_step,
         seed=seed,
         task=task,

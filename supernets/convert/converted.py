@@ -11,7 +11,6 @@ from torch.export import ExportedProgram
 
 from supernets.convert.check import Checker, failing, relative
 from supernets.convert.export import TracedGraph, graph_of
-from supernets.convert.importance import Scores
 from supernets.convert.program import Example, export_program
 from supernets.convert.ranking import DEFAULT, Labelled, importance_of, order_by
 from supernets.errors import ConvertError
@@ -23,6 +22,7 @@ from supernets.tasks.task import BATCH, Interface, NamedTensor
 from supernets.traced.follow import Follower
 from supernets.traced.graph import Graph, Shape, Source, multiple, named_results
 from supernets.traced.groups import Frozen, find
+from supernets.traced.importance import Scores
 from supernets.traced.operators import RULES
 from supernets.traced.run import Program
 
@@ -172,6 +172,13 @@ def convert_program(
     scores = importance_of(net.eval(), importance, labelled)
     order_by(net, scores)
     return Converted(net, found_axes(family), found_frozen(family), importance, scores)
+
+
+def ranked(found: Converted, importance: str, labelled: Sequence[Labelled] = ()) -> Converted:
+    """The same network with its channels ordered by another importance; see :func:`convert`."""
+    scores = importance_of(found.net, importance, labelled)
+    order_by(found.net, scores)
+    return replace(found, importance=importance, scores=scores)
 
 
 def _file_shape(shape: Shape) -> tuple[int | str, ...]:

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from supernets.convert.importance import (
-    SCORES,
+from supernets.elastic.active import Inputs
+from supernets.elastic.criteria import CRITERIA, UnitSums, hesso_scores
+from supernets.errors import ConvertError, nearest
+from supernets.traced.importance import (
     Scores,
-    combined,
+    by_group,
     gradients_of,
     magnitude,
-    moments,
     reading,
     sums_of_units,
+    unit_sums,
 )
-from supernets.elastic.active import Inputs
-from supernets.errors import ConvertError, nearest
 
 if TYPE_CHECKING:
     from supernets.families.traced_net import TracedNet
@@ -65,12 +65,12 @@ def loss_of(net: TracedNet, examples: Labelled) -> Tensor:
     return examples.loss(net(*examples.inputs), examples.targets)
 
 
-def _of_moments(score: Callable[..., Scores]) -> Importance:
+def _of_sums(score: Callable[[UnitSums], Tensor]) -> Importance:
     def scores(net: TracedNet, examples: Sequence[Labelled]) -> Scores:
         weights = weights_of(net)
         slopes = gradients_of(weights, [lambda each=each: loss_of(net, each) for each in examples])  # type: ignore[misc]
-        found: Scores = score(moments(net.family.groups, weights, slopes))
-        return found
+        groups = net.family.groups
+        return by_group(groups, score(unit_sums(groups, weights, slopes)))
 
     return Importance(scores)
 
@@ -119,11 +119,18 @@ IMPORTANCES: dict[str, Importance] = {
     DEFAULT: Importance(lambda net, _: magnitude(net.family.groups, weights_of(net)), examples=False),
     "norm_scale": Importance(norm_scale, examples=False),
     "fisher": Importance(fisher),
-    "plain_magnitude": _of_moments(SCORES["magnitude"]),
-    **{name: _of_moments(score) for name, score in SCORES.items() if name != "magnitude"},
-    "hesso": _of_moments(combined),
+    "plain_magnitude": _of_sums(CRITERIA["magnitude"]),
+    **{name: _of_sums(score) for name, score in CRITERIA.items() if name != "magnitude"},
+    "hesso": _of_sums(hesso_scores),
 }
 """Scores by name. ``hesso`` is the sum of its five criteria."""
+
+
+def check_importance(name: str) -> None:
+    """Refuse a score that does not exist with a ``ConvertError``."""
+    if name not in IMPORTANCES:
+        choices = ", ".join(IMPORTANCES)
+        raise ConvertError(f"unknown importance {name!r}; choices: {choices}{nearest(name, IMPORTANCES)}")
 
 
 def importance_of(net: TracedNet, name: str, examples: Sequence[Labelled] = ()) -> Scores:
@@ -132,9 +139,7 @@ def importance_of(net: TracedNet, name: str, examples: Sequence[Labelled] = ()) 
     Raises:
         ConvertError: a score that does not exist, or one that needs examples without any.
     """
-    if name not in IMPORTANCES:
-        choices = ", ".join(IMPORTANCES)
-        raise ConvertError(f"unknown importance {name!r}; choices: {choices}{nearest(name, IMPORTANCES)}")
+    check_importance(name)
     chosen = IMPORTANCES[name]
     if chosen.examples and not examples:
         without = ", ".join(each for each, score in IMPORTANCES.items() if not score.examples)

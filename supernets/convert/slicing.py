@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.convert.importance import Scores
 from supernets.errors import ConvertError
 from supernets.families.traced_space import TracedFamily
 from supernets.spaces.space import Arch, Population
+from supernets.traced.importance import Scores
 
 Cost = Callable[[Population], NDArray[np.float64]]
 """A metric ``(n,)`` of a population, lower for smaller networks: in closed form, or predicted."""

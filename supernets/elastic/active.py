@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from supernets.elastic.norm import BNStats, Norm, normalise_by_batch, normalise_by_running, normalise_by_stats
-from supernets.elastic.reorder import ChannelGroup
+from supernets.elastic.reorder import ChannelGroup, reorder
 from supernets.errors import CheckpointError, TrainingError
 from supernets.spaces.space import Arch, Population, Space
 
@@ -84,6 +84,18 @@ class ElasticModel(nn.Module, ABC):
     def used(self, arch: Arch) -> dict[str, Tensor] | None:  # noqa: ARG002
         """Parameter name to 1.0 where ``arch`` uses the entry, else 0.0; None leaves it to be found by a gradient."""
         return None
+
+    def sort_channels(self, region: Space, followers: Iterable[Mapping[str, Tensor]] = ()) -> None:
+        """Sort channels by importance within the widths of ``region``; see :mod:`supernets.elastic.reorder`."""
+        reorder(self, self.channel_groups(), region, followers)
+
+    def units(self) -> Any:
+        """Units that may be removed, :class:`supernets.recipes.pruners.pruner.Units`; else ``TrainingError``."""
+        raise TrainingError(f"family {self.family.name!r} has no units that can be removed")
+
+    def without_zeros(self) -> ElasticModel:
+        """The network without units whose entries are all zero, of a family of its own; itself where there are none."""
+        return self
 
     @property
     def arch(self) -> Arch:

@@ -31,6 +31,8 @@ class Family(ABC):
 
     name: str
     has_network: ClassVar[bool] = True
+    prunable: ClassVar[bool] = False
+    """Whether its networks have units that a pruner may remove (:meth:`ElasticModel.units`)."""
     input_axes: ClassVar[tuple[str, ...]] = ()
     """Axes of the space that decide the dimensions of an arch, such as ``resolution``."""
     fitted: ClassVar[Mapping[str, str]] = {}

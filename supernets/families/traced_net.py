@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from supernets.elastic.active import ElasticModel, Inputs
 from supernets.elastic.norm import BNStats, Norm
+from supernets.elastic.reorder import ChannelGroup
+from supernets.families.traced_order import by_magnitude, picked, sorted_within, without_zero_units
 from supernets.families.traced_space import TracedFamily
-from supernets.spaces.space import Arch
+from supernets.spaces.space import Arch, Space
 from supernets.traced.cut import Cut, Cutter, Index
 from supernets.traced.graph import Graph, Node, Ref, Weight
 from supernets.traced.run import Program, Replaced, Values, hold, of, plain_net
+from supernets.traced.units import TracedUnits
 
 MOST_CUTS = 64
 """Archs whose operators are cached."""
@@ -96,6 +99,40 @@ class TracedNet(ElasticModel):
         with torch.no_grad():
             for weight in self.family.graph.weights:
                 self.weight(weight).copy_(tensors[weight.key])
+
+    def channel_groups(self) -> list[ChannelGroup]:
+        """None: weights stay where they are, see :meth:`sort_channels`."""
+        return []
+
+    def sort_channels(self, region: Space, followers: Iterable[Mapping[str, Tensor]] = ()) -> None:
+        """Sort units between the widths of ``region`` by the sum of the absolute weights that read them.
+
+        Only their order changes, so that ``followers`` stay as they are.
+        """
+        del followers
+        for index, order in sorted_within(self, region).items():
+            self.set_unit_order(index, order)
+
+    # --- pruning -----------------------------------------------------------------------------------
+
+    def units(self) -> TracedUnits:
+        """See :class:`ElasticModel`."""
+        return TracedUnits(self.family, f"{ORIGINAL}.")
+
+    def without_zeros(self) -> ElasticModel:
+        """See :class:`ElasticModel`; what stays keeps its names and statistics."""
+        kept = without_zero_units(self)
+        if kept.all():
+            return self
+        cut = self._cutter.cut(kept)
+        net = TracedNet(type(self.family)(cut.graph, self.family.settings))
+        weights = self.family.graph.weights
+        net.load_original(
+            {weight.key: picked(self.weight(weight).detach(), cut.indices[weight.name]) for weight in weights}
+        )
+        for index, order in by_magnitude(net).items():
+            net.set_unit_order(index, order)
+        return net.train(self.training)
 
     # --- subnets -----------------------------------------------------------------------------------
 

@@ -59,11 +59,16 @@ class TracedConfig:
         if not 1 <= self.multiple <= 1024:
             raise SpaceError(f"multiple must lie in 1 to 1024, got {self.multiple}")
 
+    def step(self, group: Group) -> int:
+        """The number that kept units of a group are a multiple of."""
+        step = self.multiple if group.channels == 1 else 1
+        while step > 1 and len(group.units) < 4 * step:
+            step //= 2
+        return step
+
     def kept(self, group: Group) -> dict[float, int]:
         """Fraction to units kept, ascending; fractions that keep equally many are one."""
-        n, step = len(group.units), self.multiple if group.channels == 1 else 1
-        while step > 1 and n < 4 * step:
-            step //= 2
+        n, step = len(group.units), self.step(group)
         found: dict[int, float] = {}
         for width in self.widths:
             units = n if width == 1 else min(n, max(1, step * round(width * n / step)))
@@ -75,6 +80,7 @@ class TracedFamily(Family):
     """See the module."""
 
     name = "traced"
+    prunable = True
 
     def __init__(self, graph: Graph, settings: TracedConfig) -> None:
         self.graph, self.settings = graph, settings
@@ -173,7 +179,8 @@ class TracedFamily(Family):
         return {index: branch for branch in self.branches for index in branch.groups}
 
     @cached_property
-    def _rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[Row, ...]:
+        """Its layers, with channels as amounts of units."""
         return tuple(rows_of(self.groups))
 
     def segments(self) -> tuple[Segment, ...]:
@@ -184,7 +191,7 @@ class TracedFamily(Family):
     def _segments(self) -> tuple[Segment, ...]:
         inside = {name: branch for branch in self.branches for name in branch.nodes}
         found = []
-        for number, row in enumerate(self._rows):
+        for number, row in enumerate(self.rows):
             branch = inside.get(row.node)
             axes = [self.offered[index] for index in row.axes if index in self.offered]
             found.append(
@@ -199,7 +206,7 @@ class TracedFamily(Family):
     @cached_property
     def known_costs(self) -> tuple[str, ...]:  # type: ignore[override]
         """Without the activation memory where a layer reads parts of many axes and counts as several."""
-        names = [row.node for row in self._rows if row.node]
+        names = [row.node for row in self.rows if row.node]
         whole = len(names) == len(set(names))
         return (PARAMS, MACS, ACTIVATION, SIZE) if whole else (PARAMS, MACS, SIZE)
 

@@ -13,9 +13,10 @@ from typing import ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
+from supernets import CONTROLLERS, HOOKS, LOSSES, PRUNERS, SAMPLERS
 from supernets.errors import RecipeError, nearest
 from supernets.recipes.parts import TEACHER, Controller, Hook, Loss, Part, Sampler
+from supernets.recipes.pruners.pruner import Pruner
 from supernets.registry import Registry
 from supernets.spaces.coupled import couple
 from supernets.spaces.space import Choice, Space
@@ -130,7 +131,7 @@ class Recipe(_Part):
     gradients; ``steps`` counts optimizer steps.
     """
 
-    added = frozenset({"space", "controllers", "hooks", "ema_decay", "precision", "teacher"})
+    added = frozenset({"space", "controllers", "hooks", "ema_decay", "precision", "teacher", "pruner"})
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     steps: int = Field(gt=0, le=10_000_000)
     batch_size: int = Field(gt=1, le=65_536)
@@ -150,6 +151,7 @@ class Recipe(_Part):
     hooks: tuple[PartSettings, ...] = Field(
         default=(), max_length=MAX_PARTS, description="what is done to items' gradients, in order"
     )
+    pruner: PartSettings | None = Field(default=None, description="what removes units of the network")
     ema_decay: float | None = Field(
         default=None, gt=0, lt=1, description="evaluate and keep an average of the weights that decays so"
     )
@@ -195,6 +197,23 @@ class Recipe(_Part):
         """This recipe with another number of steps; see :func:`with_steps`."""
         return self.parse(with_steps(self.as_json(), steps))
 
+    def keeping(self, goal: str) -> Recipe:
+        """This recipe with a pruner that keeps a share of a metric, ``macs=0.4``.
+
+        Raises:
+            RecipeError: a goal of another form, or a recipe without a pruner.
+        """
+        if self.pruner is None:
+            able = ", ".join(name for name in built_in() if Recipe.read(name).pruner is not None)
+            raise RecipeError(f"keep is for recipes with a pruner ({able}), and {self.name!r} has none")
+        metric, _, share = goal.partition("=")
+        try:
+            keep = {metric: float(share)}
+        except ValueError:
+            raise RecipeError(f"keep must be a metric and a share, such as macs=0.4, got {goal!r}") from None
+        options = {name: value for name, value in self.pruner.options.items() if name != "sparsity"}
+        return self.parse({**self.as_json(), "pruner": {"kind": self.pruner.kind, **options, "keep": keep}})
+
     def _check_parts(self) -> None:
         """Refuse a part that needs what no other provides, and two parts that both decide the same value."""
         parts: list[tuple[str, Part]] = [
@@ -206,6 +225,8 @@ class Recipe(_Part):
             for s, p in zip(self.controllers, self.make_controllers(), strict=True)
         ]
         parts += [(f"hook {s.kind!r}", p) for s, p in zip(self.hooks, self.make_hooks(), strict=True)]
+        if (pruner := self.make_pruner()) is not None and self.pruner is not None:
+            parts.append((f"pruner {self.pruner.kind!r}", pruner))
         given = frozenset[str]().union(*(part.gives for _, part in parts))
         if self.teacher == "external":
             given |= {TEACHER}
@@ -259,6 +280,10 @@ class Recipe(_Part):
     def make_hooks(self) -> tuple[Hook, ...]:
         """The hooks with their options, in order."""
         return tuple(_make(HOOKS, part) for part in self.hooks)  # type: ignore[misc]
+
+    def make_pruner(self) -> Pruner | None:
+        """The pruner with its options."""
+        return None if self.pruner is None else _make(PRUNERS, self.pruner)  # type: ignore[return-value]
 
     def as_json(self) -> dict[str, object]:
         """Every value, defaults too."""

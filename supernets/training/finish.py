@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -16,6 +16,7 @@ from supernets.checkpoints import pack, save_supernet, write_bytes, write_manife
 from supernets.data_facts.report import data_text
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
+from supernets.families.family import Family
 from supernets.manifest import Manifest
 from supernets.metrics import LATENCY, MACS, metric_named
 from supernets.records import DataRecord, StageRecord, TrainingRecord
@@ -65,7 +66,8 @@ def finish(
             f"only a finished training can be saved, got step {training.step} of {training.recipe.steps}"
         )
     settle(training)
-    net = training.result.eval()
+    net = training.result.eval().without_zeros()
+    family = cast(Family, net.family)
     report = report_card(net, training.task, training.data, alone=alone, progress=progress)
     weights = pack(net)
     data = training.data
@@ -74,12 +76,12 @@ def finish(
     report |= training.original
     manifest = Manifest(
         name=name,
-        family=training.family.name,
-        config=training.family.config(),
+        family=family.name,
+        config=family.config(),
         task=training.task.name,
         quality=training.task.quality,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
-        space_sha256=training.family.space().sha256,
+        space_sha256=family.space().sha256,
         data=DataRecord.model_validate({**data.describe(), "outputs": data.outputs}),
         preprocessing=data.preprocessing(),
         classes=list(data.classes),

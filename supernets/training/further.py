@@ -68,25 +68,10 @@ def read_source(directory: Path) -> Source:
         )
     metrics = _metrics(directory, folder)
     expected = None if manifest is None else expected_of(manifest)
-    original = {} if manifest is None else {k: manifest.report[k] for k in ORIGINAL if k in manifest.report}
+    original = {} if manifest is None else _original(manifest)
     if folder is None:
         assert manifest is not None
-        refuse_split(manifest.name, len(manifest.shards))
-        weights = read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256)
-        tensors = {f"net.{name}": value for name, value in weights.items()}
-        stages = tuple(manifest.training.stages)
-        return Source(
-            manifest.name,
-            manifest.make_family(),
-            manifest.task,
-            manifest.data.name,
-            stages,
-            tensors,
-            manifest.weights_sha256,
-            metrics,
-            expected,
-            original,
-        )
+        return _finished(manifest, directory, metrics)
     info = json.loads((folder / STATE_INFO).read_text())
     refuse_split(directory.name, len(info.get("regions", [None])))
     stages = tuple(StageRecord.model_validate(stage) for stage in (*info["earlier"], info["stage"]))
@@ -94,6 +79,8 @@ def read_source(directory: Path) -> Source:
         raise CheckpointError(
             f"{directory.name!r} must hold the state of its supernet, but they are of two trainings; remove one"
         )
+    if manifest is not None and manifest.config != info["family"]["config"]:
+        return _finished(manifest, directory, metrics)  # pruned: it has fewer channels than its training
     file = folder / info["file"]
     family = FAMILIES.load(info["family"]["family"]).from_config(info["family"]["config"])
     tensors = read_tensors(file)
@@ -109,6 +96,29 @@ def read_source(directory: Path) -> Source:
         expected,
         original,
     )
+
+
+def _finished(manifest: Manifest, directory: Path, metrics: tuple[str, ...]) -> Source:
+    """The weights of a finished supernet."""
+    refuse_split(manifest.name, len(manifest.shards))
+    weights = read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256)
+    return Source(
+        manifest.name,
+        manifest.make_family(),
+        manifest.task,
+        manifest.data.name,
+        tuple(manifest.training.stages),
+        {f"net.{name}": value for name, value in weights.items()},
+        manifest.weights_sha256,
+        metrics,
+        expected_of(manifest),
+        _original(manifest),
+    )
+
+
+def _original(manifest: Manifest) -> dict[str, object]:
+    """What its report says of the network that was converted."""
+    return {name: manifest.report[name] for name in ORIGINAL if name in manifest.report}
 
 
 def refuse_split(name: str, networks: int) -> None:

@@ -27,6 +27,7 @@ from supernets.training.start import start
 from supernets.training.steps.faults import REMEDY, explained, first_bad, not_finite
 from supernets.training.steps.log import Log, Progress
 from supernets.training.steps.processes import Processes
+from supernets.training.steps.pruning import PruningView, change
 from supernets.training.steps.schedule import learning_rate
 from supernets.training.steps.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
 from supernets.training.steps.step_view import StepView
@@ -82,7 +83,12 @@ def _train_step(training: Training) -> dict[str, float]:
             losses = _run(training, shard, plan, batch)
     if recipe.optimizer.clip_norm is not None:
         nn.utils.clip_grad_norm_(shard.parameters, recipe.optimizer.clip_norm)
+    pruning = None if training.pruner is None else PruningView(training, batch, rate)
+    if training.pruner is not None and pruning is not None:
+        change(training.pruner.before(pruning), shard)
     shard.optimizer.step()
+    if training.pruner is not None and pruning is not None:
+        change(training.pruner.after(pruning), shard)
     if shard.average is not None and recipe.ema_decay is not None:
         _follow(shard.average, shard.net, recipe.ema_decay)
     rng = np.random.default_rng([training.seed, step, 1])

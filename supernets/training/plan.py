@@ -260,7 +260,9 @@ def check_recipe(recipe: Recipe, task: Task, family: Family, seed: int, facts: F
         recipe.space.of(family.space())
         loss = recipe.make_loss()
         loss.check(task)
-        for part in (recipe.make_sampler(), loss, *recipe.make_controllers(), *recipe.make_hooks()):
+        pruner = recipe.make_pruner()
+        parts = (recipe.make_sampler(), loss, *recipe.make_controllers(), *recipe.make_hooks())
+        for part in (*parts, *([] if pruner is None else [pruner])):
             part.begin(Setting(family, recipe.steps, seed))
     except (RecipeError, SpaceError, UnknownNameError) as error:
         raise PlanError("recipe", recipe.name, "a recipe that fits task and family", str(error)) from error
@@ -287,6 +289,7 @@ class TrainingFiles:
     task: str | None = None
     seed: int | None = None
     steps: int | None = None
+    keep: str | None = None
     source: Path | None = None
     momentum: bool = False
     teacher: Path | None = None
@@ -297,6 +300,7 @@ class TrainingFiles:
             raise PlanError("momentum", True, False, "momentum can only be taken over from a source")
         recipe = Recipe.read(self.recipe)
         recipe = recipe if self.steps is None else recipe.with_steps(self.steps)
+        recipe = recipe if self.keep is None else recipe.keeping(self.keep)
         source = None if self.source is None else read_source(self.source)
         origin = None
         if source is not None:

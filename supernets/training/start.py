@@ -48,6 +48,7 @@ def start(
         loss=recipe.make_loss(),
         controllers=recipe.make_controllers(),
         hooks=recipe.make_hooks(),
+        pruner=recipe.make_pruner(),
         device=torch.device(device),
         processes=processes,
         external=plan.teacher,
@@ -56,7 +57,7 @@ def start(
     if any(controller.reorders for controller in training.controllers):
         net.channel_groups()  # a family that cannot sort channels raises before the first step
     setting = Setting(family, recipe.steps, plan.seed)
-    for part in (training.sampler, training.loss, *training.controllers, *training.hooks):
+    for part in training.parts().values():
         part.begin(setting)
     if plan.source is not None:
         go_on(training, plan.source, momentum=plan.momentum)

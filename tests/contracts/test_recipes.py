@@ -10,13 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from supernets import CONTROLLERS, HOOKS, LOSSES, SAMPLERS
+from supernets import CONTROLLERS, HOOKS, LOSSES, PRUNERS, SAMPLERS
 from supernets.data import DataSet, load_data
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.training.loop import METRICS_FILE, train_step
-from tests.small import TASK, short, small_family, start, train
+from tests.small import TASK, family_of, short, small_family, start, train
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +28,18 @@ def data() -> DataSet:
 def test_same_seed_same_losses_and_weights(name: str, data: DataSet) -> None:
     runs = []
     for _ in range(2):
-        training = start(short(name, dropout=0.2), small_family(), data, seed=3)
+        training = start(short(name, dropout=0.2), family_of(name), data, seed=3)
         losses = [train_step(training) for _ in range(3)]
         runs.append((losses, {k: v.clone() for k, v in training.net.state_dict().items()}))
     assert runs[0][0] == runs[1][0]
     assert all(torch.equal(v, runs[1][1][k]) for k, v in runs[0][1].items())
-    other = start(short(name), small_family(), data, seed=4)
+    other = start(short(name), family_of(name), data, seed=4)
     assert train_step(other) != runs[0][0][0]
 
 
 @pytest.mark.parametrize("name", built_in())
 def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) -> None:
-    recipe, family = short(name, dropout=0.2), small_family()
+    recipe, family = short(name, dropout=0.2), family_of(name)
     whole = train(recipe, family, data, tmp_path / "whole", evaluate_every=3)
     train(recipe, family, data, tmp_path / "parts", until_step=2, evaluate_every=3)
     train(recipe, family, data, tmp_path / "parts", until_step=5, evaluate_every=3)
@@ -90,6 +90,11 @@ def test_every_controller_and_hook_is_in_a_recipe_or_its_own_test() -> None:
     assert set(CONTROLLERS) == {"stages", "gradient_split"}
     used = {part.kind for name in built_in() for part in Recipe.read(name).controllers}
     assert used == set(CONTROLLERS)
+
+
+def test_every_pruner_is_in_a_recipe() -> None:
+    used = [pruner.kind for name in built_in() if (pruner := Recipe.read(name).pruner) is not None]
+    assert sorted(used) == sorted(PRUNERS)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

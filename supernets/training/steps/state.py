@@ -13,7 +13,6 @@ from torch import Tensor
 
 from supernets.checkpoints import read_tensors, write_bytes
 from supernets.errors import CheckpointError
-from supernets.recipes.parts import Part
 from supernets.records import SittingRecord
 from supernets.spaces.coupled import within
 from supernets.training.steps.training import Shard, Training, make_shard
@@ -31,7 +30,7 @@ def save(training: Training, out_dir: Path) -> None:
     if training.teacher is not None:
         tensors |= {f"teacher.{name}": value for name, value in training.teacher.state_dict().items()}
     parts = {}
-    for label, part in _parts(training).items():
+    for label, part in training.parts().items():
         state = part.state()
         tensors |= {f"part.{label}.{key}": v for key, v in state.items() if isinstance(v, Tensor)}
         if values := {key: v for key, v in state.items() if not isinstance(v, Tensor)}:
@@ -77,12 +76,6 @@ def _shard_tensors(shard: Shard, prefix: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _parts(training: Training) -> dict[str, Part]:
-    named: dict[str, Part] = {"sampler": training.sampler, "loss": training.loss}
-    named |= {f"controller{k}": part for k, part in enumerate(training.controllers)}
-    return named | {f"hook{k}": part for k, part in enumerate(training.hooks)}
-
-
 IN_WORDS = {"train": "set of training images (their hash)"}
 """How a message names the keys of :func:`identity` that are no words of their own."""
 
@@ -124,7 +117,7 @@ def restore(training: Training, out_dir: Path) -> None:
     if teacher := taken(tensors, "teacher."):
         training.teacher = copy.deepcopy(first.net).requires_grad_(False).train()
         training.teacher.load_weights(teacher)
-    for label, part in _parts(training).items():
+    for label, part in training.parts().items():
         state = info.get("parts", {}).get(label, {}) | taken(tensors, f"part.{label}.")
         if state:
             part.restore(state)

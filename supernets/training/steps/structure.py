@@ -34,12 +34,10 @@ def _open(event: Open, training: Training) -> None:
 
 def reorder_shard(shard: Shard) -> None:
     """Sort channels within the widths trained so far; momentum and averaged weights move along."""
-    from supernets.elastic.reorder import reorder
-
     followers = shard.moments()
     if shard.average is not None:
         followers.append(dict(shard.average.named_parameters()))
-    reorder(shard.net, shard.net.channel_groups(), shard.region, followers)
+    shard.net.sort_channels(shard.region, followers)
 
 
 def narrowed(region: Space, axis: str, group: tuple[int, ...]) -> Space:

@@ -16,7 +16,8 @@ from supernets.elastic.active import ElasticModel
 from supernets.elastic.masks import Masks
 from supernets.elastic.sharded import ShardedNet
 from supernets.families.family import Family
-from supernets.recipes.parts import Controller, Hook, Loss, Sampler
+from supernets.recipes.parts import Controller, Hook, Loss, Part, Sampler
+from supernets.recipes.pruners.pruner import Pruner, Units
 from supernets.recipes.recipe import Recipe
 from supernets.records import DataRecord, OriginRecord, SittingRecord, StageRecord
 from supernets.spaces.space import Arch, Space
@@ -47,6 +48,12 @@ class Shard:
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """Those of ``net``, listed once: to walk a small network takes as long as several of its layers."""
         return tuple(self.net.parameters())
+
+    @cached_property
+    def units(self) -> Units:
+        """What a pruner may remove."""
+        found: Units = self.net.units()
+        return found
 
     def momenta(self) -> dict[str, Tensor]:
         """The optimizer's momentum, by parameter name."""
@@ -89,6 +96,7 @@ class Training:
     loss: Loss
     controllers: tuple[Controller, ...]
     hooks: tuple[Hook, ...]
+    pruner: Pruner | None
     device: torch.device
     processes: Processes
     teacher: ElasticModel | None = None
@@ -147,6 +155,13 @@ class Training:
     def billed(self) -> float:
         """Cost so far in forward-backward passes of subnets; a forward alone is a third of one."""
         return self.passes + self.forwards / 3
+
+    def parts(self) -> dict[str, Part]:
+        """All parts of the recipe, named as in a state."""
+        named: dict[str, Part] = {"sampler": self.sampler, "loss": self.loss}
+        named |= {f"controller{k}": part for k, part in enumerate(self.controllers)}
+        named |= {f"hook{k}": part for k, part in enumerate(self.hooks)}
+        return named | ({} if self.pruner is None else {"pruner": self.pruner})
 
     def record(self) -> StageRecord:
         """This stage as provenance: what it trained with, on what, from where, and what it has cost."""

@@ -1,0 +1,80 @@
+"""Units of a traced network that a training may remove: their entries among the parameters, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from supernets.spaces.cost import costs
+from supernets.traced.groups import channel_axes
+from supernets.traced.importance import Place, making
+
+if TYPE_CHECKING:
+    from supernets.families.traced_space import TracedFamily
+
+
+class TracedUnits:
+    """See :class:`supernets.recipes.parts.Units`; all units of all offered axes in one list."""
+
+    def __init__(self, family: TracedFamily, prefix: str) -> None:
+        self._family = family
+        groups = family.groups
+        self.indices = tuple(family.offered)
+        """The group of each axis."""
+        self.sizes = tuple(len(groups.groups[index].units) for index in self.indices)
+        self.steps = tuple(family.settings.step(groups.groups[index]) for index in self.indices)
+        unit = np.full(groups.classes.n, sum(self.sizes), dtype=np.int64)
+        unit[np.concatenate([groups.groups[index].units for index in self.indices])] = np.arange(
+            sum(self.sizes)
+        )
+        every = [p for p in channel_axes(groups.graph, groups.followed) if p[0].kind == "parameter"]
+        self._makes = self._places(making(groups), unit, prefix)
+        self._holds = self._places(every, unit, prefix)
+
+    def _places(
+        self, places: Sequence[Place], unit: np.ndarray, prefix: str
+    ) -> list[tuple[str, int, int, Tensor]]:
+        found = []
+        for weight, axis, labels in places:
+            own = unit[self._family.groups.classes.of[labels]]
+            if (own < sum(self.sizes)).any():
+                found.append((prefix + weight.key, axis, len(weight.shape), torch.from_numpy(own)))
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that hold units."""
+        return tuple(dict.fromkeys(name for name, *_ in self._holds))
+
+    def sums(self, entries: Mapping[str, Tensor]) -> Tensor:
+        """Sums over the entries that make each unit, ``(units,) float64``."""
+        total = torch.zeros(sum(self.sizes) + 1, dtype=torch.float64)
+        for name, axis, ndim, own in self._makes:
+            others = [d for d in range(ndim) if d != axis]
+            value = entries[name].detach().double().cpu()
+            total.index_add_(0, own, value.sum(others) if others else value)
+        return total[:-1]
+
+    def factors(self, values: Tensor, *, reading: bool = False) -> dict[str, Tensor]:
+        """For each parameter the value of the unit that an entry makes, one elsewhere, in a shape that broadcasts.
+
+        ``reading``: entries that read a unit have its value too; where units of two axes meet, the product.
+        """
+        padded = torch.cat([values, values.new_ones(1)])
+        found: dict[str, Tensor] = {}
+        for name, axis, ndim, own in self._holds if reading else self._makes:
+            shape = [1] * ndim
+            shape[axis] = -1
+            factor = padded[own].reshape(shape)
+            found[name] = found[name] * factor if name in found else factor
+        return found
+
+    def cost(self, metric: str, kept: Sequence[int]) -> float:
+        """A metric in closed form with so many units of each axis, depths at their largest."""
+        found = {index: len(group.units) for index, group in enumerate(self._family.groups.groups)}
+        found |= dict(zip(self.indices, kept, strict=True))
+        return costs(row.at(found) for row in self._family.rows)[metric]
