@@ -194,7 +194,7 @@ def separate_gradients(training: object, step: int) -> dict[str, torch.Tensor]:
     [
         (
             {"sampler": {"kind": "sandwhich"}},
-            "unknown sampler .* choices: .*attentive, sandwich.*; did you mean sandwich",
+            "unknown sampler .* choices: .*attentive, .*sandwich.*; did you mean sandwich",
         ),
         ({"sampler": {"kind": "sandwich", "colour": 1}}, "does not take these options"),
         ({"sampler": {"kind": "sandwich", "random": -1}}, "0 to 64"),
