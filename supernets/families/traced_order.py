@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -13,14 +13,29 @@ from torch import Tensor
 
 from supernets.spaces.space import Space
 from supernets.traced.cut import Index
+from supernets.traced.graph import Weight
 from supernets.traced.groups import parameters
 from supernets.traced.importance import magnitude, reading, sums_of_units
 
 if TYPE_CHECKING:
-    from supernets.families.traced_net import TracedNet
+    from supernets.families.traced_space import TracedFamily
 
 
-def sorted_within(net: TracedNet, region: Space) -> dict[int, Tensor]:
+class OrderedNet(Protocol):
+    """A network whose units have an order: what this file needs of it."""
+
+    @property
+    def family(self) -> TracedFamily:
+        """Its graph and axes."""
+
+    def weight(self, weight: Weight) -> Tensor:
+        """The values of a weight of the graph."""
+
+    def unit_order(self, index: int) -> Tensor:
+        """The units of an axis, the ones that are kept longest first."""
+
+
+def sorted_within(net: OrderedNet, region: Space) -> dict[int, Tensor]:
     """New orders: between the widths of ``region`` by the sum of the absolute weights that read a unit."""
     family = net.family
     absolute = {weight.name: net.weight(weight).abs() for weight in parameters(family.graph)}
@@ -39,13 +54,13 @@ def sorted_within(net: TracedNet, region: Space) -> dict[int, Tensor]:
     return found
 
 
-def by_magnitude(net: TracedNet) -> dict[int, Tensor]:
+def by_magnitude(net: OrderedNet) -> dict[int, Tensor]:
     """Orders of all axes, the units with the largest parameters first."""
     scores = magnitude(net.family.groups, {w.name: net.weight(w) for w in net.family.graph.weights})
     return {index: torch.argsort(scores[index], descending=True, stable=True) for index in net.family.offered}
 
 
-def without_zero_units(net: TracedNet) -> NDArray[np.bool_]:
+def without_zero_units(net: OrderedNet) -> NDArray[np.bool_]:
     """For each class of channels whether it stays: all but units whose entries are all zero; an axis keeps one."""
     groups = net.family.groups
     sizes = sums_of_units(groups, {w.name: net.weight(w).abs() for w in parameters(groups.graph)})
