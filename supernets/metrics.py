@@ -17,6 +17,8 @@ Source = Literal["measured", "evaluated", "closed_form"]
 LATENCY, ENERGY, PEAK_MEMORY = "latency_ms", "energy_mj", "peak_memory_mb"
 PARAMS, MACS, ACTIVATION, SIZE = "params", "macs", "activation_mb", "size_mb"
 ACCURACY, MEAN_ABSOLUTE_ERROR, PERPLEXITY = "accuracy", "mean_absolute_error", "perplexity"
+# A latency below this share of another one is faster by more than noise.
+CLEARLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)

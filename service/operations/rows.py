@@ -5,6 +5,7 @@ The tables are read from the database itself, so that the rows of an older schem
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -55,6 +56,8 @@ def lines(connection: sa.Connection, table: sa.Table) -> Iterator[bytes]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if not isinstance(value, datetime):
         return value
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)  # SQLite forgets time zones
@@ -92,9 +95,11 @@ def _row(table: sa.Table, columns: Sequence[str], line: bytes) -> dict[str, Any]
 
 
 def _value(value: Any, column: sa.Column[Any]) -> Any:
-    return (
-        datetime.fromisoformat(value) if value is not None and isinstance(column.type, sa.DateTime) else value
-    )
+    if value is not None and isinstance(column.type, sa.DateTime):
+        return datetime.fromisoformat(value)
+    if value is not None and isinstance(column.type, sa.LargeBinary):
+        return base64.b64decode(value, validate=True)
+    return value
 
 
 def advance_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service.db.tables import Export, Subnet, Target
-from supernets.export.precision import CLEARLY
-from supernets.metrics import LATENCY
+from supernets.metrics import CLEARLY, LATENCY
 
 FULL = "fp32"
 

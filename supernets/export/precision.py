@@ -16,13 +16,13 @@ from supernets.errors import ExportError
 from supernets.export.metadata import PREFIX
 from supernets.export.model_file import write_model
 from supernets.export.runtime import session
+from supernets.metrics import CLEARLY
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Feed = Mapping[str, NDArray[np.generic]]
 """Inputs of a file by name, examples along the first axis."""
 MIN_CALIBRATION = 16
 ROUNDS = 30
-CLEARLY = 0.9
 WARMUP = 3
 PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 """Marks for the quantiser that shapes are inferred and BatchNorms are folded, as the direct writer does."""

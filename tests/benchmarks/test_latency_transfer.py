@@ -43,7 +43,7 @@ def test_transformer_rows_have_active_entries_only():
 
 
 def test_text_of_changing_length_needs_a_column_that_says_so():
-    with pytest.raises(SpaceError, match="says how many"):
+    with pytest.raises(SpaceError, match="no column with their number"):
         TableFamily.from_table(gpt(), ["n_head"])
 
 

@@ -93,7 +93,7 @@ def test_a_refusal_is_shown(house: House) -> None:
     result = run("supernets train mine --from nothing")
     assert result.exit_code == 1 and result.stderr.count("nothing") == 1
     result = run("supernets train mine --from digits --teacher digits --recipe random")
-    assert "learns from a teacher" in result.stderr and "got 'digits'" in result.stderr
+    assert "uses a teacher" in result.stderr and "got 'digits'" in result.stderr
 
 
 def test_a_dry_run_shows_space_cost_and_memory(house: House) -> None:

@@ -35,7 +35,7 @@ class CountingTarget(Target):
     settings_type = TargetSettings
 
     def __init__(self, _settings: Any = None, broken: tuple[str, ...] = ("2",)) -> None:
-        super().__init__()
+        super().__init__(TargetSettings(batch=2))
         self.broken = broken
 
     def describe(self) -> dict[str, Any]:

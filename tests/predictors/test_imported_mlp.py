@@ -171,6 +171,6 @@ def test_rows_move_it_to_where_it_belongs_and_make_its_interval():
 
 def test_it_is_made_of_weights_or_not_at_all():
     model = ImportedMlp(FAMILY, SCOPE)
-    with pytest.raises(FitError, match="given weights"):
+    with pytest.raises(FitError, match="needs weights before anything else"):
         model.fit(archs(20), true_value("accuracy", archs(20)))
     assert SPACE.d == archs(1).shape[1]

@@ -74,7 +74,7 @@ def test_archs_as_json_or_as_ids_that_are_known():
     known = {arch.id: arch.as_dict() for arch in members[1:]}
     found = checked(csv(as_ids), wanted=["net"], known=known)
     assert (found.population == archs(ROWS)[1:]).all() and rules(found) == {1: "arch"}
-    assert "server knows" in found.refused[0].reason
+    assert "stored subnet" in found.refused[0].reason
 
 
 def test_every_bad_row_is_named_and_the_others_go_on():

@@ -190,7 +190,7 @@ def test_nothing_to_pick_says_why():
         "no point of the front meets latency_ms <= 0.5 (best of 6: 1) and accuracy >= 0.95 (best of 6: 0.93)"
     )
     unknown = pick(BENT, OBJECTIVES, "best", limits=[Constraint("energy_mj", max=1)])
-    assert "energy_mj <= 1 (best of 6: not known)" in unknown.note
+    assert "energy_mj <= 1 (best of 6: no value)" in unknown.note
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,8 @@ def test_json_round_trip_keeps_hash_and_restriction() -> None:
         ({"d": 1, "z": 3}, "unknown axes"),
         ({"d": 9}, "must be one of"),
         ({"d": True}, "must be one of"),
-        ({"d": 2}, "is active and must be given"),
-        ({}, "is active and must be given"),
+        ({"d": 2}, "is active and needs a choice"),
+        ({}, "is active and needs a choice"),
     ],
 )
 def test_bad_archs_name_rule_and_choices(choices: dict[str, Choice], message: str) -> None:

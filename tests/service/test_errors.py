@@ -17,6 +17,8 @@ BODIES = {
     "/v1/supernets/{id}/evaluations": {"count": 0},
     "/v1/trainings": {"name": "x", "data": "nope", "family": "digits"},
     "/v1/trainings:estimate": {"data": "nope", "family": "digits"},
+    "/v1/conversions": {"name": "x", "file": {"content": ""}, "data": "nope"},
+    "/v1/conversions:examine": {"file": {"content": "eA=="}},
     "/v1/targets": {"kind": "nope"},
     "/v1/measurement-leases": {"target": "nope"},
     "/v1/measurements:import": {

@@ -274,7 +274,7 @@ def test_archs_are_chosen_for_information_where_other_targets_are_known(
     }
     job = made_job(**params)
     family, population = population_chosen(database, job, supernet["id"])
-    assert population.shape == (6, family.space().d) and "4 other targets" in job.messages[0]
+    assert population.shape == (6, family.space().d) and "4 source devices" in job.messages[0]
     with database.read() as session:
         row = queries.get(session, P, Supernet, supernet["id"])
         measured = fit.model_spec(session, job, row, "latency_ms", new, "trees").population

@@ -11,6 +11,7 @@ from service.db.tables import Supernet, Target, now
 from service.devices.staleness import mark_other_protocols, protocol_changed, stale_reason
 from service.errors import JobError
 from service.ids import new_id
+from service.measurements.rows import Origin
 from service.measuring import measure as measuring
 from service.run import note_protocols
 from service.runtime import job_queries
@@ -128,7 +129,9 @@ def test_a_worker_measures_nothing_on_it_and_marks_it(database, supernet, target
         row = session.get_one(Supernet, supernet["id"])
         add_row(session, target["id"], OLD, row)
     with pytest.raises(JobError, match=rf"version {OLD}.*version {NEW}.*netwright targets refresh"):
-        nothing = measuring.measure(Job(database), "measure", row, target["id"], [], 0)
+        nothing = measuring.measure(
+            Origin(Job(database), row, "measure"), measuring.MeasuringRun(target["id"], [], 0)
+        )
         asyncio.run(nothing)
     with database.read() as session:
         assert f"version {OLD}" in stale_reason(session.get_one(Target, target["id"]))

@@ -85,7 +85,7 @@ def test_a_table_target_shows_what_it_is(client, table_target):
     )
     assert (same.status_code, same.json()["id"]) == (200, table_target["id"])
     bad = client.post("/v1/targets", json={"kind": "table", "settings": {"threads": 1}})
-    assert "precision, batch, device, runtime" in assert_problem(bad, 422).detail
+    assert "precision, batch, sequence, device, runtime" in assert_problem(bad, 422).detail
 
 
 def test_rows_become_measurements_that_a_predictor_can_be_fitted_to(

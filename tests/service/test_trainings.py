@@ -123,7 +123,7 @@ def test_another_family_than_the_sources_is_refused_with_the_difference(client, 
 
 def test_a_teacher_that_nobody_listens_to_is_refused(client, supernet):
     problem = refused(client, asked(teacher="digits"), "teacher")
-    assert "no subnet of recipe 'random' learns from a teacher" in problem.detail
+    assert "no subnet of recipe 'random' uses a teacher" in problem.detail
     assert problem.errors[0].got == "digits"
 
 

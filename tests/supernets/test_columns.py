@@ -79,7 +79,7 @@ def test_rows_that_break_the_rule_of_nearly_all_others_make_no_axis_and_no_choic
     space = layout.space(cells)
     assert space.d == 5 and space.axes[3].choices == (2,)
     for index, said in (
-        (60, "ops3.* must be given"),
+        (60, "ops3.* needs a choice"),
         (61, "unknown axes"),
         (62, "must be one of"),
         (63, "empty"),

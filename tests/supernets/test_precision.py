@@ -18,10 +18,11 @@ from supernets.errors import ExportError
 from supernets.evaluate import calibrated
 from supernets.export import precision
 from supernets.export.metadata import read_metadata
-from supernets.export.precision import CLEARLY, convert
+from supernets.export.precision import convert
 from supernets.export.runtime import session
 from supernets.export.subnet import FileRequest, Written, write_subnet
 from supernets.extract import extract
+from supernets.metrics import CLEARLY
 from supernets.spaces.space import Arch
 
 

@@ -146,9 +146,9 @@ def test_a_teacher_that_does_not_fit_is_refused(
         begin(recipe(), dimensions={**teacher.dimensions, "channels": 3})
     with pytest.raises(CheckpointError, match="must be of task 'image_classification'"):
         begin(recipe(), task=TASKS.load("image_regression")())
-    with pytest.raises(RecipeError, match="no subnet of recipe 'sandwich' learns from a teacher"):
+    with pytest.raises(RecipeError, match="no subnet of recipe 'sandwich' uses a teacher"):
         begin(Recipe.parse({**Recipe.read("sandwich").as_json(), "steps": 4, "schedule": {}}))
-    with pytest.raises(RecipeError, match="give one"):
+    with pytest.raises(RecipeError, match="name one"):
         start(recipe(), small_family(), data, 0)
     with pytest.raises(DataError, match="would mix"):
         start(recipe(), small_family(), load_data("digits", seed=1), 0, teacher=teacher)
