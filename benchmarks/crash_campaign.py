@@ -32,7 +32,7 @@ from service.run import migrate
 from service.settings import Settings
 from supernets.metrics import ACCURACY, LATENCY
 
-PAUSE_S = (0.5, 3.0)
+PAUSE_S = (1.0, 8.0)
 START_S = 120.0
 END_S = 3600.0
 MOST_OPEN = 6
