@@ -79,10 +79,10 @@ def read_source(directory: Path) -> Source:
         raise CheckpointError(
             f"{directory.name!r} must hold the state of its supernet, but they are of two trainings; remove one"
         )
-    if manifest is not None and manifest.config != info["family"]["config"]:
+    family = FAMILIES.load(info["family"]["family"]).from_config(info["family"]["config"])
+    if manifest is not None and manifest.make_family().config() != family.config():
         return _finished(manifest, directory, metrics)  # pruned: it has fewer channels than its training
     file = folder / info["file"]
-    family = FAMILIES.load(info["family"]["family"]).from_config(info["family"]["config"])
     tensors = read_tensors(file)
     return Source(
         directory.name,

@@ -144,5 +144,7 @@ def test_a_family_is_named_by_a_supernet_of_the_zoo_in_any_folder(tmp_path, monk
     assert read_family(Path("digits")) == read_family(ZOO_DIR / "digits" / "family.toml")
     (tmp_path / "digits").write_text('family = "resnet50"\n')  # a file of this name comes first
     assert read_family(Path("digits")).name == "resnet50"
-    with pytest.raises(PlanError, match=r"a supernet of the zoo \(cifar10, digits, fashion_mnist, gpt_bytes\)"):
+    with pytest.raises(
+        PlanError, match=r"a supernet of the zoo \(cifar10, digits, fashion_mnist, gpt_bytes\)"
+    ):
         read_family(Path("digit"))
