@@ -39,7 +39,7 @@ ENV PATH=/opt/netwright/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # What libraries keep; the rest of the file system may be read-only.
 ENV HF_HOME=/data/cache/huggingface MPLCONFIGDIR=/tmp/matplotlib
 ENV NETWRIGHT_HOME=/data
-# Others reach a container's ports: it serves nobody without a key. `netwright migrate` prints the first one.
+# Others reach a container's ports: it refuses every request without a key. `netwright migrate` prints the first one.
 ENV NETWRIGHT_REQUIRE_KEY=true
 ENV NETWRIGHT_HOST=0.0.0.0
 ENV NETWRIGHT_LOG_FORMAT=json

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.evaluate --supernet zoo/cifar10``; the data lie in the folder named by ``NETWRIGHT_DATA``. The
 arms take turns in one process on one thread; a figure is the minimum over the rounds. ``plain`` prepares the images
-of every subnet anew and runs both passes through torch in batches of 256.
+of every subnet again and runs both passes through torch in batches of 256.
 """
 
 from __future__ import annotations

@@ -9,6 +9,17 @@ from typing import Annotated
 
 import typer
 
+from netwright.commands.options import (
+    DEFAULT_MULTIPLE,
+    DEFAULT_WIDTHS,
+    Approximate,
+    Multiple,
+    PixelDeviation,
+    PixelMean,
+    QualityOutput,
+    SkipBranches,
+    Widths,
+)
 from netwright.output.found_card import found_sections
 from netwright.output.printing import Json, show
 
@@ -36,26 +47,16 @@ def convert(
     size: Annotated[
         str | None, typer.Option(help="Size of an input, e.g. 3x32x32, where the function gives no example.")
     ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(help="Mean of pixels in 0..1 that it expects, e.g. 0.49,0.48,0.45; the data's."),
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(help="Standard deviation of pixels that it expects; the data's.")
-    ] = None,
+    mean: PixelMean = None,
+    std: PixelDeviation = None,
     crop: Annotated[
         float, typer.Option(min=0.05, max=1.0, help="With --mean: share of an image's side that is kept.")
     ] = 1.0,
-    output: Annotated[
-        str | None, typer.Option(help="The output that quality is computed from, where there are several.")
-    ] = None,
-    widths: Annotated[str, typer.Option(help="Fractions of the channels of each axis.")] = "0.25,0.5,0.75,1",
-    multiple: Annotated[int, typer.Option(min=1, help="Kept channels are a multiple of it.")] = 8,
-    skip: Annotated[bool, typer.Option("--skip", help="Residual branches may be skipped.")] = False,
-    approximate: Annotated[
-        bool,
-        typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
-    ] = False,
+    output: QualityOutput = None,
+    widths: Widths = DEFAULT_WIDTHS,
+    multiple: Multiple = DEFAULT_MULTIPLE,
+    skip: SkipBranches = False,
+    approximate: Approximate = False,
     task: Annotated[
         str | None, typer.Option(help="Of a folder: its task; that which fits the data if not given.")
     ] = None,

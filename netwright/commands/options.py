@@ -50,6 +50,28 @@ OnServer = Annotated[
 ]
 
 
+PixelMean = Annotated[
+    str | None,
+    typer.Option("--mean", help="Mean of pixels in 0..1 that it expects, e.g. 0.49,0.48,0.45; the data's."),
+]
+PixelDeviation = Annotated[
+    str | None, typer.Option("--std", help="Standard deviation of pixels that it expects; the data's.")
+]
+QualityOutput = Annotated[
+    str | None,
+    typer.Option("--output", help="The output that quality is computed from, where there are several."),
+]
+Widths = Annotated[str, typer.Option("--widths", help="Fractions of the channels of each axis.")]
+Multiple = Annotated[int, typer.Option("--multiple", min=1, help="Kept channels are a multiple of it.")]
+SkipBranches = Annotated[bool, typer.Option("--skip", help="Residual branches may be skipped.")]
+Approximate = Annotated[
+    bool,
+    typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
+]
+DEFAULT_WIDTHS, DEFAULT_MULTIPLE = "0.25,0.5,0.75,1", 8
+"""Options of the two commands that convert a network, and their defaults."""
+
+
 def pairs(texts: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
     """``team=vision`` and the like by name; anything else is wrong usage."""
     found = {}

@@ -10,7 +10,21 @@ import typer
 from netwright.client.http.models import Object
 from netwright.client.http.requests import ConversionOptions, ExamineOptions, TrainingOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.commands.options import Seed, SupernetArgument, numbers, toml_values
+from netwright.commands.options import (
+    DEFAULT_MULTIPLE,
+    DEFAULT_WIDTHS,
+    Approximate,
+    Multiple,
+    PixelDeviation,
+    PixelMean,
+    QualityOutput,
+    Seed,
+    SkipBranches,
+    SupernetArgument,
+    Widths,
+    numbers,
+    toml_values,
+)
 from netwright.output.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
 from netwright.output.found_card import found_sections
 from netwright.output.printing import Json, Line, Table, Timeout, client_of, show, show_all
@@ -83,23 +97,13 @@ def convert(
     quality: Annotated[
         str | None, typer.Option(help="The quality metric, e.g. accuracy: it stands for its task.")
     ] = None,
-    output: Annotated[
-        str | None, typer.Option(help="The output that quality is computed from, where there are several.")
-    ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(help="Mean of pixels in 0..1 that it expects, e.g. 0.49,0.48,0.45; the data's."),
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(help="Standard deviation of pixels that it expects; the data's.")
-    ] = None,
-    widths: Annotated[str, typer.Option(help="Fractions of the channels of each axis.")] = "0.25,0.5,0.75,1",
-    multiple: Annotated[int, typer.Option(min=1, help="Kept channels are a multiple of it.")] = 8,
-    skip: Annotated[bool, typer.Option("--skip", help="Residual branches may be skipped.")] = False,
-    approximate: Annotated[
-        bool,
-        typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
-    ] = False,
+    output: QualityOutput = None,
+    mean: PixelMean = None,
+    std: PixelDeviation = None,
+    widths: Widths = DEFAULT_WIDTHS,
+    multiple: Multiple = DEFAULT_MULTIPLE,
+    skip: SkipBranches = False,
+    approximate: Approximate = False,
     no_training: Annotated[
         bool, typer.Option("--no-training", help="Slices of the original with recalibrated statistics.")
     ] = False,

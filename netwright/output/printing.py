@@ -168,7 +168,7 @@ def _print_table(section: Table, console: Console) -> None:
         table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in cells:
         table.add_row(*map(escape, row))
-    if not console.is_terminal:  # nobody can widen a file: a row is a line, however long
+    if not console.is_terminal:  # a file cannot be widened: a row is a line, however long
         whole = Measurement.get(console, console.options.update_width(LONGEST_LINE), table).maximum
         console.width = max(console.width, whole)
     console.print(table)

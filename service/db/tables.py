@@ -495,7 +495,7 @@ class Job(Owned):
     """Durable work, and its place in the queue: the queue is the jobs in state ``queued``.
 
     ``worker_id`` is the worker that runs it. A job that waits for devices has none since ``waiting_since``;
-    ``waited_s`` is how long it waited before that. A worker runs one ``short`` job beside a long one. Of the queued
+    ``waited_s`` is how long it waited before that. A worker runs one ``short`` and one long job at a time. Of queued
     jobs those of higher ``priority`` run first. ``deaths`` counts the workers that died on it since its last finished
     step.
     """

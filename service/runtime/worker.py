@@ -165,7 +165,7 @@ class Worker:
             except WorkerLostError:
                 log.exception("worker %s cannot take jobs", self.id)
                 self._die(LOST)
-            except Exception:
+            except Exception:  # the jobs that run go on: the worker must not end for it
                 log.exception("looking into the queue failed")
             await asyncio.sleep(pause)
         await asyncio.to_thread(self._stop)
@@ -209,7 +209,7 @@ class Worker:
         except WorkerLostError:
             log.exception("job %s belongs to another worker", run.id)
             self._die(LOST)
-        except Exception:
+        except Exception:  # the job is found again as one that runs nowhere
             log.exception("the end of job %s could not be recorded; it is queued again", run.id)
 
     async def _outcome(self, kind: str, run: WorkContext) -> Callable[[], None]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from supernets.errors import SpaceError
-from supernets.families.transformers.space import TextTransformerConfig, TransformerFamily
+from supernets.families.transformers.space import TextFamily, TextTransformerConfig
 from supernets.spaces.layers import LayerSpec
 from supernets.spaces.space import Arch, Choice
-from supernets.spaces.transformer import embedding_layer, linear_layer, norm_layer
+from supernets.spaces.transformer import linear_layer, norm_layer
 
 Pooling = Literal["first", "mean"]
 Pooler = Literal["tanh", "relu", "none"]
@@ -35,14 +35,13 @@ class BertConfig(TextTransformerConfig):
 
 
 @dataclass(frozen=True)
-class BertFamily(TransformerFamily):
+class BertFamily(TextFamily):
     """See the module. Word and position embeddings, blocks with the norm after each sum, pooling, classifier."""
 
     settings: BertConfig = field(default_factory=BertConfig)
     name = "bert"
     settings_type = BertConfig
     norm_first = False
-    fitted = {"outputs": "num_classes", "vocabulary": "vocabulary"}
 
     def dimensions(self, arch: Arch) -> dict[str, int]:  # noqa: ARG002 (equal for all)
         """Tokens known, tokens of a text, and the number of outputs of a text."""
@@ -54,25 +53,9 @@ class BertFamily(TransformerFamily):
             "outputs": s.num_classes,
         }
 
-    def tokens(self, choices: Mapping[str, Choice]) -> int:  # noqa: ARG002
-        """The sequence length."""
-        return self.settings.sequence
-
-    def entry_layers(
-        self,
-        width: int,
-        tokens: int,
-        choices: Mapping[str, Choice],  # noqa: ARG002
-    ) -> tuple[LayerSpec, ...]:
+    def entry_layers(self, width: int, tokens: int, choices: Mapping[str, Choice]) -> tuple[LayerSpec, ...]:
         """Word and position embeddings, their sum and its norm."""
-        s = self.settings
-        stream = width * tokens
-        return (
-            embedding_layer("words", s.vocabulary, width, tokens),
-            embedding_layer("positions", s.positions, width, tokens),
-            LayerSpec("embedding.add", "add", width, width, tokens, tokens, held=stream),
-            norm_layer("embedding_norm", width, tokens),
-        )
+        return (*super().entry_layers(width, tokens, choices), norm_layer("embedding_norm", width, tokens))
 
     def exit_layers(self, width: int, tokens: int) -> tuple[LayerSpec, ...]:
         """Pooling, the layer after it if there is one, classifier."""

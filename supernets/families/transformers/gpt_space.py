@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from supernets.families.transformers.space import Activation, TextTransformerConfig, TransformerFamily
+from supernets.families.transformers.space import Activation, TextFamily, TextTransformerConfig
 from supernets.spaces.layers import LayerSpec
-from supernets.spaces.space import Arch, Choice
-from supernets.spaces.transformer import embedding_layer, linear_layer, norm_layer
+from supernets.spaces.space import Arch
+from supernets.spaces.transformer import linear_layer, norm_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +23,13 @@ class GptConfig(TextTransformerConfig):
 
 
 @dataclass(frozen=True)
-class GptFamily(TransformerFamily):
+class GptFamily(TextFamily):
     """See the module. Token and position embeddings, blocks with a norm before each half, a last norm."""
 
     settings: GptConfig = field(default_factory=GptConfig)
     name = "gpt"
     settings_type = GptConfig
     norm_first = True
-    fitted = {"outputs": "num_classes", "vocabulary": "vocabulary"}
 
     def dimensions(self, arch: Arch) -> dict[str, int]:  # noqa: ARG002 (equal for all)
         """Tokens known, tokens of a text, and the number of outputs of a token or of a text."""
@@ -40,24 +38,6 @@ class GptFamily(TransformerFamily):
         if s.num_classes is None:
             return {**sizes, "token_outputs": s.vocabulary}
         return {**sizes, "outputs": s.num_classes}
-
-    def tokens(self, choices: Mapping[str, Choice]) -> int:  # noqa: ARG002
-        """The sequence length."""
-        return self.settings.sequence
-
-    def entry_layers(
-        self,
-        width: int,
-        tokens: int,
-        choices: Mapping[str, Choice],  # noqa: ARG002
-    ) -> tuple[LayerSpec, ...]:
-        """Token and position embeddings and their sum."""
-        s = self.settings
-        return (
-            embedding_layer("words", s.vocabulary, width, tokens),
-            embedding_layer("positions", s.positions, width, tokens),
-            LayerSpec("embedding.add", "add", width, width, tokens, tokens, held=width * tokens),
-        )
 
     def exit_layers(self, width: int, tokens: int) -> tuple[LayerSpec, ...]:
         """The last norm, and the logits of tokens or classes."""

@@ -20,7 +20,7 @@ from supernets.families.limits import check_blocks, check_settings
 from supernets.families.mobile import check_ascending
 from supernets.spaces.layers import LayerSpec, Segment
 from supernets.spaces.space import Arch, Axis, Choice, Space
-from supernets.spaces.transformer import TransformerBlockPlan, block_layers, kept_layers
+from supernets.spaces.transformer import TransformerBlockPlan, block_layers, embedding_layer, kept_layers
 
 Keep = Literal["first", "spread"]
 Activation = Literal["gelu", "gelu_tanh", "relu"]
@@ -221,3 +221,28 @@ class TextTransformerConfig(TransformerConfig):
             )
         if self.vocabulary < 2:
             raise SpaceError(f"vocabulary must be at least 2, got {self.vocabulary}")
+
+
+class TextFamily(TransformerFamily):
+    """A family that reads tokens: embeddings of words and positions are added up."""
+
+    settings: TextTransformerConfig
+    fitted = {"outputs": "num_classes", "vocabulary": "vocabulary"}
+
+    def tokens(self, choices: Mapping[str, Choice]) -> int:  # noqa: ARG002
+        """The sequence length."""
+        return self.settings.sequence
+
+    def entry_layers(
+        self,
+        width: int,
+        tokens: int,
+        choices: Mapping[str, Choice],  # noqa: ARG002
+    ) -> tuple[LayerSpec, ...]:
+        """Word and position embeddings and their sum."""
+        s = self.settings
+        return (
+            embedding_layer("words", s.vocabulary, width, tokens),
+            embedding_layer("positions", s.positions, width, tokens),
+            LayerSpec("embedding.add", "add", width, width, tokens, tokens, held=width * tokens),
+        )
