@@ -3,7 +3,7 @@
 #   TORCH_INDEX=URL   an index that serves CPU builds of torch (optional: saves gigabytes on Linux, where the
 #                     default index may serve builds with GPU libraries)
 #   TEST_ARGS="…"     arguments of pytest, e.g. TEST_ARGS="tests/search -k front"
-#   TEST_JOBS=2       processes that run the tests; each uses one thread
+#   TEST_JOBS=2       processes that run the tests; each uses one thread, and waits for others a third of the time
 #   DEMO_ARGS="…"     arguments of `netwright demo`, e.g. DEMO_ARGS="--supernet fashion_mnist"
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)

@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from benchmarks.figures import read_figures
 from supernets.checkpoints import write_bytes
 from supernets.convert import Converted, convert
-from supernets.convert.ranking import IMPORTANCES, Labelled
+from supernets.convert.importances import IMPORTANCES
+from supernets.convert.ranking import Labelled
 from supernets.convert.slicing import closed_form, slices
 from supernets.elastic.active import use
 from supernets.elastic.recalibrate import recalibrate

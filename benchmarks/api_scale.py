@@ -58,6 +58,9 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
         " small params": {"max_params": 0.06},
         " min params, max params": {"min_params": 0.5, "max_params": 0.51},
         " max quality": {"max_accuracy": 0.9},
+        # Of the two fronts that grow, so many points as both sizes have: what an answer of one size costs.
+        " min params, max params, max points": {"min_params": 0.5, "max_params": 0.51, "max_points": 1},
+        " max quality, max points": {"max_accuracy": 0.9, "max_points": 30},
         " min latency, max macs": {"min_latency_ms": 0.2, "max_macs": 0.7},
         " min macs, max params": {"min_macs": 0.3, "max_params": 0.2},
         " target, max params": {"target": target, "max_params": 0.5},
@@ -97,33 +100,62 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def compare(filled: Sequence[Filled], repeats: int, only: str = "") -> dict[str, dict[str, float]]:
-    """Median milliseconds of every read that begins with ``only``, smaller and larger database, and their ratio."""
+def compare(filled: Sequence[Filled], repeats: int, only: str = "") -> dict[str, dict[str, Any]]:
+    """Median milliseconds of every read that begins with ``only``, smaller and larger database, and their ratio.
+
+    What is over the goal is measured twice more: the median of the three ratios counts, and all are kept.
+    """
     found = {}
     for name in (name for name in reads(filled[0]) if name.startswith(only)):
-        times: list[list[float]] = [[] for _ in filled]
-        for _ in range(repeats):
-            for index, each in enumerate(filled):
-                path, query = reads(each)[name]
-                started = time.perf_counter()
-                answer = each.client.get(path, params=query)
-                times[index].append(1000 * (time.perf_counter() - started))
-                assert answer.status_code in (200, 503 if name == "readyz" else 200), answer.text
-                if path == "/v1/fronts" and "pick" not in query:
-                    each.check_front(answer.json(), query)
-        small, large = (statistics.median(each) for each in times)
-        found[name] = {
-            "small_ms": round(small, 2),
-            "large_ms": round(large, 2),
-            "ratio": round(large / small, 2),
-        }
-        print(f"{name:42} {small:8.1f} ms {large:8.1f} ms  x {large / small:.2f}", flush=True)
+        entry = _compared(filled, name, repeats)
+        if entry["ratio"] > GOAL:
+            again = sorted([entry, *(_compared(filled, name, repeats) for _ in range(2))], key=_ratio)
+            entry = {**again[1], "ratios": [_ratio(each) for each in again]}
+        found[name] = entry
+        print(
+            f"{name:42} {entry['small_ms']:8.1f} ms {entry['large_ms']:8.1f} ms  x {entry['ratio']:.2f}",
+            flush=True,
+        )
     return found
+
+
+def _ratio(entry: Mapping[str, Any]) -> float:
+    return float(entry["ratio"])
+
+
+def _compared(filled: Sequence[Filled], name: str, repeats: int) -> dict[str, Any]:
+    """One read, alternating between the databases; ``rows`` is how many points or items each answer has.
+
+    ``processor_ratio`` is that of this process's processor time, which does not count a database server's.
+    """
+    times: list[list[float]] = [[] for _ in filled]
+    busy: list[list[float]] = [[] for _ in filled]
+    rows = [0 for _ in filled]
+    for _ in range(repeats):
+        for index, each in enumerate(filled):
+            path, query = reads(each)[name]
+            started, processor = time.perf_counter(), time.process_time()
+            answer = each.client.get(path, params=query)
+            busy[index].append(time.process_time() - processor)
+            times[index].append(1000 * (time.perf_counter() - started))
+            assert answer.status_code in (200, 503 if name == "readyz" else 200), answer.text
+            listed = answer.json().get("items", answer.json().get("points"))
+            rows[index] = len(listed) if isinstance(listed, list) else 1
+            if path == "/v1/fronts" and "pick" not in query:
+                each.check_front(answer.json(), query)
+    small, large = (statistics.median(each) for each in times)
+    return {
+        "small_ms": round(small, 2),
+        "large_ms": round(large, 2),
+        "ratio": round(large / small, 2),
+        "processor_ratio": round(statistics.median(busy[1]) / statistics.median(busy[0]), 2),
+        "rows": rows,
+    }
 
 
 def measure(
     urls: Sequence[str], rows: Sequence[int], folder: Path, repeats: int, only: str
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     """Fill one database for each size at these URLs, and compare them."""
     with ExitStack() as stack:
         filled = []
@@ -152,9 +184,9 @@ def write_page(found: Mapping[str, Any], page: Path) -> None:
         cells = [
             f"{entry['small_ms']:.1f} | {entry['large_ms']:.1f} | {entry['ratio']:.2f}" for entry in each
         ]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name}{_sizes([entry['rows'] for entry in each])} | " + " | ".join(cells) + " |")
     over = [
-        f"{name} ({names[kind]} {entry['ratio']:.1f})"
+        f"{name} ({names[kind]} {_described(entry)})"
         for kind in kinds
         for name, entry in found[kind].items()
         if entry["ratio"] > found["goal"]
@@ -168,6 +200,22 @@ def write_page(found: Mapping[str, Any], page: Path) -> None:
     before, _, rest = page.read_text().partition(PAGE_BEGINS)
     page.write_text(
         before + PAGE_BEGINS + "\n" + "\n".join(lines) + "\n" + PAGE_ENDS + rest.partition(PAGE_ENDS)[2]
+    )
+
+
+def _sizes(rows: Sequence[Sequence[int]]) -> str:
+    """How many rows the answers of both sizes have, where they differ: a longer answer takes longer."""
+    differing = [f"{small} and {large} rows" for small, large in rows if small != large]
+    return f" ({', '.join(dict.fromkeys(differing))})" if differing else ""
+
+
+def _described(entry: Mapping[str, Any]) -> str:
+    """A ratio over the goal: three runs, and how much larger the answer is."""
+    small, large = entry["rows"]
+    runs = f"runs {min(entry['ratios']):.2f} to {max(entry['ratios']):.2f}"
+    return (
+        f"{entry['ratio']:.2f}, {runs}, processor time {entry['processor_ratio']:.2f}, rows in the answer {small} and "
+        f"{large}"
     )
 
 

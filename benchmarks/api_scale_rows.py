@@ -83,7 +83,7 @@ class Filled:
         self.token = queries._encode_token(middle, new_id("mea"))
 
     def check_front(self, answer: Mapping[str, Any], query: Mapping[str, Any]) -> None:
-        """Raise unless a front is that of every point within the limits."""
+        """Raise unless a front is that of every point within the limits, or ``max_points`` of it."""
         supernet = self.supernets.index(query["supernet"])
         chosen = np.arange(supernet, len(self._values["latency"]), SUPERNETS)
         if "target" in query:
@@ -95,7 +95,9 @@ class Filled:
         scores = np.stack([-self._values["accuracy"][chosen], self._values["latency"][chosen]], axis=1)
         expected = {f"sub_{number:016d}" for number in chosen[non_dominated(scores)]}
         found = {point["subnet"] for point in answer["points"]}
-        assert found == expected, f"{query}: {len(found)} points, expected {len(expected)}"
+        count = min(len(expected), query.get("max_points", len(expected)))
+        right = answer["total"] == len(expected) and len(found) == count and found <= expected
+        assert right, f"{query}: {len(found)} points of {answer['total']}, expected {len(expected)}"
 
     def _fill(self) -> None:
         count = self._rows
@@ -112,6 +114,7 @@ class Filled:
         ):
             if table not in self._skipped:
                 _copy(self._database, table.__table__, rows)
+        self._analyze()  # PostgreSQL's plan for a table of unknown size reads whole scopes for each cell
         self._fill_cells()
         with self._database.write() as session:
             key = [getattr(Measurement, name) for name in ("project_id", "supernet_id", "metric", "scope")]
@@ -120,6 +123,9 @@ class Filled:
             session.execute(sa.insert(MeasuredSubnet).from_select([*names, "subnet_id"], distinct))
             counted = sa.select(*key, sa.func.count(sa.distinct(Measurement.subnet_id))).group_by(*key)
             session.execute(sa.insert(MeasuredCount).from_select([*names, "subnets"], counted))
+        self._analyze()
+
+    def _analyze(self) -> None:
         with self._database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
 

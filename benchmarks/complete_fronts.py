@@ -1,9 +1,11 @@
 """How complete the fronts of a search on predictors are: share of the best known hypervolume, by case and seed.
 
-    python -m benchmarks.complete_fronts [--predictor NPZ] [--latency-table JSON] [--long 200000] [--seeds 3] --json OUT
+    python -m benchmarks.complete_fronts [--predictor NPZ] [--latency-table JSON] [--stand-in 0 1 2] \
+        [--long 200000] [--seeds 3] --json OUT
 
 Once-for-all's MobileNetV3 space with resolution, as in ``benchmarks/search_speed.py``; without files the weights and
-the table are seeded stand-ins. Cases: ``free`` has accuracy and latency; ``three`` adds peak activation memory;
+the table are stand-ins, one set for each seed of ``--stand-in``. Cases: ``free`` has accuracy and latency; ``three``
+adds peak activation memory;
 ``tight`` has limits on latency and memory that 1 of 1,000 random archs or fewer meet together. The best known front of
 a case is that of all its runs together, so shares can only fall with more runs.
 """
@@ -42,12 +44,12 @@ class Case:
     reference: Values
 
 
-def cases(predictor: Path | None, table: Path | None) -> dict[str, Case]:
+def cases(predictor: Path | None, table: Path | None, stand_in: int = 0) -> dict[str, Case]:
     """The problems, on the same two predictors."""
     layout, family = Layout(), MobileNetV3.from_config({})
     surrogates: Mapping[Key, Surrogate] = {
-        ("accuracy", None): AccuracyMLP(layout, predictor),
-        (LATENCY, TABLE): LatencyTable(layout, table),
+        ("accuracy", None): AccuracyMLP(layout, predictor, stand_in),
+        (LATENCY, TABLE): LatencyTable(layout, table, stand_in),
     }
     sample = layout.space.sample(np.random.default_rng(12345), SAMPLE)
     latency = surrogates[LATENCY, TABLE].predict(sample)[0]
@@ -115,16 +117,19 @@ def main() -> None:
     parser.add_argument(
         "--long", type=int, default=200_000, help="evaluations of the runs that set the best known"
     )
+    parser.add_argument("--stand-in", type=int, nargs="+", default=[0, 1, 2], help="used without both files")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     rows: list[dict[str, object]] = []
+    files = (arguments.predictor, arguments.latency_table)
     with threadpool_limits(1):
-        for name, case in cases(arguments.predictor, arguments.latency_table).items():
-            for row in shares(case, arguments.long, arguments.seeds):
-                rows.append({"case": name} | asdict(row))
-                text = " ".join(f"{share:.3f}" for share in row.shares)
-                print(f"{name:6s} {row.algorithm:8s} {row.evaluations:7d}  {text}", flush=True)
+        for stand_in in [0] if all(files) else arguments.stand_in:
+            for name, case in cases(*files, stand_in).items():
+                for row in shares(case, arguments.long, arguments.seeds):
+                    rows.append({"stand_in": stand_in, "case": name} | asdict(row))
+                    text = " ".join(f"{share:.3f}" for share in row.shares)
+                    print(f"{stand_in} {name:6s} {row.algorithm:8s} {row.evaluations:7d}  {text}", flush=True)
     meta = {"predictor": "file" if arguments.predictor else "seeded", "seeds": arguments.seeds}
     arguments.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1) + "\n")
 

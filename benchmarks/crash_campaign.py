@@ -3,10 +3,11 @@
     python -m benchmarks.crash_campaign --kills 100 --database sqlite|postgresql --workers 2 [--seed 0] [--json OUT]
 
 A service and its workers run as processes on loopback. Searches, measurements, evaluations, exports and trainings are
-posted all the time; SIGKILL ends one of the processes every few seconds, and it is started again. With PostgreSQL the
-database server itself, a cluster made for this run, is stopped without notice after every tenth kill. Then every job is
-waited for, and what is stored is checked: an accepted job has succeeded, a finished step was not executed again, a
-subnet has one row for a metric of a step, and every artifact has the content of its hash.
+posted all the time. Whenever the API answers and every worker has a job, SIGKILL ends one of the processes after a
+random pause, and it is started again. With PostgreSQL the database server itself, a cluster made for this run, is
+stopped without notice after every tenth kill. Then every job is waited for, and what is stored is checked: an
+accepted job has succeeded, a finished step was not executed again, a subnet has one row for a metric of a step, and
+every artifact has the content of its hash.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from service.run import migrate
 from service.settings import Settings
 from supernets.metrics import ACCURACY, LATENCY
 
-PAUSE_S = (1.0, 8.0)
+PAUSE_S = (0.0, 6.0)
+WORK_S = 180.0
 START_S = 120.0
 END_S = 3600.0
 MOST_OPEN = 6
@@ -51,6 +53,8 @@ class Campaign:
         self.expected_rows: dict[str, int] = {}
         self.kills: Counter[str] = Counter()
         self.unanswered = 0
+        self.idle = 0
+        """Kills before which not every worker had a job within the time."""
         self._made = 0
         self._subnets: list[str] = []
 
@@ -102,6 +106,17 @@ class Campaign:
         if self.cluster is not None and self.kills.total() % CLUSTER_EVERY == 0:
             self.cluster.restart(self.rng.uniform(*PAUSE_S))
 
+    def at_work(self) -> bool:
+        """Wait until the API answers and every worker has a job; posts jobs, so that there are enough."""
+        deadline = time.monotonic() + WORK_S
+        while time.monotonic() < deadline:
+            if self.open() < MOST_OPEN:
+                self.post()
+            elif self.fleet.busy() >= self.fleet.workers:
+                return True
+            time.sleep(0.1)
+        return False
+
     def open(self) -> int:
         """How many accepted jobs have not ended; as many as may be while the API does not answer."""
         try:
@@ -143,8 +158,7 @@ def run(
         with _bar() as bar:
             task = bar.add_task("kills", total=kills)
             while campaign.kills.total() < kills:
-                if campaign.open() < MOST_OPEN:
-                    campaign.post()
+                campaign.idle += not campaign.at_work()
                 time.sleep(campaign.rng.uniform(*PAUSE_S))
                 ended += fleet.ended()
                 campaign.kill()
@@ -183,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "database": asked.database,
             "accepted": len(campaign.accepted),
             "unanswered": campaign.unanswered,
+            "kills_while_a_worker_was_idle": campaign.idle,
             "ended_by_themselves": ended,
             "minutes": round((time.monotonic() - began) / 60, 1),
             **record.as_json(),

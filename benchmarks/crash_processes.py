@@ -11,7 +11,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from netwright.processes import free_port
+from service.db.tables import Job, Worker
 from service.errors import UnavailableError
 
 START_S = 120.0
@@ -22,7 +25,8 @@ API = "api"
 class Fleet:
     """A service and workers as processes on loopback; a killed one is started again."""
 
-    def __init__(self, home: Path, database_url: str, workers: int) -> None:
+    def __init__(self, home: Path, database_url: str, workers: int, *, api: bool = True) -> None:
+        """``api``: whether a service is started, or only workers."""
         self.home, self.port = home, free_port()
         self._environment = {
             **os.environ,
@@ -36,13 +40,27 @@ class Fleet:
             # Kills are far more frequent here than where three deaths on one step mean a poisoned job.
             "NETWRIGHT_MAX_ATTEMPTS": "100",
         }
-        self.names = [API, *(f"{WORKER} {number}" for number in range(workers))]
+        self.workers = workers
+        self._database = database_url or f"sqlite:///{home / 'netwright.db'}"
+        self.names = [*([API] if api else []), *(f"{WORKER} {number}" for number in range(workers))]
         self._processes = {name: self._started(name) for name in self.names}
 
     @property
     def url(self) -> str:
         """Where the service answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    def busy(self) -> int:
+        """How many of the workers that run now have a job; 0 while the database does not answer."""
+        pids = [process.pid for name, process in self._processes.items() if name != API]
+        engine = sa.create_engine(self._database, poolclass=sa.NullPool)
+        jobs = sa.select(sa.func.count(Worker.id.distinct())).join(Job, Job.worker_id == Worker.id)
+        running = jobs.where(Worker.pid.in_(pids), Worker.state == "alive", Job.state == "running")
+        try:
+            with engine.connect() as connection:
+                return connection.scalar(running) or 0
+        except sa.exc.OperationalError:
+            return 0
 
     def kill(self, name: str) -> None:
         """End a process without notice, and start it again."""

@@ -36,12 +36,12 @@ class Layout:
 
 
 class AccuracyMLP:
-    """128-400-400-400-1 on one-hot features; accuracy as a fraction."""
+    """128-400-400-400-1 on one-hot features; accuracy as a fraction. Without a file, stand-in number ``stand_in``."""
 
-    def __init__(self, layout: Layout, weights: Path | None) -> None:
+    def __init__(self, layout: Layout, weights: Path | None, stand_in: int = 0) -> None:
         self.layout = layout
         if weights is None:
-            rng = np.random.default_rng(0)
+            rng = np.random.default_rng(2 * stand_in)
             shapes = list(zip(WIDTHS[1:], WIDTHS[:-1], strict=True))
             layers = [(rng.normal(0, np.sqrt(2 / i), (o, i)), rng.normal(0, 0.05, o)) for o, i in shapes]
         else:
@@ -95,14 +95,15 @@ class LatencyTable:
     """Latency in ms as a sum over blocks; the table has a value for each block, kernel, expansion and resolution.
 
     JSON: ``{"base": [ms for each resolution], "blocks": [20][3 kernels][3 expansions][resolutions]}``, with the
-    resolutions of the space in ascending order. Without a file it is seeded: work of a block, times noise.
+    resolutions of the space in ascending order. Without a file it is stand-in number ``stand_in``: work of
+    a block, times noise.
     """
 
-    def __init__(self, layout: Layout, file: Path | None) -> None:
+    def __init__(self, layout: Layout, file: Path | None, stand_in: int = 0) -> None:
         self.layout = layout
         sizes = np.array([int(r) for r in layout.space.axes[layout.resolution].choices])
         if file is None:
-            rng = np.random.default_rng(1)
+            rng = np.random.default_rng(2 * stand_in + 1)
             work = np.array(EXPANSIONS)[None, :, None] * (2.0 + 0.05 * np.array(KERNELS)[:, None, None] ** 2)
             blocks = 0.02 * work * (sizes / 224) ** 2 * rng.uniform(0.6, 1.6, (BLOCKS, 3, 3, 1))
             base = 2.0 * (sizes / 224) ** 2

@@ -4,10 +4,12 @@
 
 Both searches are ``surrogate`` with a Gaussian process of accuracy, on the zoo's real supernet; the second objective
 is MACs, which are known exactly, so that nothing but evaluating has a cost. The first evaluates every subnet on all
-validation images. The second evaluates on a part first, and on all images what may be on the front, until the front
-of what was evaluated on all images has the hypervolume of the first search. Images are those of the validation split
-and those for BatchNorm statistics; seconds are processor time on one thread. A ``--cache`` keeps evaluations, with
-the seconds that they took.
+validation images. The second has the same number of evaluations and follows the rules of the service
+(``search/images.py``): every subnet on a part of the images, and on all images those whose expected gain of
+hypervolume is the largest. It ends as a search of the service ends, and then goes on, as an extended search does,
+until the front of what was evaluated on all images has the hypervolume of the first search. Images are those of the
+validation split and those for BatchNorm statistics; seconds are processor time on one thread. A ``--cache`` keeps
+evaluations, with the seconds that they took.
 """
 
 from __future__ import annotations
@@ -28,10 +30,20 @@ from predictors.quality.gaussian_process import GaussianProcess
 from predictors.quality.parts import Shift
 from predictors.scope import Scope
 from search.algorithm import make_algorithm
+from search.constraints import Key
+from search.fronts.exact import Uncertain, largest_gains
 from search.fronts.front import hypervolume, non_dominated
-from search.fronts.hopeful import may_be_on_front
 from search.fronts.pick import spread
+from search.images import (
+    FRESH_PAIRS,
+    LAST_BATCH,
+    LAST_BATCHES,
+    LEAST_GAIN,
+    believed,
+    whole_after,
+)
 from search.optimise import reference_point
+from service.supernets.images import usual_part
 from supernets.checkpoints import Supernet, load_supernet
 from supernets.data import DataSet, load_data
 from supernets.evaluate import calibration_for, evaluate_arch
@@ -41,9 +53,6 @@ from supernets.spaces.space import Population
 Values = NDArray[np.float64]
 ZOO = Path(__file__).parents[1] / "zoo"
 START, BATCH = 30, 5
-PART = 5  # the first evaluation is on one image in so many
-PAIRS = 6  # subnets that are evaluated on all images whatever they are, so that the part can be compared
-MORE, OPTIMISM = 3, 0.5
 TESTED = 8
 
 
@@ -63,7 +72,7 @@ class Evaluator:
     def __init__(self, supernet: Supernet, data: DataSet, cache: Path | None) -> None:
         self.supernet, self.data, self._cache = supernet, data, cache
         self.all = len(data.validation)
-        self.part = self.all // PART
+        self.part = usual_part(self.all) or self.all
         if cache is not None:
             cache.mkdir(parents=True, exist_ok=True)
 
@@ -187,9 +196,7 @@ def fitted(run: Run, share: float) -> tuple[GaussianProcess, Values, Values]:
     process = GaussianProcess(run.supernet.family, scope)
     values, errors = run.rows(share)
     process.fit(run.archs, values, errors)
-    mean, std = process.predict(run.archs)
-    partial = errors > 0
-    return process, np.where(partial, mean, values), np.where(partial, np.minimum(std, errors), 0.0)
+    return process, *believed(process, run.archs, values, errors)
 
 
 def propose(run: Run, process: GaussianProcess, expected: Values, n: int, seed: int) -> Population:
@@ -226,21 +233,51 @@ def with_all_images(evaluate: Evaluator, seed: int, evaluations: int) -> tuple[R
     return run, reference
 
 
-def with_parts(evaluate: Evaluator, seed: int, reference: Values, goal: float, most: int) -> Run:
-    """The search that evaluates on a part first, until it has the hypervolume ``goal`` or spent ``most`` images."""
-    run, share = Run.begin(evaluate, evaluate.supernet), evaluate.part / evaluate.all
-    run.add(first_archs(run.supernet, seed), evaluate.part)
-    run.pairs = PAIRS
-    run.more(list(range(PAIRS)))
-    while run.note(reference) < goal and run.images < most:
-        process, expected, errors = fitted(run, share)
-        keys = {("accuracy", None): expected, (MACS, None): run.macs}
-        hopeful = may_be_on_front(
-            keys, [("accuracy", None), (MACS, None)], [], ("accuracy", None), errors, OPTIMISM
-        )
-        run.more(hopeful[:MORE].tolist())
-        run.add(propose(run, process, expected, BATCH, seed + len(run.archs)), evaluate.part)
-    return run
+class PartsSearch:
+    """The search that evaluates on a part first."""
+
+    def __init__(self, evaluate: Evaluator, seed: int, reference: Values, evaluations: int) -> None:
+        self._part, self._share = evaluate.part, evaluate.part / evaluate.all
+        self._seed, self._reference, self._evaluations = seed, reference, evaluations
+        self.run = Run.begin(evaluate, evaluate.supernet)
+        self.run.add(first_archs(self.run.supernet, seed), self._part)
+        self.run.pairs = FRESH_PAIRS
+        self.run.more(list(range(FRESH_PAIRS)))
+        self.run.note(reference)
+
+    def round(self) -> None:
+        """New subnets on a part, and as many as the rules say on all images."""
+        process, expected, _ = fitted(self.run, self._share)
+        new = propose(self.run, process, expected, BATCH, self._seed + len(self.run.archs))
+        self.run.add(new, self._part)
+        self.exact(whole_after(BATCH))
+
+    def exact(self, most: int) -> bool:
+        """Evaluate on all images what adds most; whether there was any."""
+        if most == 0:
+            return False
+        run = self.run
+        _, expected, errors = fitted(run, self._share)
+        quality: Key = (run.supernet.manifest.quality, None)
+        macs: Key = (MACS, None)
+        archs = Uncertain({quality: expected, macs: run.macs}, quality, errors)
+        rows = largest_gains(archs, [quality, macs], [], self._reference, most, LEAST_GAIN).tolist()
+        run.more(rows)
+        run.note(self._reference)
+        return bool(rows)
+
+    def whole(self, goal: float) -> None:
+        """All rounds, and then what is expected to add to the front; it ends early with the hypervolume ``goal``."""
+        while len(self.run.archs) < self._evaluations and self.run.trace[-1].hypervolume < goal:
+            self.round()
+        for _ in range(LAST_BATCHES):
+            if self.run.trace[-1].hypervolume >= goal or not self.exact(LAST_BATCH):
+                break
+
+    def extend(self, goal: float, most: float) -> None:
+        """Further rounds until it has the hypervolume ``goal`` or spent ``most`` images."""
+        while self.run.trace[-1].hypervolume < goal and self.run.images < most:
+            self.round()
 
 
 def on_test(run: Run) -> Values:
@@ -257,16 +294,27 @@ def compared(evaluate: Evaluator, seed: int, evaluations: int) -> dict[str, obje
     """Both searches with one seed."""
     before, reference = with_all_images(evaluate, seed, evaluations)
     goal = before.trace[-1].hypervolume
-    after = with_parts(evaluate, seed, reference, goal, before.images)
-    last = after.trace[-1]
+    search = PartsSearch(evaluate, seed, reference, evaluations)
+    search.whole(goal)
+    ended, tests = search.run.trace[-1], [on_test(run) for run in (before, search.run)]
+    search.extend(goal, before.images)
+    last = search.run.trace[-1]
     return {
         "seed": seed,
+        "ended": shares(ended, before.trace[-1]),
         "reached": last.hypervolume >= goal,
-        "images": last.images / before.images,
-        "seconds": last.seconds / before.seconds,
-        "on_test": [hypervolume(on_test(run), reference) for run in (before, after)],
+        "last": shares(last, before.trace[-1]),
+        "on_test": [hypervolume(scores, reference) for scores in tests],
         "all_images": [asdict(each) for each in before.trace],
-        "parts": [asdict(each) for each in after.trace],
+        "parts": [asdict(each) for each in search.run.trace],
+    }
+
+
+def shares(moment: Moment, whole: Moment) -> dict[str, float]:
+    """What was spent and reached by then, as shares of the search with all images at its end."""
+    return {
+        name: round(getattr(moment, name) / getattr(whole, name), 4)
+        for name in ("images", "seconds", "evaluations", "hypervolume")
     }
 
 

@@ -24,6 +24,7 @@ from benchmarks.figures import read_figures
 from supernets.checkpoints import write_bytes
 from supernets.data import DataSet, Split, load_data
 from supernets.evaluate import evaluate_net
+from supernets.families.family import Family
 from supernets.families.mobilenet_v3 import MobileNetV3
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.report_card.card import kendall_alone, panel
@@ -70,9 +71,13 @@ def cut(data: DataSet, images: int) -> DataSet:
     return replace(data, train=train_split)
 
 
-def at_cost(name: str, family: MobileNetV3, passes: float, batch_size: int) -> Recipe:
-    """The built-in recipe with as many steps as ``passes`` pay for, its warm-ups shortened in proportion."""
-    values = Recipe.read(name).as_json()
+def at_cost(name: str, family: Family, passes: float, batch_size: int) -> Recipe:
+    """The built-in recipe with as many steps as ``passes`` pay for; see :func:`fitting`."""
+    return fitting(Recipe.read(name).as_json(), family, passes, batch_size)
+
+
+def fitting(values: dict[str, Any], family: Family, passes: float, batch_size: int) -> Recipe:
+    """The recipe of ``values`` with as many steps as ``passes`` pay for, its warm-ups shortened in proportion."""
     original = values["steps"]
 
     def sized(steps: int) -> Recipe:
@@ -84,17 +89,17 @@ def at_cost(name: str, family: MobileNetV3, passes: float, batch_size: int) -> R
         ]
         return Recipe.parse({**values, "steps": steps, "batch_size": batch_size, "schedule": schedule})
 
-    steps, fitting, cost = max(2, int(passes / 4)), 0, 0.0
+    steps, most, cost = max(2, int(passes / 4)), 0, 0.0
     for _ in range(12):
         cost = Rehearsal(sized(steps), family).run().billed
         if cost <= passes:
-            fitting = max(fitting, steps)
+            most = max(most, steps)
         if 0.995 * passes <= cost <= passes:
             break
         steps = max(2, min(int(steps * passes / cost), steps - 1 if cost > passes else 10**9))
-    if not fitting:
-        raise SystemExit(f"{name} cannot be had for {passes:g} passes: {steps} steps cost {cost:g}")
-    return sized(fitting)
+    if not most:
+        raise SystemExit(f"{values['name']} cannot be had for {passes:g} passes: {steps} steps cost {cost:g}")
+    return sized(most)
 
 
 def alone(arch: Arch, base: Recipe, family: MobileNetV3) -> Recipe:
@@ -244,10 +249,15 @@ def _gap(gap: dict[str, float] | None) -> str:
     return _signed(gap["mean"]) + ("" if gap["spread"] is None else f" ± {_fraction(gap['spread'])}")
 
 
+def labelled() -> list[str]:
+    """The built-in recipes that train for labels: what others give is no accuracy."""
+    return [name for name in built_in() if not Recipe.read(name).make_loss().without_labels]
+
+
 def main() -> None:
     """Do the units that are not done, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arms", nargs="+", default=list(built_in()))
+    parser.add_argument("--arms", nargs="+", default=labelled())
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
         "--first-seed",

@@ -25,8 +25,9 @@ SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 RENAMED = {"job": "job_id", "front": "front_kind"}
 """Fields of answers whose names are needed for methods of the client's objects."""
 OPTIONS = {
-    "TrainingOptions": ("TrainingCreate", {"name"}),
+    "TrainingOptions": ("TrainingCreate", {"name", "priority"}),
     "ConversionOptions": ("ConversionCreate", {"name", "file"}),
+    "PretrainedOptions": ("PretrainedCreate", {"name", "folder"}),
     "ExamineOptions": ("ConversionExamine", {"file"}),
     "EvaluateOptions": ("EvaluationCreate", set()),
     "MeasureOptions": ("MeasurementCreate", {"supernet", "table", "until"}),

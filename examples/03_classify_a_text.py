@@ -39,4 +39,6 @@ def classify(file: str, text: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     print(classify(sys.argv[1], sys.argv[2]))

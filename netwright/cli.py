@@ -73,6 +73,7 @@ SERVER_COMMANDS: tuple[Callable[..., None], ...] = (
     server.migrate,
     operations.backup,
     operations.restore,
+    operations.prune,
     operations.doctor,
     operations.healthy,
     server.train,

@@ -36,6 +36,7 @@ class ConvertCommand:
     multiple: int
     skip: bool
     approximate: bool
+    importance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def convert_folder(command: FolderCommand) -> FolderSummary:
     """Write the supernet directory of a pretrained folder."""
     with server_packages():
         from supernets.pretrained.directory import convert_folder as run
-        from supernets.pretrained.directory import task_of
+        from supernets.pretrained.request import task_of
 
         task = command.task or task_of(command.folder, command.data)
         name = command.name or command.out.resolve().name
@@ -95,23 +96,26 @@ def folder_text(card: FolderSummary, out: Path) -> str:
         lines.append(f"new, random weights: {', '.join(card.new)}")
     if card.unused:
         lines.append(f"not used: {', '.join(card.unused[:5])}{' …' if len(card.unused) > 5 else ''}")
-    lines.append(f"next: netwright train instatune --from {out} --out RUN")
+    lines.append(f"next: netwright train elastic_finetune --from {out} --out RUN")
     return "\n".join(lines)
 
 
 def convert(command: ConvertCommand) -> dict[str, object]:
     """What was found, as JSON; writes the supernet directory to ``out``, if any."""
     with server_packages():
-        from supernets.convert.directory import Expects, found_in, write_supernet
+        from supernets.convert.directory import Expects, found_in, ranked_on, write_supernet
+        from supernets.convert.importances import WITHOUT_EXAMPLES, check_importance
         from supernets.data import load_data
 
-        found = _converted(command)
-        if command.out is not None:
+        check_importance(command.importance)
+        found, expects = _converted(command), None
+        if command.mean is not None or command.std is not None:
+            mean, std = numbers(command.mean or "", "--mean"), numbers(command.std or "", "--std")
+            expects = Expects(tuple(mean), tuple(std), command.crop)
+        if command.out is not None or command.importance not in WITHOUT_EXAMPLES:
             data = load_data(command.data)
-            expects = None
-            if command.mean is not None or command.std is not None:
-                mean, std = numbers(command.mean or "", "--mean"), numbers(command.std or "", "--std")
-                expects = Expects(tuple(mean), tuple(std), command.crop)
+            found = ranked_on(found, command.importance, data, expects=expects)
+        if command.out is not None:
             name = command.name or command.out.resolve().name
             write_supernet(found, data, command.out, name=name, expects=expects)
         shown: dict[str, Any] = found_in(found).model_dump(mode="json")
@@ -124,7 +128,7 @@ def _converted(command: ConvertCommand) -> Converted:
     from supernets.convert import convert as run
     from supernets.convert import convert_program
     from supernets.convert.archive import read_program
-    from supernets.families.traced_space import TracedConfig
+    from supernets.families.converted.traced_space import TracedConfig
 
     torch.set_num_threads(1)
     widths = tuple(numbers(command.widths, "--widths"))

@@ -33,7 +33,7 @@ JOB_TIMEOUT_S = 4 * 3600.0
 NAMES = 50
 FIGURES = (
     ("spearman", "Spearman", "{:.3f}"),
-    ("noise_ceiling", "noise ceiling", "{:.3f}"),
+    ("noise_ceiling", "split-half correlation", "{:.3f}"),
     ("median_ape", "median error", "{:.1%}"),
     ("coverage90", "90 % interval covers", "{:.0%}"),
 )

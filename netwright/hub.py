@@ -55,16 +55,20 @@ class Processor:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What another precision changes: latency in ms by kind of file, and quality with its standard error.
+    """What another precision changes, by kind of file: quality on ``n`` examples, latency in ms, and size.
 
-    ``activation`` is the kind of an int8 file, and ``dot_products`` whether the processor has an instruction for
-    those of 8-bit integers.
+    ``difference`` is that of the quality, with its standard error. ``activation`` is the kind of an int8 file, and
+    ``dot_products`` whether the processor has an instruction for those of 8-bit integers.
     """
 
-    latency_ms: dict[str, float]
+    metric: str
+    n: int
+    quality: dict[str, float]
     difference: float
     standard_error: float
-    device: Processor
+    latency_ms: dict[str, float]
+    bytes: dict[str, int]
+    device: Processor | None = None
     dot_products: bool | None = None
     activation: str | None = None
 
@@ -225,7 +229,7 @@ def _changed(precision: str, change: Change) -> tuple[str, ...]:
         f"{times[change.activation or precision]:.4g}",
         f"{times['fp32']:.4g}",
         f"{change.difference:+.4f} ± {change.standard_error:.4f}",
-        change.device.cpu,
+        change.device.cpu if change.device is not None else "unknown",
         known[change.dot_products],
     )
 

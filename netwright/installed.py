@@ -41,7 +41,7 @@ def server_packages() -> Iterator[None]:
     except DBAPIError as error:
         reason = without_password(str(error.orig or error).strip().replace("\n", " "))
         raise NetwrightError(
-            f"the database does not answer: {reason}; NETWRIGHT_DATABASE_URL and NETWRIGHT_HOME say which one is used"
+            f"the database does not answer: {reason}; NETWRIGHT_DATABASE_URL and NETWRIGHT_HOME set which one is used"
         ) from error
     except OSError as error:
         if error.filename is None:

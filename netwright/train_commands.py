@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from supernets.training.plan import TrainingPlan
+    from supernets.training.predicted import PredictedCost
     from supernets.training.steps.log import Progress
     from supernets.training.steps.training import Training
 
@@ -49,6 +50,7 @@ class TrainCommand:
     teacher: Path | None
     steps: int | None
     keep: str | None
+    predictor: Path | None
     until_step: int | None
     seed: int | None
     task: str | None
@@ -113,8 +115,36 @@ def _plan(command: TrainCommand, device: torch.device) -> TrainingPlan:
         source=command.source,
         momentum=command.momentum,
         teacher=command.teacher,
+        predicted=_predicted(command),
     )
     return files.plan(device)
+
+
+def _predicted(command: TrainCommand) -> PredictedCost | None:
+    """What the file of --predictor gives for the supernet of --from."""
+    from predictors.errors import PredictorError
+    from predictors.pruning import predicted_cost
+    from supernets.manifest import Manifest
+
+    file = command.predictor
+    if file is None:
+        return None
+    if command.source is None:
+        raise NetwrightError("--predictor needs --from: it belongs to the supernet that is pruned")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise NetwrightError(
+            f"--predictor must be a file that `netwright predictors show ID --save FILE` wrote, got {file}: {error}"
+        ) from error
+    manifest = Manifest.read(command.source)
+    try:
+        return predicted_cost(content, manifest.make_family(), manifest.weights_sha256, file.name)
+    except PredictorError as error:
+        raise NetwrightError(
+            f"--predictor must be a file of `netwright predictors show ID --save FILE`, of a predictor of "
+            f"{command.source}, got {file}: {error}"
+        ) from error
 
 
 def _run(command: TrainCommand, plan: TrainingPlan, device: torch.device) -> Training:
@@ -186,9 +216,14 @@ def card(folder: Path, data: str | None, subnets: int, threads: int) -> None:
 
         torch.set_num_threads(1)
         supernet = load_supernet(folder)
+        if "summary" not in supernet.manifest.report:
+            raise NetwrightError(
+                f"{folder} must have a report card, as `netwright train` writes it, to put a front into; it has none: "
+                f"train it with --from {folder} first"
+            )
         target = CpuTarget(CpuSettings(threads=threads))
         with bar("report card") as show:
-            images = load_data(data or supernet.manifest.data.name)
+            images = load_data(data or supernet.manifest.data.name, beside=folder)
             front = card_front(supernet, images, target, subnets=subnets, progress=steps(show))
         add_front(folder, front)
     typer.echo((folder / "report.md").read_text())

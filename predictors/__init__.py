@@ -10,6 +10,7 @@ PREDICTORS: Registry = Registry(
     {
         "bayesian_linear": "predictors.latency.bayesian_linear:BayesianLinear",
         "gaussian_process": "predictors.quality.gaussian_process:GaussianProcess",
+        "graph_transfer": "predictors.quality.graph_transfer:GraphTransfer",
         "imported_mlp": "predictors.quality.imported_mlp:ImportedMlp",
         "kernel_sum": "predictors.latency.kernels:KernelSum",
         "latency_surface": "predictors.latency.surface:LatencySurface",

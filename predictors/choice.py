@@ -75,9 +75,13 @@ class Choice:
 
 
 def kinds_for(metric: Metric) -> list[str]:
-    """Registered kinds that can be fitted to rows of this metric, and need nothing else."""
+    """Registered kinds that can be fitted to rows of this metric, need nothing else, and are not by request only."""
     kinds = {name: PREDICTORS.load(name) for name in PREDICTORS}
-    return [name for name, kind in kinds.items() if metric.source in kind.suits and not kind.imported]
+    return [
+        name
+        for name, kind in kinds.items()
+        if metric.source in kind.suits and not (kind.imported or kind.on_request)
+    ]
 
 
 def fewest_rows(metric: Metric) -> int:

@@ -83,6 +83,8 @@ class Predictor(ABC):
     """Whether its constructor takes ``known``, predictors of other targets."""
     imported: ClassVar[bool] = False
     """Whether it is made from a file that was fitted elsewhere, and cannot be made without."""
+    on_request: ClassVar[bool] = False
+    """Whether it is fitted only where it is named, and left out of comparisons: fitting it takes much longer."""
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         if scope.space_sha256 != family.space().sha256:

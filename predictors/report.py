@@ -103,8 +103,8 @@ class Report:
             best = math.sqrt(2 * self.noise_ceiling / (1 + self.noise_ceiling))
             if rank >= best - chance and best < CLEAR:
                 return (
-                    f"Spearman {rank:.2f} is at the noise ceiling of the evaluations, {best:.2f}: more subnets would "
-                    f"not improve it, more images for each evaluation would"
+                    f"Spearman {rank:.2f} is within chance of the noise ceiling of the evaluations, {best:.2f}: more "
+                    f"subnets would not improve it, more images for each evaluation would"
                 )
         return None
 

@@ -18,7 +18,7 @@ from search.seen import Seen
 from supernets.spaces.space import Population
 
 MAX_BATCH = 1_000
-GENERATIONS = 10
+GENERATIONS = 20
 MAX_DROPPED = 0.5  # share of the scored archs, once there are MIN_SCORED
 MIN_SCORED = 20
 PATIENCE = 2_000  # evaluations without a feasible arch or a violation smaller by MIN_PROGRESS
@@ -213,7 +213,7 @@ def optimise(
     """Search on predictions only, scoring each arch at most once and at most ``evaluations`` in all.
 
     ``algorithm`` is a name in ``ALGORITHMS``, an instance, or ``None`` for :func:`default_algorithm`.
-    ``batch`` archs are asked at a time; by default a tenth of the budget, from 20 to 1,000.
+    ``batch`` archs are asked at a time; by default a twentieth of the budget, from 20 to 1,000.
     ``initial (k, d)`` archs are scored first (they count). Constraints are checked at the problem's
     confidence with ``margin``, at expected values without. The hypervolume reference is ``reference (m,)`` or
     computed from the first batch. Stops early if the space is exhausted, if nothing is feasible and the smallest

@@ -14,9 +14,10 @@ from service.artifacts import ArtifactStore
 from service.db.session import Database
 from service.http.answers import add_handlers
 from service.http.deps import Services
-from service.http.guard import Guard
-from service.http.idempotency import Idempotency
 from service.http.keys import authorise
+from service.http.middleware.guard import Guard
+from service.http.middleware.idempotency import Idempotency
+from service.http.middleware.variants import Compressed, Tagged
 from service.http.openapi.document import document_of
 from service.http.parameters import known_parameters
 from service.http.quotas import Rate, within_quota
@@ -57,7 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = parts
     app.state.metrics = CollectorRegistry()
+    app.add_middleware(Tagged)
     app.add_middleware(Idempotency, database=database)
+    app.add_middleware(Compressed)
     app.add_middleware(
         Guard,
         allowed_hosts=settings.host_names,

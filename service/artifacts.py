@@ -7,17 +7,20 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from service.db.queries import find, insert_new
 from service.db.tables import Artifact
-from service.errors import ArtifactError, NotFoundError, StorageFullError
+from service.errors import ArtifactError, NotFoundError, StorageFullError, UnavailableError
 from service.ids import new_id
+from service.settings import without_password
 
 CHUNK = 1 << 20
 FULL_BELOW, NEARLY_FULL_BELOW = 10e6, 200e6
@@ -45,8 +48,14 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str) -> None:
+        """Raises :class:`UnavailableError` for a URL of no known kind, or of one whose package is not installed."""
         self._files: Any
-        self._files, root = fsspec.core.url_to_fs(url)
+        try:
+            self._files, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise UnavailableError(
+                f"artifacts cannot be stored at NETWRIGHT_ARTIFACTS_URL={without_password(url)}: {error}"
+            ) from error
         self._root = str(root).rstrip("/")
         protocol = self._files.protocol
         self._local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
@@ -76,7 +85,13 @@ class ArtifactStore:
     def _store(self, sha256: str, chunks: Iterator[bytes]) -> None:
         final = self._path(sha256)
         if self.is_whole(sha256):
+            if self._local:
+                os.utime(final)  # it is needed again: retention must not count it as old
             return
+        if self._files.exists(final) and not self._files.isfile(final):
+            raise ArtifactError(
+                f"artifact {sha256} cannot be stored: what has its name is no file; remove it"
+            )
         folder = final.rpartition("/")[0]
         self._files.makedirs(folder, exist_ok=True)
         temporary = f"{folder}/.{new_id('tmp')}"
@@ -97,6 +112,8 @@ class ArtifactStore:
     def is_whole(self, sha256: str) -> bool:
         """Whether an artifact is there and has its hash; reads all of it."""
         path = self._path(sha256)
+        if not self._files.isfile(path):  # opening a FIFO would block
+            return False
         try:
             with self._files.open(path, "rb") as file:
                 return _hash(iter(lambda: file.read(CHUNK), b"")) == sha256
@@ -106,7 +123,7 @@ class ArtifactStore:
     def size(self, sha256: str) -> int:
         """Bytes of an artifact; raises :class:`ArtifactError` when it is gone."""
         path = self._path(sha256)
-        if not self._files.exists(path):
+        if not self._files.isfile(path):
             raise ArtifactError(f"artifact {sha256} is no longer in the store")
         return int(self._files.size(path))
 
@@ -151,6 +168,19 @@ class ArtifactStore:
         names = {str(path).rpartition("/")[2] for path in self._files.find(self._root)}
         return sorted(name for name in names if HASH.fullmatch(name))
 
+    def modified(self, sha256: str) -> datetime | None:
+        """When the file of an artifact was written, if the store has such times."""
+        try:
+            moment: datetime = self._files.modified(self._path(sha256))
+        except (NotImplementedError, FileNotFoundError):
+            return None
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+    def delete(self, sha256: str) -> None:
+        """Delete the file of an artifact, if it is there."""
+        with suppress(FileNotFoundError):
+            self._files.rm(self._path(sha256))
+
     def fetch(self, sha256: str, path: Path) -> Path:
         """Put an artifact at ``path`` unless a file with its hash is there already."""
         if path.exists() and hash_file(path) == sha256:
@@ -191,6 +221,11 @@ def own_artifact(session: Session, project: str, sha256: str, size: int, media_t
     """Let the project read a file of the store."""
     row = {"id": new_id("art"), "project_id": project, "sha256": sha256, "bytes": size}
     insert_new(session, Artifact, [{**row, "media_type": media_type, "name": name}])
+    session.execute(
+        sa.update(Artifact)
+        .where(Artifact.project_id == project, Artifact.sha256 == sha256, Artifact.unused_since.is_not(None))
+        .values(unused_since=None)
+    )
 
 
 def artifact_by_hash(session: Session, project: str, sha256: str) -> Artifact:

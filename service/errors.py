@@ -118,7 +118,8 @@ class NotFoundError(ServiceError):
     """There is no such resource in the caller's project."""
 
     def __init__(self, kind: str, id: str, nearest: Sequence[str] = ()) -> None:
-        allowed = list(nearest) or f"the id of a {kind}"
+        article = "an" if kind[0] in "aeiou" else "a"
+        allowed = list(nearest) or f"the id of {article} {kind}"
         listed = f"; GET /v1/{LISTED[kind]} lists them" if kind in LISTED else ""
         words = nearest_words(nearest) or listed
         super().__init__(

@@ -1,4 +1,4 @@
-"""Random ids that say what they name."""
+"""Random ids that begin with the kind of resource."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ JOBS: Registry = Registry(
     {
         "train": "service.training.job:run",
         "convert": "service.conversions.job:run",
+        "convert_pretrained": "service.conversions.pretrained:run",
         "finetune": "service.training.finetune_job:run",
         "measure": "service.measuring.job:run",
         "import": "service.measurements.import_job:run",

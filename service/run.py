@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 from pathlib import Path
 
+from service.artifacts import ArtifactStore
 from service.db import migrate as migration
 from service.db.session import Database
 from service.db.used import path_of, remember, used_elsewhere
@@ -50,11 +52,14 @@ def worker(settings: Settings) -> None:
     """Take jobs until a signal ends the process; raises :class:`UnavailableError` on an old database."""
     from service.devices.waiting import look_after
     from service.jobs import JOBS
+    from service.operations import retention
     from service.runtime.worker import Worker
 
     set_up(settings.log_level, settings.log_format)
     require_schema(settings)
+    ArtifactStore(settings.artifacts)
     note_protocols(settings)
+    retention.every_day(settings)
     Worker(settings, JOBS, look_after).serve()
 
 
@@ -63,11 +68,12 @@ def serve(settings: Settings) -> None:
     import uvicorn
 
     from service.app import create_app
-    from service.http.protocol import timed_protocol
+    from service.http.middleware.protocol import timed_protocol
 
     set_up(settings.log_level, settings.log_format)
     require_schema(settings)
     require_private(settings)
+    require_free_port(settings)
     note_protocols(settings)
     uvicorn.run(
         create_app(settings),
@@ -81,6 +87,22 @@ def serve(settings: Settings) -> None:
         http=timed_protocol(settings.header_timeout_s),
         ws="none",
     )
+
+
+def require_free_port(settings: Settings) -> None:
+    """Raise :class:`UnavailableError` where the service cannot listen."""
+    try:
+        family, kind, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UnavailableError(
+            f"the service cannot listen at {settings.host}:{settings.port}: {error.strerror}; stop the process that "
+            "does, or choose another port (--port, NETWRIGHT_PORT)"
+        ) from error
 
 
 def require_private(settings: Settings) -> None:
@@ -125,7 +147,7 @@ def note_protocols(settings: Settings) -> None:
 
 
 def other_database(settings: Settings) -> str | None:
-    """What to say where a SQLite database is about to be made although another one was used before; else None."""
+    """The warning where a SQLite database is about to be made although another one was used before; else None."""
     path = path_of(settings.database)
     found = used_elsewhere(path) if path is not None and not path.exists() else []
     if not found:

@@ -17,7 +17,11 @@ from service.hosts import names_of
 from service.logs import LogFormat
 
 PASSWORD = re.compile(r"(://[^:/\s]*):\S*@")
+NAMED_PASSWORD = re.compile(r"(?i)(pass\w*\s*=\s*)(?:'[^']*'|[^\s&;]+)")
+"""Of a URL's query, or of the driver's own ``host=… password=…``."""
 HOST = re.compile(r"(\*|\[[0-9a-f:.]+\]|[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?)(?::\d+)?")
+LONGEST_S, MOST = 1e7, 10**9
+"""Upper ends of times and counts: what is larger is a mistake, and more than a system can wait for or store."""
 ZOO_DIR = Path(__file__).resolve().parents[1] / "zoo"
 
 
@@ -25,7 +29,7 @@ class Settings(BaseSettings):
     """Settings of a service, its workers and its migrations; read from ``NETWRIGHT_*`` and nowhere else."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NETWRIGHT_", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="NETWRIGHT_", frozen=True, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False
     )
 
     home: Path = Field(
@@ -60,22 +64,28 @@ class Settings(BaseSettings):
         "of this machine are always allowed.",
     )
     header_timeout_s: float = Field(
-        10.0, gt=0, description="Seconds a client has to send the headers of a request."
+        10.0, gt=0, le=LONGEST_S, description="Seconds a client has to send the headers of a request."
     )
-    body_timeout_s: float = Field(60.0, gt=0, description="Seconds a client has to send a request's body.")
-    heartbeat_s: float = Field(2.0, gt=0, description="Seconds between two signs of life of a worker.")
+    body_timeout_s: float = Field(
+        60.0, gt=0, le=LONGEST_S, description="Seconds a client has to send a request's body."
+    )
+    heartbeat_s: float = Field(
+        2.0, gt=0, le=LONGEST_S, description="Seconds between two signs of life of a worker."
+    )
     worker_timeout_s: float = Field(
         30.0,
         gt=0,
+        le=LONGEST_S,
         description="Seconds without a sign of life after which a worker counts as dead.",
     )
     max_attempts: int = Field(
         3,
         ge=1,
+        le=MOST,
         description="Workers that may die on a job before it is parked (state failed, error code parked).",
     )
     poll_s: float = Field(
-        0.3, gt=0, description="Seconds between two looks into the queue or for new events."
+        0.3, gt=0, le=LONGEST_S, description="Seconds between two looks into the queue or for new events."
     )
     job_kinds: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
@@ -86,31 +96,48 @@ class Settings(BaseSettings):
         description="How many jobs of a kind all workers together run at once, such as `train=1,evaluate=4`; a kind "
         "that is not named has no limit. Every worker needs the same value.",
     )
+    keep_unused_days: float = Field(
+        30.0,
+        ge=0,
+        le=36_500,
+        description="Days after which a worker deletes an artifact that nothing refers to, and the folder of a "
+        "training that has ended; 0 keeps them.",
+    )
     project_workers: int = Field(
-        0, ge=0, description="Jobs of one project that all workers together run at once; 0 is no limit."
+        0,
+        ge=0,
+        le=MOST,
+        description="Jobs of one project that all workers together run at once; 0 is no limit.",
     )
     max_jobs: int = Field(
-        0, ge=0, description="Jobs of a project that have not ended, beyond which it gets 429; 0 is no limit."
+        0,
+        ge=0,
+        le=MOST,
+        description="Jobs of a project that have not ended, beyond which it gets 429; 0 is no limit.",
     )
     max_stored_mb: float = Field(
         0.0,
         ge=0,
+        le=1e12,
         description="MB (10^6 bytes) a project may store before it gets 429 for new jobs; 0 is no limit.",
     )
     requests_per_s: float = Field(
         0.0,
         ge=0,
+        le=1e9,
         description="Requests a second of one key to one process of the service, 10 seconds' worth of them at once; "
         "0 is no limit.",
     )
     lease_s: float = Field(
         120.0,
         gt=0,
+        le=LONGEST_S,
         description="Seconds a device's agent may be silent before the nets it measures are leased to others.",
     )
     agent_wait_s: float = Field(
         0.0,
         ge=0,
+        le=LONGEST_S,
         description="Seconds a job waits for a target without any agent before it fails; 0 waits for ever.",
     )
     measure_rounds: int = Field(
@@ -122,7 +149,7 @@ class Settings(BaseSettings):
     measure_block_ms: float = Field(
         15.0, ge=1, le=1000, description="Milliseconds that a net is timed in each round of a measuring run."
     )
-    threads: int = Field(1, ge=1, description="Threads of a job that trains or evaluates.")
+    threads: int = Field(1, ge=1, le=1024, description="Threads of a job that trains or evaluates.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where trainings run: cpu, cuda, or auto, which is a GPU where there is one."
     )
@@ -163,7 +190,7 @@ class Settings(BaseSettings):
         limits = {}
         for part in filter(None, (part.strip() for part in value.split(","))):
             kind, _, most = part.partition("=")
-            if not most.strip().isdigit() or int(most) < 1:
+            if not kind.strip() or not most.strip().isdecimal() or int(most) < 1:
                 raise ValueError(
                     f"must be kind=number with a number from 1 on, such as train=1, got {part!r}"
                 )
@@ -181,11 +208,18 @@ class Settings(BaseSettings):
         if not url:
             return url
         try:
-            backend = make_url(url).drivername
+            parsed = make_url(url)
         except (ArgumentError, ValueError):  # their texts may hold the password
             raise ValueError("must be a SQLAlchemy URL such as postgresql+psycopg://user@host/name") from None
-        if backend not in ("sqlite", "postgresql+psycopg"):
-            raise ValueError(f"must start with sqlite:/// or postgresql+psycopg://, got {backend!r}")
+        if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+            raise ValueError(
+                f"must start with sqlite:/// or postgresql+psycopg://, got {parsed.drivername!r}"
+            )
+        in_memory = parsed.database in (None, "", ":memory:")
+        if _is_sqlite(parsed) and (in_memory or parsed.query or parsed.host):
+            raise ValueError(
+                "must name a file and no options: sqlite:////absolute/path.db or sqlite:///relative.db"
+            )
         return url
 
     @model_validator(mode="after")
@@ -244,7 +278,7 @@ def _host_name(text: str) -> str:
 
 def without_password(text: str) -> str:
     """A URL, or a text with one in it, as it may be shown."""
-    return PASSWORD.sub(r"\1:***@", text)
+    return NAMED_PASSWORD.sub(r"\1***", PASSWORD.sub(r"\1:***@", text))
 
 
 def setting_fault(error: Mapping[str, Any]) -> str:
@@ -253,7 +287,10 @@ def setting_fault(error: Mapping[str, Any]) -> str:
     if not error["loc"]:  # a rule about several settings
         return message
     name = ".".join(map(str, error["loc"])).upper()
-    return f"NETWRIGHT_{name}={without_password(str(error['input']))}: {message}"
+    # What is no URL may hold a password anywhere.
+    hidden = name in ("DATABASE_URL", "ARTIFACTS_URL") and "://" not in str(error["input"])
+    given = "***" if hidden else without_password(str(error["input"]))
+    return f"NETWRIGHT_{name}={given}: {message}"
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -26,6 +26,7 @@ TASKS: Registry = Registry(
         "image_classification": "supernets.tasks.image_classification:ImageClassification",
         "image_regression": "supernets.tasks.image_regression:ImageRegression",
         "language_modelling": "supernets.tasks.language_modelling:LanguageModelling",
+        "self_supervised_images": "supernets.tasks.self_supervised_images:SelfSupervisedImages",
         "text_classification": "supernets.tasks.text_classification:TextClassification",
     },
 )
@@ -34,7 +35,9 @@ SAMPLERS: Registry = Registry(
     "sampler",
     {
         "attentive": "supernets.recipes.samplers.attentive:AttentiveSampler",
+        "ends": "supernets.recipes.samplers.ends:EndsSampler",
         "instatune": "supernets.recipes.samplers.instatune:InstatuneSampler",
+        "poa": "supernets.recipes.samplers.poa:PoaSampler",
         "sandwich": "supernets.recipes.samplers.sandwich:SandwichSampler",
         "shift": "supernets.recipes.samplers.shift:ShiftSampler",
         "shift_learned": "supernets.recipes.samplers.shift_learned:LearnedShiftSampler",
@@ -49,6 +52,7 @@ LOSSES: Registry = Registry(
         "inplace_distillation": "supernets.recipes.losses.inplace_distillation:InplaceDistillation",
         "instatune": "supernets.recipes.losses.instatune:InstatuneLoss",
         "labels_and_teacher": "supernets.recipes.losses.labels_and_teacher:LabelsAndTeacher",
+        "poa": "supernets.recipes.losses.poa:PoaLoss",
     },
 )
 
@@ -56,6 +60,7 @@ CONTROLLERS: Registry = Registry(
     "controller",
     {
         "gradient_split": "supernets.recipes.controllers.gradient_split:GradientSplit",
+        "self_expanding": "supernets.recipes.controllers.self_expanding:SelfExpanding",
         "stages": "supernets.recipes.controllers.stages:Stages",
     },
 )

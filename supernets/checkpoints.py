@@ -14,6 +14,8 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from supernets import TASKS
+from supernets.data.text.tokenization import TOKENIZER_FILE
+from supernets.data_facts.spec import OF_SUPERNET
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError
@@ -97,7 +99,21 @@ def load_supernet(directory: Path) -> Supernet:
     if regions := manifest.regions():
         net = ShardedNet(family, [family.build() for _ in regions], regions)
     net.load_weights(read_tensors(directory / WEIGHTS_FILE, manifest.weights_sha256))
+    check_tokenizer(directory, manifest)
     return Supernet(manifest, family, net.eval())
+
+
+def check_tokenizer(directory: Path, manifest: Manifest) -> None:
+    """Refuse a directory without the tokenizer that its manifest names, or with another one."""
+    if f"tokenizer={OF_SUPERNET}" not in manifest.data.name:
+        return
+    path, expected = directory / TOKENIZER_FILE, manifest.preprocessing.get("tokenizer_sha256")
+    if not path.is_file():
+        raise CheckpointError(
+            f"a supernet of texts must hold its {TOKENIZER_FILE}, {directory.name!r} does not"
+        )
+    if (got := hashlib.sha256(path.read_bytes()).hexdigest()) != expected:
+        raise CheckpointError(f"{TOKENIZER_FILE} must have SHA-256 {expected}, got {got}")
 
 
 def load_official(kind: str, path: Path) -> Supernet:
@@ -122,13 +138,17 @@ def pack(net: ElasticModel) -> bytes:
     )
 
 
-def save_supernet(directory: Path, net: ElasticModel, manifest: Manifest) -> None:
-    """Write weights and manifest; the manifest comes last and must carry the hash of the weights."""
+def save_supernet(
+    directory: Path, net: ElasticModel, manifest: Manifest, tokenizer: str | None = None
+) -> None:
+    """Write weights, the tokenizer of texts, and the manifest, which comes last and must carry the weights' hash."""
     directory.mkdir(parents=True, exist_ok=True)
     weights = pack(net)
     if hashlib.sha256(weights).hexdigest() != manifest.weights_sha256:
         raise CheckpointError("the manifest must carry the hash of the weights it is saved with")
     write_bytes(directory / WEIGHTS_FILE, weights)
+    if tokenizer is not None:
+        write_bytes(directory / TOKENIZER_FILE, tokenizer.encode())
     write_manifest(directory, manifest)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from supernets.errors import TrainingError
+from supernets.errors import TrainingError, nearest
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -18,7 +18,9 @@ def choose(name: str) -> torch.device:
     Raises ``TrainingError`` for another word, and for ``cuda`` where there is no GPU.
     """
     if name not in DEVICES:
-        raise TrainingError(f"device must be one of {', '.join(DEVICES)}, got {name!r}")
+        raise TrainingError(
+            f"device must be one of {', '.join(DEVICES)}, got {name!r}{nearest(name, DEVICES)}"
+        )
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise TrainingError(

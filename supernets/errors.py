@@ -85,7 +85,14 @@ class TrainingError(SupernetError, RuntimeError):
 
 
 class ConvertError(SupernetError, ValueError):
-    """A network cannot be made a supernet, or a file with one cannot be read."""
+    """A network cannot be made a supernet, or a file with one cannot be read.
+
+    ``field`` of a request is at fault; ``got`` and ``allowed`` are its value and what it may be, where that is short.
+    """
+
+    def __init__(self, message: str, field: str = "", got: object = None, allowed: object = None) -> None:
+        super().__init__(message)
+        self.field, self.got, self.allowed = field, got, allowed
 
 
 class ExportError(SupernetError, RuntimeError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from supernets.elastic.norm import BNStats
 from supernets.elastic.recalibrate import recalibrate
 from supernets.errors import DataError
 from supernets.export.graph import UntranslatedError, direct_model
+from supernets.export.pools import with_pools
 from supernets.export.runtime import Session, memory_session
 from supernets.extract import extract
 from supernets.metrics import MACS
@@ -101,55 +103,88 @@ def example_scores(
     split: str,
     batch_size: int = BATCH_SIZE,
     examples: int | None = None,
+    metric: str | None = None,
 ) -> Tensor:
     """The task's score of each example of ``split``, ``(n,) float64``, in the order of the split.
 
-    With ``examples`` only of so many, in the order of :func:`supernets.prepared.first_part`.
+    With ``examples`` only of so many, in the order of :func:`supernets.prepared.first_part`. ``metric`` is one of the
+    task's further qualities, or None for its quality. A task that judges outputs by those of training examples gets
+    these from the same subnet.
     Without ``stats`` the network has the statistics that are stored with its weights, which are those of the largest.
 
     Larger evaluations on the CPU run through ONNX Runtime, as the exported file does; smaller ones and those on
     a GPU through torch. The scores of two archs are paired: :meth:`supernets.tasks.task.Task.difference` compares them.
     """
-    device = _device(net)
-    chosen, labels = first_part(data.held(split), examples)
-    dimensions = net.family.dimensions(arch)
-    found = []
-    with _running(net, task, arch, stats, len(chosen)) as runner:
-        row_major = runner.row_major
-        parts = prepared(
-            data, task, split, dimensions, batch_size, device, row_major=row_major, examples=examples
-        )
-        for inputs, answers in zip(parts, torch.split(labels, batch_size), strict=True):
-            found.append(task.scores(runner.run(inputs), task.targets(answers, data)))
-    return torch.cat(found)
+    chosen = _Examples(split, batch_size, examples, metric or task.quality)
+    return _scoring(net, task, data, arch, stats, chosen).scores()
 
 
-class _Runner(NamedTuple):
-    """A function from inputs to outputs on the CPU, and the layout in which it reads the inputs."""
+class _Examples(NamedTuple):
+    """Which examples are scored, a split or the first of it, how many at once, and by which quality."""
 
-    run: Callable[[Inputs], Tensor]
-    row_major: bool
+    split: str
+    at_once: int
+    first: int | None
+    metric: str
 
 
-@contextmanager
-def _running(
+class _Scoring(NamedTuple):
+    """Scores of one subnet that are yet to be computed.
+
+    ``apart``: they need nothing of the network any more, so that it may be used meanwhile.
+    """
+
+    scores: Callable[[], Tensor]
+    apart: bool
+
+
+def _scoring(
+    net: ElasticModel, task: Task, data: DataSet, arch: Arch, stats: BNStats | None, examples: _Examples
+) -> _Scoring:
+    """By ONNX Runtime where it pays, else by the network itself."""
+    device, dimensions = _device(net), net.family.dimensions(arch)
+    passed = len(first_part(data.held(examples.split), examples.first)[1]) + task.references
+
+    def answered(
+        run: Callable[[Inputs], Tensor], row_major: bool, split: str, first: int | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs and targets of one part after another."""
+        size, labels = examples.at_once, first_part(data.held(split), first)[1]
+        parts = prepared(data, task, split, dimensions, size, device, row_major=row_major, examples=first)
+        for inputs, right in zip(parts, torch.split(labels, size), strict=True):
+            yield run(inputs), task.targets(right, data)
+
+    def scores(run: Callable[[Inputs], Tensor], row_major: bool) -> Tensor:
+        score: Callable[[Tensor, Tensor], Tensor] = task.scores
+        if task.references:
+            known = zip(*answered(run, row_major, "train", task.references), strict=True)
+            score = task.scorer(examples.metric, *(torch.cat(each) for each in known))
+        parts = answered(run, row_major, examples.split, examples.first)
+        return torch.cat([score(outputs, right) for outputs, right in parts])
+
+    def by_network() -> Tensor:
+        with _evaluating(net), use(net, arch, stats), exact(device):
+            return scores(lambda inputs: net(*inputs).cpu(), row_major=False)
+
+    run = _runtime(net, task, arch, stats, passed)
+    return (
+        _Scoring(by_network, apart=False) if run is None else _Scoring(lambda: scores(run, True), apart=True)
+    )
+
+
+def _runtime(
     net: ElasticModel, task: Task, arch: Arch, stats: BNStats | None, examples: int
-) -> Iterator[_Runner]:
-    """ONNX Runtime where it pays, else the network itself."""
-    device = _device(net)
+) -> Callable[[Inputs], Tensor] | None:
+    """The subnet in ONNX Runtime, or None where that does not pay."""
     macs = float(net.family.costs(net.family.space().encode([arch]))[MACS][0])
-    if device.type == "cpu" and macs * examples >= RUNTIME_FROM_MACS:
-        interface = task.interface(net.family.dimensions(arch))
-        try:
-            content = direct_model(extract(net, arch, stats), interface, OPSET).SerializeToString()
-        except UntranslatedError:
-            pass  # a network with layers that the direct writer lacks is evaluated by torch
-        else:
-            session = memory_session(content, torch.get_num_threads())
-            yield _Runner(_by_runtime(session, interface), row_major=True)
-            return
-    with _evaluating(net), use(net, arch, stats), exact(device):
-        yield _Runner(lambda inputs: net(*inputs).cpu(), row_major=False)
+    if _device(net).type != "cpu" or macs * examples < RUNTIME_FROM_MACS:
+        return None
+    interface = task.interface(net.family.dimensions(arch))
+    try:
+        model = with_pools(direct_model(extract(net, arch, stats), interface, OPSET))
+    except UntranslatedError:
+        return None  # a network with layers that the direct writer lacks is evaluated by torch
+    return _by_runtime(memory_session(model.SerializeToString(), torch.get_num_threads()), interface)
 
 
 def _by_runtime(session: Session, interface: Interface) -> Callable[[Inputs], Tensor]:
@@ -187,22 +222,26 @@ def evaluate_net(
     stats: BNStats | None = None,
     batch_size: int = BATCH_SIZE,
     examples: int | None = None,
+    metric: str | None = None,
 ) -> Evaluation:
     """Quality of ``arch`` on ``split``; without ``stats`` its BatchNorm statistics are computed first.
 
     ``batch_size`` examples are in memory at once; the result is the same but for rounding. With ``examples`` it is the
     quality on a part of the split (:func:`supernets.prepared.first_part`), with statistics of fewer training examples.
+    ``metric`` as in :func:`example_scores`.
     """
     stats = stats or calibrate(net, task, data, arch, batch_size, calibration_for(examples))
-    scores = example_scores(net, task, data, arch, stats, split, batch_size, examples)
-    return summarise(task, scores, data, split, stats)
+    scores = example_scores(net, task, data, arch, stats, split, batch_size, examples, metric)
+    return summarise(task, scores, data, split, stats, metric)
 
 
-def summarise(task: Task, scores: Tensor, data: DataSet, split: str, stats: BNStats) -> Evaluation:
+def summarise(
+    task: Task, scores: Tensor, data: DataSet, split: str, stats: BNStats, metric: str | None = None
+) -> Evaluation:
     """The evaluation that scores ``(n,)`` of a split amount to."""
     value, standard_error = task.summarise(scores)
     return Evaluation(
-        metric=task.quality,
+        metric=metric or task.quality,
         value=value,
         standard_error=standard_error,
         n=len(scores),
@@ -239,6 +278,42 @@ def evaluate_arch(
     """
     check_data(supernet, data)
     return evaluate_net(supernet.net, supernet.task, data, arch, split, stats, batch_size, examples)
+
+
+def evaluate_archs(
+    supernet: Supernet,
+    data: DataSet,
+    archs: Iterable[Arch],
+    split: str,
+    batch_size: int = BATCH_SIZE,
+    examples: int | None = None,
+) -> Iterator[Evaluation]:
+    """Qualities of subnets in their order, as :func:`evaluate_arch` gives them.
+
+    Where torch may use several threads, the next subnet is recalibrated while ONNX Runtime scores the last one:
+    small networks do not keep several cores busy by themselves. An arch is read only when its turn comes.
+    """
+    check_data(supernet, data)
+    net, task = supernet.net, supernet.task
+    chosen = _Examples(split, batch_size, examples, task.quality)
+
+    def finished(scoring: _Scoring, stats: BNStats) -> Evaluation:
+        return summarise(task, scoring.scores(), data, split, stats)
+
+    with ThreadPoolExecutor(1) as pool:
+        pending: Future[Evaluation] | None = None
+        for arch in archs:
+            stats = calibrate(net, task, data, arch, batch_size, calibration_for(examples))
+            scoring = _scoring(net, task, data, arch, stats, chosen)
+            if pending is not None:
+                yield pending.result()
+                pending = None
+            if scoring.apart and torch.get_num_threads() > 1:
+                pending = pool.submit(finished, scoring, stats)
+            else:
+                yield finished(scoring, stats)
+        if pending is not None:
+            yield pending.result()
 
 
 def calibrated(supernet: Supernet, data: DataSet, arch: Arch) -> BNStats:

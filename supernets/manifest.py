@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from supernets import FAMILIES, TASKS
-from supernets.errors import CheckpointError, SupernetError
+from supernets.errors import CheckpointError, SupernetError, nearest
 from supernets.families.family import Family
 from supernets.metrics import names_from
 from supernets.records import (
@@ -69,7 +69,8 @@ class Manifest(Record):
     @classmethod
     def _known_task(cls, value: str) -> str:
         if value not in (*TASKS, NONE):
-            raise ValueError(f"must be one of {', '.join((*TASKS, NONE))}, got {value!r}")
+            allowed = (*TASKS, NONE)
+            raise ValueError(f"must be one of {', '.join(allowed)}, got {value!r}{nearest(value, allowed)}")
         return value
 
     @field_validator("quality")
@@ -77,7 +78,7 @@ class Manifest(Record):
     def _registered_quality(cls, value: str) -> str:
         allowed = (*names_from("evaluated"), NONE)
         if value not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}, got {value!r}")
+            raise ValueError(f"must be one of {', '.join(allowed)}, got {value!r}{nearest(value, allowed)}")
         return value
 
     @classmethod
@@ -92,6 +93,7 @@ class Manifest(Record):
             ) from error
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{MANIFEST_FILE} must be JSON: {error}") from error
+        _require_storable(values)
         return cls.parse(values)
 
     @classmethod
@@ -129,3 +131,16 @@ class Manifest(Record):
     def as_json(self) -> dict[str, Any]:
         """What :meth:`parse` reads back."""
         return self.model_dump(mode="json")
+
+
+def _require_storable(values: object) -> None:
+    """Refuse text that JSON can escape, but no database or answer can hold, anywhere in a manifest."""
+    try:
+        stored = json.dumps(values, ensure_ascii=False)
+        stored.encode()
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{MANIFEST_FILE} must hold text that UTF-8 can encode, without lone surrogates or deep nesting"
+        ) from error
+    if "\\u0000" in stored:
+        raise CheckpointError(f"{MANIFEST_FILE} must hold text without NUL")

@@ -17,6 +17,7 @@ Source = Literal["measured", "evaluated", "closed_form"]
 LATENCY, ENERGY, PEAK_MEMORY = "latency_ms", "energy_mj", "peak_memory_mb"
 PARAMS, MACS, ACTIVATION, SIZE = "params", "macs", "activation_mb", "size_mb"
 ACCURACY, MEAN_ABSOLUTE_ERROR, PERPLEXITY = "accuracy", "mean_absolute_error", "perplexity"
+KNN_ACCURACY, LINEAR_PROBE_ACCURACY = "knn_accuracy", "linear_probe_accuracy"
 # A latency below this share of another one is faster by more than noise.
 CLEARLY = 0.9
 
@@ -65,6 +66,24 @@ METRICS: dict[str, Metric] = {
             "min",
             "evaluated",
             "Exponential of the mean log loss of a token: among how many equally likely tokens a model still chooses",
+            1.0,
+        ),
+        Metric(
+            KNN_ACCURACY,
+            "fraction",
+            "max",
+            "evaluated",
+            "Share of examples whose class a vote of the 20 nearest training examples finds, by the cosine of features",
+            0.0,
+            1.0,
+        ),
+        Metric(
+            LINEAR_PROBE_ACCURACY,
+            "fraction",
+            "max",
+            "evaluated",
+            "Share of examples whose class a logistic regression on features of training examples finds",
+            0.0,
             1.0,
         ),
         Metric(LATENCY, "ms", "min", "measured", "Uncontended time of one inference"),

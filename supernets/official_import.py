@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from supernets.checkpoints import load_official, save_supernet
@@ -12,13 +13,14 @@ from supernets.official import imagenet
 from supernets.records import DataRecord
 
 
-def import_official(name: str, path: Path, data: DataSet, directory: Path) -> Manifest:
-    """Write the supernet directory of a released file, to be evaluated on the images of ``data``.
+def import_official(name: str, path: Path, images: Callable[[], DataSet], directory: Path) -> Manifest:
+    """Write the supernet directory of a released file, to be evaluated on some images.
 
     Args:
         name: key of :data:`supernets.official.nets.OFFICIAL`.
         path: the file.
-        data: ImageNet or a part of it: its classes are WordNet ids, class names or numbers 0..999.
+        images: loads ImageNet or a part of it, whose classes are WordNet ids, class names or numbers 0..999. It is
+            called once the file is known to be good: it may take minutes.
         directory: created.
 
     Raises:
@@ -26,12 +28,13 @@ def import_official(name: str, path: Path, data: DataSet, directory: Path) -> Ma
         CheckpointError: see :func:`supernets.official.nets.load_official_net`.
         DataError: classes that ImageNet does not have, or grey images.
     """
+    supernet = load_official(name, path)
+    data = images()
     if data.channels != 3:
         raise DataError(f"a released supernet reads colour images, {data.name!r} has {data.channels} channel")
     record = DataRecord.model_validate(
         {**data.describe(), "outputs": list(imagenet.outputs_of(data.classes))}
     )
-    supernet = load_official(name, path)
     manifest = supernet.manifest.model_copy(update={"data": record})
     save_supernet(directory, supernet.net, manifest)
     return manifest

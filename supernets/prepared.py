@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,6 +19,7 @@ from supernets.tasks.task import Dimensions, Task
 LIMIT_BYTES = 256 << 20
 """Of prepared examples kept for a data set. A search asks for the same few image sizes again and again."""
 Key = tuple[object, ...]
+"""Starts with the class of the task: tasks have no state, and ``Supernet.task`` is another instance each time."""
 
 
 class _Kept:
@@ -25,19 +27,22 @@ class _Kept:
 
     def __init__(self) -> None:
         self._parts: OrderedDict[Key, list[Inputs]] = OrderedDict()
+        self._lock = Lock()  # one subnet is recalibrated while another is scored
 
     def find(self, key: Key) -> list[Inputs] | None:
         """The parts under ``key``, which count as used now."""
-        found = self._parts.get(key)
-        if found is not None:
-            self._parts.move_to_end(key)
-        return found
+        with self._lock:
+            found = self._parts.get(key)
+            if found is not None:
+                self._parts.move_to_end(key)
+            return found
 
     def keep(self, key: Key, parts: list[Inputs]) -> None:
         """Keep these parts in place of those that were not used for longest."""
-        self._parts[key] = parts
-        while sum(map(_bytes, self._parts.values())) > LIMIT_BYTES:
-            self._parts.popitem(last=False)
+        with self._lock:
+            self._parts[key] = parts
+            while sum(map(_bytes, self._parts.values())) > LIMIT_BYTES:
+                self._parts.popitem(last=False)
 
 
 _KEPT: WeakKeyDictionary[DataSet, _Kept] = WeakKeyDictionary()
@@ -64,7 +69,7 @@ def calibration_inputs(
 
     Each call returns a copy: a network may write into its inputs.
     """
-    key = (task, "train", tuple(sorted(dimensions.items())), n)
+    key = (type(task), "train", tuple(sorted(dimensions.items())), n)
     kept = _KEPT.setdefault(data, _Kept())
     fixed = device.type == "cpu" and isinstance(data.train, HeldSplit)
     found = kept.find(key) if fixed else None
@@ -101,7 +106,7 @@ def prepared(
         examples: only so many, in the order of :func:`first_part`.
     """
     kept = _KEPT.setdefault(data, _Kept())
-    key = (task, split, tuple(sorted(dimensions.items())), size, row_major, examples)
+    key = (type(task), split, tuple(sorted(dimensions.items())), size, row_major, examples)
     found = kept.find(key) if device.type == "cpu" else None
     if found is not None:
         yield from found if row_major else map(_copied, found)

@@ -94,6 +94,7 @@ class StageRecord(Record):
     data: DataRecord
     source: OriginRecord | None = None
     teacher: OriginRecord | None = None
+    predictor: OriginRecord | None = None
     steps: int = Field(ge=0)
     passes: int = Field(ge=0)
     billed_passes: float = Field(ge=0)

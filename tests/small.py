@@ -15,9 +15,11 @@ from supernets.convert import convert
 from supernets.data import DataSet
 from supernets.families.family import Family
 from supernets.families.mobilenet_v3 import MobileNetV3
+from supernets.families.vit import Vit
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Arch
 from supernets.tasks.image_classification import ImageClassification
+from supernets.tasks.self_supervised_images import FEATURES, SelfSupervisedImages
 from supernets.tasks.task import Interface, Task
 from supernets.training import loop
 from supernets.training.plan import TrainingPlan
@@ -70,9 +72,35 @@ def converted_family() -> Family:
     return convert(Small(), torch.randn(2, 1, 32, 32), widths=(0.25, 0.5, 0.75, 1.0), multiple=1).family
 
 
+VIT_FAMILY: dict[str, Any] = {
+    "image_channels": 1,
+    "patch": 4,
+    "resolutions": [8],
+    "widths": [16, 24],
+    "depths": [1, 2, 3],
+    "heads": [1, 2],
+    "head_size": 8,
+    "ffns": [16, 32],
+}
+
+
+def small_vit(**changes: object) -> Vit:
+    """A ViT for the images of ``digits`` with the features of ``self_supervised_images``."""
+    return Vit.from_config({**VIT_FAMILY, "num_classes": FEATURES, **changes})
+
+
+def task_of(recipe: str) -> Task:
+    """The task that the recipe trains for."""
+    return SelfSupervisedImages() if Recipe.read(recipe).make_loss().without_labels else TASK
+
+
 def family_of(recipe: str) -> Family:
     """A small family that the recipe fits."""
-    return small_family() if Recipe.read(recipe).pruner is None else converted_family()
+    found = Recipe.read(recipe)
+    if found.make_loss().without_labels:
+        return small_vit()
+    grows = any(controller.grows for controller in found.make_controllers())
+    return converted_family() if grows or found.pruner is not None else small_family()
 
 
 def short(name: str, **changes: object) -> Recipe:

@@ -28,7 +28,8 @@ class Client:
     ``url`` is its address (default: ``NETWRIGHT_URL``, else this machine's port 8000), ``key`` the key it needs, if
     any (default: ``NETWRIGHT_KEY``). ``timeout`` is the longest silence of the server in seconds. What the server
     refuses is raised as :class:`~netwright.errors.ApiError`. Usable as a context manager; ``transport`` replaces the
-    network (tests).
+    network (tests). With ``may_start`` a service on this machine that refuses connections is tried again for
+    7.5 seconds.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Client:
         *,
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
+        may_start: bool = False,
     ) -> None:
         url = url or os.environ.get("NETWRIGHT_URL") or DEFAULT_URL
         key = key or os.environ.get("NETWRIGHT_KEY") or None
-        self.connection = Connection(url, key, timeout=timeout, transport=transport)
+        self.connection = Connection(url, key, timeout=timeout, transport=transport, may_start=may_start)
         self.jobs = Jobs(self.connection)
         self.metrics = Metrics(self.connection)
         self.supernets = Supernets(self.connection)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from netwright.client.http import models
 from netwright.client.http.connection import Connection
+from netwright.client.http.decode import read
 from netwright.client.metrics import Metrics, check_metric
 from netwright.client.resource import counted, dataframe, html_table
 from netwright.client.subnets import Downloadable, Subnet, Subnets
@@ -76,6 +77,8 @@ class Point(Downloadable, models.FrontPoint):
 class Front(Sequence[Point]):
     """The points of a front, in the server's order; ``objectives``, ``total``, ``note``.
 
+    ``original`` is the network that the supernet was converted from, None where it was not converted.
+
     ``ask`` requests the same front with other parameters, ``fetch`` saves it as a table.
     """
 
@@ -91,6 +94,7 @@ class Front(Sequence[Point]):
         self.objectives: list[str] = answer.get("objectives") or []
         self.note: str | None = answer.get("note")
         self.noise: str | None = answer.get("noise")
+        self.original = read(models.OriginalView, answer["original"]) if answer.get("original") else None
         self.total: int = answer.get("total", len(self.points))
         self._answer, self._ask, self._fetch = answer, ask, fetch
         self._connection = connection

@@ -17,7 +17,7 @@ from netwright.errors import JobFailedError, NetwrightError, ServerError, Unreac
 from netwright.progress import Shown, TrainingBar, bar
 
 FINAL_STATES = ("succeeded", "failed", "cancelled")
-LIVE_KINDS = ("train", "finetune", "convert")  # whose progress bar is drawn from events
+LIVE_KINDS = ("train", "finetune", "convert", "convert_pretrained")  # whose progress bar is drawn from events
 SILENCE_S = 60.0  # the service sends a comment every 15 s
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
 DEFAULT_TIMEOUT_S = 24 * 3600.0
@@ -100,6 +100,12 @@ class Job(Resource, models.JobView):
     def resume(self) -> Job:
         """Continue a failed or cancelled job after its last finished step."""
         return self._do("resume")
+
+    def update(self, *, priority: int) -> Job:
+        """Change its priority, -100 to 100: of a project's queued jobs those of higher priority are taken first."""
+        answer = self._connection.patch(f"{self.path}/{self.id}", {"priority": priority})
+        vars(self).update(vars(Job.of(self._connection, answer)))
+        return self
 
     def _do(self, verb: str) -> Job:
         answer = self._connection.post(f"{self.path}/{self.id}:{verb}")

@@ -22,6 +22,13 @@ class Predictor(Deletable, Pending, models.PredictorView):
     path: ClassVar[str] = "/v1/predictors"
     shown: ClassVar[tuple[str, ...]] = ("id", "metric", "kind", "state", "rows", "stale")
 
+    def save(self, path: str | Path) -> Path:
+        """Save the fitted predictor as a file, for ``netwright train --predictor``; refused before it is fitted."""
+        if self.version is None:
+            raise NetwrightError(f"predictor {self.id} has no file: its fit is {self.state}")
+        self._connection.download(f"/v1/artifacts/{self.version}", Path(path), self.version)
+        return Path(path)
+
     def save_plot(self, path: str | Path) -> Path:
         """Save predicted against measured values of held-out rows as PNG; refused where the card has none."""
         plot = (self.report or {}).get("plot")

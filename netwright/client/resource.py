@@ -174,8 +174,10 @@ class NamedCollection(Collection[R]):
         )
 
     def names(self) -> dict[str, str]:
-        """Names by id."""
-        return {str(row["id"]): str(row["name"]) for row in self._connection.pages(self.kind.path)}
+        """Names by id; archived ones, which results may refer to, are marked as such."""
+        rows = self._connection.pages(self.kind.path, {"archived": "true"})
+        marks = ((row, " (archived)" if row.get("archived_at") else "") for row in rows)
+        return {str(row["id"]): f"{row['name']}{mark}" for row, mark in marks}
 
     def id_of(self, id_or_name: str) -> str:
         """The id of the one with this id or name."""

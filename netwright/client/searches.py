@@ -115,7 +115,8 @@ class Searches(Collection[Search]):
     def compare(self, *searches: str | Search, target: str | None = None) -> Comparison:
         """The fronts of two or more searches of one supernet side by side; the first is the base.
 
-        ``target`` (id or name) selects the fronts, where the searches have one for each target.
+        ``target`` (id or name) selects the fronts, where the searches have one for each target. It must be one that
+        all have, where their targets differ.
         """
         ids = [each.id if isinstance(each, Search) else each for each in searches]
         query = {"search": ids, **with_ids(self._connection, {"target": target})}

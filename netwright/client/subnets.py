@@ -45,15 +45,15 @@ class Export(Pending, models.ExportView):
                 name = names.get(row.target, row.target)
                 latencies[row.target] = Latency(name, row.value, row.spread, row.n)
         self.download(folder / MODEL)
-        changes = {each.precision: change for each in subnet.exports if (change := _timed_change(each))}
+        changes = {each.precision: change for each in subnet.exports if (change := change_of(each))}
         write_folder(folder, hub_files(self.metadata, subnet.costs, list(latencies.values()), changes))
         return folder
 
 
-def _timed_change(export: models.ExportView) -> Change | None:
-    """What the precision of a file changes, where the processor is known."""
+def change_of(export: models.ExportView) -> Change | None:
+    """What the precision of a file changes; None for a file in fp32."""
     change = (export.parity or {}).get("change")
-    return read(Change, change) if isinstance(change, dict) and "device" in change else None
+    return None if change is None else read(Change, change)
 
 
 class Exports(Collection[Export]):

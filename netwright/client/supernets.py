@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Unpack
 
 from netwright.client.http import models
-from netwright.client.http.connection import Connection
+from netwright.client.http.connection import LOADING_S, Connection
 from netwright.client.http.files import file_body
 from netwright.client.http.requests import (
     ArchColumn,
@@ -111,7 +111,7 @@ class Supernets(NamedCollection[Supernet]):
         return self._create({"name": name, "table": table})
 
     def _create(self, body: dict[str, object]) -> Supernet:
-        return Supernet.of(self._connection, self._connection.post(Supernet.path, body))
+        return Supernet.of(self._connection, self._connection.post(Supernet.path, body, timeout_s=LOADING_S))
 
     def list(self, **filters: Unpack[SupernetsQuery]) -> Listing[Supernet]:
         """All supernets, newest first."""
@@ -130,15 +130,19 @@ class Trainings:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def create(self, name: str, **options: Unpack[TrainingOptions]) -> Job:
+    def create(self, name: str, *, priority: int | None = None, **options: Unpack[TrainingOptions]) -> Job:
         """Start a training; when the job has succeeded its ``resource`` names the new supernet."""
-        body = {"name": name, **checked(options, TrainingOptions)}
-        return Jobs(self._connection).started(self._connection.post("/v1/trainings", body))
+        body = {"name": name, "priority": priority, **checked(options, TrainingOptions)}
+        return Jobs(self._connection).started(
+            self._connection.post("/v1/trainings", body, timeout_s=LOADING_S)
+        )
 
     def estimate(self, name: str | None = None, **options: Unpack[TrainingOptions]) -> Estimate:
         """The cost of :meth:`create` with the same arguments; starts nothing, and refuses what it would refuse."""
         body = {"name": name, **checked(options, TrainingOptions)}
-        return Estimate.of(self._connection, self._connection.post("/v1/trainings:estimate", body))
+        return Estimate.of(
+            self._connection, self._connection.post("/v1/trainings:estimate", body, timeout_s=LOADING_S)
+        )
 
 
 def space_of(

@@ -12,7 +12,7 @@ from netwright.client.http.files import file_body
 from netwright.client.http.requests import MeasurementsQuery, MeasureOptions, TableOptions, TargetsQuery
 from netwright.client.jobs import Job, Jobs
 from netwright.client.resource import Collection, Deletable, Listing, NamedCollection, Resource, checked
-from netwright.client.supernets import Supernets
+from netwright.client.supernets import Supernet, Supernets
 
 
 class Target(Deletable, models.TargetView):
@@ -119,11 +119,9 @@ class Targets(NamedCollection[Target]):
         body: dict[str, object] = {
             "target": {"name": name, "settings": dict(settings or {})},
             "table": table,
+            **({} if space is None else {"space": dict(space)}),
+            **with_ids(self._connection, {} if supernet is None else {"supernet": supernet}),
         }
-        if space is not None:
-            body["space"] = dict(space)
-        if supernet is not None:
-            body["supernet"] = Supernets(self._connection).id_of(supernet)
         answer = self._connection.post("/v1/measurements:import", body)
         return Import(Jobs(self._connection).started(answer), answer["target"], answer["supernet"])
 
@@ -160,9 +158,11 @@ class Measurements(Collection[Measurement]):
 
 def with_ids(connection: Connection, query: Mapping[str, object]) -> dict[str, object]:
     """Parameters of a list, with supernet and target by their ids in place of their names."""
-    found = dict(query)
-    if found.get("supernet"):
-        found["supernet"] = Supernets(connection).id_of(str(found["supernet"]))
-    if found.get("target"):
-        found["target"] = Targets(connection).id_of(str(found["target"]))
-    return found
+    named: dict[str, NamedCollection[Supernet] | NamedCollection[Target]] = {
+        "supernet": Supernets(connection),
+        "target": Targets(connection),
+    }
+    return {
+        name: named[name].id_of(str(value)) if name in named and value else value
+        for name, value in query.items()
+    }

@@ -9,10 +9,14 @@ from typing import Annotated
 
 import typer
 
+from netwright.client.http.decode import read
+from netwright.client.http.models import ConversionView
 from netwright.commands.options import (
+    DEFAULT_IMPORTANCE,
     DEFAULT_MULTIPLE,
     DEFAULT_WIDTHS,
     Approximate,
+    Importance,
     Multiple,
     PixelDeviation,
     PixelMean,
@@ -57,6 +61,7 @@ def convert(
     multiple: Multiple = DEFAULT_MULTIPLE,
     skip: SkipBranches = False,
     approximate: Approximate = False,
+    importance: Importance = DEFAULT_IMPORTANCE,
     task: Annotated[
         str | None, typer.Option(help="Of a folder: its task; that which fits the data if not given.")
     ] = None,
@@ -101,9 +106,10 @@ def convert(
         multiple=multiple,
         skip=skip,
         approximate=approximate,
+        importance=importance,
     )
     found = convert_commands.convert(command)
-    show(found, found_sections(found), as_json)
+    show(found, found_sections(read(ConversionView, {**found, "latency": []})), as_json)
     if command.out is not None and not as_json:
         typer.echo(
             f"{command.out} is a supernet: copy it below NETWRIGHT_IMPORT_DIR and `netwright supernets add --path`"

@@ -9,7 +9,7 @@ import typer
 from netwright.client.http.requests import FineTuneOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
 from netwright.client.subnets import FineTune
-from netwright.commands.options import Seed, toml_values
+from netwright.commands.options import Priority, Seed, toml_values
 from netwright.output.printing import Json, Line, Timeout, client_of, show
 
 
@@ -19,8 +19,8 @@ def finetune(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Images to train and test on, e.g. folder:PATH inside the server's NETWRIGHT_IMPORT_DIR; those of "
-            "the supernet if absent."
+            help="What to train and test on, e.g. folder:PATH or text:PATH inside the server's NETWRIGHT_IMPORT_DIR; "
+            "that of the supernet if absent."
         ),
     ] = None,
     recipe: Annotated[
@@ -29,15 +29,16 @@ def finetune(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
     seed: Seed = 0,
+    priority: Priority = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the job.")] = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
-    """Train one subnet further on your images, and compare its quality before and after on their test images.
+    """Train one subnet further on your images or texts, and compare its quality before and after on their test split.
 
     `netwright export SUBNET --finetune ID` then saves it with its new weights.
     """
-    options: FineTuneOptions = {"data": data, "steps": steps, "seed": seed}
+    options: FineTuneOptions = {"data": data, "steps": steps, "seed": seed, "priority": priority}
     if recipe is not None:
         options["recipe"] = toml_values(recipe, "--recipe") or recipe
     made = client_of(context).finetunes.create(subnet, **options)

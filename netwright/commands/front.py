@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,11 +12,13 @@ from netwright.client import Client
 from netwright.client.fronts import Front
 from netwright.client.http.requests import ExportOptions
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
+from netwright.client.searches import Search
+from netwright.client.subnets import change_of
 from netwright.commands.options import Limits, Log, SomeTarget, SupernetOption, front_limits
-from netwright.metric_names import LATENCY
+from netwright.hub import Change
 from netwright.output.front_cards import front_card
 from netwright.output.printing import Json, Line, Timeout, cell, client_of, show
-from netwright.plot import plot_fronts
+from netwright.plot import Bound, plot_fronts
 from netwright.trackers import log_front, open_tracker
 
 app = typer.Typer(
@@ -55,7 +58,8 @@ def show_(
     client = client_of(context)
     front = client.fronts.of_search(search, pick=pick, k=k, target=target)
     if plot is not None:
-        plot_fronts({search: front}, plot)
+        names = client.targets.names()
+        plot_fronts({search: front}, plot, list(_bounds_of(client.searches.get(search), names)))
     if log is not None:
         with open_tracker(log, search) as tracker:
             log_front(tracker, front)
@@ -96,7 +100,7 @@ def best(
     arch: Archs = False,
     as_json: Json = False,
 ) -> None:
-    """The best of everything stored, over all searches. Exit status 3: no subnet to pick meets the limits.
+    """The best of everything stored, over all searches. Exit status 3: no subnet meets the limits.
 
     Without a target the worst one that a subnet was measured on counts.
     """
@@ -104,9 +108,23 @@ def best(
     found = client.fronts.best(supernet, target, **front_limits(client, limit))
     if pick is not None:
         found = found.picks(pick, k, by=by)
+    elif limit and not found.points:
+        found.pick()  # raises the error that states the nearest value
     if plot is not None:
-        plot_fronts({f"all of {supernet}": found}, plot)
+        signs = {"min": ">=", "max": "<="}
+        sides = ((*name.split("_", 1), value) for name, value in front_limits(client, limit).items())
+        bounds = [Bound(metric, signs[side], float(value)) for side, metric, value in sides]
+        plot_fronts({f"all of {supernet}": found}, plot, bounds)
     _show(client, found, csv, parquet, arch, as_json)
+
+
+def _bounds_of(search: Search, names: Mapping[str, str]) -> Iterator[Bound]:
+    """The limits of a search."""
+    for row in search.constraints:
+        on = names.get(row.target, row.target) if row.target and len(search.targets) > 1 else None
+        for side, value in (("<=", row.max), (">=", row.min)):
+            if value is not None:
+                yield Bound(row.metric, side, value, on)
 
 
 def _show(
@@ -179,7 +197,7 @@ def export(
             f"{cell(parity.get('max_error'))} on {parity.get('n')} real examples"
         ),
     ]
-    if change := parity.get("change"):
+    if (change := change_of(record)) is not None:
         lines = [lines[0], Line(_changed(change, record.precision))]
     if hub is not None:
         record.save_hub(hub)
@@ -187,17 +205,17 @@ def export(
     show({**record.to_dict(), "path": str(out)}, lines, as_json)
 
 
-def _changed(change: dict[str, Any], precision: str) -> str:
+def _changed(change: Change, precision: str) -> str:
     """What a reduced precision changes, in one line."""
-    times, kind = change[LATENCY], change["activation"] or precision
+    times, kind = change.latency_ms, change.activation or precision
     return (
-        f"{change['metric']} {change['fp32']:.4f} -> {change[precision]:.4f} on {change['n']} test examples, "
+        f"{change.metric} {change.quality['fp32']:.4f} -> {change.quality[precision]:.4f} on {change.n} test examples, "
         f"{times['fp32']:.2f} ms -> {times[kind]:.2f} ms on the worker{_note(change)}, "
-        f"{change['bytes']['fp32']:,} -> {change['bytes'][precision]:,} bytes"
+        f"{change.bytes['fp32']:,} -> {change.bytes[precision]:,} bytes"
     )
 
 
-def _note(change: dict[str, Any]) -> str:
+def _note(change: Change) -> str:
     """Why int8 is slow where the processor is the reason."""
-    slow = change["activation"] and change.get("dot_products") is False
+    slow = change.activation is not None and change.dot_products is False
     return ", which has no instruction for 8-bit dot products" if slow else ""

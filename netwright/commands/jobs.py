@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from netwright.client.jobs import DEFAULT_TIMEOUT_S
-from netwright.commands.options import Log, State
+from netwright.commands.options import PRIORITY_HELP, Log, State
 from netwright.output.cards import job_card, jobs_table
 from netwright.output.printing import Json, Timeout, client_of, show, show_all
 from netwright.trackers import log_training, open_tracker
 
-app = typer.Typer(no_args_is_help=True, help="Durable work: list, show, watch, cancel, resume.")
+app = typer.Typer(no_args_is_help=True, help="Durable work: list, show, watch, update, cancel, resume.")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
 
 
@@ -49,6 +49,18 @@ def watch(
         with open_tracker(log, job) as tracker:
             log_training(tracker, found.events())
     found.wait(timeout, not as_json)
+    show(found.to_dict(), job_card(found), as_json)
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    job: JobId,
+    priority: Annotated[int, typer.Option(min=-100, max=100, help=PRIORITY_HELP)],
+    as_json: Json = False,
+) -> None:
+    """Change the priority of a job; of one that runs it counts when the job is queued again."""
+    found = client_of(context).jobs.get(job).update(priority=priority)
     show(found.to_dict(), job_card(found), as_json)
 
 

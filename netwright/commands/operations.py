@@ -1,4 +1,4 @@
-"""``netwright backup | restore | doctor | healthy``: on the server, straight at its database and artifacts."""
+"""``netwright backup | restore | prune | doctor | healthy``: on the server, straight at its database and artifacts."""
 
 from __future__ import annotations
 
@@ -89,6 +89,36 @@ def restore(
     held = f"{counted(manifest.rows, 'row')} and {counted(len(manifest.artifacts), 'artifact')}"
     done = f"{file} is whole: {held}" if check else f"{held} restored into {where}"
     show(answer, [Line(f"{done}, backed up at {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC")], as_json)
+
+
+def prune(
+    days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Unused for so many days; by default NETWRIGHT_KEEP_UNUSED_DAYS."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete artifacts that nothing refers to, and what trainings that have ended left; a worker does so once a day."""
+    with server_packages():
+        from service.operations.retention import prune as delete
+        from service.run import require_schema
+        from service.settings import Settings
+
+        settings = Settings()
+        require_schema(settings)
+        kept = settings.keep_unused_days if days is None else days
+        found = delete(settings, kept, dry_run=dry_run)
+    verb = "would be deleted" if dry_run else "deleted"
+    parts = (
+        f"{counted(len(found.artifacts) + len(found.files), 'artifact')} ({found.bytes / 1e6:.1f} MB)",
+        f"{counted(len(found.trainings), 'folder')} of trainings ({found.training_bytes / 1e6:.1f} MB)",
+    )
+    waiting = found.unused - len(found.artifacts)
+    lines: list[Section] = [Line(f"{verb}: {' and '.join(parts)}")]
+    if waiting:
+        lines.append(Line(f"{counted(waiting, 'artifact')} unused for less than {kept:g} days"))
+    show({"dry_run": dry_run, "days": kept, **asdict(found)}, lines, as_json)
 
 
 def doctor(as_json: Json = False) -> None:

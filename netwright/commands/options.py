@@ -39,6 +39,8 @@ State = Annotated[
     str | None, typer.Option(help="queued, running, succeeded, failed, cancelling or cancelled.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+PRIORITY_HELP = "-100 to 100: of a project's queued jobs those of higher priority are taken first."
+Priority = Annotated[int | None, typer.Option("--priority", min=-100, max=100, help=PRIORITY_HELP)]
 Log = Annotated[
     str | None,
     typer.Option(
@@ -68,6 +70,15 @@ Approximate = Annotated[
     bool,
     typer.Option("--approximate", help="Offer channels under a LayerNorm, where removing is not exact."),
 ]
+Importance = Annotated[
+    str,
+    typer.Option(
+        "--importance",
+        help="Score by which channels are kept: magnitude or norm_scale, or one that is computed on labelled examples "
+        "of the data: fisher, plain_magnitude, average_magnitude, cosine, taylor, taylor_squared, hesso.",
+    ),
+]
+DEFAULT_IMPORTANCE = "magnitude"
 DEFAULT_WIDTHS, DEFAULT_MULTIPLE = "0.25,0.5,0.75,1", 8
 """Options of the two commands that convert a network, and their defaults."""
 

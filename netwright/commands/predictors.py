@@ -97,6 +97,9 @@ def show_(
     plot: Annotated[
         Path | None, typer.Option(help="Save predicted against measured as a PNG file here.")
     ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Save the predictor here, for `netwright train --predictor`.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """One predictor, with its report card: errors, why this kind, the worst archs, how many rows are enough."""
@@ -104,4 +107,6 @@ def show_(
     found = client.predictors.get(predictor)
     if plot is not None:
         found.save_plot(plot)
+    if save is not None:
+        found.save(save)
     show(found.to_dict(), predictor_card(found, client.targets.names()), as_json)

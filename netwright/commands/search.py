@@ -16,6 +16,7 @@ from netwright.commands.first_fits import with_predictors
 from netwright.commands.options import (
     Label,
     Limits,
+    Priority,
     Seed,
     SomeSupernet,
     SomeTarget,
@@ -126,6 +127,7 @@ def run(
     ] = None,
     seed: Seed = 0,
     label: Label = None,
+    priority: Priority = None,
     wait: Wait = True,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -144,6 +146,7 @@ def run(
         first_images=first_images,
         seed=seed,
         labels=pairs(label, "--label", "team=vision"),
+        priority=priority,
     )
     limits = constraints(client, limit)
 
@@ -214,6 +217,7 @@ def extend(
     stall_gain: StallGain = None,
     seed: Annotated[int | None, typer.Option(min=0, help="By default another than before.")] = None,
     label: Label = None,
+    priority: Priority = None,
     wait: Wait = True,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -235,6 +239,7 @@ def extend(
         stall=_stall(stall_evaluations, stall_gain),
         seed=seed,
         labels=pairs(label, "--label", "team=vision") or None,
+        priority=priority,
     )
     found = before.extend(constraints=limits if limits or no_limits else None, **options)
     _finish(client, found, wait, timeout, as_json)
@@ -297,10 +302,15 @@ def compare(
         typer.Argument(metavar="SEARCH...", help="Ids of two or more searches; the first is the base."),
     ],
     target: SomeTarget = None,
-    plot: Annotated[Path | None, typer.Option(help="Save the fronts as a picture (PNG) here.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Save the fronts as a picture (PNG) here; stars are subnets that the base does not have."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fronts of searches of one supernet side by side: hypervolume, and which points are new."""
+    """Fronts of searches of one supernet and the same targets side by side: hypervolume, and which points are new."""
     client = client_of(context)
     found = client.searches.compare(*searches, target=target)
     if plot is not None:

@@ -89,7 +89,17 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
     keep: Annotated[
         str | None,
-        typer.Option(help="Of a pruning recipe: share of a metric that is kept, e.g. macs=0.4."),
+        typer.Option(
+            help="Of a pruning recipe: share of a metric that is kept, e.g. macs=0.4, or with --predictor "
+            "latency_ms=0.5."
+        ),
+    ] = None,
+    predictor: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --keep latency_ms=…: file of a predictor fitted for the supernet of --from, as `netwright "
+            "predictors show ID --save FILE` writes it."
+        ),
     ] = None,
     until_step: Annotated[
         int | None, typer.Option(min=1, help="Stop here; the same command goes on later.")
@@ -101,12 +111,13 @@ def train(
     task: Annotated[
         str | None,
         typer.Option(
-            help="image_classification, image_regression, text_classification, language_modelling; or that of --from."
+            help="image_classification, image_regression, self_supervised_images, text_classification, "
+            "language_modelling; or that of --from."
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     licence: Annotated[
         str | None, typer.Option(help="Licence of the weights, e.g. MIT; exported files state it.")
     ] = None,
@@ -126,6 +137,7 @@ def train(
         teacher=teacher,
         steps=steps,
         keep=keep,
+        predictor=predictor,
         until_step=until_step,
         seed=seed,
         task=task,

@@ -7,16 +7,25 @@ from typing import Annotated
 
 import typer
 
+from netwright.client import Client
 from netwright.client.http.models import Object
-from netwright.client.http.requests import ConversionOptions, ExamineOptions, TrainingOptions
-from netwright.client.jobs import DEFAULT_TIMEOUT_S
+from netwright.client.http.requests import (
+    ConversionOptions,
+    ExamineOptions,
+    PretrainedOptions,
+    TrainingOptions,
+)
+from netwright.client.jobs import DEFAULT_TIMEOUT_S, Job
 from netwright.commands.options import (
+    DEFAULT_IMPORTANCE,
     DEFAULT_MULTIPLE,
     DEFAULT_WIDTHS,
     Approximate,
+    Importance,
     Multiple,
     PixelDeviation,
     PixelMean,
+    Priority,
     QualityOutput,
     Seed,
     SkipBranches,
@@ -25,6 +34,7 @@ from netwright.commands.options import (
     numbers,
     toml_values,
 )
+from netwright.errors import NetwrightError
 from netwright.output.cards import estimate_card, job_card, removed_card, supernet_card, supernets_table
 from netwright.output.found_card import found_sections
 from netwright.output.printing import Json, Line, Table, Timeout, client_of, show, show_all
@@ -85,12 +95,18 @@ def import_(
 @app.command()
 def convert(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(help="A .pt2 file of torch.export.save of your network.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A .pt2 file of torch.export.save of your network, or the Hugging Face folder of a pretrained "
+            "transformer inside the server's NETWRIGHT_IMPORT_DIR."
+        ),
+    ],
     data: Annotated[
         str,
         typer.Option(
             help="What it was trained on: digits, cifar10, hub:NAME, or folder:PATH or parquet:PATH inside the "
-            "server's NETWRIGHT_IMPORT_DIR."
+            "server's NETWRIGHT_IMPORT_DIR. Of a folder: what it is fine-tuned on, also text:PATH or corpus:PATH."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the supernet; the file's if not given.")] = None,
@@ -104,6 +120,7 @@ def convert(
     multiple: Multiple = DEFAULT_MULTIPLE,
     skip: SkipBranches = False,
     approximate: Approximate = False,
+    importance: Importance = DEFAULT_IMPORTANCE,
     no_training: Annotated[
         bool, typer.Option("--no-training", help="Slices of the original with recalibrated statistics.")
     ] = False,
@@ -112,7 +129,14 @@ def convert(
         typer.Option(help="A recipe or a local .toml file; by default the original teaches its subnets."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Of a folder: its task; that which fits the data if not given.")
+    ] = None,
+    sequence: Annotated[
+        int | None, typer.Option(min=1, help="Of a folder: tokens to which texts are cut or padded.")
+    ] = None,
     seed: Seed = 0,
+    priority: Priority = None,
     on_server: Annotated[
         bool, typer.Option("--on-server", help="FILE lies inside the server's NETWRIGHT_IMPORT_DIR.")
     ] = False,
@@ -123,6 +147,19 @@ def convert(
 ) -> None:
     """Make a supernet of a trained network of your own: show what was found, train it, and wait."""
     client = client_of(context)
+    if not file.endswith(".pt2") and not Path(file).is_file():
+        chosen: PretrainedOptions = {
+            "data": data,
+            "quality": quality,
+            "task": task,
+            "sequence": sequence,
+            "priority": priority,
+        }
+        job = client.conversions.create_pretrained(name or Path(file).name, file, **chosen)
+        _follow_conversion(client, job, detach, timeout, as_json)
+        return
+    if task is not None or sequence is not None:
+        raise NetwrightError(f"--task and --sequence are of a Hugging Face folder, got the file {file!r}")
     how: ExamineOptions = {
         "data": data,
         "quality": quality,
@@ -131,12 +168,13 @@ def convert(
         "multiple": multiple,
         "skip": skip,
         "approximate": approximate,
+        "importance": importance,
     }
     if mean is not None or std is not None:
         how["expects"] = {"mean": numbers(mean or "", "--mean"), "std": numbers(std or "", "--std")}
     found = client.conversions.examine(file, on_server=on_server, **how)
     if dry_run or not as_json:
-        show(found.to_dict(), found_sections(found.to_dict()), as_json)
+        show(found.to_dict(), found_sections(found), as_json)
     if dry_run:
         return
     options: ConversionOptions = {
@@ -145,16 +183,28 @@ def convert(
         "recipe": toml_values(recipe, "--recipe") or recipe,
         "steps": steps,
         "seed": seed,
+        "priority": priority,
     }
     called = name or Path(file).stem
     job = client.conversions.create(called, file, on_server=on_server, **options)
+    _follow_conversion(client, job, detach, timeout, as_json, {"found": found.to_dict()})
+
+
+def _follow_conversion(
+    client: Client, job: Job, detach: bool, timeout: float, as_json: bool, more: Object | None = None
+) -> None:
+    """Wait for the supernet of a conversion, and show it."""
     if detach:
         show(job.to_dict(), [Line(f"{job.id} is {job.state}; netwright jobs watch {job.id}")], as_json)
         return
     job.wait(timeout, not as_json)
-    supernet = client.supernets.get(job.resource.id if job.resource else called)
-    answer = {"found": found.to_dict(), "job": job.to_dict(), "supernet": supernet.to_dict()}
-    show(answer, supernet_card(supernet), as_json)
+    assert job.resource is not None
+    supernet = client.supernets.get(job.resource.id)
+    show(
+        {**(more or {}), "job": job.to_dict(), "supernet": supernet.to_dict()},
+        supernet_card(supernet),
+        as_json,
+    )
 
 
 @app.command()
@@ -210,11 +260,13 @@ def evaluate(
     images: Annotated[
         int | None, typer.Option(min=1, help="Only on a part of the images; by default on all.")
     ] = None,
+    priority: Priority = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
     """Evaluate the quality of subnets on the validation split, and wait."""
-    job = client_of(context).supernets.get(supernet).evaluate(count=count, seed=seed, images=images)
+    found = client_of(context).supernets.get(supernet)
+    job = found.evaluate(count=count, seed=seed, images=images, priority=priority)
     job.wait(timeout, not as_json)
     show(job.to_dict(), job_card(job), as_json)
 
@@ -238,7 +290,10 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A recipe, a supernet of the zoo, or a local .toml file; by default random."),
+        typer.Option(
+            help="A recipe, a supernet of the zoo, or a local .toml file; by default poa for a task without "
+            "labels, else elastic_finetune where --from is a transformer, else random."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
     seed: Annotated[
@@ -251,6 +306,19 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(help="Learn from the largest network of this supernet: its id or name.")
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a pruning recipe: share of a metric that is kept, e.g. macs=0.4, or with --target latency_ms=0.5."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="With --keep latency_ms=…: the target whose fitted predictor is used, its id or name."
+        ),
+    ] = None,
+    priority: Priority = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the cost, train nothing.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the job.")] = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
@@ -265,6 +333,8 @@ def train(
         "seed": seed,
         "source": source,
         "teacher": teacher,
+        "keep": None if keep is None else _share(keep),
+        "target": target,
     }
     if recipe is not None:
         options["recipe"] = toml_values(recipe, "--recipe") or recipe
@@ -272,13 +342,22 @@ def train(
         estimate = client.trainings.estimate(name, **options)
         show(estimate.to_dict(), estimate_card(estimate), as_json)
         return
-    job = client.trainings.create(name, **options)
+    job = client.trainings.create(name, **options, priority=priority)
     if detach:
         show(job.to_dict(), [Line(f"{job.id} is {job.state}; netwright jobs watch {job.id}")], as_json)
         return
     job.wait(timeout, not as_json)
     supernet = client.supernets.get(job.resource.id if job.resource else name)
     show({"job": job.to_dict(), "supernet": supernet.to_dict()}, supernet_card(supernet), as_json)
+
+
+def _share(text: str) -> dict[str, float]:
+    """``macs=0.4`` as the service reads it."""
+    metric, _, share = text.partition("=")
+    try:
+        return {metric: float(share)}
+    except ValueError:
+        raise NetwrightError(f"--keep must be a metric and a share, such as macs=0.4, got {text!r}") from None
 
 
 def _family(text: str | None) -> str | Object | None:

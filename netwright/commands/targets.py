@@ -14,6 +14,7 @@ from netwright.client.predictors import Predictor
 from netwright.client.supernets import space_of
 from netwright.commands.options import (
     OnServer,
+    Priority,
     Seed,
     SomeSupernet,
     SupernetOption,
@@ -118,6 +119,7 @@ def measure(
             help="Another metric to measure along with the latency, of those that the target lists; may be repeated."
         ),
     ] = None,
+    priority: Priority = None,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
 ) -> None:
@@ -130,6 +132,7 @@ def measure(
         count=count or (COUNT if below is None else COUNT_UNTIL),
         seed=seed,
         choose=choose,
+        priority=priority,
         metrics=list(dict.fromkeys([LATENCY, *(metric or [])])),
     )
     job.wait(timeout, not as_json)

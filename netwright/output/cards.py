@@ -13,6 +13,7 @@ from netwright.client.supernets import Supernet
 from netwright.client.targets import Measurement, Target
 from netwright.metric_names import LATENCY, MACS, PARAMS
 from netwright.output.data_report import report_sections
+from netwright.output.hints import in_commands
 from netwright.output.printing import (
     Columns,
     Fields,
@@ -86,7 +87,7 @@ def supernet_card(supernet: Supernet) -> Iterator[Section]:
             {
                 f"Spearman of MACs and {quality}": random.get("spearman_macs_quality"),
                 "over random subnets": random.get("n"),
-                "noise ceiling": random.get("noise_ceiling"),
+                "split-half correlation": random.get("noise_ceiling"),
             }
         )
 
@@ -249,7 +250,7 @@ FIGURES = {
     "n": ("held-out rows", cell),
     "spearman": ("Spearman", cell),
     "kendall": ("Kendall", cell),
-    "noise_ceiling": ("noise ceiling", cell),
+    "noise_ceiling": ("split-half correlation", cell),
     "mape": ("mean error", percent),
     "median_ape": ("median error", percent),
     "bias": ("bias", percent),
@@ -321,7 +322,7 @@ def predictor_card(predictor: Predictor, names: Names) -> Iterator[Section]:
         elif len(curve) > 1:
             yield Line("the error still falls: more rows would help")
         else:
-            yield Line("too few rows to tell whether more would help")
+            yield Line("too few rows to estimate whether more would help")
         yield table_of(curve, CURVE)
 
 
@@ -394,9 +395,10 @@ def job_card(job: Job) -> Iterator[Section]:
             "id": job.id,
             "kind": job.kind,
             "state": job.state,
+            "priority": job.priority,
             "progress": progress_of(job),
             "message": job.message,
-            "error": f"{job.error.message} [{job.error.code}]" if job.error else None,
+            "error": f"{in_commands(job.error.message)} [{job.error.code}]" if job.error else None,
             "makes": _makes(job),
             "result": job.result,
             "attempts": job.attempts,
@@ -406,13 +408,15 @@ def job_card(job: Job) -> Iterator[Section]:
         }
     )
     for line in job.log:
-        yield Line(f"  {line}")
+        yield Line(f"  {in_commands(line)}")
 
 
 def jobs_table(jobs: Iterable[Job]) -> Table:
     """A line a job."""
-    columns = ("id", "kind", "state", "progress", "message", "makes", "created")
-    rows = [(j.id, j.kind, j.state, progress_of(j), j.message, _makes(j), j.created_at) for j in jobs]
+    columns = ("id", "kind", "state", "priority", "progress", "message", "makes", "created")
+    rows = [
+        (j.id, j.kind, j.state, j.priority, progress_of(j), j.message, _makes(j), j.created_at) for j in jobs
+    ]
     return Table(columns, rows)
 
 

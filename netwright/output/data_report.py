@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 def report_sections(answer: Mapping[str, object]) -> Iterator[Section]:
-    """Classes and their counts in each split, how the images are loaded, errors and warnings."""
+    """Classes and their counts in each split, how the examples are loaded, errors and warnings."""
     report = read(DataReport, answer)
     splits = report.splits
     if splits:
@@ -25,11 +25,15 @@ def report_sections(answer: Mapping[str, object]) -> Iterator[Section]:
         ]
         if len(names) > SHOWN:
             rows.append((f"{len(names) - SHOWN} more classes", *("" for _ in splits)))
-        rows.append(("images", *(number(split.images) for split in splits.values())))
+        rows.append((_noun(report) + "s", *(number(split.images) for split in splits.values())))
         yield Table(("class", *splits), rows)
         yield Fields(_facts(report))
     for problem in report.problems:
         yield Line(f"{problem.level}: {problem.message} [{problem.code}]")
+
+
+def _noun(report: DataReport) -> str:
+    return "text" if report.details is not None and report.details.reads == "text" else "image"
 
 
 def _facts(report: DataReport) -> dict[str, str | None]:
@@ -37,6 +41,8 @@ def _facts(report: DataReport) -> dict[str, str | None]:
     details = report.details or Details()
     side, kind = report.resolution, "grey" if report.channels == 1 else "RGB"
     found: dict[str, str | None] = {"loaded as": None if side is None else f"{side}x{side} {kind}"}
+    if details.tokens:
+        found = {"tokens": ", ".join(f"{name} {count:,}" for name, count in details.tokens.items())}
     for name, split in report.splits.items():
         if (pixels := split.pixels) is not None:
             found[f"pixels of {name}"] = (
@@ -53,6 +59,6 @@ def _facts(report: DataReport) -> dict[str, str | None]:
         found["range"] = f"{low:g}..{high:g} become black to white"
     if made := details.made:
         found["cut out of train"] = " and ".join(
-            f"{name} ({counted(count, 'image')})" for name, count in made.items()
+            f"{name} ({counted(count, _noun(report))})" for name, count in made.items()
         )
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from netwright.client.fronts import Front, Point
-from netwright.client.http.models import MeasuredValue, PredictedValue
+from netwright.client.http.models import MeasuredValue, OriginalView, PredictedValue
 from netwright.client.resource import counted
 from netwright.metric_names import LATENCY, MACS, PARAMS
 from netwright.output.printing import Line, Section, Table, number, with_error, words
@@ -16,8 +16,8 @@ Names = Mapping[str, str]
 Value = TypeVar("Value", MeasuredValue, PredictedValue)
 
 
-def front_card(front: Front, names: Names, *, archs: bool = False) -> Iterator[Section]:
-    """A line a point, fastest first; ``names`` of targets by id."""
+def front_card(front: Front, names: Names, *, archs: bool = False, noise: bool = True) -> Iterator[Section]:
+    """A line a point, fastest first; ``names`` of targets by id; ``noise``: with the note on equal qualities."""
     owners = list(dict.fromkeys(point.target for point in front)) or [None]
     total, count = counted(front.total, "point"), len(front)
     title = total if count == front.total else f"{count} of {total}"
@@ -28,13 +28,31 @@ def front_card(front: Front, names: Names, *, archs: bool = False) -> Iterator[S
         of = f" on {names.get(owner, owner)}" if owner is not None else ""
         shown = title if len(owners) == 1 else counted(len(mine), "point")
         yield _Columns(mine, owner, front.objectives, names).table(f"{shown}{of}", archs)
-    if front.noise is not None:
+    if front.original is not None:
+        yield _original(front.original, names)
+    if noise and front.noise is not None:
         yield Line(f"note: {front.noise}")
     for point in front:
         if point.reason:
             yield Line(f"{point.id}: {with_names(point.reason, names)}")
     if front.note:
         yield Line(with_names(front.note, names))
+
+
+def _original(original: OriginalView, names: Names) -> Line:
+    """The network as it came: its quality, and its latency on each target where it was measured."""
+    test, validation = original.quality, original.validation
+    parts = [with_error(test.value, test.standard_error) + " on test"] if test else []
+    parts += [number(validation.value) + " on validation"] if validation else []
+    parts += [
+        f"{with_error(row.value, row.spread)} ms on {names.get(row.target, row.target)}"
+        for row in original.measured
+        if row.metric == LATENCY
+    ]
+    if not any(row.metric == LATENCY for row in original.measured):
+        parts.append("its latency is not measured: netwright targets measure")
+    parts.append(f"{number(original.costs[MACS])} MACs")
+    return Line(f"the original: {', '.join(parts)}")
 
 
 class _Columns:

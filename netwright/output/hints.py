@@ -35,7 +35,13 @@ COMMANDS: dict[str, Words] = {
     r"/v1/targets/([^/:]+):refresh": lambda at, _: ["targets", "refresh", at[1]],
     r"/v1/jobs/([^/:]+):resume": lambda at, _: ["jobs", "resume", at[1]],
     r"/v1/subnets/([^/]+)/exports": lambda at, _: ["export", at[1]],
+    r"/v1/supernets": lambda _, __: ["supernets", "add"],
+    r"/v1/targets": lambda _, __: ["targets", "add"],
+    r"/v1/searches": lambda _, __: ["search", "run"],
 }
+LISTS = {name: name for name in ("jobs", "predictors", "supernets", "targets")} | {"searches": "search"}
+"""Collections of the API, and the groups of commands whose ``list`` shows them."""
+ROUTE = re.compile(r"\b(GET|POST) (/v1/[\w/:.-]*\w)")
 
 
 def as_command(action: Action) -> str:
@@ -46,3 +52,19 @@ def as_command(action: Action) -> str:
             if found is not None:
                 return shlex.join(["netwright", *words(found, action.body)])
     return str(action)
+
+
+def in_commands(text: str) -> str:
+    """A sentence of the server with its routes as commands: it speaks to all clients, and so of routes."""
+    return ROUTE.sub(_command_of, text)
+
+
+def _command_of(found: re.Match[str]) -> str:
+    method, path = found.groups()
+    collection = path.removeprefix("/v1/")
+    if method == "GET":
+        known = {"fronts": "netwright front best"}
+        known |= {name: f"netwright {group} list" for name, group in LISTS.items()}
+        return f"`{known[collection]}`" if collection in known else found[0]
+    command = as_command(Action(method, path))
+    return found[0] if command == found[0] else f"`{command}`"

@@ -29,7 +29,7 @@ from netwright.errors import (
     UnreachableError,
     WaitTimeoutError,
 )
-from netwright.output.hints import as_command
+from netwright.output.hints import as_command, in_commands
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_INFEASIBLE, EXIT_JOB_FAILED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5
 LOG_LINES = 10
@@ -53,15 +53,16 @@ class Where:
     url: str | None
     key: str | None
 
-    def client(self) -> Client:
-        """A client of it."""
-        return Client(self.url, self.key)
+    def client(self, *, may_start: bool = False) -> Client:
+        """A client of it; with ``may_start`` it has some seconds to start."""
+        return Client(self.url, self.key, may_start=may_start)
 
 
 def client_of(context: typer.Context) -> Client:
     """The client for the options before the command; closed when the command ends."""
     where = context.find_object(Where) or Where(None, None)
-    client = where.client()
+    # Commands are pasted together with `netwright serve &`, which takes seconds to start.
+    client = where.client(may_start=True)
     context.call_on_close(client.close)
     return client
 
@@ -252,11 +253,11 @@ def words(arch: Mapping[str, object]) -> str:
 def report(error: NetwrightError) -> int:
     """Print on stderr what went wrong; returns the exit status for it."""
     console = Console(stderr=True)
-    console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+    console.print(f"[red]error:[/red] {escape(in_commands(str(error)))}", soft_wrap=True, highlight=False)
     if isinstance(error, JobFailedError):
         # The message of a refusal is complete; the log explains what was unforeseen.
         for line in error.log[-LOG_LINES:] if error.code in UNFORESEEN else ():
-            console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+            console.print(f"  {escape(in_commands(line))}", soft_wrap=True, highlight=False)
         return EXIT_JOB_FAILED
     if isinstance(error, ApiError) and error.actions:
         console.print("this would help:", highlight=False)

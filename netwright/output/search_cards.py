@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from netwright.client.http.models import ConstraintBody, ProfileView, Unmet, Violation
+from netwright.client.http.models import ComparedFront, ConstraintBody, ProfileView, Unmet, Violation
 from netwright.client.resource import counted
 from netwright.client.searches import Comparison, Search
 from netwright.errors import Action
@@ -77,12 +77,16 @@ def _elsewhere(search: Search, supernets: Names) -> str | None:
 def result_card(search: Search, targets: Names) -> Iterator[Section]:
     """The front of a search that has ended, or the nearest subnet."""
     yield Line(f"search {search.id}")
+    front = search.front() if search.feasible is not False else None
+    # Warnings state the noise of each target's front; of a single front it is a note under the table.
+    apart = search.front_kind == "per_target" and len(search.targets) > 1
     for warning in search.warnings:
-        yield Line(with_names(warning, targets), warning=True)
-    if search.feasible is False:
+        if front is None or warning != front.noise:
+            yield Line(with_names(warning, targets), warning=True)
+    if front is None:
         yield Line(f"The limits cannot be met. {_nearest(search, targets)}")
     else:
-        yield from front_card(search.front(), targets)
+        yield from front_card(front, targets, noise=not apart)
 
 
 def _history(search: Search, targets: Names) -> Iterator[Section]:
@@ -114,12 +118,21 @@ def comparison_card(comparison: Comparison) -> Iterator[Section]:
     """Hypervolumes side by side, then the new points of each front."""
     reference = ", ".join(f"{name} {cell(value)}" for name, value in comparison.reference_point.items())
     rows = [
-        (each.search, len(each.points), each.hypervolume, percent(each.share), each.best, each.new)
+        (
+            each.search,
+            len(each.points),
+            each.hypervolume,
+            percent(each.share),
+            each.best,
+            each.new,
+            each.common,
+        )
         for each in comparison.fronts
     ]
-    columns = ("search", "points", "hypervolume", "share of all", "best of all", "new")
+    columns = ("search", "points", "hypervolume", "share of all", "best of all", "new", "common")
     yield Table(columns, rows, f"hypervolume up to {reference}" if reference else None)
     for each in comparison.fronts[1:]:
+        yield Line(_common(comparison, each))
         new = [point for point in each.points if point.new]
         cells = [
             (
@@ -131,6 +144,26 @@ def comparison_card(comparison: Comparison) -> Iterator[Section]:
         ]
         heads = (*comparison.objectives, "best of all", "subnet")
         yield Table(heads, cells, f"{counted(len(new), 'new point')} of {each.search}")
+
+
+def _common(comparison: Comparison, front: ComparedFront) -> str:
+    """How many subnets of a front the base has too, and how far their values differ."""
+    base = comparison.fronts[0]
+    known = {point.subnet: point.values for point in base.points}
+    pairs = [
+        (point.values[name], known[point.subnet][name])
+        for point in front.points
+        if point.subnet in known
+        for name in comparison.objectives
+    ]
+    largest = max((abs(ours - theirs) / (abs(theirs) or 1.0) for ours, theirs in pairs), default=0.0)
+    text = (
+        f"{front.common} of the {counted(len(front.points), 'subnet')} of {front.search} "
+        f"{'is' if front.common == 1 else 'are'} on the front of {base.search} too"
+    )
+    if largest > 0:
+        text += f"; their values differ by up to {percent(largest)}, the noise of measuring the same subnets again"
+    return text
 
 
 def profile_card(profile: ProfileView, targets: Names) -> Iterator[Section]:

@@ -204,11 +204,14 @@ def _convert(paths: Sequence[str], _progress: Progress) -> None:
     """Convert a torch checkpoint to npz without running code in it, in a separate process."""
     import torch
 
+    from supernets.torch_file import read_torch, require_small
+
     source, result = paths
-    found = torch.load(source, map_location="cpu", weights_only=True)
-    found = found.get("state_dict", found)
+    found = read_torch(Path(source))
+    found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise TypeError("a checkpoint must hold tensors by name")
+    require_small(found.values(), Path(source))
     np.savez(result, **{name: value.double().numpy() for name, value in found.items()})
 
 

@@ -6,6 +6,7 @@ A Gaussian process without a prior and one for the residual of each prior, mixed
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -45,13 +46,9 @@ class _Part:
         return np.asarray(-0.5 * np.square(self.off / self.deviation) - np.log(self.deviation))
 
 
-class QualityTransfer(Predictor):
-    """See the module docstring. ``known`` are fitted predictors of the same metric elsewhere.
+class Informed(Predictor):
+    """A Gaussian process without a prior, mixed with one for the residual of each of :meth:`_priors`."""
 
-    Without any it is a :class:`GaussianProcess`. Needs 10 rows; with a prior that holds, twenty may be enough.
-    """
-
-    name = "quality_transfer"
     fewest_rows = 10
     most_rows = 1_000
     suits = ("evaluated",)
@@ -62,28 +59,23 @@ class QualityTransfer(Predictor):
         super().__init__(family, scope, seed)
         self.known = list(known)
         self._parts: list[_Part] = []
-        self._model = self._empty()
+        self._model = WithPriors(lambda number: self._parts[number], [])
 
-    def _empty(self) -> WithPriors:
-        def prior(model: Predictor) -> Prior:
-            return lambda archs: model.predict(archs)[0]
-
-        return WithPriors(lambda number: self._parts[number], [prior(model) for model in self.known])
-
-    def fresh(self) -> Self:
-        """An unfitted predictor with the same priors."""
-        return type(self)(self.family, self.scope, self.seed, self.known)
+    @abstractmethod
+    def _priors(self) -> list[Prior]:
+        """What is expected of archs, from ``known``."""
 
     @property
     def weights(self) -> list[float]:
-        """Weight of each prior, in the order of ``known``; what is missing to 1 is that of no prior."""
+        """Weight of each prior; what is missing to 1 is that of no prior."""
         return [float(weight) for weight in self._model.weights[1:]]
 
     def _learn(self, archs: Population, y: Values) -> tuple[Values, float]:
+        priors = self._priors()
         self._parts = [
-            _Part(self.family, self.scope, self.seed, self._errors) for _ in range(1 + len(self.known))
+            _Part(self.family, self.scope, self.seed, self._errors) for _ in range(1 + len(priors))
         ]
-        self._model = self._empty()
+        self._model = WithPriors(lambda number: self._parts[number], priors)
         self._model.fit(archs, y)
         shares = self._model.weights[:, None]
         off = np.stack([part.off for part in self._parts])
@@ -103,17 +95,44 @@ class QualityTransfer(Predictor):
         }
         for number, part in enumerate(self._parts):
             state |= {f"part{number}.{key}": value for key, value in part.process._state().items()}
-        for number, model in enumerate(self.known):
-            state[f"known{number}"] = stored(model.dump())
         return state
 
     def _restore(self, state: Arrays) -> None:
+        """Restore the processes; what :meth:`_priors` needs has been restored before."""
         lines = state.floats("lines")
-        self.known = [load(state.content(f"known{number}"), self.family) for number in range(len(lines))]
-        self._parts = [_Part(self.family, self.scope, self.seed) for _ in range(1 + len(self.known))]
+        self._parts = [_Part(self.family, self.scope, self.seed) for _ in range(1 + len(lines))]
         for number, part in enumerate(self._parts):
             part.process._restore(state.below(f"part{number}."))
-        self._model = self._empty()
+        self._model = WithPriors(lambda number: self._parts[number], self._priors())
         self._model.restore(
             state.floats("weights"), [Line(float(offset), float(slope)) for offset, slope in lines]
         )
+
+
+class QualityTransfer(Informed):
+    """See the module docstring. ``known`` are fitted predictors of the same metric elsewhere.
+
+    Without any it is a :class:`GaussianProcess`. Needs 10 rows; with a prior that holds, twenty may be enough.
+    """
+
+    name = "quality_transfer"
+
+    def _priors(self) -> list[Prior]:
+        def prior(model: Predictor) -> Prior:
+            return lambda archs: model.predict(archs)[0]
+
+        return [prior(model) for model in self.known]
+
+    def fresh(self) -> Self:
+        """An unfitted predictor with the same priors."""
+        return type(self)(self.family, self.scope, self.seed, self.known)
+
+    def _state(self) -> dict[str, Array]:
+        return super()._state() | {
+            f"known{number}": stored(model.dump()) for number, model in enumerate(self.known)
+        }
+
+    def _restore(self, state: Arrays) -> None:
+        count = len(state.floats("lines"))
+        self.known = [load(state.content(f"known{number}"), self.family) for number in range(count)]
+        super()._restore(state)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from service.conversions.schemas import ConversionCreate, ConversionSpec
-from service.conversions.tasks import ConvertParams, Expecting, Settings
+from service.conversions.tasks import ConvertParams, ExamineIn, Expecting, Settings
 from service.errors import InvalidError, UnavailableError
 from service.http.deps import Services
 from service.http.files import copy_of, named_in
@@ -19,6 +19,7 @@ from service.supernets.datasets import allowed_data
 from service.training.plan import facts_of, refused, requested_recipe
 from supernets import TASKS
 from supernets.child import ChildError, ChildFailedError, ChildTimeoutError, Progress, call
+from supernets.convert.importances import IMPORTANCES
 from supernets.convert.records import FoundRecord
 from supernets.errors import SupernetError
 from supernets.records import JsonObject
@@ -28,6 +29,8 @@ DEFAULT_TASK = "image_classification"
 TIMEOUT_S = 300.0
 RULE = "a .pt2 file of torch.export.save of a network that can be converted"
 log = logging.getLogger("netwright.conversions")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 @contextmanager
@@ -42,8 +45,10 @@ def network_file(app: Services, project: str, body: ConversionSpec) -> Iterator[
 
 def settings_of(body: ConversionSpec) -> Settings:
     """How axes are made, checked."""
+    if body.importance not in IMPORTANCES:
+        raise InvalidError("importance", body.importance, list(IMPORTANCES))
     with refused("widths", body.widths, "ascending fractions, the last one 1"):
-        from supernets.families.traced_space import TracedConfig
+        from supernets.families.converted.traced_space import TracedConfig
 
         TracedConfig(tuple(body.widths), body.multiple, body.approximate, body.skip)
     return Settings(
@@ -52,6 +57,7 @@ def settings_of(body: ConversionSpec) -> Settings:
         multiple=body.multiple,
         approximate=body.approximate,
         skip=body.skip,
+        importance=body.importance,
     )
 
 
@@ -62,7 +68,7 @@ def plan_conversion(app: Services, project: str, body: ConversionCreate) -> Conv
     if body.training:
         recipe = _recipe(app, body)
     with network_file(app, project, body) as path:
-        _in_child(_check, {"file": str(path)}, body)
+        _in_child(_check, str(path), body)
         sha256, size = app.store.put_file(path)
     expects = None if body.expects is None else Expecting.model_validate(body.expects.model_dump())
     return ConvertParams(
@@ -112,17 +118,12 @@ def examine(app: Services, project: str, body: ConversionSpec) -> FoundRecord:
     """What is found in a network, in a child process with a time limit."""
     settings, task, data = settings_of(body), task_of(body), checked_data(app, body)
     with network_file(app, project, body) as path:
-        request = {
-            "file": str(path),
-            "settings": settings.model_dump(),
-            "data": data,
-            "data_dir": str(app.settings.data.resolve()) if app.settings.data is not None else None,
-            "task": task,
-        }
-        return FoundRecord.model_validate(_in_child(_examine, request, body))
+        data_dir = str(app.settings.data.resolve()) if app.settings.data is not None else None
+        request = ExamineIn(file=str(path), settings=settings, data=data, data_dir=data_dir, task=task)
+        return FoundRecord.model_validate(_in_child(_examine, request.model_dump(), body))
 
 
-def _in_child(function: Any, request: dict[str, Any], body: ConversionSpec) -> Any:
+def _in_child(function: Callable[[In, Progress], Out], request: In, body: ConversionSpec) -> Out:
     try:
         return call(function, request, timeout_s=TIMEOUT_S)
     except ChildTimeoutError as error:
@@ -136,13 +137,13 @@ def _in_child(function: Any, request: dict[str, Any], body: ConversionSpec) -> A
         raise InvalidError("file", named_in(body.file), RULE, f"file: {reason}") from error
 
 
-def _check(request: dict[str, Any], _progress: Progress) -> None:
+def _check(file: str, _progress: Progress) -> None:
     from supernets.convert.archive import check_archive
 
-    check_archive(Path(request["file"]))
+    check_archive(Path(file))
 
 
-def _examine(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
+def _examine(request: dict[str, object], _progress: Progress) -> dict[str, object]:
     import torch
 
     from service.conversions.tasks import converted
@@ -150,7 +151,11 @@ def _examine(request: dict[str, Any], _progress: Progress) -> dict[str, Any]:
     from supernets.data import data_facts
 
     torch.set_num_threads(1)
-    found = converted(Path(request["file"]), Settings.model_validate(request["settings"]))
-    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
-    check_fit(found, TASKS.load(request["task"])(), data_facts(request["data"], data_dir))
-    return found_in(found).model_dump(mode="json")
+    examined = ExamineIn.model_validate(request)
+    found = converted(Path(examined.file), examined.settings)
+    data_dir = Path(examined.data_dir) if examined.data_dir is not None else None
+    check_fit(found, TASKS.load(examined.task)(), data_facts(examined.data, data_dir))
+    # the score does not change what is found: it is computed when the network is converted
+    shown = found_in(found).model_copy(update={"importance": examined.settings.importance})
+    record: dict[str, object] = shown.model_dump(mode="json")
+    return record

@@ -7,7 +7,13 @@ from fastapi import APIRouter, Response
 from service.artifacts import own_artifact
 from service.conversions.latency import rough_latencies
 from service.conversions.plan import examine, plan_conversion
-from service.conversions.schemas import ConversionCreate, ConversionExamine, ConversionView
+from service.conversions.pretrained import plan_pretrained
+from service.conversions.schemas import (
+    ConversionCreate,
+    ConversionExamine,
+    ConversionView,
+    PretrainedCreate,
+)
 from service.http.deps import App, Project
 from service.http.files import MEDIA_TYPE
 from service.http.jobs.views import accepted
@@ -27,7 +33,21 @@ def create_conversion(app: App, project: Project, body: ConversionCreate, respon
     with app.database.write() as session:
         require_free(session, project, body.name)
         own_artifact(session, project, params.file.sha256, params.file.bytes, MEDIA_TYPE, f"{body.name}.pt2")
-        job = job_queries.create_job(session, project, "convert", params)
+        job = job_queries.create_job(session, project, "convert", params, priority=body.priority)
+        job_queries.reserve_name(session, job, body.name)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return accepted(job)
+
+
+@router.post("/conversions:pretrained", status_code=202)
+def convert_pretrained(app: App, project: Project, body: PretrainedCreate, response: Response) -> Accepted:
+    """Job: make a supernet of the folder of a pretrained transformer, and register it."""
+    with app.database.read() as session:
+        require_free(session, project, body.name)
+    params = plan_pretrained(app, body)
+    with app.database.write() as session:
+        require_free(session, project, body.name)
+        job = job_queries.create_job(session, project, "convert_pretrained", params, priority=body.priority)
         job_queries.reserve_name(session, job, body.name)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from service.http.files import FileBody
-from service.http.schemas import Body, Name, Seed
+from service.http.schemas import Body, JobRequest, Name, Seed
 from service.problems import View
+from supernets.convert.importances import DEFAULT, IMPORTANCES
 from supernets.convert.records import FoundRecord
 from supernets.data_facts.spec import DataSpec
-from supernets.families.traced_space import MULTIPLE, WIDTHS
+from supernets.families.converted.traced_space import MULTIPLE, WIDTHS
 from supernets.metrics import ACCURACY
 
 Moment = Annotated[list[float], Field(min_length=1, max_length=4)]
@@ -64,6 +65,12 @@ class ConversionSpec(Body):
         False, description="Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"
     )
     skip: bool = Field(False, description="Residual branches may be skipped")
+    importance: str = Field(
+        DEFAULT,
+        max_length=80,
+        description="Score by which channels are kept: magnitude and norm_scale are of the weights, the others of "
+        f"the first training examples too: {', '.join(IMPORTANCES)}",
+    )
     expects: ExpectsBody | None = Field(
         None, description="If absent: the mean and standard deviation of the data"
     )
@@ -73,7 +80,7 @@ class ConversionExamine(ConversionSpec):
     """A network to be looked at."""
 
 
-class ConversionCreate(ConversionSpec):
+class ConversionCreate(ConversionSpec, JobRequest):
     """Convert a network, train its subnets with the original as their teacher, and register the supernet."""
 
     name: Name
@@ -93,6 +100,35 @@ class ConversionCreate(ConversionSpec):
         if not self.training and (self.recipe is not None or self.steps is not None):
             raise ValueError("'recipe' and 'steps' are for a training: leave them out, or 'training': false")
         return self
+
+
+class PretrainedCreate(JobRequest):
+    """Convert a pretrained transformer and register it as a supernet; a training may follow, with it as the source."""
+
+    name: Name
+    folder: str = Field(
+        min_length=1,
+        max_length=1000,
+        description="Folder as Hugging Face writes it, relative to NETWRIGHT_IMPORT_DIR: config.json, weights "
+        "(model.safetensors, whole or in parts, or pytorch_model.bin without pickled code) and a tokenizer. No code in "
+        "it is run",
+    )
+    data: str | DataSpec = Field(
+        description="What it is to be fine-tuned on: see /v1/trainings", examples=["text:intents.parquet"]
+    )
+    task: str | None = Field(
+        None, max_length=80, description="What it is for; if absent, that which fits the folder and the data"
+    )
+    quality: str | None = Field(
+        None, max_length=80, description="Name of the quality metric, which must be that of the task"
+    )
+    sequence: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Tokens to which texts are cut or padded: at most the network's positions; if absent 64, or the "
+        "positions where there are fewer",
+    )
 
 
 class RoughLatency(View):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.runtime.task import Progress, StepData
 from service.supernets.bench import StoredFile
+from supernets.convert.importances import DEFAULT
 from supernets.convert.records import FoundRecord
 from supernets.records import ResolvedTraining
 
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class Settings(StepData):
-    """How the axes of a network are made; see :class:`supernets.families.traced_space.TracedConfig`."""
+    """How the axes of a network are made; see :class:`supernets.families.converted.traced_space.TracedConfig`."""
 
     output: str | None
     widths: list[float]
     multiple: int
     approximate: bool
     skip: bool
+    importance: str = DEFAULT
 
 
 class Expecting(StepData):
@@ -32,6 +34,16 @@ class Expecting(StepData):
     mean: list[float]
     std: list[float]
     crop: float
+
+
+class ExamineIn(StepData):
+    """A network that is looked at; ``data_dir`` is the data folder of the service."""
+
+    file: str
+    settings: Settings
+    data: str
+    data_dir: str | None
+    task: str
 
 
 class ConvertParams(StepData):
@@ -65,7 +77,7 @@ class ConvertOut(StepData):
     """The stored files of the supernet as it was converted, what was found, and the training that is asked for."""
 
     files: dict[str, StoredFile]
-    manifest: dict[str, Any]
+    manifest: dict[str, object]
     found: FoundRecord
     training: ResolvedTraining | None
 
@@ -86,14 +98,14 @@ class CardOut(StepData):
     """The stored files of a supernet with its report card, and its manifest."""
 
     files: dict[str, StoredFile]
-    manifest: dict[str, Any]
+    manifest: dict[str, object]
 
 
 def converted(path: Path, settings: Settings) -> Converted:
     """The supernet of a ``.pt2`` file."""
     from supernets.convert import convert_program
     from supernets.convert.archive import read_program
-    from supernets.families.traced_space import TracedConfig
+    from supernets.families.converted.traced_space import TracedConfig
 
     config = TracedConfig(tuple(settings.widths), settings.multiple, settings.approximate, settings.skip)
     return convert_program(read_program(path), config, output=settings.output)
@@ -105,7 +117,7 @@ def convert(request: ConvertIn, progress: Progress) -> ConvertOut:
 
     from service.artifacts import ArtifactStore
     from service.supernets.checkpoints import put_directory
-    from supernets.convert.directory import Expects, found_in, write_supernet
+    from supernets.convert.directory import Expects, found_in, ranked_on, write_supernet
     from supernets.data import load_data
 
     params = request.params
@@ -113,12 +125,13 @@ def convert(request: ConvertIn, progress: Progress) -> ConvertOut:
     store, run = ArtifactStore(request.artifacts), Path(request.run_dir)
     run.mkdir(parents=True, exist_ok=True)
     found = converted(store.fetch(params.file.sha256, run / "network.pt2"), params.settings)
-    record = found_in(found)
+    record = found_in(found).model_copy(update={"importance": params.settings.importance})
     progress(1, 3, f"{len(record.axes)} axes, {record.subnets:.3g} subnets, {len(record.frozen)} parts stay")
     data = load_data(params.data, Path(request.data_dir) if request.data_dir else None)
     expects = None
     if (asked := params.expects) is not None:
         expects = Expects(tuple(asked.mean), tuple(asked.std), asked.crop)
+    found = ranked_on(found, params.settings.importance, data, task=params.task, expects=expects)
     manifest = write_supernet(
         found, data, run / "converted", name=params.name, task=params.task, expects=expects
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -26,13 +28,32 @@ def config() -> Config:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Apply the migrations that are missing."""
-    with database.engine.execution_options(netwright_write=True).begin() as connection:
+    with _unchecked(database) as connection, connection.begin():
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, revision)
+        if database.is_sqlite:
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            assert not broken, f"the migration left {len(broken)} rows that refer to nothing: {broken[:3]}"
     if revision == "head":
         with database.write() as session:
             ensure_default_project(session)
+
+
+@contextmanager
+def _unchecked(database: Database) -> Iterator[sa.Connection]:
+    """A connection to change tables with: SQLite changes a column by a new table, while others refer to the old one."""
+    with database.engine.execution_options(netwright_write=True).connect() as connection:
+        if not database.is_sqlite:
+            yield connection
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF")  # has no effect in a transaction
+        try:
+            yield connection
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 def newest() -> str:

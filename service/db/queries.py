@@ -33,7 +33,7 @@ from service.db.tables import (
     name_key,
     now,
 )
-from service.errors import InvalidError, NotFoundError, nearest_words
+from service.errors import LISTED, InvalidError, NotFoundError, nearest_words
 from service.ids import DEFAULT_PROJECT
 from service.problems import plain
 
@@ -58,6 +58,12 @@ WORDS: dict[type[Owned], str] = {
     Key: "key",
     Lease: "lease",
 }
+MADE_BY = {
+    word: f": POST /v1/{path} first"
+    for word, path in LISTED.items()
+    if word in ("predictor", "search", "supernet", "target")
+}
+"""What makes the first of a kind that a request makes directly."""
 
 
 def ensure_default_project(session: Session) -> None:
@@ -91,7 +97,7 @@ def given(
         raise InvalidError(
             field,
             text,
-            allowed or f"none yet: POST /v1/{word}s first",
+            allowed or f"none yet{MADE_BY.get(word, '')}",
             f"{field}: there is no {word} {plain(text)!r}{nearest_words(near)}",
         )
     if not archived and getattr(row, "archived_at", None) is not None:

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from service.db.tables import (
     Agent,
     BestPoint,
+    Export,
+    FineTune,
     Item,
     Job,
     Key,
@@ -36,6 +38,13 @@ from service.errors import ConflictError
 
 FINAL = ("succeeded", "failed", "cancelled")
 Removable = Supernet | Target | Predictor | Search
+MADE_BY_JOBS: Mapping[str, type[Search | Predictor | Export | FineTune]] = {
+    "search": Search,
+    "predictor": Predictor,
+    "export": Export,
+    "finetune": FineTune,
+}
+"""Resources that exist before the job that makes them has ended, by type."""
 
 
 def remove_target(session: Session, row: Target, *, but: str | None = None) -> dict[str, int]:
@@ -85,7 +94,7 @@ def _remove(
     for job in session.scalars(
         sa.select(Job).where(Job.project_id == row.project_id, Job.state.not_in(FINAL))
     ):
-        if job.id != but and (row.id == job.resource_id or row.id in json.dumps(job.params)):
+        if job.id != but and row.id in _named_by(session, job):
             raise ConflictError(
                 f"{row.id} is used by job {job.id} ({job.kind}, {job.state}); cancel it or wait for its end"
             )
@@ -100,6 +109,20 @@ def _remove(
             row.name_key = f"{row.name_key}#{row.id}"
     session.flush()
     return found
+
+
+def _named_by(session: Session, job: Job) -> str:
+    """The ids that a job names in its parameters, and those of what its resource is made with, as text."""
+    named: list[object] = [job.resource_id, job.params]
+    kind = MADE_BY_JOBS.get(job.resource_type or "")
+    made = None if kind is None else session.get(kind, job.resource_id)
+    if isinstance(made, Search):
+        named += [made.supernet_id, made.spec, made.provenance]
+    elif isinstance(made, Predictor):
+        named += [made.supernet_id, made.target_id]
+    elif isinstance(made, Export | FineTune):
+        named.append(session.get_one(Subnet, made.subnet_id).supernet_id)
+    return json.dumps(named)
 
 
 def _count(session: Session, condition: sa.ColumnElement[bool]) -> int:

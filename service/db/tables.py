@@ -57,12 +57,13 @@ def _own_key(context: DefaultExecutionContext) -> str:
 
 
 class Project(Table):
-    """A tenant."""
+    """A tenant. ``served_at`` is when a worker last took a job or a part of it: projects take turns."""
 
     __tablename__ = "projects"
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(80), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
+    served_at: Mapped[datetime | None]
 
 
 class Owned(Table):
@@ -81,7 +82,7 @@ def _listed(table: str, *columns: str) -> sa.Index:
 
 
 class Artifact(Owned):
-    """A file of the store that the project may read."""
+    """A file of the store that the project may read; ``unused_since`` nothing refers to it, as far as was looked."""
 
     __tablename__ = "artifacts"
     __table_args__ = (sa.UniqueConstraint("project_id", "sha256"),)
@@ -89,6 +90,7 @@ class Artifact(Owned):
     bytes: Mapped[int] = mapped_column(sa.BigInteger)
     media_type: Mapped[str] = mapped_column(sa.String(120))
     name: Mapped[str] = mapped_column(sa.String(120))
+    unused_since: Mapped[datetime | None]
 
 
 class Supernet(Owned):
@@ -278,13 +280,18 @@ class Agent(Owned):
 
 
 class Order(Owned):
-    """Nets that a job has queued for a remote target; ``span`` is what they are of its progress."""
+    """Parts of a step: nets for the agents of a target, or else requests of a ``task`` for any worker.
+
+    ``span`` is what they are of the progress of the job. What agents measured is kept; an order for workers is deleted
+    when its step is recorded.
+    """
 
     __tablename__ = "measurement_orders"
-    __table_args__ = (sa.UniqueConstraint("project_id", "job_id", "step"),)
+    __table_args__ = (sa.UniqueConstraint("project_id", "job_id", "step"), sa.Index(None, "task"))
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id"))
     step: Mapped[str] = mapped_column(sa.String(80))
-    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
+    task: Mapped[str | None] = mapped_column(sa.String(120))
     protocol: Mapped[Json]
     metrics: Mapped[list[str]]
     together: Mapped[bool]
@@ -293,12 +300,16 @@ class Order(Owned):
 
 
 class Lease(Owned):
-    """A batch of nets in the hands of an agent until ``expires_at``: ``open``, ``closed`` or ``expired``."""
+    """Parts in the hands of an agent until ``expires_at``, or of a worker while it lives.
+
+    ``state`` is ``open``, ``closed`` or ``expired``.
+    """
 
     __tablename__ = "measurement_leases"
-    __table_args__ = (sa.Index(None, "project_id", "target_id", "state"),)
-    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
-    agent_id: Mapped[str] = mapped_column(sa.ForeignKey("agents.id"))
+    __table_args__ = (sa.Index(None, "project_id", "target_id", "state"), sa.Index(None, "worker_id"))
+    target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
+    agent_id: Mapped[str | None] = mapped_column(sa.ForeignKey("agents.id"))
+    worker_id: Mapped[str | None] = mapped_column(sa.String(40))
     order_id: Mapped[str] = mapped_column(sa.ForeignKey("measurement_orders.id"))
     state: Mapped[str] = mapped_column(sa.String(20), default="open")
     seconds: Mapped[float]
@@ -307,7 +318,10 @@ class Lease(Owned):
 
 
 class Item(Owned):
-    """A net of an order: ``waiting``, ``leased`` or ``done``; ``lease_id`` is its last lease."""
+    """A part of an order: ``waiting``, ``leased`` or ``done``; ``lease_id`` is its last lease.
+
+    It is a net (a stored file), or a ``request`` of the order's task.
+    """
 
     __tablename__ = "measurement_items"
     __table_args__ = (
@@ -315,10 +329,11 @@ class Item(Owned):
         sa.Index(None, "project_id", "target_id", "state"),
     )
     order_id: Mapped[str] = mapped_column(sa.ForeignKey("measurement_orders.id"))
-    target_id: Mapped[str] = mapped_column(sa.ForeignKey("targets.id"))
+    target_id: Mapped[str | None] = mapped_column(sa.ForeignKey("targets.id"))
     position: Mapped[int]
-    file_sha256: Mapped[str] = mapped_column(sa.String(64))
-    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    file_sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    bytes: Mapped[int | None] = mapped_column(sa.BigInteger)
+    request: Mapped[Json | None]
     state: Mapped[str] = mapped_column(sa.String(20), default="waiting")
     lease_id: Mapped[str | None] = mapped_column(sa.ForeignKey("measurement_leases.id"))
     attempts: Mapped[int] = mapped_column(default=0)
@@ -495,9 +510,9 @@ class Job(Owned):
     """Durable work, and its place in the queue: the queue is the jobs in state ``queued``.
 
     ``worker_id`` is the worker that runs it. A job that waits for devices has none since ``waiting_since``;
-    ``waited_s`` is how long it waited before that. A worker runs one ``short`` and one long job at a time. Of queued
-    jobs those of higher ``priority`` run first. ``deaths`` counts the workers that died on it since its last finished
-    step.
+    ``waited_s`` is how long it waited before that. A worker runs one ``short`` and one long job at a time. Of a
+    project's queued jobs those of higher ``priority`` run first. ``deaths`` counts the workers that died on it since
+    its last finished step.
     """
 
     __tablename__ = "jobs"

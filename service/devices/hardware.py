@@ -40,8 +40,13 @@ def make_target(
     kind: str, settings: Mapping[str, object], calibrations: Mapping[str, Any] | None = None
 ) -> Target:
     """The target of this kind; raises ``InvalidError`` or ``ProtocolError`` for bad settings."""
-    stored = {name: Calibration(**value) for name, value in (calibrations or {}).items()}
-    target: Target = TARGETS.load(kind)(check_settings(kind, settings), stored)
+    return _target(
+        kind, settings, {name: Calibration(**value) for name, value in (calibrations or {}).items()}
+    )
+
+
+def _target(kind: str, settings: Mapping[str, object], calibrations: Mapping[str, Calibration]) -> Target:
+    target: Target = TARGETS.load(kind)(check_settings(kind, settings), calibrations)
     return target
 
 
@@ -141,11 +146,13 @@ def refresh(row: TargetRow) -> None:
     row.calibrations, row.stale, row.drifts, row.valid_from = None, None, [], now()
 
 
-def timing_target(stored: Mapping[str, Any]) -> Target:
+def timing_target(
+    kind: str, settings: Mapping[str, object], calibrations: Mapping[str, Calibration] | None
+) -> Target:
     """The stored target as one that this worker measures on; raises ``MeasureError`` for any other."""
-    if measured_by(stored["kind"]) != "worker":
-        raise MeasureError(f"a worker does not measure on targets of kind {stored['kind']}")
-    return make_target(stored["kind"], stored["settings"], stored["calibrations"])
+    if measured_by(kind) != "worker":
+        raise MeasureError(f"a worker does not measure on targets of kind {kind}")
+    return _target(kind, settings, calibrations or {})
 
 
 def require_same(target: Target, fingerprint: str) -> None:

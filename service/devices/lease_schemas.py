@@ -1,4 +1,4 @@
-"""What a device's agent and the service say to each other."""
+"""Messages between a device's agent and the service."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from service.devices.lease_schemas import (
 )
 from service.devices.staleness import runtime_changed
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
-from service.runtime import job_queries
+from service.runtime import job_queries, parts
 from supernets.metrics import LATENCY
 from supernets.words import counted
 
@@ -100,7 +100,7 @@ def take(session: Session, target: Target, agent: Agent, most: int, seconds: flo
     if target.calibrations is None and lease_queries.open_leases(session, target.project_id, target.id):
         return None  # two calibrations would give two scales
     items = lease_queries.next_items(session, target.project_id, target.id, most)
-    return lease_queries.make_lease(session, agent, items, seconds) if items else None
+    return parts.make_lease(session, items, seconds, agent_id=agent.id) if items else None
 
 
 def expire(session: Session, target: Target) -> int:
@@ -115,7 +115,7 @@ def expire(session: Session, target: Target) -> int:
 
 def give_up_on(session: Session, order: Order) -> None:
     """Refuse networks that were returned from several leases without a row."""
-    for item in lease_queries.items_of(session, order.id):
+    for item in parts.items_of(session, order.id):
         if item.state == "waiting" and item.attempts >= MOST_ATTEMPTS:
             why = (item.result or {}).get("refused") or "no agent that leased it returned a row"
             item.state = "done"
@@ -126,14 +126,14 @@ def no_timing(item: Item, error: str) -> Json:
     """The result of a network that could not be measured."""
     from predictors.measuring.protocol import Timing
 
-    timing = Timing(str(item.position), "refused", sha256=item.file_sha256, error=error)
+    timing = Timing(str(item.position), "refused", sha256=item.file_sha256 or "", error=error)
     return {"timing": timing.as_json(), "extras": {}, "provenance": {}}
 
 
 def settle(session: Session, order: Order) -> None:
     """Wake the job of an order that is complete."""
     session.flush()
-    if lease_queries.count_items(session, order.id, "waiting", "leased"):
+    if parts.count_items(session, order.id, "waiting", "leased"):
         return
     job = job_queries.locked_job(session, order.job_id)
     if job is not None and job.waiting_since is not None and job.state == "running":
@@ -148,7 +148,7 @@ def settle_order(order_id: str, session: Session) -> None:
 def view(session: Session, lease: Lease, target: Target) -> LeaseView:
     """The view of a lease for its agent."""
     order = session.get_one(Order, lease.order_id)
-    items = [item for item in lease_queries.items_of(session, order.id) if item.lease_id == lease.id]
+    items = [item for item in parts.items_of(session, order.id) if item.lease_id == lease.id]
     return LeaseView(
         id=lease.id,
         expires_at=lease.expires_at,
@@ -169,14 +169,14 @@ def view(session: Session, lease: Lease, target: Target) -> LeaseView:
 def held(session: Session, project: str, id: str) -> tuple[Lease, Target]:
     """A refreshed lease and its target, with the row of the target locked."""
     lease = queries.get(session, project, Lease, id)
-    target = lease_queries.locked_target(session, lease.target_id)
+    target = lease_queries.locked_target(session, lease.target_id or "")
     session.refresh(lease)
     return lease, target
 
 
 def renew(session: Session, lease: Lease, target: Target, report: LeaseRenew) -> RenewView:
     """Extend a lease to its full duration; an expired one gets back the networks that no other lease holds."""
-    items = lease_queries.items_of(session, lease.order_id)
+    items = parts.items_of(session, lease.order_id)
     mine = [item for item in items if item.lease_id == lease.id and item.state != "done"]
     if lease.state == "closed" or not mine:
         raise LostLeaseError(f"lease {lease.id} is over: its nets are measured, or others have them")
@@ -205,18 +205,18 @@ def release(session: Session, lease: Lease, target: Target) -> None:
     """Release the networks of a lease; this does not count as an attempt."""
     if lease.state != "open":
         raise ConflictError(f"lease {lease.id} is {lease.state} already")
-    for item in lease_queries.items_of(session, lease.order_id):
+    for item in parts.items_of(session, lease.order_id):
         if item.lease_id == lease.id and item.state == "leased":
             item.attempts -= 1
     session.flush()
-    lease_queries.end_lease(session, lease, "closed")
+    parts.end_lease(session, lease, "closed")
     expire(session, target)
 
 
 def tell(session: Session, order: Order, words: str) -> None:
     """Update the progress of the job of an order."""
     session.flush()
-    items = lease_queries.items_of(session, order.id)
+    items = parts.items_of(session, order.id)
     done = sum(item.state == "done" for item in items)
     leases = lease_queries.open_leases(session, order.project_id, order.target_id)
     shares = {lease.id: lease.progress for lease in leases}

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from predictors.measuring.protocol import PROTOCOL_VERSION, Timing
 from predictors.measuring.references import SIZES, reference_sha256
 from service.db.tables import Agent, Item, Lease, Order, Target, now
-from service.devices import lease_queries
 from service.devices.lease_schemas import CalibrationRow, RefusedRow, ResultRow, ResultsCreate, ResultsView
 from service.devices.leasing import give_up_on, settle, tell
 from service.devices.staleness import note_drift
 from service.errors import InvalidError
 from service.problems import plain
+from service.runtime import parts
 from supernets.metrics import LATENCY
 
 Json = dict[str, object]
@@ -38,7 +38,7 @@ def record(session: Session, lease: Lease, target: Target, body: ResultsCreate) 
     agent = session.get_one(Agent, lease.agent_id)
     agent.seen_at = now()
     ids = [str(row.get("item")) for row in body.rows]
-    items = lease_queries.locked_items(session, order.id, ids)
+    items = parts.locked_items(session, order.id, ids)
     _check_hashes(body.rows, items)
     if target.calibrations is None and body.calibrations is not None and _of_this_protocol(body.rows):
         target.calibrations = _calibrations(body.calibrations)
@@ -64,10 +64,10 @@ def record(session: Session, lease: Lease, target: Target, body: ResultsCreate) 
 
 def _close(session: Session, lease: Lease, order: Order, target: Target, agent: Agent) -> None:
     session.flush()
-    lease_queries.end_lease(session, lease, "closed")
+    parts.end_lease(session, lease, "closed")
     session.flush()
     give_up_on(session, order)
-    items = [item for item in lease_queries.items_of(session, order.id) if item.lease_id == lease.id]
+    items = [item for item in parts.items_of(session, order.id) if item.lease_id == lease.id]
     note_drift(target, [item.result["timing"] for item in items if item.state == "done" and item.result])
     tell(session, order, f"{agent.name} on {target.name}")
     settle(session, order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -45,8 +46,7 @@ def list_targets(
             kind=kind,
             id=sender.target,
         )
-        items = [target_view(session, row, app.settings) for row in rows]
-        return common.Page(items=items, next_page_token=token)
+        return common.Page(items=target_views(session, rows, app.settings), next_page_token=token)
 
 
 @router.post(
@@ -62,14 +62,14 @@ def create_target(app: App, project: Project, body: TargetCreate, response: Resp
         elif hardware.is_remote(body.kind):
             store_references(session, project, app.store)
         response.headers["Location"] = f"/v1/targets/{row.id}"
-        return target_view(session, row, app.settings)
+        return target_views(session, [row], app.settings)[0]
 
 
 @router.get("/v1/targets/{id}")
 def get_target(app: App, project: Project, id: str) -> TargetView:
     """One target."""
     with app.database.read() as session:
-        return target_view(session, queries.get(session, project, Target, id), app.settings)
+        return target_views(session, [queries.get(session, project, Target, id)], app.settings)[0]
 
 
 @router.delete("/v1/targets/{id}")
@@ -90,16 +90,24 @@ def refresh_target(app: App, project: Project, id: str) -> TargetView:
         row = queries.get(session, project, Target, id)
         hardware.refresh(row)
         forget_counts(session, project, f"target:{row.id}")
-        return target_view(session, row, app.settings)
+        return target_views(session, [row], app.settings)[0]
 
 
-def target_view(session: Session, row: Target, settings: Settings) -> TargetView:
-    """A target, who measures for it, and whether what was measured still holds."""
+def target_views(session: Session, rows: Sequence[Target], settings: Settings) -> list[TargetView]:
+    """Targets of one project, who measures for them, and whether what was measured still holds."""
+    if not rows:
+        return []
+    project, ids = rows[0].project_id, [row.id for row in rows]
     recent = now() - timedelta(seconds=settings.lease_s)
-    agents = [
-        AgentView(name=agent.name, seen_at=agent.seen_at, connected=agent.seen_at >= recent)
-        for agent in lease_queries.agents_of(session, row.project_id, row.id)
-    ]
+    agents: dict[str, list[AgentView]] = {id: [] for id in ids}
+    for agent in lease_queries.agents_of(session, project, ids):
+        connected = agent.seen_at >= recent
+        agents[agent.target_id].append(AgentView(name=agent.name, seen_at=agent.seen_at, connected=connected))
+    unsupported = lease_queries.count_unsupported(session, project, ids)
+    return [_view(row, agents[row.id], unsupported.get(row.id, 0)) for row in rows]
+
+
+def _view(row: Target, agents: list[AgentView], unsupported: int) -> TargetView:
     return TargetView(
         id=row.id,
         created_at=row.created_at,
@@ -116,5 +124,5 @@ def target_view(session: Session, row: Target, settings: Settings) -> TargetView
         valid_from=row.valid_from,
         drifts=row.drifts or [],
         agents=agents,
-        unsupported=lease_queries.count_unsupported(session, row.project_id, row.id),
+        unsupported=unsupported,
     )

@@ -41,7 +41,7 @@ def note_drift(target: Target, timings: Sequence[Mapping[str, Any]]) -> None:
 
 
 def drift_reason(drifts: Sequence[float]) -> str | None:
-    """Why the last runs say that the device is another one, or None."""
+    """Why the last runs show another device, or None."""
     if len(drifts) < DRIFT_RUNS:
         return None
     for word, off in (

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.db.session import Database
 from service.db.tables import Job, Order, Target, now
 from service.devices import lease_queries, leasing
-from service.runtime import job_queries
+from service.runtime import job_queries, parts
 from service.settings import Settings
 from supernets.words import counted
 
@@ -23,7 +23,7 @@ def look_after(database: Database, settings: Settings) -> None:
     for job_id, order_id in waiting:
         with database.write() as session:
             order = session.get_one(Order, order_id)
-            target = lease_queries.locked_target(session, order.target_id)
+            target = lease_queries.locked_target(session, order.target_id or "")
             leasing.expire(session, target)
             job = job_queries.locked_job(session, job_id)
             if job is not None and job.waiting_since is not None:
@@ -35,7 +35,7 @@ def _say_who_is_there(session: Session, job: Job, order: Order, target: Target, 
     """Report when no agent can do the work, and end the job where that was configured."""
     if job.waiting_since is None:
         return
-    seen = [agent.seen_at for agent in lease_queries.agents_of(session, target.project_id, target.id)]
+    seen = [agent.seen_at for agent in lease_queries.agents_of(session, target.project_id, [target.id])]
     if seen and now() - max(seen) <= timedelta(seconds=settings.lease_s):
         return
     silence = (now() - max([job.waiting_since, *seen])).total_seconds()
@@ -44,7 +44,7 @@ def _say_who_is_there(session: Session, job: Job, order: Order, target: Target, 
         message = f"target {target.name!r} had no agent for {silence:.0f} s; {start}"
         job_queries.set_state(session, job, "failed", error=(NO_AGENT, message))
         return
-    left = lease_queries.count_items(session, order.id, "waiting", "leased")
+    left = parts.count_items(session, order.id, "waiting", "leased")
     waits = f"{counted(left, 'net')} {'waits' if left == 1 else 'wait'}"
     message = f"{waits} for an agent of target {target.name!r}, none is connected; {start}"
     if job.message != message:

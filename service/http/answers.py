@@ -49,10 +49,14 @@ def answer(error: Exception, request_id: str, settings: Settings | None = None) 
 
 def as_response(body: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """A problem as a response with the headers that belong to its status."""
-    content = body.model_dump(mode="json", exclude_none=True, exclude={"errors", "actions"})
-    content |= body.model_dump(mode="json", include={"errors", "actions"})
     both = {**HEADERS.get(body.status, {}), **(headers or {})}
-    return JSONResponse(content, body.status, headers=both, media_type=PROBLEM)
+    return JSONResponse(problem_content(body), body.status, headers=both, media_type=PROBLEM)
+
+
+def problem_content(body: Problem) -> dict[str, Any]:
+    """A problem as JSON, without a request id where it has none."""
+    content = body.model_dump(mode="json", exclude_none=True, exclude={"errors", "actions"})
+    return content | body.model_dump(mode="json", include={"errors", "actions"})
 
 
 async def _known(request: Request, error: Exception) -> Response:
@@ -79,6 +83,12 @@ def allowed_methods(request: Request) -> list[str]:
     return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
+ALTERNATIVE = re.compile(
+    r"(literal|list|dict|tuple|function-\w+)\[.*\]|constrained-(str|int|float)|str|int|float|bool|none"
+)
+"""How pydantic names one of several types that a field may have, as if it were a part of the field's path."""
+
+
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [_field_problem(each) for each in error.errors()]
@@ -87,7 +97,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    where = [str(part) for part in error["loc"]]
+    where = [str(part) for part in error["loc"] if not ALTERNATIVE.fullmatch(str(part))]
     field = ".".join(where[1:] if len(where) > 1 and where[0] in ("body", "query", "path") else where)
     got = None if error["type"] == "missing" else plain(error.get("input"))
     return FieldProblem(

@@ -77,7 +77,7 @@ def list_folder(root: Path | None, path: str, field: str) -> list[str]:
 
 
 def check_tree(root: Path | None, path: str, field: str, *, max_entries: int = MAX_ENTRIES) -> Path:
-    """The absolute path of a file or folder below ``root`` that holds only folders and regular files.
+    """The absolute path of a file or folder below ``root`` that holds only folders and regular files of one name.
 
     For libraries that open the files themselves, by name.
 
@@ -89,7 +89,7 @@ def check_tree(root: Path | None, path: str, field: str, *, max_entries: int = M
     handle = _open_folder(root, folders, path, field)
     try:
         if name:
-            _check_entry(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode, path, field)
+            _check_entry(os.stat(name, dir_fd=handle, follow_symlinks=False), path, field)
     except OSError as error:
         raise _refused(error, path, field) from error
     finally:
@@ -113,9 +113,9 @@ def _walk(folder: Path, path: str, field: str, max_entries: int) -> None:
                         raise InvalidError(field, path, f"a folder of at most {max_entries} files")
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    elif not entry.is_file(follow_symlinks=False):
+                    elif not _is_own_file(entry.stat(follow_symlinks=False)):
                         inner = os.path.relpath(entry.path, folder)
-                        rule = "a folder of regular files: no links, FIFOs, sockets or devices in it"
+                        rule = "a folder of regular files with a single name: no links, FIFOs, sockets or devices"
                         raise InvalidError(
                             field, path, rule, f"{field}: {path!r} must be {rule}, got {inner!r}"
                         )
@@ -181,11 +181,17 @@ def _check_regular(found: os.stat_result, path: str, field: str, max_bytes: int)
         raise InvalidError(field, path, f"a file of at most {max_bytes} bytes, this has {found.st_size}")
 
 
-def _check_entry(mode: int, path: str, field: str) -> None:
-    if stat.S_ISLNK(mode):
+def _check_entry(found: os.stat_result, path: str, field: str) -> None:
+    if stat.S_ISLNK(found.st_mode):
         raise InvalidError(field, path, NO_LINK)
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise InvalidError(field, path, "a folder or a regular file: no FIFO, socket or device")
+    if stat.S_ISREG(found.st_mode) and not _is_own_file(found):
+        raise InvalidError(field, path, ONE_NAME)
+
+
+def _is_own_file(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def _at_most(content: bytes, path: str, field: str, max_bytes: int) -> bytes:

@@ -68,6 +68,24 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
+Priority = Annotated[
+    int,
+    Field(
+        ge=-100,
+        le=100,
+        description="Of a project's queued jobs those of higher priority are taken first; projects take turns whatever "
+        "the priorities. A job that a worker has is not interrupted",
+    ),
+]
+
+
+class JobRequest(Body):
+    """A request that starts a job."""
+
+    # Of the job, which its row has: it is no part of what the job's parameters or a resource record.
+    priority: Priority = Field(0, exclude=True)
+
+
 class JobBrief(View):
     """The job that makes a resource, as an answer to POST names it."""
 

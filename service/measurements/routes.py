@@ -60,14 +60,14 @@ def create_measurements(
     with app.database.write() as session:
         if body.table is None:
             params = MeasureParams(target=target.id, **{**body.model_dump(), "supernet": supernet.id})
-            job = job_queries.create_job(session, project, "measure", params)
+            job = job_queries.create_job(session, project, "measure", params, priority=body.priority)
         else:
             sha256 = keep(session, project, app.store, content)
             settings = body.table.model_dump(exclude={"file", "archs"})
             rows = ImportParams(
                 supernet=supernet.id, target=target.id, file=sha256, archs=columns, **settings
             )
-            job = job_queries.create_job(session, project, "import", rows, short=True)
+            job = job_queries.create_job(session, project, "import", rows, short=True, priority=body.priority)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
 
@@ -109,7 +109,7 @@ def import_measurements(app: App, project: Project, body: ImportCreate, response
             created=created,
             **body.table.model_dump(exclude={"file", "archs"}),
         )
-        job = job_queries.create_job(session, project, "import", params)
+        job = job_queries.create_job(session, project, "import", params, priority=body.priority)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         brief = accepted(job).job
         return ImportAccepted(id=job.id, job=brief, target=target.id, supernet=supernet.id)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from service.http.files import FileBody
-from service.http.schemas import Accepted, ArchJson, Body, Measured, Name, Seed, Stamped
+from service.http.schemas import Accepted, ArchJson, Body, JobRequest, Measured, Name, Seed, Stamped
 from service.runtime.task import StepData
 from service.supernets.tables import ArchColumn, ColumnName, CostColumn
 from supernets.metrics import LATENCY
@@ -24,7 +24,7 @@ class TableRows(Body):
     archs: list[ColumnName] = Field(
         default_factory=list,
         max_length=512,
-        description="Columns that say which arch: axes of the supernet, or one with arch ids or JSON; "
+        description="Columns that identify the arch: axes of the supernet, or one with arch ids or JSON; "
         "none: every axis that the table has",
     )
     strict: bool = Field(False, description="Take nothing if any row is refused")
@@ -55,7 +55,7 @@ class Until(Body):
     below: float = Field(gt=0, lt=1, description="0.03 is 3 %; the standard error is added before comparing")
 
 
-class MeasurementCreate(Selection):
+class MeasurementCreate(Selection, JobRequest):
     """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
 
     supernet: str
@@ -115,7 +115,7 @@ class ImportSpace(Body):
     macs: CostColumn | None = None
 
 
-class ImportCreate(Body):
+class ImportCreate(JobRequest):
     """Rows of a file as a target, in one step: nothing is created unless the file can be read and has valid rows."""
 
     target: ImportTarget

@@ -11,7 +11,7 @@ MEDIA_TYPE = "application/octet-stream"
 
 
 def look(content: bytes, body: TableRows, family: Family) -> list[str]:
-    """Check that the file is whole and has the columns named; returns those that say which arch a row is.
+    """Check that the file is whole and has the columns named; returns those that identify the arch of a row.
 
     Raises:
         TableError: what is wrong, and the columns there are.

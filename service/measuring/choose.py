@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy.orm import Session
 
 from service.db.tables import Supernet
@@ -40,7 +42,8 @@ async def chosen(
         if how == "information":
             known = source_rows(session, job.project, supernet, params.metric, params.target)
     if how != "information":
-        rows = choose(family, params, for_latency=True).tolist()
+        # In a thread: it takes seconds, and a job that is cancelled must not wait for it.
+        rows = (await asyncio.to_thread(choose, family, params, for_latency=True)).tolist()
 
         def keep(_session: Session) -> Chosen:
             return Chosen(population=rows)
@@ -48,6 +51,7 @@ async def chosen(
         return population_of(family, (await job.write(STEP, keep)).population)
     assert params.count is not None
     sources = counted(len(known), "source device")
+    job.window(0, 0, params.count)  # nothing is measured yet
     await job.report(f"choosing {counted(params.count, 'subnet')} with the rows of {sources}")
     request = ChooseIn(
         bench=bench_of(job.settings, supernet),

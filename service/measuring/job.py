@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from predictors.measuring.protocol import Protocol
 from service.db import queries
 from service.db.tables import Supernet
 from service.errors import JobError
@@ -42,6 +43,10 @@ async def run(job: WorkContext) -> None:
         counts = Counter(str(timing.verdict) for timing in timings).most_common()
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts)
         job.outcome = f"measured {measured(timings)} of {counted(len(population), 'subnet')}: {verdicts}"
+        if any(timing.verdict == "refused" for timing in timings):
+            job.outcome += (
+                f" (standard error over {Protocol().refuse_error:.0%}: measure again on a less busy machine)"
+            )
     if not measured(timings):
         first = [timing.verdict for timing in timings[:5]]
         raise JobError(

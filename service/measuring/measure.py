@@ -16,7 +16,6 @@ from predictors.measuring.protocol import Protocol
 from service.artifacts import own_artifact
 from service.db import queries
 from service.db.tables import Target
-from service.devices import lease_queries
 from service.devices.hardware import is_remote
 from service.devices.leasing import settle_order
 from service.devices.staleness import mark, note_drift, protocol_changed
@@ -25,6 +24,7 @@ from service.measurements.models import Measured, StoredLatencies, SubnetTiming
 from service.measurements.rows import Origin, store_timings, target_of
 from service.measuring import tasks
 from service.measuring.tasks import MeasureIn, WrittenFiles
+from service.runtime import parts
 from service.runtime.context import WaitingJobError, WorkContext
 from service.runtime.task import Rows, StepData
 from service.supernets.bench import bench_of, population_of
@@ -122,11 +122,9 @@ async def measure(origin: Origin, run: MeasuringRun) -> list[SubnetTiming]:
     order = await _order(job, step, target, request, run.together)
 
     def collect(session: Session) -> Measured:
-        results = [item.result or {} for item in lease_queries.items_of(session, order)]
+        results = [item.result or {} for item in parts.items_of(session, order)]
         row = queries.get(session, job.project, Target, target)
-        timings = [
-            SubnetTiming.of(each["timing"], each["extras"], provenance=each["provenance"]) for each in results
-        ]
+        timings = [SubnetTiming.of(**each) for each in results]
         precision = row.settings["precision"]
         return store(session, Measured(timings=timings, calibrations=row.calibrations, precision=precision))
 
@@ -142,12 +140,12 @@ async def _order(job: WorkContext, step: str, target: str, request: MeasureIn, t
         for index, file in enumerate(result.files):
             name = f"{job.id}-{index}.onnx"
             own_artifact(session, job.project, file.sha256, file.bytes, "application/octet-stream", name)
-        row = lease_queries.place_order(
+        row = parts.place_order(
             session,
             job.project,
             job.id,
             step,
-            [(file.sha256, file.bytes) for file in result.files],
+            [{"file_sha256": file.sha256, "bytes": file.bytes} for file in result.files],
             target_id=target,
             protocol=request.model_dump(mode="json")["protocol"],
             metrics=request.metrics,
@@ -159,7 +157,7 @@ async def _order(job: WorkContext, step: str, target: str, request: MeasureIn, t
     job.window(start, written, total)
     order = (await job.step(f"{step}: nets", tasks.write_files, request, place)).order
     with job.read() as session:
-        open_items = lease_queries.count_items(session, order, "waiting", "leased")
+        open_items = parts.count_items(session, order, "waiting", "leased")
     if open_items:
         raise WaitingJobError(partial(settle_order, order))
     job.window(stop, stop, total)

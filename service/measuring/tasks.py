@@ -78,7 +78,7 @@ def _measure(request: MeasureIn, progress: Progress) -> Measured:
     if not is_measurable(stored.kind):
         assert stored.lookup is not None
         return look_up(bench, stored.id, stored.lookup, request.population)
-    target = timing_target(stored.model_dump(mode="json"))
+    target = timing_target(stored.kind, stored.settings, stored.calibrations)
     stale = runtime_changed(stored.runtime, target.describe()["runtime"])
     if stale is not None:
         return Measured(stale=stale)

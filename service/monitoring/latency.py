@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.middleware.asgi import began_with, is_http, method_of, path_of
 from service.logs import ACCESS
 
 log = logging.getLogger(ACCESS)
@@ -36,18 +37,18 @@ class Timed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and note when its answer begins."""
-        if scope["type"] != "http":
+        if not is_http(scope):
             await self.app(scope, receive, send)
             return
-        began, method = time.perf_counter(), scope["method"]
+        began, method, path = time.perf_counter(), method_of(scope), path_of(scope)
 
         async def timed(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            status = began_with(message)
+            if status is not None:
                 route = getattr(scope.get("route"), "path", UNMATCHED)
-                labels = self.histogram.labels(method, route, message["status"])
+                labels = self.histogram.labels(method, route, status)
                 seconds = time.perf_counter() - began
                 labels.observe(seconds)
-                status, path = message["status"], scope["path"]
                 fields = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
                 log.info("%s %s %s", method, path, status, extra={"fields": fields})
             await send(message)

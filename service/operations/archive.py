@@ -206,13 +206,13 @@ def verify(path: Path, on_step: OnStep) -> Manifest:
             raise BackupError(f"{path} was changed: it does not hold the members that its manifest lists")
         total = sum(size for size, _ in expected.values())
         done = 0
-        for name, wanted in expected.items():
+        for name, stated in expected.items():
             digest, size = hashlib.sha256(), 0
             for chunk in chunks_of(archive, name):
                 digest.update(chunk)
                 size += len(chunk)
                 on_step("verify bytes", min(done + size, total), total)
-            if (size, digest.hexdigest()) != wanted:
+            if (size, digest.hexdigest()) != stated:
                 raise BackupError(f"{path} was changed: {name} has another length or hash than it had")
             done += size
         return manifest

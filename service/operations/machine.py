@@ -60,8 +60,8 @@ def runtime(place: Place) -> Iterator[Finding]:
         )
     else:
         yield ok("runtime", f"ONNX Runtime {onnxruntime.__version__} with {', '.join(providers)}")
-    wanted, gpu = place.settings.device, torch.cuda.is_available()
-    if wanted == "cuda" and not gpu:
+    requested, gpu = place.settings.device, torch.cuda.is_available()
+    if requested == "cuda" and not gpu:
         yield error(
             "runtime",
             "NETWRIGHT_DEVICE is cuda, but torch finds no GPU",

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -55,7 +54,7 @@ def lines(connection: sa.Connection, table: sa.Table) -> Iterator[bytes]:
         yield json.dumps([_plain(value) for value in row], separators=(",", ":")).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if not isinstance(value, datetime):
@@ -76,7 +75,7 @@ def load(
     """
     rows = (_row(table, columns, line) for line in lines)
     own = [key.parent.name for key in table.foreign_keys if key.column.table is table]
-    later: list[Mapping[str, Any]] = []
+    later: list[Mapping[str, object]] = []
     while batch := list(islice(rows, CHUNK_ROWS)):
         for row in batch:
             if any(row[name] is not None for name in own):
@@ -89,15 +88,15 @@ def load(
         connection.execute(sa.update(table).where(*keys).values({name: referring[name] for name in own}))
 
 
-def _row(table: sa.Table, columns: Sequence[str], line: bytes) -> dict[str, Any]:
+def _row(table: sa.Table, columns: Sequence[str], line: bytes) -> dict[str, object]:
     values = zip(columns, json.loads(line), strict=True)
     return {name: _value(value, table.columns[name]) for name, value in values}
 
 
-def _value(value: Any, column: sa.Column[Any]) -> Any:
-    if value is not None and isinstance(column.type, sa.DateTime):
+def _value(value: object, column: sa.ColumnElement[object]) -> object:
+    if isinstance(value, str) and isinstance(column.type, sa.DateTime):
         return datetime.fromisoformat(value)
-    if value is not None and isinstance(column.type, sa.LargeBinary):
+    if isinstance(value, str) and isinstance(column.type, sa.LargeBinary):
         return base64.b64decode(value, validate=True)
     return value
 

@@ -66,7 +66,7 @@ def artifacts(place: Place) -> Iterator[Finding]:
     """Whether the artifact store can be written and read."""
     where = without_password(place.settings.artifacts)
     if place.settings.artifacts_url == "" and not place.settings.home.exists():
-        return  # the finding on the home folder says all
+        return  # the finding on the home folder is enough
     try:
         ArtifactStore(place.settings.artifacts).probe()
     except Exception as fault:  # the libraries of buckets raise errors of many kinds

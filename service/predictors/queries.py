@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from service.devices.staleness import stale_reason
 from service.measurements.queries import count_by_target, learned_scopes, measured_rows, scope_of
 from service.runtime.task import Rows, StepData
 from service.supernets.checkpoints import family_of
-from service.supernets.queries import supernets_of_space
+from service.supernets.queries import supernets_of_networks, supernets_of_space
 from supernets.metrics import METRICS
 from supernets.spaces.space import Choice, Space
 
@@ -56,10 +56,10 @@ class SourceRows(StepData):
 def source_targets(
     session: Session, project: str, supernet: Supernet, metric: str, target: str | None
 ) -> list[str]:
-    """Targets with enough rows of this metric on supernets of the same space, ``target`` itself left out."""
+    """Targets with enough rows of this metric on the same networks, ``target`` itself left out."""
     if target is None or METRICS[metric].source != "measured":
         return []
-    alike = supernets_of_space(session, project, supernet)
+    alike = supernets_of_networks(session, project, supernet)
     counts = count_by_target(session, project, alike, metric)
     found = [(-count, id) for id, count in counts.items() if id != target and count >= ENOUGH_ROWS]
     return [id for _, id in sorted(found)[:MOST_TARGETS]]
@@ -71,7 +71,7 @@ def source_rows(
     """Rows from elsewhere, at most ``MOST_ROWS`` each: of the source devices, or of other supernets for quality."""
     if METRICS[metric].source == "evaluated":
         return _other_evaluations(session, project, supernet, metric)
-    alike = supernets_of_space(session, project, supernet)
+    alike = supernets_of_networks(session, project, supernet)
     space = family_of(supernet).space()
     known = []
     for id in source_targets(session, project, supernet, metric, target):
@@ -105,14 +105,33 @@ MORE_ROWS, MORE_SHARE = 10, 0.25
 
 def why_stale(session: Session, row: Predictor) -> str | None:
     """Why a fitted predictor should be refitted, or None."""
-    if row.version is None:
-        return None
-    reason = _why_target(session, row)
-    if reason is not None:
-        return reason
-    if worth_a_fit(session, row):
-        return f"it was fitted to {row.rows} subnets, and {_stored(session, row)} are stored by now"
-    return None
+    return reasons_stale(session, [row])[0]
+
+
+def reasons_stale(session: Session, rows: Sequence[Predictor]) -> list[str | None]:
+    """:func:`why_stale` of each; all must be of one project."""
+    if not rows:
+        return []
+    targets = queries.by_id(
+        session, rows[0].project_id, Target, [row.target_id for row in rows if row.target_id]
+    )
+    counted: dict[tuple[str, str, str | None], int] = {}
+
+    def stored(row: Predictor) -> int:
+        key = row.supernet_id, row.metric, row.target_id
+        if key not in counted:
+            counted[key] = _stored(session, row)
+        return counted[key]
+
+    def reason(row: Predictor) -> str | None:
+        if row.version is None:
+            return None
+        target = stale_reason(targets[row.target_id], row.created_at) if row.target_id is not None else None
+        if target is not None or not _worth_a_fit(row, stored):
+            return target
+        return f"it was fitted to {row.rows} subnets, and {stored(row)} are stored by now"
+
+    return [reason(row) for row in rows]
 
 
 def _why_target(session: Session, row: Predictor) -> str | None:
@@ -125,10 +144,14 @@ def _why_target(session: Session, row: Predictor) -> str | None:
 
 def worth_a_fit(session: Session, row: Predictor) -> bool:
     """Whether enough rows were added for another fit; not where the kind can take no more rows."""
+    return _worth_a_fit(row, lambda row: _stored(session, row))
+
+
+def _worth_a_fit(row: Predictor, stored: Callable[[Predictor], int]) -> bool:
     most = PREDICTORS.load(row.kind).most_rows
     if most is not None and row.rows >= most:
         return False
-    return _stored(session, row) - row.rows >= max(MORE_ROWS, MORE_SHARE * row.rows)
+    return stored(row) - row.rows >= max(MORE_ROWS, MORE_SHARE * row.rows)
 
 
 def _stored(session: Session, row: Predictor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -17,7 +18,7 @@ from predictors.scope import Scope
 from service.db import queries
 from service.db.counts import count_measured_in
 from service.db.removal import remove_predictor
-from service.db.tables import Predictor, Supernet, Target
+from service.db.tables import Job, Predictor, Supernet, Target
 from service.devices.hardware import is_measurable
 from service.errors import InvalidError
 from service.http import schemas as common
@@ -27,7 +28,7 @@ from service.http.jobs.views import accepted, state_of
 from service.ids import new_id
 from service.measurements.queries import learned_scopes
 from service.predictors.job import FitParams, own_model
-from service.predictors.queries import why_stale
+from service.predictors.queries import reasons_stale
 from service.predictors.schemas import PredictorCreate, PredictorView
 from service.problems import Action
 from service.runtime import job_queries
@@ -70,9 +71,7 @@ def list_predictors(
             metric=metric,
             archived=archived,
         )
-        return common.Page(
-            items=[predictor_view(session, row, brief=True) for row in rows], next_page_token=token
-        )
+        return common.Page(items=predictor_views(session, project, rows, brief=True), next_page_token=token)
 
 
 @router.post("", status_code=202)
@@ -100,7 +99,9 @@ def create_predictor(
             kind=kind,
         )
         params = FitParams(predictor=row.id, base=base["version"] if base is not None else None)
-        job = job_queries.create_job(session, project, "fit", params, ("predictor", row.id), short=True)
+        job = job_queries.create_job(
+            session, project, "fit", params, ("predictor", row.id), short=True, priority=body.priority
+        )
         row.job_id = job.id
         session.add(row)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -234,14 +235,24 @@ def delete_predictor(app: App, project: Project, id: str) -> common.Removed:
 def get_predictor(app: App, project: Project, id: str) -> PredictorView:
     """One predictor with its report card."""
     with app.database.read() as session:
-        return predictor_view(session, queries.get(session, project, Predictor, id))
+        return predictor_views(session, project, [queries.get(session, project, Predictor, id)])[0]
 
 
 LONG = ("points", "worst", "learning_curve")
 
 
-def predictor_view(session: Session, row: Predictor, *, brief: bool = False) -> PredictorView:
-    """A predictor and how the job that fits it is doing; ``brief`` leaves out what is long in its card."""
+def predictor_views(
+    session: Session, project: str, rows: Sequence[Predictor], *, brief: bool = False
+) -> list[PredictorView]:
+    """Predictors and how the jobs that fit them are doing; ``brief`` leaves out what is long in their cards."""
+    jobs = queries.by_id(session, project, Job, [row.job_id for row in rows if row.job_id])
+    stale = reasons_stale(session, rows)
+    return [
+        _view(row, jobs.get(row.job_id or ""), reason, brief) for row, reason in zip(rows, stale, strict=True)
+    ]
+
+
+def _view(row: Predictor, job: Job | None, stale: str | None, brief: bool) -> PredictorView:
     report = row.report
     if brief and report is not None:
         report = {name: value for name, value in report.items() if name not in LONG}
@@ -254,10 +265,10 @@ def predictor_view(session: Session, row: Predictor, *, brief: bool = False) -> 
         metric=row.metric,
         unit=METRICS[row.metric].unit,
         kind=row.kind,
-        state=state_of(session, row.job_id, row.version is not None),
+        state=state_of(job, row.version is not None),
         version=row.version,
         rows=row.rows,
         report=report,
-        stale=why_stale(session, row),
+        stale=stale,
         job=row.job_id,
     )

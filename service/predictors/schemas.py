@@ -7,11 +7,11 @@ from datetime import datetime
 from pydantic import Field
 
 from service.http.files import FileBody
-from service.http.schemas import Body, Stamped
+from service.http.schemas import JobRequest, Stamped
 from supernets.metrics import ACCURACY, LATENCY
 
 
-class PredictorCreate(Body):
+class PredictorCreate(JobRequest):
     """Fit a predictor of one metric to everything measured so far."""
 
     supernet: str

@@ -14,12 +14,13 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.db.session import Database
-from service.db.tables import JobStep
+from service.db.tables import JobStep, Order
 from service.errors import INTERNAL, JobError, WorkerLostError, classify
-from service.runtime import job_queries
+from service.runtime import job_queries, parts
 from service.runtime.clock import LivingClock
 from service.runtime.patience import PASSING, patiently, pauses
 from service.runtime.process import Child, ChildKilledError
+from service.runtime.sharing import Sharing
 from service.runtime.task import WAITED, In, Out, StepData, Task, output_type
 from service.settings import Settings
 
@@ -85,6 +86,7 @@ class WorkContext:
         self.database, self.settings = database, settings
         self.id, self.project, self.params = job_id, project, params
         self._worker_id, self._clock = worker_id, clock
+        self._sharing = Sharing(database, settings, worker_id)
         self._step: _Execution | None = None
         self._window = (0, 0, 0)
         self._reported_at = 0.0
@@ -138,10 +140,13 @@ class WorkContext:
         """Run a task in the child process, then write its rows; returns what is recorded.
 
         That is what ``store`` returns, for instance something smaller or with the ids of the rows, or else the
-        task's output. The annotated return types say how a record is read back.
+        task's output. A record is read back as the annotated return type.
         """
 
         async def work() -> Out:
+            order = await self._placed(name, task, request)
+            if order is not None:
+                return output_type(task).joined(await self._in_parts(order, task, request.limit_s))
             return await self._in_child(task, request)
 
         if store is None:
@@ -175,6 +180,56 @@ class WorkContext:
                 self._cancel_pending_progress()
                 self._step = None
         return recorded.model_validate(record)
+
+    async def _placed(self, step: str, task: Task[In, Out], request: In) -> str | None:
+        """The order of a step in parts; None where this worker executes it alone."""
+        order = await self._patiently(lambda: self._sharing.placed(self.project, self.id, step))
+        if order is not None or not request.shares(2):
+            return order
+        workers = await self._patiently(self._sharing.workers)
+        requests = request.shares(workers) if workers > 1 else []
+        if len(requests) < 2:
+            return None
+        return await self._patiently(lambda: self._sharing.place(self.project, self.id, step, task, requests))
+
+    async def _in_parts(self, order: str, task: Task[In, Out], limit_s: float | None) -> list[Out]:
+        """The outputs of all parts, of which none is begun after ``limit_s``.
+
+        The time is that of this worker, which has the job: no clocks of several machines are compared.
+        """
+        if limit_s is None:
+            return await self._executed(order, task)
+        closing = asyncio.create_task(self._close_after(limit_s, order, task))
+        try:
+            return await self._executed(order, task)
+        finally:
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+
+    async def _close_after(self, seconds: float, order: str, task: Task[In, Out]) -> None:
+        """Close the parts that are left, and those that a dead worker gives back later; until it is cancelled."""
+        await asyncio.sleep(seconds)
+        while True:
+            await self._patiently(lambda: self._sharing.close(order, task))
+            await asyncio.sleep(self.settings.poll_s)
+
+    async def _executed(self, order: str, task: Task[In, Out]) -> list[Out]:
+        """Execute parts until none is left, then wait for those that other workers have."""
+        claim = partial(self._sharing.claim, Order.id == order)
+        while True:
+            outputs = await self._patiently(lambda: self._sharing.outputs(order, task))
+            if outputs is not None:
+                return outputs
+            part = await self._patiently(claim)
+            if part is None:
+                await asyncio.sleep(self.settings.poll_s)
+                continue
+            record = partial(self._sharing.give_back, part)
+            try:
+                output = await self._in_child(part.task, part.request)
+                record = partial(self._sharing.finish, part, output)
+            finally:  # whatever ended it, the part is not left in this worker's hands
+                await self._patiently(record)
 
     async def _in_child(self, task: Task[In, Out], request: In) -> Out:
         """Run a task, again while the disk is full, and once more with less memory where its process was killed."""
@@ -224,6 +279,9 @@ class WorkContext:
                 return row.result  # an outage hid that the commit of an earlier try was done
             self._note_time(row)
             record = store(session, result).model_dump(mode="json")
+            order = parts.order_of(session, self.project, self.id, row.step)
+            if order is not None and order.task is not None:
+                parts.remove_order(session, order.id)
             job_queries.finish_step(session, job, row_id, record)
             return record
 

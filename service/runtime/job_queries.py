@@ -30,15 +30,18 @@ def create_job(
     resource: tuple[str, str] | None = None,
     *,
     short: bool = False,
+    priority: int = 0,
 ) -> Job:
     """A queued job: workers see it when the caller's transaction is committed.
 
-    ``short`` jobs take seconds, and do not wait for long ones.
+    ``short`` jobs take seconds, and do not wait for long ones. Of queued jobs those of higher ``priority`` are taken
+    first.
     """
     if isinstance(params, BaseModel):
         params = params.model_dump(mode="json")
     id = new_id("job")
-    job = Job(id=id, project_id=project, kind=kind, state="queued", params=params, short=short)
+    job = Job(id=id, project_id=project, kind=kind, state="queued", params=params)
+    job.short, job.priority = short, priority
     if resource is not None:
         job.resource_type, job.resource_id = resource
     session.add(job)
@@ -51,7 +54,7 @@ def create_job(
 
 
 BUSY = ("queued", "running", "cancelling")
-NAMED = {"train": "supernet", "convert": "supernet"}
+NAMED = {"train": "supernet", "convert": "supernet", "convert_pretrained": "supernet"}
 """Kinds of job that make something with a name, and what that is."""
 
 
@@ -139,13 +142,19 @@ def set_progress(
 
 
 def count_before(session: Session, job: Job) -> int:
-    """Jobs of any project in the same queue that run or were queued before this one."""
+    """Jobs of the same queue that run or are taken before this one, at most: projects take turns.
+
+    Of its own project those of higher priority, or of the same and older; of each other one as many, and one more.
+    """
     running = sa.and_(Job.state.in_(("running", "cancelling")), Job.waiting_since.is_(None))
-    queued = sa.and_(Job.state == "queued", Job.created_at < job.created_at)
-    query = sa.select(sa.func.count()).where(
-        Job.short == job.short, Job.id != job.id, sa.or_(running, queued)
-    )
-    return session.scalar(query) or 0
+    older = sa.and_(Job.priority == job.priority, Job.created_at < job.created_at)
+    before = sa.or_(Job.project_id != job.project_id, Job.priority > job.priority, older)
+    count = sa.select(Job.project_id, sa.func.count()).group_by(Job.project_id)
+    count = count.where(Job.short == job.short, Job.id != job.id)
+    queued = {row[0]: row[1] for row in session.execute(count.where(Job.state == "queued", before))}
+    own = queued.pop(job.project_id, 0)
+    others = sum(min(number, own + 1) for number in queued.values())
+    return own + others + sum(row[1] for row in session.execute(count.where(running)))
 
 
 def oldest_queued(session: Session) -> datetime | None:

@@ -6,13 +6,14 @@ transaction that writes the worker into it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from service.db.tables import Job
+from service.db.tables import Job, Lease, Order, Project, now
 from service.runtime import job_queries
 
 OCCUPIED = sa.and_(Job.state.in_(("running", "cancelling")), Job.waiting_since.is_(None))
@@ -56,24 +57,17 @@ def _orphans(worker: str, short: bool) -> sa.Select[str]:
 def claim(session: Session, worker: str, share: Share, short: bool) -> Job | None:
     """Give the next job to a worker; ``None`` if there is none that may run now.
 
-    Higher priority first; of equal priority the project that occupies the fewest workers; then the oldest.
+    The project whose turn it is, see :func:`turns`; of its jobs higher priority first, then the oldest.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+    lock(session)
     full = _full(session, share.limits)
-    occupied = (
-        sa.select(Job.project_id, sa.func.count().label("jobs"))
-        .where(OCCUPIED)
-        .group_by(Job.project_id)
-        .subquery()
-    )
-    jobs = sa.func.coalesce(occupied.c.jobs, 0)
+    projects = full_projects(session, share.of_project)
     query = (
         sa.select(Job)
-        .outerjoin(occupied, occupied.c.project_id == Job.project_id)
+        .join(Project, Project.id == Job.project_id)
         .where(Job.state == "queued", Job.short == short, Job.kind.in_(set(share.kinds) - full))
-        .where(jobs < share.of_project if share.of_project else sa.true())
-        .order_by(Job.priority.desc(), jobs, Job.created_at, Job.id)
+        .where(Job.project_id.not_in(projects))
+        .order_by(*turns(session), Job.priority.desc(), Job.created_at, Job.id)
         .limit(1)
         .with_for_update(of=Job, skip_locked=True)
     )
@@ -82,7 +76,50 @@ def claim(session: Session, worker: str, share: Share, short: bool) -> Job | Non
         job.worker_id = worker
         job.attempts += 1
         job_queries.set_state(session, job, "running")
+        serve(session, job.project_id)
     return job
+
+
+def turns(session: Session) -> tuple[sa.ColumnElement[object], ...]:
+    """Sort keys of queries of jobs and their projects: whose turn it is, whatever the priorities of its jobs.
+
+    The project that occupies the fewest workers, by jobs and by parts; of these the one that was served longest ago, or
+    never. So no project can keep the others waiting.
+    """
+    longest_ago = Project.served_at.asc().nulls_first()
+    occupied = _occupied(session)
+    return (*((sa.case(occupied, value=Project.id, else_=0),) if occupied else ()), longest_ago)
+
+
+def serve(session: Session, project: str) -> None:
+    """Note that a worker has taken something of a project: the others are next."""
+    session.execute(sa.update(Project).where(Project.id == project).values(served_at=now()))
+
+
+def lock(session: Session) -> None:
+    """Claims one after another; SQLite has a single writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+
+
+def full_projects(session: Session, most: int) -> set[str]:
+    """Projects that occupy as many workers as they may, by jobs and by parts of jobs; 0 is no limit."""
+    if not most:
+        return set()
+    return {project for project, workers in _occupied(session).items() if workers >= most}
+
+
+def _occupied(session: Session) -> Counter[str]:
+    """How many workers each project occupies, by jobs and by parts of jobs."""
+    occupied = Counter(session.scalars(sa.select(Job.project_id).where(OCCUPIED)))
+    return occupied + Counter(
+        session.scalars(
+            sa.select(Lease.project_id)
+            .join(Order, Order.id == Lease.order_id)
+            .join(Job, Job.id == Order.job_id)
+            .where(Lease.state == "open", Lease.worker_id.is_not(None), Lease.worker_id != Job.worker_id)
+        )
+    )
 
 
 def _full(session: Session, limits: Mapping[str, int]) -> set[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from service.db.session import Database
-from service.db.tables import Job, Worker
-from service.runtime import job_queries
+from service.db.tables import Job, Lease, Worker
+from service.runtime import job_queries, parts
 from service.runtime.clock import Watch
 from service.settings import Settings
 from supernets.words import counted
@@ -69,6 +69,7 @@ def _requeue(database: Database, dead: Worker, max_attempts: int) -> None:
             if job is not None and job.worker_id == dead.id:
                 job.deaths += not dead.stopping
                 give_back(session, job, max_attempts)
+        parts.end_leases(session, Lease.worker_id == dead.id)
         job_queries.retire_worker(session, dead.id)
 
 

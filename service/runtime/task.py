@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from service.artifacts import full_disk_named
+from service.settings import Settings
 
 Rows = list[list[int]]
 """A population as JSON: one row of choice indices for each subnet."""
@@ -37,6 +38,24 @@ class StepData(BaseModel):
         A new process is less in itself: it has none of the networks and data that the old one kept.
         """
         return self, "in a new process"
+
+    def shares(self, workers: int) -> list[Self]:  # noqa: ARG002
+        """This input in parts for so many workers, whose outputs are joined; none where it is not worth it."""
+        return []
+
+    @property
+    def limit_s(self) -> float | None:
+        """Seconds after which no further part is begun; None: each is."""
+        return None
+
+    def here(self, settings: Settings) -> Self:  # noqa: ARG002
+        """This input for a child of another worker: with the folders of its machine."""
+        return self
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The output for the whole input, of the outputs for its parts; of none, for a part that was not begun."""
+        raise NotImplementedError(f"{cls.__name__} is the output of a task whose input has no parts")
 
 
 In = TypeVar("In", bound=StepData)

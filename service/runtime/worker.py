@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +34,7 @@ from service.runtime.context import (
 from service.runtime.patience import PASSING, patiently, pauses
 from service.runtime.process import Child, kill_group
 from service.runtime.recovery import give_back, host_name, take_over
+from service.runtime.sharing import AnyPart, Sharing
 from service.settings import Settings
 from supernets.registry import Registry
 
@@ -44,12 +45,14 @@ log = logging.getLogger("netwright.worker")
 
 @dataclass
 class _Place:
-    """Room for one job: its child process, and the job that runs there."""
+    """Room for one job or a part of one: its child process, and the job that runs there."""
 
     short: bool
     child: Child
     job_id: str | None = None
     task: asyncio.Task[None] | None = None
+    helps: bool = False
+    """Whether it executes a part of a job that another worker has."""
     idle_since: float | None = None
 
     @property
@@ -79,6 +82,7 @@ class Worker:
             settings.job_kinds or tuple(jobs), settings.job_limits, settings.project_workers
         )
         self._database = Database(settings.database, must_exist=True)
+        self._sharing = Sharing(self._database, settings, self.id)
         self._places = [_Place(short, Child(settings.threads)) for short in (False, True)]
         gap_s = 5 * settings.heartbeat_s
         self._clock = LivingClock(gap_s)
@@ -176,8 +180,11 @@ class Worker:
         taken = await asyncio.to_thread(self._take, place)
         if taken is not None:
             kind, run = taken
-            place.job_id, place.idle_since = run.id, None
+            place.job_id, place.helps, place.idle_since = run.id, False, None
             place.task = loop.create_task(self._job(kind, run))
+        elif not place.short and (part := await asyncio.to_thread(self._take_part)) is not None:
+            place.job_id, place.helps, place.idle_since = part.job, True, None
+            place.task = loop.create_task(self._help(place, part))
         elif place.idle_since is None:
             place.idle_since = loop.time()
         elif loop.time() - place.idle_since > KEEP_CHILD_S and all(other.free for other in self._places):
@@ -185,19 +192,51 @@ class Worker:
 
     async def _cancel_requested(self) -> None:
         """Stop the jobs that are to be cancelled, in the middle of a step."""
-        running = {
-            place.job_id: place.task
-            for place in self._places
-            if place.job_id is not None and place.task is not None and not place.task.done()
-        }
-        if running:
-            for job_id in await asyncio.to_thread(self._cancelling, list(running)):
-                if not running[job_id].cancelling():  # once: the second would interrupt recording the first
-                    running[job_id].cancel()
+        for look, helps in ((self._cancelling, False), (self._sharing.needless, True)):
+            running = {
+                place.job_id: place.task
+                for place in self._places
+                if place.job_id is not None and place.task is not None and not place.task.done()
+                and place.helps == helps
+            }  # fmt: skip
+            if running:
+                for job_id in await asyncio.to_thread(look, list(running)):
+                    if not running[
+                        job_id
+                    ].cancelling():  # once: the second would interrupt recording the first
+                        running[job_id].cancel()
 
-    def _cancelling(self, jobs: list[str]) -> set[str]:
+    def _cancelling(self, jobs: Collection[str]) -> set[str]:
         with self._database.read() as session:
             return queue.cancelling(session, jobs)
+
+    def _take_part(self) -> AnyPart | None:
+        """Claim a part of a job that another worker has; an idle worker only reads."""
+        if not self._sharing.has_work(self._share):
+            return None
+        return self._sharing.claim(share=self._share)
+
+    async def _help(self, place: _Place, part: AnyPart) -> None:
+        """Execute a part; one that fails here is left to others, in the end to the worker that has the job."""
+        logs.job_id.set(part.job)
+        log.info("part %d of a step starts", part.position)
+        place.child.log = log.info
+        record = partial(self._sharing.give_back, part)
+        try:
+            output = await place.child.run(part.task, part.request, lambda *_: None)
+            record = partial(self._sharing.finish, part, output)
+        except asyncio.CancelledError:
+            log.info("part %d is not needed any more", part.position)
+        except Exception as error:
+            log.warning("part %d failed here: %s", part.position, error)
+        try:
+            work = asyncio.to_thread(patiently, record, f"a part of job {part.job}", self._ended)
+            await uninterrupted(work)
+        except WorkerLostError:
+            log.exception("worker %s has lost a part of job %s", self.id, part.job)
+            self._die(LOST)
+        except Exception:  # it is lost with this worker's leases
+            log.exception("a part of job %s could not be recorded", part.job)
 
     async def _job(self, kind: str, run: WorkContext) -> None:
         """A job from its start to its end; what comes out is recorded whatever cancels it in the meantime."""
@@ -215,7 +254,9 @@ class Worker:
     async def _outcome(self, kind: str, run: WorkContext) -> Callable[[], None]:
         """Execute a job; returns what records how it ended."""
         try:
-            await self._jobs.load(kind)(run)
+            # The first job of a kind imports for seconds, and a job that is cancelled must not wait for it.
+            work = await asyncio.to_thread(self._jobs.load, kind)
+            await work(run)
         except (CancelledJobError, asyncio.CancelledError):
             return partial(self._record_end, run, "cancelled")
         except WaitingJobError as error:

@@ -155,11 +155,18 @@ class SearchRun:
         self.bench = bench_of(job.settings, supernet)
         self.true = TrueValues(job, supernet, params, self.spec, self.extras)
         self.learning = Learning(job, supernet, self.bench, params.predictors, elsewhere=self.spec.elsewhere)
+        self.references: list[list[float] | None] = []
         self.parts = Parts(
-            job, supernet, self.spec, self.history, self.true, lambda: self._problem(self.spec.seed)
+            job,
+            supernet,
+            self.spec,
+            self.history,
+            self.true,
+            problem=lambda: self._problem(self.spec.seed),
+            references=lambda: self.references,
+            relearn=lambda step: self.learning.relearn(step, [(supernet.quality, None)]),
         )
         self.began = self.reached = 0.0
-        self.references: list[list[float] | None] = []
         self.sizes: list[FrontSize] = []
 
     def _window(self, share: float, until: float) -> None:
@@ -203,6 +210,7 @@ class SearchRun:
         self.history.begin(prepared.known)
         stored = self.before.reference if self.before is not None else []
         self.references = inherited(self.plans, [ReferenceEntry.model_validate(row) for row in stored])
+        self.job.window(0, 0, max(self.budget, 1))  # nothing of the budget is spent yet
         if any(reference is None for reference in self.references) and self._predictable():
             found = await self.job.step("reference", propose.reference, self._problem(self.spec.seed))
             pairs = zip(self.references, found.references, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -104,7 +104,7 @@ def list_searches(
             archived=archived,
             supernet_id=supernet,
         )
-        return common.Page(items=[search_view(session, row) for row in rows], next_page_token=token)
+        return common.Page(items=search_views(session, project, rows), next_page_token=token)
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -125,7 +125,7 @@ def create_search(app: App, project: Project, body: SearchCreate, response: Resp
         spec = SearchSpec.model_validate({**body.model_dump(), "budget": budget.model_dump()})
         plans, found = _checked(app, session, project, spec)
         doubts = _doubts(session, spec, found.values())
-    return _started(app, project, spec, plans, _starting(found), doubts, None, response)
+    return _started(app, project, spec, plans, _starting(found), doubts, None, body.priority, response)
 
 
 @router.delete("/searches/{id}")
@@ -160,7 +160,7 @@ def extend_search(
         predictors = [last.get(entry.key, entry) for entry in _starting(found)]
         stored = [model for key, model in found.items() if key not in last]
         doubts = _doubts(session, spec, stored)
-    return _started(app, project, spec, plans, predictors, doubts, id, response)
+    return _started(app, project, spec, plans, predictors, doubts, id, body.priority, response)
 
 
 def _require_ended(session: Session, row: Search) -> None:
@@ -230,6 +230,7 @@ def _started(
     predictors: list[PredictorEntry],
     doubts: list[str],
     extends: str | None,
+    priority: int,
     response: Response,
 ) -> common.Accepted:
     """The row of a search and its job, queued."""
@@ -244,7 +245,13 @@ def _started(
         )
         params = SearchParams(search=row.id, plans=plans, predictors=predictors, doubts=doubts)
         job = job_queries.create_job(
-            session, project, "search", params, ("search", row.id), short=body.budget.evaluations == 0
+            session,
+            project,
+            "search",
+            params,
+            ("search", row.id),
+            short=body.budget.evaluations == 0,
+            priority=priority,
         )
         row.job_id = job.id
         session.add(row)
@@ -257,7 +264,7 @@ def _started(
 def get_search(app: App, project: Project, id: str) -> SearchView:
     """One search: its state and, apart from that, whether anything met the limits."""
     with app.database.read() as session:
-        return search_view(session, queries.get(session, project, Search, id))
+        return search_views(session, project, [queries.get(session, project, Search, id)])[0]
 
 
 @router.get("/searches/{id}/evaluations")
@@ -275,9 +282,8 @@ def list_evaluated(
         return evaluations_of(session, project, row, target, max_points)
 
 
-def _doubts_at_start(session: Session, row: Search) -> list[str]:
+def _doubts_at_start(job: Job | None) -> list[str]:
     """What was wrong with its predictors when a search was requested."""
-    job = session.get(Job, row.job_id) if row.job_id is not None else None
     return list(job.params.get("doubts", [])) if job is not None else []
 
 
@@ -290,23 +296,29 @@ def _scoped(entry: dict[str, object]) -> dict[str, object]:
     }
 
 
-def search_view(session: Session, row: Search) -> SearchView:
-    """A search: its request, the state of its job, and its result."""
+def search_views(session: Session, project: str, rows: Sequence[Search]) -> list[SearchView]:
+    """Searches: their requests, the states of their jobs, and their results."""
+    jobs = queries.by_id(session, project, Job, [row.job_id for row in rows if row.job_id])
+    points = count_points(session, project, [row.id for row in rows])
+    return [_view(row, jobs.get(row.job_id or ""), points.get(row.id, 0)) for row in rows]
+
+
+def _view(row: Search, job: Job | None, points: int) -> SearchView:
     spec = row.spec
     return SearchView(
         id=row.id,
         created_at=row.created_at,
         archived_at=row.archived_at,
         supernet=row.supernet_id,
-        state=state_of(session, row.job_id, row.finished_at is not None),
+        state=state_of(job, row.finished_at is not None),
         feasible=row.feasible,
         nearest=FrontPoint.model_validate(row.nearest) if row.nearest else None,
         extends=row.extends_id,
         evaluations=Spent(done=row.evaluations, budget=spec["budget"]["evaluations"], reused=row.reused),
         reference_point=[ReferencePoint(**_scoped(entry)) for entry in row.reference],
         history=[HistoryPoint(**_scoped(entry)) for entry in row.history],
-        points=count_points(session, row.project_id, row.id),
-        warnings=[*_doubts_at_start(session, row), *row.warnings],
+        points=points,
+        warnings=[*_doubts_at_start(job), *row.warnings],
         provenance=row.provenance,
         elsewhere=[ElsewhereUse.model_validate(each) for each in row.provenance.get("elsewhere", [])],
         job=row.job_id or "",

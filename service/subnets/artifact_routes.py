@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 from service.artifacts import ArtifactStore, artifact_by_hash
 from service.errors import RangeError
 from service.http.deps import App, Project
+from service.http.middleware.variants import has
 
 router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"])
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -24,10 +25,13 @@ def get_artifact(
     sha256: str,
     name: Annotated[str | None, Query(max_length=120, description="Name of the download")] = None,
     range: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header(description="Tags that the client has: 304")] = None,
 ) -> Response:
     """A file as an attachment, or a range of its bytes."""
     with app.database.read() as session:
         row = artifact_by_hash(session, project, sha256)
+    if has(if_none_match, f'"{sha256}"'):
+        return Response(status_code=304, headers={"ETag": f'"{sha256}"'})
     return send(app.store, sha256, row.media_type, name or row.name, range)
 
 

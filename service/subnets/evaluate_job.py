@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy.orm import Session
 
 from service.db import queries
@@ -15,6 +17,7 @@ from service.subnets.schemas import EvaluateParams
 from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of
 from service.supernets.checkpoints import family_of
+from service.supernets.images import split_images
 from supernets.spaces.space import Population
 from supernets.words import counted
 
@@ -33,7 +36,7 @@ async def run(job: WorkContext) -> None:
     with job.read() as session:
         supernet = queries.get(session, job.project, Supernet, params.supernet)
         session.expunge_all()
-    population = choose(family_of(supernet), params, for_latency=False)
+    population = await asyncio.to_thread(choose, family_of(supernet), params, for_latency=False)
     bench, total = bench_of(job.settings, supernet), len(population)
     on = params.split if params.images is None else f"{params.images} images of {params.split}"
     for start in range(0, total, CHUNK):
@@ -48,6 +51,12 @@ async def run(job: WorkContext) -> None:
 
         job.window(start, start + len(part), total)
         await job.report(f"evaluating {counted(total, 'subnet')} on {on}")
-        request = EvaluateIn(bench=bench, population=part.tolist(), split=params.split, images=params.images)
+        request = EvaluateIn(
+            bench=bench,
+            population=part.tolist(),
+            split=params.split,
+            images=params.images,
+            split_images=split_images(supernet, params.split),
+        )
         await job.step(step, tasks.evaluate, request, store)
     job.outcome = f"evaluated {counted(total, 'subnet')} on {on}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from service.db import queries
-from service.db.tables import Export, Measurement, Subnet, Supernet, Target
+from service.db.tables import Export, Job, Measurement, Subnet, Supernet, Target
 from service.errors import ArtifactError, NotExportedError
 from service.http import schemas as common
 from service.http.deps import App, Project
@@ -59,7 +60,7 @@ def get_subnet(app: App, project: Project, id: str) -> SubnetView:
             measurements=[
                 measurement_view(each, row.arch, targets.get(each.target_id or "")) for each in measured
             ],
-            exports=[export_view(session, each) for each in exports_of(session, project, id)],
+            exports=_export_views(session, project, exports_of(session, project, id)),
         )
 
 
@@ -89,10 +90,18 @@ def create_export(
     with app.database.write() as session:
         if whole and done is not None:
             location = {"Location": f"/v1/exports/{done.id}"}
-            return JSONResponse(export_view(session, done).model_dump(mode="json"), 200, headers=location)
+            return JSONResponse(
+                _export_views(session, project, [done])[0].model_dump(mode="json"), 200, headers=location
+            )
         row = Export(id=new_id("exp"), project_id=project, subnet_id=id, **like)
         job = job_queries.create_job(
-            session, project, "export", ExportParams(export=row.id), ("export", row.id), short=True
+            session,
+            project,
+            "export",
+            ExportParams(export=row.id),
+            ("export", row.id),
+            short=True,
+            priority=body.priority,
         )
         row.job_id = job.id
         session.add(row)
@@ -135,8 +144,13 @@ def _not_exported(id: str, why: str) -> NotExportedError:
     return NotExportedError(f"subnet {id} {why}: POST {path} makes it", actions=[action])
 
 
-def export_view(session: Session, row: Export) -> ExportView:
-    """An export and how the job that makes it is doing."""
+def _export_views(session: Session, project: str, rows: Sequence[Export]) -> list[ExportView]:
+    """Exports and how the jobs that make them are doing."""
+    jobs = queries.by_id(session, project, Job, [row.job_id for row in rows if row.job_id])
+    return [_export_view(row, jobs.get(row.job_id or "")) for row in rows]
+
+
+def _export_view(row: Export, job: Job | None) -> ExportView:
     exporter = row.exporter or {}
     return ExportView(
         id=row.id,
@@ -148,7 +162,7 @@ def export_view(session: Session, row: Export) -> ExportView:
         batch=row.batch,
         ir_version=row.ir_version,
         finetune=row.finetune_id,
-        state=state_of(session, row.job_id, row.sha256 is not None),
+        state=state_of(job, row.sha256 is not None),
         sha256=row.sha256,
         bytes=row.bytes,
         exporter=exporter.get("exporter"),
@@ -173,7 +187,7 @@ def create_evaluations(
             part_size(validation_images(supernet), body.images, "images")
     with app.database.write() as session:
         params = EvaluateParams(supernet=supernet.id, **body.model_dump())
-        job = job_queries.create_job(session, project, "evaluate", params)
+        job = job_queries.create_job(session, project, "evaluate", params, priority=body.priority)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
 
@@ -182,4 +196,4 @@ def create_evaluations(
 def get_export(app: App, project: Project, id: str) -> ExportView:
     """One export."""
     with app.database.read() as session:
-        return export_view(session, queries.get(session, project, Export, id))
+        return _export_views(session, project, [queries.get(session, project, Export, id)])[0]

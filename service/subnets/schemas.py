@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.http.schemas import ArchJson, Body, Stamped
+from service.http.schemas import ArchJson, JobRequest, Stamped
 from service.measurements.schemas import MeasurementView, Selection
 from service.runtime.task import StepData
 from supernets import EXPORTERS
 
 
-class ExportCreate(Body):
+class ExportCreate(JobRequest):
     """Write a subnet to a file and compare its outputs with the supernet's."""
 
     format: str = Field(
@@ -93,7 +93,7 @@ class ExportParams(StepData):
     export: str
 
 
-class EvaluationCreate(Selection):
+class EvaluationCreate(Selection, JobRequest):
     """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
 
     split: Literal["validation"] = "validation"

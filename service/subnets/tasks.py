@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +13,7 @@ from pydantic import JsonValue
 
 from service.measurements.models import Quality
 from service.runtime.task import Deadline, Progress, Rows, StepData
+from service.settings import Settings
 from service.supernets.bench import Bench, BenchSpec, StoredFile, open_bench
 from supernets.spaces.space import Arch
 from supernets.words import counted
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
     from supernets.data import DataSet
 
 
+SHARED_IMAGES = 10_000
+"""Subnets times images from which on an evaluation is shared among workers: below, the others would take longer to
+load the supernet and its data."""
+
+
 class EvaluateIn(StepData):
     """Subnets to evaluate on a split, or on a part of it; nothing new is started after so many ``seconds``."""
 
@@ -30,6 +39,30 @@ class EvaluateIn(StepData):
     seconds: float | None = None
     images: int | None = None
     batch: int = 256
+    split_images: int = 0
+    """How many images the split has."""
+
+    def shares(self, workers: int) -> list[EvaluateIn]:
+        """Four parts a worker where it takes long, or eight where the time is limited.
+
+        The limit is for the whole: a part that was begun is executed to its end.
+        """
+        images = self.split_images if self.images is None else self.images
+        if images * len(self.population) < SHARED_IMAGES:
+            return []
+        size = math.ceil(len(self.population) / ((4 if self.seconds is None else 8) * workers))
+        starts = range(0, len(self.population), size)
+        parts = (self.population[at : at + size] for at in starts)
+        return [self.model_copy(update={"population": part, "seconds": None}) for part in parts]
+
+    @property
+    def limit_s(self) -> float | None:
+        """The seconds of the whole."""
+        return self.seconds
+
+    def here(self, settings: Settings) -> EvaluateIn:
+        """With the folders of this machine."""
+        return self.model_copy(update={"bench": self.bench.here(settings)})
 
     NEEDS_LESS = "a smaller resolution, or a machine with more"
 
@@ -47,6 +80,18 @@ class Evaluated(StepData):
 
     evaluations: list[Quality]
     images: int = 0
+
+    @classmethod
+    def joined(cls, parts: Sequence[Evaluated]) -> Evaluated:
+        """All evaluations, in the order of the parts, up to the first that was not begun.
+
+        Parts are begun in their order, so that none is lost unless a worker died on one when the time ran out.
+        """
+        begun = list(itertools.takewhile(lambda part: part.evaluations, parts))
+        return cls(
+            evaluations=[each for part in begun for each in part.evaluations],
+            images=sum(part.images for part in begun),
+        )
 
 
 class StatedQuality(StepData):
@@ -98,22 +143,17 @@ class Exported(StepData):
 
 def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
     """Quality of a population on a split."""
-    from supernets.evaluate import evaluate_arch
+    from supernets.evaluate import evaluate_archs
 
     deadline = Deadline(request.seconds)
     bench, split = open_bench(request.bench), request.split
     data = bench.data
     archs = bench.family.space().decode(bench.population(request.population))
+    in_time = itertools.takewhile(lambda _: not deadline.passed, archs)
     found = []
-    for index, arch in enumerate(archs):
-        if deadline.passed:
-            break
-        evaluation = evaluate_arch(
-            bench.supernet, data, arch, split, batch_size=request.batch, examples=request.images
-        )
-        part = request.images is not None
-        found.append(Quality.model_validate({**evaluation.as_json(), "part": part}))
-        progress(index + 1, len(archs), f"evaluated {index + 1} of {len(archs)} on {split}")
+    for evaluation in evaluate_archs(bench.supernet, data, in_time, split, request.batch, request.images):
+        found.append(Quality.model_validate({**evaluation.as_json(), "part": request.images is not None}))
+        progress(len(found), len(archs), f"evaluated {len(found)} of {len(archs)} on {split}")
     return Evaluated(evaluations=found)
 
 
@@ -180,7 +220,8 @@ def _finetuned(bench: Bench, arch: Arch, given: FineTunedWeights) -> _PlainSubne
     from supernets.training.finetune import FineTuneRecord, finetuned_data, finetuned_net, finetuned_supernet
 
     record = FineTuneRecord.model_validate(given.record)
-    data = finetuned_data(record, load_data(given.data, bench.data_dir))
+    loaded = load_data(given.data, bench.data_dir, beside=bench.directory)
+    data = finetuned_data(record, loaded, bench.supernet.task)
     supernet = finetuned_supernet(bench.manifest, record)
     net = finetuned_net(supernet, arch, load(bench.store.read(given.weights.sha256)))
     return _PlainSubnet(supernet, data, net, record.stats_sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class BenchSpec(StepData):
     threads: int
     files: dict[str, StoredFile]
     images: str
+
+    def here(self, settings: Settings) -> BenchSpec:
+        """The same with the folders of this machine."""
+        return self.model_copy(update=_folders(settings))
 
 
 class Bench:
@@ -78,7 +82,7 @@ class Bench:
         from supernets.evaluate import check_data
         from supernets.official.nets import expecting
 
-        source = open_source(self._images, self.data_dir)
+        source = open_source(self._images, self.data_dir, beside=self.directory)
         try:
             mark = fingerprint(source)
             if self._kept is None or self._kept[0] != mark:
@@ -112,14 +116,23 @@ def _open(text: str) -> Bench:
 
 def bench_of(settings: Settings, supernet: Supernet) -> BenchSpec:
     """What a child process needs to work on a stored supernet."""
-    return BenchSpec(
-        artifacts=settings.artifacts,
-        cache=str(settings.home.resolve() / "cache"),
-        data=str(settings.data.resolve()) if settings.data is not None else None,
-        threads=settings.threads,
-        files=supernet.files,
-        images=supernet.data,
-    )
+    return BenchSpec(**_folders(settings), files=supernet.files, images=supernet.data)
+
+
+class _Folders(TypedDict):
+    artifacts: str
+    cache: str
+    data: str | None
+    threads: int
+
+
+def _folders(settings: Settings) -> _Folders:
+    return {
+        "artifacts": settings.artifacts,
+        "cache": str(settings.home.resolve() / "cache"),
+        "data": str(settings.data.resolve()) if settings.data is not None else None,
+        "threads": settings.threads,
+    }
 
 
 def population_of(family: Family, rows: Rows) -> Population:

@@ -26,9 +26,10 @@ from supernets.errors import CheckpointError, SupernetError
 from supernets.families.family import Family
 from supernets.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest
 
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE, TOKENIZER_FILE = "metrics.jsonl", "tokenizer.json"
 MAX_FILES: dict[str, int] = {
     MANIFEST_FILE: 8 << 20,
+    TOKENIZER_FILE: 64 << 20,
     WEIGHTS_FILE: 4 << 30,
     "curve.png": 16 << 20,
     "front.png": 16 << 20,
@@ -127,8 +128,11 @@ def add_supernet(
 def materialise(
     store: ArtifactStore, files: Mapping[str, Mapping[str, Any]], cache: Path, *more: str
 ) -> Path:
-    """A directory with weights, manifest and ``more`` of these files, each checked by its hash; made once a machine."""
-    named = [name for name in (WEIGHTS_FILE, MANIFEST_FILE, *more) if name in files]
+    """A directory with weights, manifest, tokenizer and ``more`` of these files, each checked by its hash.
+
+    It is made once a machine.
+    """
+    named = [name for name in (WEIGHTS_FILE, MANIFEST_FILE, TOKENIZER_FILE, *more) if name in files]
     directory = cache.joinpath(*(files[name]["sha256"][:16] for name in named))
     for name in named:
         store.fetch(files[name]["sha256"], directory / name)

@@ -12,7 +12,7 @@ from service.http import import_folder
 from service.settings import Settings
 from supernets.child import ChildError, ChildFailedError, Progress, call
 from supernets.data_facts.report import DataReport
-from supernets.data_facts.spec import FORMS, DataSpec
+from supernets.data_facts.spec import BYTES, FORMS, OF_SUPERNET, DataSpec
 from supernets.errors import DataError, UnknownNameError
 from supernets.manifest import Manifest
 from supernets.records import SplitRecord
@@ -37,7 +37,7 @@ def allowed_data(settings: Settings, spec: Spec, field: str) -> str:
         parsed = DataSpec.parse(spec)
     except (DataError, UnknownNameError) as error:
         raise InvalidError(field, str(spec), RULE, f"{field}: {error}") from error
-    if parsed.tokenizer != "bytes":
+    if parsed.tokenizer not in (BYTES, OF_SUPERNET):
         inside = _below(settings.import_dir, parsed.tokenizer)
         tokenizer = import_folder.check_tree(settings.import_dir, inside, field)
         parsed = parsed.model_copy(update={"tokenizer": str(tokenizer)})
@@ -83,8 +83,10 @@ def require_images(supernet: str, spec: str, settings: Settings, field: str = "s
         raise InvalidError(field, spec, "a data set that this service may read", words) from error
 
 
-def proven_data(settings: Settings, spec: Spec, manifest: Manifest) -> str:
-    """The text of ``spec`` where its splits have the hashes of a manifest; loads every image, in a child process.
+def proven_data(settings: Settings, spec: Spec, manifest: Manifest, directory: Path) -> str:
+    """The text of ``spec`` where its splits have the hashes of a manifest; loads every example, in a child process.
+
+    ``directory`` holds the supernet, whose tokenizer texts are read by.
 
     Options that ``spec`` leaves out are those that the manifest records for the same source.
 
@@ -96,7 +98,8 @@ def proven_data(settings: Settings, spec: Spec, manifest: Manifest) -> str:
     if parsed.source == recorded.source and not parsed.options():
         parsed = recorded.model_copy(update={"location": parsed.location})
     try:
-        answer = call(_split_hashes, _request(settings, str(parsed)), timeout_s=LOAD_TIMEOUT_S)
+        request = _request(settings, str(parsed), directory)
+        answer = call(_split_hashes, request, timeout_s=LOAD_TIMEOUT_S)
         splits = {name: SplitRecord.model_validate(found) for name, found in answer.items()}
     except ChildError as error:
         raise InvalidError("data", str(spec), "data that can be loaded", f"data: {_reason(error)}") from error
@@ -135,18 +138,21 @@ class DataRequest(BaseModel):
 
     spec: str
     data_dir: Path | None
+    beside: Path | None = None
 
 
-def _request(settings: Settings, spec: str) -> dict[str, JsonValue]:
+def _request(settings: Settings, spec: str, beside: Path | None = None) -> dict[str, JsonValue]:
     folder = settings.data.resolve() if settings.data is not None else None
-    return DataRequest(spec=spec, data_dir=folder).model_dump(mode="json")
+    return DataRequest(spec=spec, data_dir=folder, beside=beside).model_dump(mode="json")
 
 
 def _split_hashes(request: dict[str, JsonValue], _progress: Progress) -> dict[str, JsonValue]:
     from supernets.data import load_data
 
     asked = DataRequest.model_validate(request)
-    found: dict[str, JsonValue] = load_data(asked.spec, asked.data_dir).describe()["splits"]
+    found: dict[str, JsonValue] = load_data(asked.spec, asked.data_dir, beside=asked.beside).describe()[
+        "splits"
+    ]
     return found
 
 

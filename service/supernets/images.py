@@ -25,7 +25,12 @@ def usual_part(n: int) -> int | None:
     return max(LEAST_PART, n // PART) if n > MORE_THAN_ENOUGH else None
 
 
+def split_images(supernet: Supernet, split: str) -> int:
+    """How many images a split has; 0 where it is not known."""
+    splits = supernet.manifest["data"].get("splits", {})
+    return int(splits[split]["n"]) if split in splits else 0
+
+
 def validation_images(supernet: Supernet) -> int:
     """How many images the validation split has; 0 for the space of a table, which has none."""
-    splits = supernet.manifest["data"].get("splits", {})
-    return int(splits["validation"]["n"]) if "validation" in splits else 0
+    return split_images(supernet, "validation")

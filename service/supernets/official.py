@@ -16,7 +16,7 @@ from service.settings import Settings
 from service.supernets.datasets import LOAD_TIMEOUT_S, Spec, allowed_data
 from supernets.child import ChildError, ChildFailedError, Progress, call
 from supernets.data_facts.spec import DataSpec
-from supernets.errors import SupernetError
+from supernets.errors import DataError, SupernetError
 from supernets.manifest import Manifest
 from supernets.official import imagenet
 
@@ -65,6 +65,9 @@ def official_directory(
         except ChildError as error:
             on_purpose = isinstance(error, ChildFailedError) and error.is_a(SupernetError)
             reason = str(error) if on_purpose else "the file could not be imported"
+            if isinstance(error, ChildFailedError) and error.is_a(DataError):
+                images = "colour images of ImageNet's classes"
+                raise InvalidError("data", text, images, f"data: {reason}") from error
             allowed = "a released once-for-all file of this kind, and ImageNet images"
             raise InvalidError("official.file", official.file, allowed, f"official.file: {reason}") from error
         yield Manifest.read(directory), directory
@@ -83,4 +86,4 @@ def _import(request: dict[str, JsonValue], _progress: Progress) -> None:
 
     found = ImportRequest.model_validate(request)
     official_kind(found.kind)  # a wrong name is refused before any image is read
-    import_official(found.kind, found.file, load_data(found.data, found.data_dir), found.directory)
+    import_official(found.kind, found.file, lambda: load_data(found.data, found.data_dir), found.directory)

@@ -14,13 +14,31 @@ from service.db.tables import (
     Supernet,
 )
 from service.ids import new_id
+from supernets import FAMILIES
 
 
 def supernets_of_space(session: Session, project: str, supernet: Supernet) -> list[str]:
     """The project's supernets whose space is that of ``supernet``, itself included."""
-    query = sa.select(Supernet.id, Supernet.manifest).where(Supernet.project_id == project)
-    space = supernet.space_sha256
-    return [id for id, manifest in session.execute(query) if manifest["space_sha256"] == space]
+    rows = session.scalars(sa.select(Supernet).where(Supernet.project_id == project))
+    return [row.id for row in rows if row.space_sha256 == supernet.space_sha256]
+
+
+def supernets_of_networks(session: Session, project: str, supernet: Supernet) -> list[str]:
+    """The project's supernets whose subnets cost what those of ``supernet`` cost, itself included.
+
+    Equal spaces are not enough: a family has the same axes at any width of its layers. Settings that data determine
+    (the number of classes) may differ.
+    """
+    rows = session.scalars(sa.select(Supernet).where(Supernet.project_id == project))
+    own = _networks(supernet)
+    return [row.id for row in rows if _networks(row) == own]
+
+
+def _networks(row: Supernet) -> tuple[str, str, dict[str, object]]:
+    """Space, family, and settings without those that data determine."""
+    fitted = set(FAMILIES.load(row.family).fitted.values()) if row.family in FAMILIES else set()
+    config = {name: value for name, value in row.config.items() if name not in fitted}
+    return row.space_sha256, row.family, config
 
 
 def ensure_subnets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -92,7 +93,7 @@ def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
             manifest = checkpoints.check_fully(directory)
             if body.data is None:
                 require_images(manifest.name, manifest.data.name, app.settings, "data")
-            return _placed(app, body, manifest), checkpoints.put_directory(app.store, directory)
+            return _placed(app, body, manifest, directory), checkpoints.put_directory(app.store, directory)
     if body.official is not None:
         assert body.data is not None
         with official_directory(app.settings, body.official, body.data) as (manifest, directory):
@@ -101,15 +102,15 @@ def _take(app: App, body: SupernetCreate) -> tuple[Manifest, dict[str, object]]:
     names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST_FILE}"))
     if body.zoo not in names:
         raise InvalidError("zoo", body.zoo, names)
-    manifest = _placed(app, body, checkpoints.check(zoo / body.zoo))
+    manifest = _placed(app, body, checkpoints.check(zoo / body.zoo), zoo / body.zoo)
     return manifest, checkpoints.put_directory(app.store, zoo / body.zoo)
 
 
-def _placed(app: App, body: SupernetCreate, manifest: Manifest) -> Manifest:
+def _placed(app: App, body: SupernetCreate, manifest: Manifest, directory: Path) -> Manifest:
     """The manifest with the data that the request names, which are those that the supernet was trained on."""
     if body.data is None:
         return manifest
-    name = proven_data(app.settings, body.data, manifest)
+    name = proven_data(app.settings, body.data, manifest, directory)
     return manifest.model_copy(update={"data": manifest.data.model_copy(update={"name": name})})
 
 
@@ -119,8 +120,11 @@ def update_supernet(app: App, project: Project, id: str, body: SupernetUpdate) -
     with app.database.read() as session:
         row = queries.get(session, project, Supernet, id)
         checkpoints.require_network(row)
-        manifest = Manifest.parse(row.manifest)
-    name = manifest.data.name if body.data is None else proven_data(app.settings, body.data, manifest)
+        manifest, files = Manifest.parse(row.manifest), row.files
+    name = manifest.data.name
+    if body.data is not None:
+        directory = checkpoints.materialise(app.store, files, app.settings.home / "cache")
+        name = proven_data(app.settings, body.data, manifest, directory)
     with app.database.write() as session:
         row = queries.get(session, project, Supernet, id)
         row.manifest = {**row.manifest, "data": {**row.manifest["data"], "name": name}}

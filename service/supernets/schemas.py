@@ -32,7 +32,7 @@ class SupernetCreate(Body):
     data: str | DataSpec | None = Field(
         None,
         description="Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are "
-        "checked. If absent: where the manifest says",
+        "checked. If absent: the data that the manifest names",
         examples=["folder:photos"],
     )
 

@@ -13,12 +13,11 @@ from service.supernets.datasets import Spec, allowed_data, require_images
 from service.training.finetune_schemas import FineTuneCreate
 from service.training.plan import facts_of, refused, requested_recipe
 from supernets import TASKS
-from supernets.data_facts.spec import DataSpec
-from supernets.errors import PlanError
+from supernets.data_facts.spec import TEXT_OPTIONS, TEXT_SOURCES, DataSpec
+from supernets.errors import PlanError, SupernetError
 from supernets.manifest import Manifest
 
 if TYPE_CHECKING:
-    from supernets.data import Facts
     from supernets.recipes.recipe import Recipe
 
 
@@ -46,22 +45,26 @@ def plan_request(
         data = allowed_data(settings, _like_supernet(body.data, manifest), "data")
     got = data if body.data is None else str(body.data)
     facts = facts_of(settings, data, got)
-    _check_channels(facts, manifest, got)
+    task = TASKS.load(manifest.task)()
+    with refused("data", got, f"{task.reads} as {manifest.name!r} reads them"):
+        task.check_like(facts, manifest.preprocessing, manifest.name)
     recipe = narrowed(requested_recipe(settings, body.recipe, body.steps), family.space().arch(arch))
     with refused("recipe", body.recipe, "a recipe that fits the subnet"):
         try:
-            check_recipe(recipe, TASKS.load(manifest.task)(), family, body.seed, facts)
+            check_recipe(recipe, task, family, body.seed, facts)
         except PlanError as error:
             raise InvalidError(error.field, plain(error.got), error.allowed, str(error)) from error
     return PlannedFineTune(data, recipe)
 
 
 def _like_supernet(spec: Spec, manifest: Manifest) -> DataSpec:
-    """A user's images with the channels and the resolution of the supernet's, where the request leaves them open."""
+    """A user's examples with the sizes or the tokenizer of the supernet's, where the request leaves them open."""
     with refused("data", str(spec), "a data set"):
         parsed = DataSpec.parse(spec)
     if not parsed.location:
         return parsed
+    if parsed.source in TEXT_SOURCES:
+        return parsed.model_copy(update=_tokens(parsed, manifest))
     own = manifest.preprocessing
     fixed = {"channels": own.get("channels"), "resolution": own.get("base_resolution")}
     return parsed.model_copy(
@@ -69,12 +72,14 @@ def _like_supernet(spec: Spec, manifest: Manifest) -> DataSpec:
     )
 
 
-def _check_channels(facts: Facts, manifest: Manifest, got: str) -> None:
-    channels = len(manifest.preprocessing["mean"])
-    if facts.channels not in (None, channels):
-        raise InvalidError(
-            "data",
-            got,
-            f"images of {channels} channel(s)",
-            f"data: {manifest.name!r} reads images of {channels} channel(s), {got!r} has {facts.channels}",
-        )
+def _tokens(parsed: DataSpec, manifest: Manifest) -> dict[str, object]:
+    """Tokenizer and window of the supernet's texts, where the request has none of its own."""
+    try:
+        own = DataSpec.parse(manifest.data.name)
+    except SupernetError:
+        return {}  # made elsewhere, of data that this version does not know
+    return {
+        name: getattr(own, name)
+        for name in TEXT_OPTIONS
+        if name not in parsed.model_fields_set and own.source in TEXT_SOURCES
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from service.db import queries
-from service.db.tables import FineTune, Subnet, Supernet
+from service.db.tables import FineTune, Job, Subnet, Supernet
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
 from service.http.jobs.views import accepted, state_of
@@ -43,7 +44,9 @@ def create_finetune(
             seed=body.seed,
         )
         params = FineTuneParams(finetune=row.id)
-        job = job_queries.create_job(session, project, "finetune", params, ("finetune", row.id))
+        job = job_queries.create_job(
+            session, project, "finetune", params, ("finetune", row.id), priority=body.priority
+        )
         row.job_id = job.id
         session.add(row)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -63,17 +66,22 @@ def list_finetunes(
         rows, token = queries.page(
             session, project, FineTune, size=page.size, token=page.token, subnet_id=subnet
         )
-        return common.Page(items=[_view(session, row) for row in rows], next_page_token=token)
+        return common.Page(items=_views(session, project, rows), next_page_token=token)
 
 
 @router.get("/finetunes/{id}")
 def get_finetune(app: App, project: Project, id: str) -> FineTuneView:
     """One fine-tune, with the quality before and after."""
     with app.database.read() as session:
-        return _view(session, queries.get(session, project, FineTune, id))
+        return _views(session, project, [queries.get(session, project, FineTune, id)])[0]
 
 
-def _view(session: Session, row: FineTune) -> FineTuneView:
+def _views(session: Session, project: str, rows: Sequence[FineTune]) -> list[FineTuneView]:
+    jobs = queries.by_id(session, project, Job, [row.job_id for row in rows if row.job_id])
+    return [_view(row, jobs.get(row.job_id or "")) for row in rows]
+
+
+def _view(row: FineTune, job: Job | None) -> FineTuneView:
     record = row.record or {}
     return FineTuneView(
         id=row.id,
@@ -82,7 +90,7 @@ def _view(session: Session, row: FineTune) -> FineTuneView:
         data=row.data,
         recipe=row.recipe,
         seed=row.seed,
-        state=state_of(session, row.job_id, row.sha256 is not None),
+        state=state_of(job, row.sha256 is not None),
         change=record.get("change"),
         classifier=record.get("classifier"),
         classes=record.get("classes"),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from service.http.schemas import Body, Seed, Stamped
+from service.http.schemas import JobRequest, Seed, Stamped
 from service.runtime.task import StepData
 from supernets.data_facts.spec import DataSpec
 from supernets.training.change import ChangeRecord, Classifier
 
 
-class FineTuneCreate(Body):
+class FineTuneCreate(JobRequest):
     """Train one subnet further, from the weights that it has in its supernet."""
 
     data: str | DataSpec | None = Field(
         None,
-        description="Images to train and test on: folder:PATH, parquet:PATH or stream:PATH in NETWRIGHT_IMPORT_DIR, "
-        "or the name of a data set; those of the supernet if absent. Channels and resolution that it leaves open are "
-        "the supernet's. With other classes than the supernet's the classifier is new",
+        description="What to train and test on: folder:PATH, parquet:PATH, stream:PATH, text:PATH or corpus:PATH in "
+        "NETWRIGHT_IMPORT_DIR, or the name of a data set; that of the supernet if absent. Channels, resolution, "
+        "tokenizer and window that it leaves open are the supernet's. With other classes than the supernet's the "
+        "classifier is new",
         examples=["folder:photos"],
     )
     recipe: str | dict[str, object] = Field(

@@ -40,7 +40,7 @@ def finetune(request: FineTuneIn, progress: Progress) -> FineTuned:
 
     bench = open_bench(request.bench)
     arch = bench.family.space().arch(request.arch)
-    data = load_data(request.data, Path(request.bench.data) if request.bench.data else None)
+    data = load_data(request.data, bench.data_dir, beside=bench.directory)
     finetune = plan_finetune(bench.supernet, arch, data, Recipe.parse(request.recipe), request.seed)
     steps = finetune.plan.recipe.steps
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from service.db.session import Database
 from service.db.tables import Supernet
 from service.errors import InvalidError
+from service.http.deps import Services
 from service.problems import plain
 from service.settings import Settings
 from service.supernets import checkpoints
 from service.supernets.datasets import allowed_data, require_data
+from service.training.predicted import predictor_of
 from service.training.schemas import TrainingSpec
-from service.training.tasks import TrainParams
+from service.training.tasks import PredictorFile, TrainParams
 from supernets import TASKS
 from supernets.errors import CheckpointError, DataError, PlanError, RecipeError, SpaceError, UnknownNameError
 from supernets.manifest import Manifest
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
     from supernets.training.plan import FamilyRequest, Origin
 
 
+FROM_RANDOM_WEIGHTS = "random"
+"""The recipe of a training without a source where none is named."""
+WITHOUT_LABELS = "poa"
+"""The recipe of a task that trains without labels where none is named."""
+
+
 @dataclass(frozen=True)
 class PlannedTraining:
     """A training that can start, and the facts of its data; ``source`` and ``teacher`` are ids."""
@@ -36,10 +44,17 @@ class PlannedTraining:
     facts: Facts
     source: str | None
     teacher: str | None
+    predictor: PredictorFile | None = None
 
     def params(self, name: str) -> TrainParams:
         """Parameters of the job."""
-        return TrainParams(name=name, training=self.training, source=self.source, teacher=self.teacher)
+        return TrainParams(
+            name=name,
+            training=self.training,
+            source=self.source,
+            teacher=self.teacher,
+            predictor=self.predictor,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,38 +66,42 @@ class _Stored:
     teachers: list[str]
 
 
-def plan_training(
-    database: Database, project: str, settings: Settings, body: TrainingSpec
-) -> PlannedTraining:
+def plan_training(app: Services, project: str, body: TrainingSpec) -> PlannedTraining:
     """The resolved training; raises :class:`InvalidError` that names the field, what was got and the choices.
 
     Rows are read first: no session is open while data are looked at and the family is computed.
     """
     from supernets.training.plan import TrainingRequest, resolve
 
+    database, settings = app.database, app.settings
     stored = _stored(database, project, body)
     source, teacher = stored.source, stored.teacher
     if source is not None:
         _check_source(source, body)
-    recipe = requested_recipe(settings, body.recipe, body.steps)
+    origin = None if source is None else _origin(source)
+    recipe = requested_recipe(settings, _recipe_of(body, origin), body.steps)
+    if body.keep is not None:
+        with refused("keep", body.keep, "absent, or with a pruning recipe"):
+            recipe = recipe.keeping(body.keep)
+    predictor, predicted = predictor_of(app, project, body.target, source, recipe)
     with refused("teacher", body.teacher, "absent" if body.teacher is not None else stored.teachers):
         recipe.check_teacher(teacher is not None)
     family = None if body.family is None else _family(settings, body.family)
     data = body.data if body.data is None else allowed_data(settings, body.data, "data")
-    origin = None if source is None else _origin(source)
     request = TrainingRequest(recipe, data, family, body.task, body.seed, origin)
     with _fields(settings, body):
         name = request.data_name()
         if data is None and source is not None:
             name = _recorded(settings, source, name)
         facts = facts_of(settings, name, name if body.data is None else str(body.data))
-        training = resolve(TrainingRequest(recipe, name, family, body.task, body.seed, origin), facts)
+        training = resolve(replace(request, data=name, predicted=predicted), facts)
     _check_teacher(body, teacher, training, facts)
     return PlannedTraining(
         training=training,
         facts=facts,
         source=source.id if source is not None else None,
         teacher=teacher.id if teacher is not None else None,
+        predictor=predictor,
     )
 
 
@@ -168,6 +187,16 @@ def _family(settings: Settings, requested: str | dict[str, object]) -> FamilyReq
     named = isinstance(requested, str)
     values = _zoo_file(settings, requested, "family.toml", "family") if named else dict(requested)  # type: ignore[arg-type]
     return FamilyRequest(str(values.pop("family", None)), values, sized_by_data=named)
+
+
+def _recipe_of(body: TrainingSpec, origin: Origin | None) -> str | dict[str, object]:
+    """What a request names, or else the recipe for its task without labels, the source's family, or random weights."""
+    if body.recipe is not None:
+        return body.recipe
+    task = body.task if origin is None else origin.task
+    if task is not None and task in TASKS and not TASKS.load(task).supervised:
+        return WITHOUT_LABELS
+    return FROM_RANDOM_WEIGHTS if origin is None else origin.family.further
 
 
 def requested_recipe(settings: Settings, requested: str | dict[str, object], steps: int | None) -> Recipe:

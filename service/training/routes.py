@@ -20,10 +20,12 @@ router = APIRouter(prefix="/v1", tags=["trainings"])
 @router.post("/trainings", status_code=202)
 def create_training(app: App, project: Project, body: TrainingCreate, response: Response) -> Accepted:
     """Job: train a supernet, from the start or further, and register it under its name."""
-    plan = plan_training(app.database, project, app.settings, body)
+    plan = plan_training(app, project, body)
     with app.database.write() as session:
         require_free(session, project, body.name)
-        job = job_queries.create_job(session, project, "train", plan.params(body.name))
+        job = job_queries.create_job(
+            session, project, "train", plan.params(body.name), priority=body.priority
+        )
         job_queries.reserve_name(session, job, body.name)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return accepted(job)
@@ -35,7 +37,7 @@ def estimate_training(app: App, project: Project, body: TrainingEstimate) -> Est
     if body.name is not None:
         with app.database.read() as session:
             require_free(session, project, body.name)
-    plan = plan_training(app.database, project, app.settings, body)
+    plan = plan_training(app, project, body)
     report = report_on(app.settings, plan.training.data)
     if report is not None:
         report.refuse()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Annotated
 
 from pydantic import Field
 
-from service.http.schemas import Body, Name, Seed
+from service.http.schemas import Body, JobRequest, Name, Seed
 from service.problems import View
 from supernets.data_facts.report import DataReport
 from supernets.data_facts.spec import DataSpec
+from supernets.metrics import MACS
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 RECIPES = sorted(
     path.name.removesuffix(".toml")
     for path in files("supernets.recipes").iterdir()
@@ -35,9 +38,11 @@ class TrainingSpec(Body):
         "source if not given. Classes and channels that it does not set are those of the data",
         examples=["digits"],
     )
-    recipe: str | dict[str, object] = Field(
-        "random",
-        description="Name of a recipe or of a zoo supernet whose recipe to take, or its values",
+    recipe: str | dict[str, object] | None = Field(
+        None,
+        description="Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: "
+        "poa for a task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), "
+        "else random",
         examples=RECIPES,
     )
     task: str | None = Field(
@@ -59,9 +64,22 @@ class TrainingSpec(Body):
         None,
         description="Id or name of a supernet whose largest net teaches; the recipe must use a teacher",
     )
+    keep: dict[str, Share] | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Of a pruning recipe: a metric and the share of it that is kept. A metric in closed form, or with "
+        "`target` one that a predictor of the source gives",
+        examples=[{MACS: 0.4}],
+    )
+    target: str | None = Field(
+        None,
+        description="Id or name of a target: `keep` is of a metric of it, such as latency_ms, as the newest predictor "
+        "that is fitted for the source there predicts it",
+    )
 
 
-class TrainingCreate(TrainingSpec):
+class TrainingCreate(TrainingSpec, JobRequest):
     """Train a supernet with a recipe on a data set; the job registers it when it is done."""
 
     name: Name

@@ -12,9 +12,17 @@ from supernets.records import ResolvedTraining
 
 if TYPE_CHECKING:
     from service.artifacts import ArtifactStore
+    from supernets.training.predicted import PredictedCost
 
 CHECKPOINT_SECONDS = 30.0
 """The most training time that a cancelled or killed training repeats."""
+
+
+class PredictorFile(StepData):
+    """The stored file of a fitted predictor, and its id."""
+
+    id: str
+    sha256: str
 
 
 class TrainParams(StepData):
@@ -24,6 +32,7 @@ class TrainParams(StepData):
     training: ResolvedTraining
     source: str | None
     teacher: str | None
+    predictor: PredictorFile | None = None
 
 
 class TrainIn(StepData):
@@ -67,17 +76,18 @@ def train(request: TrainIn, progress: Progress) -> Trained:
 
     params, resolved = request.params, request.params.training
     torch.set_num_threads(request.threads)
-    data = load_data(resolved.data, Path(request.data_dir) if request.data_dir else None)
     device, store = choose(request.device), ArtifactStore(request.artifacts)
     source, teacher = (
         _directory(request.source, store, request.cache),
         _directory(request.teacher, store, request.cache),
     )
+    data = load_data(resolved.data, Path(request.data_dir) if request.data_dir else None, beside=source)
     plan = make_plan(
         resolved,
         data,
         source=read_source(source) if source is not None else None,
         teacher=read_teacher(teacher, device) if teacher is not None else None,
+        predicted=_predicted(params.predictor, source, store),
     )
     run, steps = Path(request.run_dir), plan.recipe.steps
 
@@ -100,6 +110,20 @@ def train(request: TrainIn, progress: Progress) -> Trained:
     )
     files = put_directory(store, run / "supernet")
     return Trained(files=files, manifest=manifest.as_json())
+
+
+def _predicted(
+    predictor: PredictorFile | None, source: Path | None, store: ArtifactStore
+) -> PredictedCost | None:
+    """What the predictor of a request gives for the archs of the source."""
+    from predictors.pruning import predicted_cost
+    from supernets.manifest import Manifest
+
+    if predictor is None or source is None:
+        return None
+    manifest = Manifest.read(source)
+    content = store.read(predictor.sha256)
+    return predicted_cost(content, manifest.make_family(), manifest.weights_sha256, predictor.id)
 
 
 def _directory(files: dict[str, StoredFile] | None, store: ArtifactStore, cache: str) -> Path | None:

@@ -11,12 +11,13 @@ from torch.export import ExportedProgram
 
 from supernets.convert.check import Checker, failing, relative
 from supernets.convert.export import TracedGraph, graph_of
+from supernets.convert.importances import DEFAULT
 from supernets.convert.program import Example, export_program
-from supernets.convert.ranking import DEFAULT, Labelled, importance_of, order_by
+from supernets.convert.ranking import Labelled, importance_of, order_by
 from supernets.errors import ConvertError
+from supernets.families.converted.traced_net import TracedNet
+from supernets.families.converted.traced_space import MULTIPLE, WIDTHS, TracedConfig, TracedFamily
 from supernets.families.traced import Traced
-from supernets.families.traced_net import TracedNet
-from supernets.families.traced_space import MULTIPLE, WIDTHS, TracedConfig, TracedFamily
 from supernets.spaces.space import Choice
 from supernets.tasks.task import BATCH, Interface, NamedTensor
 from supernets.traced.follow import Follower
@@ -115,7 +116,7 @@ def convert(
         multiple: numbers of kept channels are multiples of it where an axis has enough channels.
         approximate: offer channels under a LayerNorm or GroupNorm too, where removing is not exact.
         skip: residual branches may be skipped.
-        importance: which channels are kept, a name of :data:`supernets.convert.ranking.IMPORTANCES`.
+        importance: which channels are kept, a name of :data:`supernets.convert.importances.IMPORTANCES`.
         labelled: examples with targets and loss, for an importance that needs them.
 
     Raises:
@@ -298,7 +299,7 @@ def _check_original(program: ExportedProgram, traced: TracedGraph, inputs: Seque
             torch.manual_seed(0)
             try:
                 expected = module(**dict(zip(names, part, strict=True))) if named else module(*part)
-            except Exception as error:  # whatever an operator says
+            except Exception as error:  # operators raise errors of any kind
                 raise ConvertError(
                     f"the network does not run on the example: {str(error).splitlines()[0]}"
                 ) from error

@@ -6,20 +6,27 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+import torch
+
 from supernets import TASKS
 from supernets.checkpoints import pack, save_supernet
-from supernets.convert.converted import Converted
+from supernets.convert.converted import Converted, ranked
+from supernets.convert.importances import WITHOUT_EXAMPLES
+from supernets.convert.ranking import Labelled
 from supernets.convert.records import AxisRecord, FoundRecord, KeptRecord, StaysRecord, TensorRecord
 from supernets.data import DataSet, Facts
 from supernets.data.dataset import Expected
 from supernets.errors import ConvertError, DataError
 from supernets.evaluate import example_scores
-from supernets.families.traced_space import TracedFamily
+from supernets.families.converted.traced_space import TracedFamily
 from supernets.manifest import Manifest
 from supernets.records import DataRecord, TrainingRecord
 from supernets.spaces.cost import costs
 from supernets.spaces.space import Arch
-from supernets.tasks.task import NamedTensor, Task
+from supernets.tasks.task import Batch, NamedTensor, Task
+
+RANKED_ON, RANKED_AT_ONCE = 256, 32
+"""Training examples for the importance of channels, and how many of them are a batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +103,34 @@ def write_supernet(
     return manifest
 
 
-def check_fit(found: Converted, task: Task, data: Facts | None = None) -> None:
+def ranked_on(
+    found: Converted,
+    importance: str,
+    data: DataSet,
+    *,
+    task: str = "image_classification",
+    expects: Expects | None = None,
+    examples: int = RANKED_ON,
+) -> Converted:
+    """``found`` with its channels in the order of another importance, on the first training ``examples`` of ``data``.
+
+    The train split has a fixed order, so the examples are the same everywhere.
+    """
+    if importance in WITHOUT_EXAMPLES:
+        return ranked(found, importance)
+    chosen: Task = TASKS.load(task)()
+    check_fit(found, chosen, data)
+    seen = dataclasses.replace(data, expected=_expected(data, expects))
+    stored, labels = data.train.head(examples), data.train.labels[:examples]
+    largest, labelled = found.family.space().max(), []
+    for start in range(0, len(stored), RANKED_AT_ONCE):
+        part = slice(start, start + RANKED_AT_ONCE)
+        batch = Batch(chosen, found.family, seen, (stored[part], labels[part]), torch.device("cpu"))
+        labelled.append(Labelled(batch.at(largest), batch.targets, chosen.loss))
+    return ranked(found, importance, labelled)
+
+
+def check_fit(found: Converted, task: Task, data: Facts | DataSet | None = None) -> None:
     """Refuse a network whose input or output is not that of the task, as far as it is known.
 
     Raises:
@@ -163,6 +197,7 @@ def found_in(found: Converted) -> FoundRecord:
         frozen=[StaysRecord.model_validate(dataclasses.asdict(each)) for each in found.frozen],
         costs={"smallest": _costs(family, space.min()), "largest": _costs(family, space.max())},
         subnets=float(space.size()),
+        importance=found.importance,
     )
 
 

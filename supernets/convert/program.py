@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.nn.modules import transformer
 
 from supernets.errors import ConvertError
 
@@ -31,8 +33,10 @@ def export_program(model: nn.Module, example: Example) -> ExportedProgram:
     tensors = [*args, *named.values()]
     _check_example(tensors)
     _check_arguments(model, args, named)
-    if len(tensors[0]) < 2:
-        args, named = tuple(_twice(each) for each in args), {k: _twice(v) for k, v in named.items()}
+    copied = (
+        torch.clone if len(tensors[0]) > 1 else _twice
+    )  # of a part of a tensor, torch.export guards the whole
+    args, named = tuple(copied(each) for each in args), {key: copied(each) for key, each in named.items()}
     training = {module: module.training for module in model.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -59,7 +63,8 @@ def _check_example(tensors: Sequence[object]) -> None:
                 f"a tensor of shape {tuple(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
             )
             raise ConvertError(
-                f"an example must be tensors with the examples along their first axis, got {got}"
+                f"an example must be tensors with the examples along their first axis, got {got}; where forward takes "
+                "a tuple or a dict of tensors, convert a module whose forward takes each tensor by itself"
             )
     if not tensors:
         raise ConvertError(
@@ -102,17 +107,40 @@ def _exported(model: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tenso
     failure: Exception | None = None
     for strict in (False, True):
         try:
-            return torch.export.export(model, args, named, dynamic_shapes=shapes, strict=strict)
+            with _masks_as_given():
+                return torch.export.export(model, args, named, dynamic_shapes=shapes, strict=strict)
         except Exception as error:  # the tracer raises whatever the network does
             failure = failure or error
     assert failure is not None
     raise ConvertError(_words(failure)) from failure
 
 
+@contextmanager
+def _masks_as_given() -> Iterator[None]:
+    """``nn.Transformer`` looks at the values of a mask to see whether it is causal, a hint that changes no output.
+
+    A trace has no values; with this, the mask is used as it is.
+    """
+    original = transformer._detect_is_causal_mask
+    transformer._detect_is_causal_mask = _only_if_stated
+    try:
+        yield
+    finally:
+        transformer._detect_is_causal_mask = original
+
+
+def _only_if_stated(
+    mask: Tensor | None,  # noqa: ARG001 (as in torch)
+    is_causal: bool | None = None,
+    size: int | None = None,  # noqa: ARG001
+) -> bool:
+    return bool(is_causal)
+
+
 def _varies(model: nn.Module) -> bool:
     """Whether ``forward`` takes ``*inputs``."""
-    code = getattr(type(model).forward, "__code__", None)
-    return code is not None and code.co_argcount == 1 and bool(code.co_flags & 0x04)
+    kinds = [each.kind for each in inspect.signature(model.forward).parameters.values()]
+    return inspect.Parameter.VAR_POSITIONAL in kinds
 
 
 def _words(error: Exception) -> str:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from supernets.convert.importances import DEFAULT, WITHOUT_EXAMPLES, check_importance
 from supernets.elastic.active import Inputs
 from supernets.elastic.criteria import CRITERIA, UnitSums, hesso_scores
-from supernets.errors import ConvertError, nearest
+from supernets.errors import ConvertError
 from supernets.traced.importance import (
     Scores,
     by_group,
@@ -27,9 +28,7 @@ from supernets.traced.importance import (
 )
 
 if TYPE_CHECKING:
-    from supernets.families.traced_net import TracedNet
-
-DEFAULT = "magnitude"
+    from supernets.families.converted.traced_net import TracedNet
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,7 @@ class Labelled:
             yield Labelled(tuple(each[part] for each in self.inputs), self.targets[part], self.loss)
 
 
-@dataclass(frozen=True)
-class Importance:
-    """A score of units; ``examples`` says whether it needs any."""
-
-    scores: Callable[[TracedNet, Sequence[Labelled]], Scores]
-    examples: bool = True
+Score = Callable[["TracedNet", Sequence[Labelled]], Scores]
 
 
 def weights_of(net: TracedNet) -> dict[str, Tensor]:
@@ -65,14 +59,14 @@ def loss_of(net: TracedNet, examples: Labelled) -> Tensor:
     return examples.loss(net(*examples.inputs), examples.targets)
 
 
-def _of_sums(score: Callable[[UnitSums], Tensor]) -> Importance:
+def _of_sums(score: Callable[[UnitSums], Tensor]) -> Score:
     def scores(net: TracedNet, examples: Sequence[Labelled]) -> Scores:
         weights = weights_of(net)
         slopes = gradients_of(weights, [lambda each=each: loss_of(net, each) for each in examples])  # type: ignore[misc]
         groups = net.family.groups
         return by_group(groups, score(unit_sums(groups, weights, slopes)))
 
-    return Importance(scores)
+    return scores
 
 
 def fisher(net: TracedNet, examples: Sequence[Labelled]) -> Scores:
@@ -115,22 +109,15 @@ def norm_scale(net: TracedNet, _examples: Sequence[Labelled]) -> Scores:
     }
 
 
-IMPORTANCES: dict[str, Importance] = {
-    DEFAULT: Importance(lambda net, _: magnitude(net.family.groups, weights_of(net)), examples=False),
-    "norm_scale": Importance(norm_scale, examples=False),
-    "fisher": Importance(fisher),
+SCORES: dict[str, Score] = {
+    DEFAULT: lambda net, _: magnitude(net.family.groups, weights_of(net)),
+    "norm_scale": norm_scale,
+    "fisher": fisher,
     "plain_magnitude": _of_sums(CRITERIA["magnitude"]),
     **{name: _of_sums(score) for name, score in CRITERIA.items() if name != "magnitude"},
     "hesso": _of_sums(hesso_scores),
 }
 """Scores by name. ``hesso`` is the sum of its five criteria."""
-
-
-def check_importance(name: str) -> None:
-    """Refuse a score that does not exist with a ``ConvertError``."""
-    if name not in IMPORTANCES:
-        choices = ", ".join(IMPORTANCES)
-        raise ConvertError(f"unknown importance {name!r}; choices: {choices}{nearest(name, IMPORTANCES)}")
 
 
 def importance_of(net: TracedNet, name: str, examples: Sequence[Labelled] = ()) -> Scores:
@@ -140,14 +127,13 @@ def importance_of(net: TracedNet, name: str, examples: Sequence[Labelled] = ()) 
         ConvertError: a score that does not exist, or one that needs examples without any.
     """
     check_importance(name)
-    chosen = IMPORTANCES[name]
-    if chosen.examples and not examples:
-        without = ", ".join(each for each, score in IMPORTANCES.items() if not score.examples)
+    if name not in WITHOUT_EXAMPLES and not examples:
+        without = ", ".join(WITHOUT_EXAMPLES)
         raise ConvertError(f"importance {name!r} needs labelled examples; without any: {without}")
     was_training = net.training
     net.eval()
     try:
-        return chosen.scores(net, examples)
+        return SCORES[name](net, examples)
     finally:
         net.train(was_training)
 

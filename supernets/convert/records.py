@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from supernets.convert.importances import DEFAULT
 from supernets.spaces.space import Choice
 
 Ends = Literal["smallest", "largest"]
@@ -66,3 +67,4 @@ class FoundRecord(_Record):
         description="Closed-form costs of the smallest network and of the original"
     )
     subnets: float = Field(description="Number of subnets")
+    importance: str = Field(DEFAULT, description="Score by which channels are kept, the highest first")

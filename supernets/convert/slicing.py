@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from supernets.errors import ConvertError
-from supernets.families.traced_space import TracedFamily
-from supernets.spaces.space import Arch, Population
+from supernets.errors import ConvertError, nearest
+from supernets.families.converted.traced_space import TracedFamily
+from supernets.spaces.cost import Cost
+from supernets.spaces.space import Arch
 from supernets.traced.importance import Scores
-
-Cost = Callable[[Population], NDArray[np.float64]]
-"""A metric ``(n,)`` of a population, lower for smaller networks: in closed form, or predicted."""
 
 
 def closed_form(family: TracedFamily, metric: str) -> Cost:
@@ -23,7 +21,10 @@ def closed_form(family: TracedFamily, metric: str) -> Cost:
         ConvertError: the metric has no closed form here.
     """
     if metric not in family.known_costs:
-        raise ConvertError(f"metric must be one of {', '.join(family.known_costs)}, got {metric!r}")
+        known = family.known_costs
+        raise ConvertError(
+            f"metric must be one of {', '.join(known)}, got {metric!r}{nearest(metric, known)}"
+        )
     return lambda population: family.costs(population)[metric]
 
 

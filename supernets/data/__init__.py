@@ -6,7 +6,7 @@
 running text, and ``python_source`` that of Python's standard library. Options follow: ``folder:PATH,channels=3``.
 """
 
-from supernets.data.batches import augment, batch_indices, epoch_order, prepare, step_generator
+from supernets.data.batches import augment, batch_indices, distort, epoch_order, prepare, step_generator
 from supernets.data.dataset import DataSet
 from supernets.data.source import (
     Facts,
@@ -34,6 +34,7 @@ __all__ = [
     "check_data",
     "data_facts",
     "data_report",
+    "distort",
     "epoch_order",
     "fingerprint",
     "load_data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 
 from supernets.data.stored.order import mix, permutation
 from supernets.errors import DataError
+
+LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def prepare(images: Tensor, resolution: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -79,6 +82,64 @@ def augment(
         rows.view(n, 1, height, 1),
         columns.view(n, 1, 1, width),
     ]
+
+
+def distort(
+    images: Tensor,
+    generator: torch.Generator,
+    crop: float = 1.0,
+    colour: float = 0.0,
+    grey: float = 0.0,
+    *,
+    of: int | None = None,
+    part: slice = slice(None),
+) -> Tensor:
+    """Random crops resized to the whole image, other colours, and no colour, drawn for each image.
+
+    Args:
+        images: ``(n, c, h, w) uint8``.
+        generator: the only source of randomness; draws of ``n``: four for the crop, three for colours, one for grey.
+        crop: smallest share of the area that a crop has; its sides have a ratio from 3/4 to 4/3.
+        colour: brightness, contrast and saturation are multiplied by numbers from ``1 - colour`` to ``1 + colour``.
+        grey: probability with which an image becomes grey.
+        of: as of :func:`augment`.
+        part: as of :func:`augment`.
+
+    Returns:
+        ``(n, c, h, w) uint8``, a new tensor, or ``images`` itself if nothing is to be done.
+    """
+    if crop >= 1 and not colour and not grey:
+        return images
+    of = len(images) if of is None else of
+
+    def drawn(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand((of, 1, 1, 1), generator=generator))[part]
+
+    x = images.float()
+    if crop < 1:
+        area, ratio = drawn(crop, 1), drawn(math.log(3 / 4), math.log(4 / 3)).exp()
+        width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+        left, top = drawn(-1, 1) * (1 - width), drawn(-1, 1) * (1 - height)
+        zero = torch.zeros_like(width)
+        places = torch.cat([width, zero, left, zero, height, top], 1).view(-1, 2, 3)
+        grid = F.affine_grid(places, list(x.shape), align_corners=False)
+        x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    if colour:
+        x = x * drawn(1 - colour, 1 + colour)
+        middle = _grey(x).mean((2, 3), keepdim=True)
+        x = middle + (x - middle) * drawn(1 - colour, 1 + colour)
+        without = _grey(x)
+        x = without + (x - without) * drawn(1 - colour, 1 + colour)
+    if grey:
+        x = torch.where(drawn(0, 1) < grey, _grey(x), x)
+    return x.round().clamp(0, 255).to(images.dtype)
+
+
+def _grey(x: Tensor) -> Tensor:
+    """Luminance ``(n, 1, h, w)`` of colour images (ITU-R BT.601), the mean of other channels."""
+    if x.shape[1] != len(LUMINANCE):
+        return x.mean(1, keepdim=True)
+    return (x * torch.tensor(LUMINANCE).view(1, -1, 1, 1)).sum(1, keepdim=True)
 
 
 @lru_cache(maxsize=2)

@@ -26,6 +26,21 @@ SHARES = {2: 5, 1: 6, 0: 1}
 """Number of missing splits to ``k``: each of them becomes one image in ``k`` of train."""
 
 
+COUNTED_BYTES = 8 << 20
+
+
+def count_pixels(images: Tensor) -> NDArray[np.int64]:
+    """How often each of the 256 values stands in ``images`` ``(n, ...) uint8``.
+
+    NumPy counts integers of 8 bytes, so that only a few images are converted at once.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    at_once = max(1, COUNTED_BYTES // max(1, images[:1].numel()))
+    for part in torch.split(images, at_once):
+        counts += np.bincount(part.numpy().reshape(-1), minlength=256)
+    return counts
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a network that was trained elsewhere expects of images.
@@ -48,7 +63,7 @@ class DataSet:
     """A named data set: train (weights, recalibration), validation (search), test (what is returned, once).
 
     ``name`` is the data spec as text. ``report`` is the data report of a user's own images. ``expected`` replaces
-    what the images would say about preprocessing and labels, for a network that was trained on others.
+    what would be derived from the images for preprocessing and labels, for a network that was trained on others.
 
     Promises: the splits share no image of the source, have equal channels and size, and every class is in
     ``train``; same name and seed give the same hashes. Every prefix of a split that was cut out of train
@@ -111,9 +126,7 @@ class DataSet:
         values = np.arange(256) / 255.0
         images = self.train.head(len(self.train))
         for channel in range(self.channels):
-            counts = np.zeros(256, dtype=np.int64)
-            for part in torch.split(images[:, channel], 4096):
-                counts += np.bincount(part.numpy().reshape(-1), minlength=256)
+            counts = count_pixels(images[:, channel])
             share = counts / counts.sum()
             mean.append(round(float(share @ values), 6))
             std.append(max(round(float(np.sqrt(share @ (values - share @ values) ** 2)), 6), 1e-3))

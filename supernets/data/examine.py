@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from supernets.data.dataset import MIN_SPLIT
+from supernets.data.dataset import MIN_SPLIT, count_pixels
 from supernets.data.images import DEEP_RANGES, READABLE, Form, Survey, usual_range
 from supernets.data.stored.examples import Found
 from supernets.data_facts.report import DataReport, Details, Pixels, Problem, SplitReport
@@ -66,7 +66,7 @@ def make_report(
         found: names and labels of everything.
         piles: what was decoded of each split.
         form: what every image became.
-        survey: what the headers say.
+        survey: facts from the headers.
         spec: the data set as text.
         made: splits to be cut out of train, with their sizes.
         left: labels of the images that train keeps; all of them by default.
@@ -113,9 +113,7 @@ def _counts(labels: NDArray[np.int64], classes: Sequence[str]) -> dict[str, int]
 def _pixels(images: Tensor) -> Pixels | None:
     if not len(images):
         return None
-    counts = np.zeros(256, dtype=np.int64)
-    for part in torch.split(images, 4096):
-        counts += np.bincount(part.numpy().reshape(-1), minlength=256)
+    counts = count_pixels(images)
     share, values = counts / counts.sum(), np.arange(256) / 255
     mean = float(share @ values)
     std = float(np.sqrt(share @ (values - mean) ** 2))

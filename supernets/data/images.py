@@ -60,7 +60,7 @@ class Form:
 
 @dataclass
 class Survey:
-    """What the headers of images say. ``modes``, ``sizes``: counts; ``deep``: grey cells whose values exceed 8 bits.
+    """Facts from the headers of images. ``modes``, ``sizes``: counts; ``deep``: grey cells whose values exceed 8 bits.
 
     ``deep_colour``: number of images with 16 bits in each of several channels, of which Pillow keeps the upper 8;
     ``top``: the largest value that is kept of them.

@@ -75,10 +75,13 @@ class DataSource(ABC):
         spec: the data set; a path in it is absolute.
         data_dir: folder with the files of known data sets, or None: the Hugging Face hub.
         seed: of the splits that are cut out of train where the source lacks them.
+        beside: directory of the supernet that the data are for; its tokenizer lies there.
     """
 
-    def __init__(self, spec: DataSpec, data_dir: Path | None = None, seed: int = 0) -> None:
-        self.spec, self.data_dir, self.seed = spec, data_dir, seed
+    def __init__(
+        self, spec: DataSpec, data_dir: Path | None = None, seed: int = 0, beside: Path | None = None
+    ) -> None:
+        self.spec, self.data_dir, self.seed, self.beside = spec, data_dir, seed, beside
 
     @abstractmethod
     def files(self) -> list[Path]:
@@ -86,7 +89,7 @@ class DataSource(ABC):
 
     @abstractmethod
     def facts(self) -> Facts:
-        """What names, labels and headers say."""
+        """Facts from names, labels and headers."""
 
     @abstractmethod
     def splits(self) -> DataSet:
@@ -159,7 +162,9 @@ class OfficialSource(DataSource):
         return Look(make_report(found, piles, form, survey, str(self.spec), {}), piles, data.classes)
 
 
-def open_source(spec: Spec, data_dir: Path | None = None, seed: int = 0) -> DataSource:
+def open_source(
+    spec: Spec, data_dir: Path | None = None, seed: int = 0, beside: Path | None = None
+) -> DataSource:
     """The source of a spec; its files are not looked at yet.
 
     Args:
@@ -167,22 +172,25 @@ def open_source(spec: Spec, data_dir: Path | None = None, seed: int = 0) -> Data
         data_dir: folder with the files of known data sets; the environment's ``NETWRIGHT_DATA`` by default, and
             without that the Hugging Face hub.
         seed: of the splits that are cut out of train.
+        beside: directory of the supernet whose tokenizer a spec with ``tokenizer=supernet`` means.
     """
     parsed = DataSpec.parse(dict(spec) if isinstance(spec, Mapping) else spec).below()
     if data_dir is None and os.environ.get("NETWRIGHT_DATA"):
         data_dir = Path(os.environ["NETWRIGHT_DATA"])
-    source: DataSource = DATA_SOURCES.load(parsed.source)(parsed, data_dir, seed)
+    source: DataSource = DATA_SOURCES.load(parsed.source)(parsed, data_dir, seed, beside)
     return source
 
 
-def load_data(spec: Spec, data_dir: Path | None = None, *, seed: int = 0) -> DataSet:
+def load_data(
+    spec: Spec, data_dir: Path | None = None, *, seed: int = 0, beside: Path | None = None
+) -> DataSet:
     """The data set of a spec, its images in memory or streamed; the arguments are those of :func:`open_source`.
 
     Raises:
         UnknownNameError: no such source.
         DataError: it is absent (the message contains how to get it), too small, or cannot be right.
     """
-    return open_source(spec, data_dir, seed).splits()
+    return open_source(spec, data_dir, seed, beside).splits()
 
 
 def data_facts(spec: Spec, data_dir: Path | None = None) -> Facts:

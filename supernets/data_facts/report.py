@@ -31,7 +31,7 @@ class Pixels(BaseModel):
 
 
 class SplitReport(BaseModel):
-    """A split of the source; ``pixels`` is absent where no image of it could be decoded."""
+    """A split of the source; ``images`` counts its examples, ``pixels`` is absent where no image could be decoded."""
 
     images: int
     classes: dict[str, int]
@@ -39,9 +39,13 @@ class SplitReport(BaseModel):
 
 
 class Details(BaseModel):
-    """How the images are stored, and what becomes of them."""
+    """How the examples are stored, and what becomes of them."""
 
     spec: str = Field("", description="The data set with its options")
+    reads: str = Field("images", description="What an example is: images or text")
+    tokens: dict[str, int] = Field(
+        default_factory=dict, description="Of texts: median, p90 and longest length in tokens"
+    )
     examined: int = Field(0, description="Number of images that were decoded for this report")
     modes: dict[str, int] = Field(default_factory=dict, description="Pillow's mode to number of images")
     sizes: dict[str, int] = Field(default_factory=dict, description="Width x height to number of images")
@@ -101,12 +105,16 @@ def data_text(report: Mapping[str, object] | None) -> list[str]:
     if report is None:
         return []
     found = DataReport.model_validate(report)
+    noun = "text" if found.details.reads == "text" else "image"
     counts = "; ".join(
-        f"{name} {counted(split.images, 'image')} "
+        f"{name} {counted(split.images, noun)} "
         f"({', '.join(f'{k} {n:,}' for k, n in list(split.classes.items())[:20])})"
         for name, split in found.splits.items()
     )
     modes = ", ".join(f"{mode} {count:,}" for mode, count in found.details.modes.items())
-    lines = ["## Data", "", f"{found.details.spec}: {counts}. Modes: {modes}. Fit: {found.details.fit}.", ""]
+    how = f"Modes: {modes}. Fit: {found.details.fit}."
+    if noun == "text":
+        how = "Tokens: " + ", ".join(f"{name} {n:,}" for name, n in found.details.tokens.items()) + "."
+    lines = ["## Data", "", f"{found.details.spec}: {counts}. {how}", ""]
     warnings = [f"- {problem.message}" for problem in found.warnings]
     return [*lines, *warnings, ""] if warnings else lines

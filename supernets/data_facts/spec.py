@@ -19,6 +19,8 @@ PATH_SOURCES = ("folder", "parquet", "stream", "text", "corpus")
 """What stands behind the colon of these is a path; behind ``hub:`` it is a name."""
 TEXT_SOURCES = ("text", "corpus", "python_source")
 MAX_WINDOW = 4096
+BYTES, OF_SUPERNET = "bytes", "supernet"
+"""Tokenizers that are no path: bytes, and the file that lies with the weights of a supernet."""
 OPTIONS = ("channels", "resolution", "fit", "range", "unlabelled", "tokenizer", "window")
 TEXT_OPTIONS = ("tokenizer", "window")
 OPTIONS_TEXT = re.compile(r"(?:,[A-Za-z_]+=[^,]*)+$")
@@ -57,10 +59,11 @@ class DataSpec(BaseModel):
     )
 
     tokenizer: str = Field(
-        "bytes",
+        BYTES,
         min_length=1,
         max_length=MAX_TEXT,
-        description="How texts become tokens: bytes, or the path of a tokenizer.json",
+        description="How texts become tokens: bytes, the path of a tokenizer.json, or supernet: as the supernet that "
+        "they are for",
     )
     window: Annotated[int, Field(ge=8, le=MAX_WINDOW)] | None = Field(
         None, description="Tokens of a stored text; longer texts are cut. 256 if absent"
@@ -145,7 +148,7 @@ class DataSpec(BaseModel):
         changes = {}
         if self.is_path:
             changes["location"] = _absolute(self.location, root)
-        if self.tokenizer != "bytes":
+        if self.tokenizer not in (BYTES, OF_SUPERNET):
             changes["tokenizer"] = _absolute(self.tokenizer, root)
         return self.model_copy(update=changes)
 

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from supernets.elastic.norm import BNStats, Norm, normalise_by_batch, normalise_by_running, normalise_by_stats
 from supernets.elastic.reorder import ChannelGroup, reorder
 from supernets.errors import CheckpointError, TrainingError
+from supernets.spaces.growth import Growth
 from supernets.spaces.space import Arch, Population, Space
 
 Inputs = tuple[Tensor, ...]
 """Arguments of a forward pass, examples along the first dimension of each."""
+Carry = Callable[[str, Tensor], Tensor]
+"""A tensor like a parameter, with that parameter's name, to the tensor of a larger network."""
 
 
 class Architecture(Protocol):
@@ -76,7 +79,7 @@ class ElasticModel(nn.Module, ABC):
         """The last BatchNorm of every residual block (BigNAS starts them at zero)."""
 
     def channel_groups(self) -> list[ChannelGroup]:
-        """Channels that may be permuted together; a family that cannot say raises ``TrainingError``."""
+        """Channels that may be permuted together; a family without an order raises ``TrainingError``."""
         raise TrainingError(
             f"family {self.family.name!r} cannot sort channels; leave reorder out of the recipe's stages"
         )
@@ -96,6 +99,15 @@ class ElasticModel(nn.Module, ABC):
     def without_zeros(self) -> ElasticModel:
         """The network without units whose entries are all zero, of a family of its own; itself where there are none."""
         return self
+
+    def grown(self, growth: Growth, scale: float, generator: torch.Generator) -> tuple[ElasticModel, Carry]:
+        """A larger network, of a family of its own, that computes the same but for noise of the new entries.
+
+        ``scale``: standard deviation of that noise, drawn from ``generator``; with 0 nothing changes. What is returned
+        second gives a tensor like a parameter of this network, by its name, the shape that it has there, with zeros for
+        new entries.
+        """
+        raise TrainingError(f"family {self.family.name!r} cannot grow by {growth}, {scale}, {generator}")
 
     @property
     def arch(self) -> Arch:

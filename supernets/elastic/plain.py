@@ -26,25 +26,49 @@ def activate(name: str, x: Tensor) -> Tensor:
     return F.relu6(x, inplace) if name == "relu6" else F.relu(x, inplace)
 
 
+def add(y: Tensor, x: Tensor) -> Tensor:
+    """``x + y``, in inference mode in the place of ``y``, which nothing else may read."""
+    return y.add_(x) if torch.is_inference_mode_enabled() else x + y
+
+
+def pixel_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A convolution ``(out, in, 1, 1)`` of images of a single pixel, ``(n, in, 1, 1)``.
+
+    In inference mode as a product of matrices, which takes up to five times less time. Its sums are rounded in another
+    order: a training keeps the convolution, and so its weights to the last bit.
+    """
+    if not torch.is_inference_mode_enabled():
+        return F.conv2d(x, weight, bias)
+    return F.linear(x.flatten(1), weight.flatten(1), bias)[:, :, None, None]
+
+
 def plain_conv(weight: Tensor, bias: Tensor | None = None, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """A convolution with a copy of ``weight`` ``(out, in / groups, k, k)``, padded by ``k // 2``."""
     out_channels, in_per_group, kernel, _ = weight.shape
     conv = nn.Conv2d(
-        in_per_group * groups, out_channels, kernel, stride, kernel // 2, groups=groups, bias=bias is not None
+        in_per_group * groups,
+        out_channels,
+        kernel,
+        stride,
+        kernel // 2,
+        groups=groups,
+        bias=bias is not None,
+        device="meta",  # drawing weights at random takes longer than copying them
     )
-    with torch.no_grad():
-        conv.weight.copy_(weight)
-        if bias is not None and conv.bias is not None:
-            conv.bias.copy_(bias)
+    conv.weight = _copy(weight)
+    conv.bias = None if bias is None else _copy(bias)
     return conv
+
+
+def _copy(tensor: Tensor) -> nn.Parameter:
+    """A parameter of its own, row by row in memory."""
+    return nn.Parameter(tensor.detach().clone(memory_format=torch.contiguous_format))
 
 
 def plain_linear(linear: nn.Linear, in_features: int) -> nn.Linear:
     """A fully connected layer with a copy of the first ``in_features`` columns."""
-    plain = nn.Linear(in_features, linear.out_features)
-    with torch.no_grad():
-        plain.weight.copy_(linear.weight[:, :in_features])
-        plain.bias.copy_(linear.bias)
+    plain = nn.Linear(in_features, linear.out_features, device="meta")
+    plain.weight, plain.bias = _copy(linear.weight[:, :in_features]), _copy(linear.bias)
     return plain
 
 

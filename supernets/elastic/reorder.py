@@ -44,11 +44,19 @@ class ChannelGroup:
         return tuple(sorted(used))
 
 
-def order(group: ChannelGroup, state: Mapping[str, Tensor], region: Space) -> Tensor:
-    """The new order ``(channels,)``: by falling importance between the widths ``region`` has trained."""
+def order(
+    group: ChannelGroup, state: Mapping[str, Tensor], region: Space, seen: Mapping[str, Tensor] | None = None
+) -> Tensor:
+    """The new order ``(channels,)``: by falling importance between the widths ``region`` has trained.
+
+    ``seen`` has the mean square of each channel on data, ``(channels,)`` by the name of the tensor that reads it.
+    Importance is then what the channel adds on average, ``seen`` times its squared weights.
+    """
     name, dim = group.importance
-    weight = state[name].detach().abs()
-    importance = weight.sum(dim=[d for d in range(weight.ndim) if d != dim]).view(-1, group.block).sum(1)
+    weight = state[name].detach()
+    weight = weight.abs() if seen is None else weight.square()
+    sums = weight.sum(dim=[d for d in range(weight.ndim) if d != dim])
+    importance = (sums if seen is None else sums * seen[name]).view(-1, group.block).sum(1)
     edges = [0, *group.boundaries(region)]
     if edges[-1] < len(importance):
         edges.append(len(importance))
@@ -66,8 +74,9 @@ def reorder(
     groups: Iterable[ChannelGroup],
     region: Space,
     followers: Iterable[Mapping[str, Tensor]] = (),
+    seen: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Sort the channels of every group in place, in the network and in ``followers``.
+    """Sort the channels of every group in place, in the network and in ``followers``; ``seen`` as in :func:`order`.
 
     ``followers`` are tensors by the same names and of the same shapes that must move along, such as an
     optimizer's momentum or averaged weights; absent names are passed over. The full-width output stays.
@@ -76,7 +85,7 @@ def reorder(
     moving = [state, *followers]
     with torch.no_grad():
         for group in groups:
-            permutation = order(group, state, region)
+            permutation = order(group, state, region, seen)
             for name, dim in group.members:
                 for tensors in moving:
                     if name in tensors:

@@ -44,19 +44,18 @@ def direct_model(net: nn.Module, interface: Interface, opset: int) -> onnx.Model
     """
     from onnx import helper
 
-    traced = _trace(net)
     graph, names = Graph(opset), dict[fx.Node, str]()
     inputs = iter(interface.inputs)
     output = ""
-    for node in traced.graph.nodes:
+    for node in _trace(net).nodes:
         if node.op == "placeholder":
             names[node] = next(inputs).name
         elif node.op == "output":
             output = names.get(node.args[0], "")
         elif node.op == "get_attr":
-            names[node] = graph.weight(str(node.target), _numbers(_attribute(traced, str(node.target))))
+            names[node] = graph.weight(str(node.target), _numbers(_attribute(net, str(node.target))))
         else:
-            names[node] = _translated(graph, traced, node, names)
+            names[node] = _translated(graph, net, node, names)
     if not graph.nodes or output != graph.nodes[-1].name:
         raise UntranslatedError("no rule for a network whose last layer does not make its only output")
     graph.nodes[-1].output[0] = interface.output.name
@@ -84,27 +83,28 @@ class _Tracer(fx.Tracer):
         return type(m) in MODULES or bool(super().is_leaf_module(m, module_qualified_name))
 
 
-def _attribute(traced: nn.Module, path: str) -> Tensor:
+def _attribute(net: nn.Module, path: str) -> Tensor:
     """The parameter at ``path``."""
     module, _, name = path.rpartition(".")
-    found: Tensor = getattr(traced.get_submodule(module), name)
+    found: Tensor = getattr(net.get_submodule(module), name)
     return found
 
 
-def _trace(net: nn.Module) -> fx.GraphModule:
+def _trace(net: nn.Module) -> fx.Graph:
+    """The calls of a forward pass; no module with code of its own is made of them, which takes longer than tracing."""
     try:
-        return fx.GraphModule(net, _Tracer().trace(net))
+        return _Tracer().trace(net)
     except Exception as error:  # whatever the tracer meets in a forward method
         raise UntranslatedError(f"{type(net).__name__} cannot be traced symbolically: {error}") from error
 
 
-def _translated(graph: Graph, traced: fx.GraphModule, node: fx.Node, names: dict[fx.Node, str]) -> str:
+def _translated(graph: Graph, net: nn.Module, node: fx.Node, names: dict[fx.Node, str]) -> str:
     """The name of the tensor that ``node`` makes."""
     inputs = [names[argument] for argument in node.args if isinstance(argument, fx.Node)]
     if node.op == "call_module":
-        module = traced.get_submodule(str(node.target))
+        module = net.get_submodule(str(node.target))
         if isinstance(module, nn.BatchNorm2d):
-            return _batch_norm(graph, traced, node, module, names)
+            return _batch_norm(graph, net, node, module, names)
         rule = MODULES.get(type(module))
         if rule is not None and not node.kwargs:
             return rule(graph, node.name, module, inputs)
@@ -142,12 +142,12 @@ def _conv(graph: Graph, name: str, conv: nn.Conv2d, inputs: list[str]) -> str:
 
 
 def _batch_norm(
-    graph: Graph, traced: fx.GraphModule, node: fx.Node, norm: nn.BatchNorm2d, names: dict[fx.Node, str]
+    graph: Graph, net: nn.Module, node: fx.Node, norm: nn.BatchNorm2d, names: dict[fx.Node, str]
 ) -> str:
     """Scale and shift, folded into the convolution in front where nothing else reads that."""
     before = node.args[0]
     assert isinstance(before, fx.Node) and norm.running_mean is not None and norm.running_var is not None
-    source = traced.get_submodule(str(before.target)) if before.op == "call_module" else None
+    source = net.get_submodule(str(before.target)) if before.op == "call_module" else None
     if isinstance(source, nn.Conv2d) and len(before.users) == 1 and graph.nodes[-1].name == before.name:
         return _fold(graph, node.name, source, norm)
     numbers = (norm.weight, norm.bias, norm.running_mean, norm.running_var)

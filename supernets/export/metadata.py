@@ -76,7 +76,8 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
     foreign = sorted(set(metadata) - {PREFIX + field for field in FIELDS})
     if foreign:
         raise ExportError(
-            f"a file may say of itself only {', '.join(FIELDS)} (each behind {PREFIX!r}), but got {', '.join(foreign)}"
+            f"the metadata of a file may have only the fields {', '.join(FIELDS)} (each behind {PREFIX!r}), "
+            f"but got {', '.join(foreign)}"
         )
 
 

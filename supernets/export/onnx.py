@@ -191,7 +191,7 @@ def _translate(net: nn.Module, example: Inputs, interface: Interface, opset: int
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what the exporters say about themselves; warnings about the network still pass."""
+    """Silence messages of the exporters about themselves; warnings about the network still pass."""
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(NOISY)]
     loggers += [logging.getLogger(name) for name in NOISY]
     levels = [(logger, logger.level) for logger in loggers]

@@ -104,12 +104,14 @@ def prove_parity(
     shorter = _shorter(examples, interface)
     for cut in shorter:
         with torch.inference_mode():
-            wanted = net(*cut).numpy()
+            expected = net(*cut).numpy()
         feed = {name: np.ascontiguousarray(each.numpy()) for name, each in zip(names, cut, strict=True)}
         size = n if batch is None else batch
         worst = max(
             worst,
-            relative_error(_run(run, {k: v[:size] for k, v in feed.items()}, path), wanted[:size], wanted),
+            relative_error(
+                _run(run, {k: v[:size] for k, v in feed.items()}, path), expected[:size], expected
+            ),
         )
     if not worst <= tolerance:  # so that NaN fails
         raise ExportError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from supernets.export.metadata import PREFIX, file_metadata
 from supernets.export.parity import prove_parity
 from supernets.export.precision import PRECISIONS, Feed, convert
 from supernets.metrics import LATENCY
+from supernets.prepared import first_part
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Dimensions, Interface
 
@@ -187,8 +188,7 @@ def _reduced(
         "metric": task.quality,
         "split": "test",
         "n": len(difference),
-        "fp32": task.summarise(scores["fp32"])[0],
-        request.precision: task.summarise(scores[request.precision])[0],
+        "quality": {name: task.summarise(of_file)[0] for name, of_file in scores.items()},
         "difference": float(difference.mean()),
         "standard_error": float(difference.std() / len(difference) ** 0.5),
         LATENCY: converted.latency_ms,
@@ -208,15 +208,20 @@ def _scores(
 ) -> Tensor:
     """The task's scores ``(n,)`` of a file on test examples; ``size`` of them a run."""
     run = EXPORTERS.load("onnx")().load(path)
-    task, found = supernet.task, []
+    task = supernet.task
+
+    def answered(stored: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = []
+        for part in torch.split(stored, size):
+            whole = task.prepare(_whole(part, size), data.preprocessing(), dimensions)
+            outputs.append(torch.from_numpy(run(next(_feeds(interface, whole, size)))[: len(part)]))
+        return torch.cat(outputs), task.targets(labels, data)
+
+    score: Callable[[Tensor, Tensor], Tensor] = task.scores
+    if task.references:
+        score = task.scorer(task.quality, *answered(*first_part(data.held("train"), task.references)))
     n = min(CHANGE_EXAMPLES, len(data.test))
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        stored = _whole(data.test.stored[start:stop], size)
-        feed = next(_feeds(interface, task.prepare(stored, data.preprocessing(), dimensions), size))
-        outputs = torch.from_numpy(run(feed)[: stop - start])
-        found.append(task.scores(outputs, task.targets(data.test.labels[start:stop], data)))
-    return torch.cat(found)
+    return score(*answered(data.test.stored[:n], data.test.labels[:n]))
 
 
 def _whole(stored: Tensor, batch: int | None) -> Tensor:

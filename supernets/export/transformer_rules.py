@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from supernets.elastic.attention import MASKED, Attend, PaddingBias
-from supernets.elastic.token_linear import TokenLinear, Unembed
+from supernets.elastic.layers.attention import MASKED, Attend, PaddingBias
+from supernets.elastic.layers.token_linear import TokenLinear, Unembed
 from supernets.export.onnx_nodes import Graph
 from supernets.families.transformers.bert_net import FirstToken, MeanOfTokens
 from supernets.families.transformers.gpt_net import LastToken

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from supernets.metrics import ACTIVATION, MACS, PARAMS, SIZE
 from supernets.spaces.cost import CostCounter
+from supernets.spaces.growth import Growth
 from supernets.spaces.layers import LayerSpec, Segment
 from supernets.spaces.space import Arch, Population, Space
 
@@ -37,6 +38,8 @@ class Family(ABC):
     """Axes of the space that decide the dimensions of an arch, such as ``resolution``."""
     fitted: ClassVar[Mapping[str, str]] = {}
     """Which setting holds which dimension, for the dimensions that data determine (``outputs``: its setting)."""
+    further: ClassVar[str] = "random"
+    """The recipe for training weights further where none is named."""
     known_costs: tuple[str, ...] = (PARAMS, MACS, ACTIVATION, SIZE)
 
     @classmethod
@@ -73,6 +76,13 @@ class Family(ABC):
                 for name, choice in space.max().as_dict().items()
             }
         )
+
+    def growths(self, channels: int, capacity: int) -> tuple[Growth, ...]:  # noqa: ARG002 (none by default)
+        """What a training may add to its networks (:meth:`ElasticModel.grown`): ``channels`` to an axis, or a layer.
+
+        ``capacity``: the most layers that are added to a block.
+        """
+        return ()
 
     @abstractmethod
     def build(self) -> ElasticModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from supernets.families.mobile import MobileConfig, MobileFamily, Stage
+from supernets.families.convolutional.mobile import MobileConfig, MobileFamily, Stage
 
 if TYPE_CHECKING:
     from supernets.elastic.active import ElasticModel
@@ -36,7 +36,7 @@ class ProxylessConfig(MobileConfig):
 
 @dataclass(frozen=True)
 class Proxyless(MobileFamily):
-    """See :mod:`supernets.families.mobile`."""
+    """See :mod:`supernets.families.convolutional.mobile`."""
 
     settings: MobileConfig = field(default_factory=ProxylessConfig)
     name = "proxyless"
@@ -44,6 +44,6 @@ class Proxyless(MobileFamily):
 
     def build(self) -> ElasticModel:
         """A freshly initialised network (draws from torch's global generator)."""
-        from supernets.families.mobile_net import MobileNet
+        from supernets.families.convolutional.mobile_net import MobileNet
 
         return MobileNet(self)

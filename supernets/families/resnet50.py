@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from supernets.families.resnet import ResNetFamily
+from supernets.families.convolutional.resnet import ResNetFamily
 
 if TYPE_CHECKING:
     from supernets.elastic.active import ElasticModel
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResNet50(ResNetFamily):
-    """See :mod:`supernets.families.resnet`."""
+    """See :mod:`supernets.families.convolutional.resnet`."""
 
     def build(self) -> ElasticModel:
         """A freshly initialised network (draws from torch's global generator)."""
-        from supernets.families.resnet50_net import ResNetNet
+        from supernets.families.convolutional.resnet50_net import ResNetNet
 
         return ResNetNet(self)

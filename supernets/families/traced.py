@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from supernets.families.traced_space import TracedFamily
+from supernets.families.converted.traced_space import TracedFamily
 
 if TYPE_CHECKING:
     from supernets.elastic.active import ElasticModel
 
 
 class Traced(TracedFamily):
-    """See :mod:`supernets.families.traced_space`."""
+    """See :mod:`supernets.families.converted.traced_space`."""
 
     def build(self) -> ElasticModel:
         """A freshly initialised network (draws from torch's global generator)."""
-        from supernets.families.traced_net import TracedNet
+        from supernets.families.converted.traced_net import TracedNet
 
         return TracedNet(self)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,8 +27,10 @@ from supernets.manifest import Manifest
 from supernets.official import imagenet
 from supernets.records import DataRecord, TrainingRecord
 from supernets.tasks.image_classification import ImageClassification
+from supernets.torch_file import UnsafeFileError, read_torch, require_small
 
 SHOWN = 5
+COUNTER = "num_batches_tracked"
 REPEATED = re.compile(r"\b(conv|bn|linear)(\.\1)+\b")
 
 
@@ -124,13 +123,15 @@ def load_official_net(name: str, path: Path) -> ElasticModel:
         state = matched(entries, shapes_of(name))
     except CheckpointError as error:
         raise CheckpointError(
-            f"{path.name!r} ({_described(path)}) is no {name}: {error}{_hint(name, entries)}"
+            f"{path.name!r} ({_described(path)}) is no {name}{_hint(name, entries)}: {error}"
         ) from None
     with torch.device("meta"):
         net = kind.make_family().build()
     for key, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"weights must be finite, {key!r} of {path.name!r} is not")
+        if key.endswith("running_var") and bool((tensor < 0).any()):
+            raise CheckpointError(f"variances must not be negative, {key!r} of {path.name!r} is")
     net.load_state_dict(state, assign=True)
     return net.eval()
 
@@ -142,21 +143,14 @@ def read_entries(path: Path) -> dict[str, Tensor]:
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path.name!r} is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # about pickle protocols; what is loaded is checked below
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        if "truncated" in reason or "ran out" in reason.lower():
-            raise CheckpointError(_incomplete(path)) from error
+        found = read_torch(path)
+    except UnsafeFileError as error:
         raise CheckpointError(
             f"{path.name!r} ({_described(path)}) must hold tensors alone; other objects could run code, "
             f"so it was not loaded"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(_incomplete(path)) from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name!r} ({_described(path)}) cannot be read: {error}") from error
     entries = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(entries, dict) or not entries:
         raise CheckpointError(
@@ -167,6 +161,10 @@ def read_entries(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path.name!r} must hold tensors alone, {foreign[:SHOWN]} of its {len(entries)} entries are none"
         )
+    try:
+        require_small(entries.values(), path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name!r} ({_described(path)}) cannot be read: {error}") from error
     return {str(key): value for key, value in entries.items()}
 
 
@@ -187,7 +185,7 @@ def matched(entries: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
     """The tensors under our names, float32; raises ``CheckpointError`` that names what does not fit."""
     own = {spelling_free(key): key for key in shapes}
     state: dict[str, Tensor] = {}
-    extra, misshapen = [], []
+    extra, misshapen, other = [], [], []
     for key, tensor in entries.items():
         target = own.get(spelling_free(key))
         if target is None or target in state:
@@ -195,15 +193,32 @@ def matched(entries: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
         elif tuple(tensor.shape) != shapes[target]:
             misshapen.append(f"{key} {tuple(tensor.shape)} instead of {shapes[target]}")
             state[target] = tensor
+        elif (kind := _other_kind(target, tensor)) is not None:
+            other.append(f"{key} {kind}")
+            state[target] = tensor
         else:
-            state[target] = tensor.float() if tensor.is_floating_point() else tensor
+            state[target] = tensor.long() if target.endswith(COUNTER) else tensor.float()
     missing = sorted(set(shapes) - set(state))
-    problems = {"missing": missing, "extra": sorted(extra), "of another shape": misshapen}
+    problems = {
+        "missing": missing,
+        "extra": sorted(extra),
+        "of another shape": misshapen,
+        "not of real numbers": other,
+    }
     if any(problems.values()):
         raise CheckpointError(
             "; ".join(f"{len(keys)} {what}: {_listed(keys)}" for what, keys in problems.items() if keys)
         )
     return state
+
+
+def _other_kind(target: str, tensor: Tensor) -> str | None:
+    """In words what a tensor holds that cannot be a weight; None for one that can."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+        return "quantized" if tensor.is_quantized else "without values" if tensor.is_meta else "sparse"
+    number = not tensor.is_complex() and tensor.dtype is not torch.bool
+    fits = number if target.endswith(COUNTER) else tensor.is_floating_point()
+    return None if fits else str(tensor.dtype).removeprefix("torch.")
 
 
 def _listed(keys: list[str]) -> str:
@@ -219,12 +234,8 @@ def _hint(name: str, entries: Mapping[str, Tensor]) -> str:
             matched(entries, shapes_of(other))
         except CheckpointError:
             continue
-        return f". It looks like {other}"
+        return f". It looks like {other}. Of {name}"
     return ""
-
-
-def _incomplete(path: Path) -> str:
-    return f"{path.name!r} ({_described(path)}) cannot be read: the download is incomplete, or it is no torch file"
 
 
 def _described(path: Path) -> str:

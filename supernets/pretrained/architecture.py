@@ -147,7 +147,7 @@ class Architecture(ABC):
             )
 
     def blocks(self, width: int, layers: int, heads: int, ffn: int) -> dict[str, object]:
-        """Settings of the blocks: the pretrained sizes are the largest choices."""
+        """Settings of the blocks: pretrained sizes are the largest choices, every depth keeps first and last block."""
         if width % heads:
             raise ConvertError(f"the width {width} of config.json must be a multiple of its {heads} heads")
         return {
@@ -156,6 +156,7 @@ class Architecture(ABC):
             "heads": choices(heads),
             "head_size": width // heads,
             "ffns": choices(ffn),
+            "keep": "spread",
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,30 +13,32 @@ from typing import Any
 
 import torch
 
-from supernets import FAMILIES, PRETRAINED, TASKS
+from supernets import FAMILIES, PRETRAINED
 from supernets.checkpoints import pack, save_supernet
 from supernets.data import DataSet, load_data
 from supernets.data.dataset import Expected
-from supernets.data.text.dataset import TextData
-from supernets.data_facts.spec import DataSpec
+from supernets.data.text.tokenization import TOKENIZER_FILE
+from supernets.data_facts.spec import OF_SUPERNET, DataSpec
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.reorder import reorder
 from supernets.errors import ConvertError, DataError, SpaceError
 from supernets.families.family import Family
 from supernets.manifest import Manifest
 from supernets.pretrained.architecture import Architecture
-from supernets.pretrained.folder import TOKENIZER, PretrainedFolder
+from supernets.pretrained.folder import PretrainedFolder
+from supernets.pretrained.request import check_request
+from supernets.pretrained.seen import mean_squares
 from supernets.records import DataRecord, TrainingRecord
 from supernets.tasks.task import Task
 from supernets.tasks.texts import TextTask
 
 GENERIC_LABEL = "LABEL_"
-"""Names of classes in ``config.json`` that say nothing."""
+"""Placeholder names of classes in ``config.json``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A pretrained network as an elastic one; heads and neurons are sorted by importance, outputs unchanged.
+    """A pretrained network as an elastic one.
 
     ``classifier`` is ``kept``, ``new`` (random) or ``none``; ``new`` names all weights that the folder does not have,
     and ``unused`` its tensors of heads of other tasks.
@@ -50,14 +52,13 @@ class Pretrained:
 
 
 def read_pretrained(
-    folder: PretrainedFolder, classes: Sequence[str] | None, *, sort: bool = True, **settings: object
+    folder: PretrainedFolder, classes: Sequence[str] | None, **settings: object
 ) -> Pretrained:
     """The elastic network of a folder.
 
     Args:
         folder: as Hugging Face writes it.
         classes: names of the classes of a classifier; None for a language model.
-        sort: sort heads and neurons by importance.
         settings: of the family, in place of those of the folder (``sequence``, ``heads``, ``depths``, ...).
 
     Raises:
@@ -86,12 +87,15 @@ def read_pretrained(
             del weights[name]
     net.load_weights({**own, **weights})
     net.eval()
-    if sort:
-        space = family.space()
-        largest = space.restrict({axis.name: [axis.choices[-1]] for axis in space.axes})
-        reorder(net, net.channel_groups(), largest)
     classifier = "none" if classes is None else "kept" if kept else "new"
     return Pretrained(family, net, classifier, tuple(sorted(own.keys() - weights.keys())), found.unused)
+
+
+def sort(net: ElasticModel, task: Task, data: DataSet) -> None:
+    """Put the heads and neurons that add most on the training examples first; outputs of the largest stay the same."""
+    space = net.family.space()
+    largest = space.restrict({axis.name: [axis.choices[-1]] for axis in space.axes})
+    reorder(net, net.channel_groups(), largest, seen=mean_squares(net, task, data))
 
 
 def _order(config: Any, classes: Sequence[str] | None) -> list[int] | None:
@@ -109,18 +113,16 @@ def _order(config: Any, classes: Sequence[str] | None) -> list[int] | None:
     return [names.index(each) for each in classes] if set(names) == set(classes) else None
 
 
-def task_of(path: Path, data: str) -> str:
-    """The task that fits a folder and a data set: classification, or language modelling of running text."""
-    config = PretrainedFolder(path).config
-    architecture = PRETRAINED.load(config["model_type"])
-    running = DataSpec.parse(data).source in ("corpus", "python_source")
-    if architecture.reads == "images":
-        return "image_classification"
-    return "language_modelling" if running else "text_classification"
-
-
 def convert_folder(
-    path: Path, data: str, out: Path, *, name: str, task: str, sequence: int | None = None
+    path: Path,
+    data: str,
+    out: Path,
+    *,
+    name: str,
+    task: str | None = None,
+    sequence: int | None = None,
+    importance: bool = True,
+    data_dir: Path | None = None,
 ) -> Manifest:
     """Write the supernet directory of a pretrained folder.
 
@@ -129,33 +131,23 @@ def convert_folder(
         data: what the supernet is evaluated and trained on; texts are read with the folder's tokenizer.
         out: the directory; created.
         name: of the supernet.
-        task: what it is for.
+        task: what it is for; that which fits the folder and the data if None.
         sequence: tokens to which texts are cut or padded; 64, or the positions where there are fewer.
+        importance: sort heads and neurons by importance.
+        data_dir: folder with the files of known data sets.
 
     Raises:
         ConvertError: the folder, the task and the data do not fit; nothing is written.
     """
-    folder = PretrainedFolder(path)
-    architecture: Architecture = PRETRAINED.load(folder.config["model_type"])(folder)
-    chosen: Task = TASKS.load(task)()
-    if chosen.reads != architecture.reads:
-        fitting = [each for each in TASKS if TASKS.load(each).reads == architecture.reads]
-        raise ConvertError(
-            f"task must be one of {', '.join(fitting)} for model_type {folder.config['model_type']!r}, got {task!r}"
-        )
-    if sequence is not None and architecture.reads != "text":
-        raise ConvertError(
-            f"sequence is of texts, but model_type {folder.config['model_type']!r} reads images"
-        )
+    request = check_request(path, data, task, sequence)
+    folder, chosen = request.folder, request.task
     is_text = isinstance(chosen, TextTask)
-    spec = DataSpec.parse(data).below()
-    if is_text:
-        spec = spec.model_copy(update={"tokenizer": str(folder.tokenizer.resolve())})
-    loaded = load_data(spec)
+    loaded = (
+        tokenized(data, folder, data_dir) if is_text else load_data(DataSpec.parse(data).below(), data_dir)
+    )
     settings: dict[str, Any] = {}
-    if is_text:
-        settings["sequence"] = _sequence(architecture, sequence)
-        _check_tokenizer(architecture, loaded)
+    if request.sequence is not None:
+        settings["sequence"] = request.sequence
     classes = None if not loaded.classes else loaded.classes
     found = read_pretrained(folder, classes, **settings)
     seen = loaded if is_text else _as_expected(folder, loaded)
@@ -163,33 +155,19 @@ def convert_folder(
         chosen.check(found.family, seen)
     except DataError as error:
         raise ConvertError(f"the network does not fit task and data: {error}") from error
-    out.mkdir(parents=True, exist_ok=True)
-    if is_text:
-        shutil.copyfile(folder.tokenizer, out / TOKENIZER)
-        moved = str(spec.model_copy(update={"tokenizer": str((out / TOKENIZER).resolve())}))
-        seen = dataclasses.replace(seen, name=moved)
+    if importance:
+        sort(found.net, chosen, seen)
     manifest = _manifest(found, seen, chosen, name, folder)
-    save_supernet(out, found.net, manifest)
+    save_supernet(out, found.net, manifest, seen.tokenizer_file())
     return manifest
 
 
-def _sequence(architecture: Architecture, sequence: int | None) -> int:
-    positions = architecture.settings(2)["positions"]
-    chosen = min(64, positions) if sequence is None else sequence
-    if not 1 <= chosen <= positions:
-        raise ConvertError(
-            f"sequence must lie in 1 to {positions} (the positions of the network), got {chosen}"
-        )
-    return int(chosen)
-
-
-def _check_tokenizer(architecture: Architecture, data: DataSet) -> None:
-    rows = architecture.whole("vocab_size")
-    if isinstance(data, TextData) and data.tokenization.vocabulary != rows:
-        raise ConvertError(
-            f"the tokenizer must have the {rows:,} tokens of the embedding (vocab_size of config.json), got "
-            f"{data.tokenization.vocabulary:,} in {TOKENIZER}"
-        )
+def tokenized(data: str, folder: PretrainedFolder, data_dir: Path | None = None) -> DataSet:
+    """The texts as tokens of the folder's tokenizer, which will be the supernet's."""
+    spec = DataSpec.parse(data).below().model_copy(update={"tokenizer": OF_SUPERNET})
+    with tempfile.TemporaryDirectory() as beside:
+        (Path(beside) / TOKENIZER_FILE).write_bytes(folder.tokenizer)
+        return load_data(spec, data_dir, beside=Path(beside))
 
 
 def _as_expected(folder: PretrainedFolder, data: DataSet) -> DataSet:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from supernets import PRETRAINED
-from supernets.errors import ConvertError
+from supernets.errors import CheckpointError, ConvertError
+from supernets.pretrained.tokenizer import tokenizer_of
+from supernets.torch_file import UnsafeFileError, read_torch, require_small
 
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+CONFIG = "config.json"
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
-MAX_CONFIG, MAX_WEIGHTS = 1 << 24, 8 << 30
+INDEX = ".index.json"
+"""Ending of the file that says which of several files holds which tensor."""
+MAX_CONFIG, MAX_WEIGHTS, MAX_SHARDS = 1 << 24, 8 << 30, 1000
+HINTS = {
+    "deit": "a DeiT of this type has a distillation token, which family 'vit' has not; the DeiT without one have "
+    "model_type 'vit'",
+    "roberta": "save an encoder of type bert or distilbert in its place",
+    "gpt_neox": "save a decoder of type gpt2 in its place",
+}
+"""What can be done about some architectures that are not read."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,10 @@ class PretrainedFolder:
             )
         kind = values.get("model_type")
         if kind not in PRETRAINED:
-            raise ConvertError(f"model_type must be one of {', '.join(PRETRAINED)}, {CONFIG} has {kind!r}")
+            hint = f"; {HINTS[kind]}" if isinstance(kind, str) and kind in HINTS else ""
+            raise ConvertError(
+                f"model_type must be one of {', '.join(PRETRAINED)}, {CONFIG} has {kind!r}{hint}"
+            )
         return values
 
     def json_file(self, name: str) -> dict[str, Any] | None:
@@ -61,38 +74,65 @@ class PretrainedFolder:
         return values
 
     @property
-    def tokenizer(self) -> Path:
-        """``tokenizer.json``; raises ``ConvertError`` where it is absent."""
-        path = self.path / TOKENIZER
-        if not path.is_file():
-            raise ConvertError(
-                f"a pretrained network of texts needs {TOKENIZER}, {self.path.name!r} has {', '.join(self._names())}; "
-                f"save its fast tokenizer: AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)"
-            )
-        return path
+    def tokenizer(self) -> bytes:
+        """``tokenizer.json``, also made of older vocabularies; raises ``ConvertError`` where there is none."""
+        return tokenizer_of(self.path, self.json_file)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All weights by name, in float32."""
-        path = next((self.path / name for name in (SAFE, PICKLED) if (self.path / name).is_file()), None)
-        if path is None:
+        """All weights by name, in float32; from one file, or from those that an index names."""
+        found: dict[str, Tensor] = {}
+        paths = self.weight_files()
+        if (size := sum(path.stat().st_size for path in paths)) > MAX_WEIGHTS:
+            raise ConvertError(f"the weights may have {MAX_WEIGHTS:,} bytes, got {size:,}")
+        for path in paths:
+            found |= _read(path)
+        return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
+
+    def weight_files(self) -> list[Path]:
+        """The files with the weights; raises ``ConvertError`` where there are none, or some are missing."""
+        for name in (SAFE, PICKLED):
+            if (self.path / name).is_file():
+                return [self.path / name]
+            if (index := self.json_file(name + INDEX)) is not None:
+                return self._shards(name + INDEX, index)
+        raise ConvertError(
+            f"a pretrained network needs {SAFE} or {PICKLED}, whole or with {INDEX}, {self.path.name!r} has "
+            f"{', '.join(self._names())}"
+        )
+
+    def _shards(self, name: str, index: Mapping[str, Any]) -> list[Path]:
+        """The files that an index names, each of which must lie in the folder itself."""
+        places = index.get("weight_map")
+        files = (
+            sorted(set(places.values())) if isinstance(places, dict) and _are_names(places.values()) else []
+        )
+        if not 0 < len(files) <= MAX_SHARDS:
             raise ConvertError(
-                f"a pretrained network needs {SAFE} or {PICKLED} (weights in one file), {self.path.name!r} has "
-                f"{', '.join(self._names())}"
+                f"weight_map of {name} must have 1 to {MAX_SHARDS} files by tensors, names without a folder"
             )
-        if path.stat().st_size > MAX_WEIGHTS:
-            raise ConvertError(f"{path.name} may have {MAX_WEIGHTS:,} bytes, got {path.stat().st_size:,}")
-        try:
-            if path.name == SAFE:
-                state = load_safetensors(path.read_bytes())
-            else:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-        except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-            raise ConvertError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
-        except Exception as error:  # the unpickler's refusals have no common class
-            raise ConvertError(f"{path.name} must hold tensors only: {str(error).splitlines()[0]}") from error
-        if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
-            raise ConvertError(f"{path.name} must hold tensors by name, got {type(state).__name__}")
-        return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        if absent := [file for file in files if not (self.path / file).is_file()]:
+            raise ConvertError(
+                f"{name} names {len(files)} files, and {len(absent)} are missing: {absent[:5]}"
+            )
+        return [self.path / file for file in files]
 
     def _names(self) -> list[str]:
         return sorted(path.name for path in self.path.iterdir())[:20]
+
+
+def _are_names(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) and Path(value).name == value and value for value in values)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of one file by name; pickled ones without running code."""
+    try:
+        state = load_safetensors(path.read_bytes()) if path.suffix == ".safetensors" else read_torch(path)
+        if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
+            raise ConvertError(f"{path.name} must hold tensors by name, got {type(state).__name__}")
+        require_small(state.values(), path)
+    except UnsafeFileError as error:
+        raise ConvertError(f"{path.name} must hold tensors only: {error}") from error
+    except (SafetensorError, CheckpointError, OSError) as error:
+        raise ConvertError(f"{path.name} cannot be read: {str(error).partition(chr(10))[0]}") from error
+    return state

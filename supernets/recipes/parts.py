@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from supernets.errors import RecipeError
 from supernets.families.family import Family
+from supernets.spaces.cost import Cost
+from supernets.spaces.growth import Growth
 from supernets.spaces.space import Arch, Space
 from supernets.tasks.task import CategoricalTask, Task
 
 TEACHER = "teacher"
 """Role of the frozen teacher in the bank of outputs; what ``targets_from`` names to learn from it."""
+AVERAGE = "average"
+"""Role of the average of the weights (``ema_decay``), whose largest arch sees view 0; as :data:`TEACHER`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,10 @@ class Item:
     """One subnet's part in a step.
 
     ``role`` names its output in the step's bank and its loss in the log; ``targets_from`` is the role whose
-    detached output it learns from (``None``: the targets); ``regularise`` switches dropout on. Where there
-    are ``candidates``, the loop runs each forward on the batch and trains the one with the lowest
-    (``best``) or highest (``worst``) plain loss in place of ``arch``.
+    detached output it learns from (``None``: the targets); ``regularise`` switches dropout on; ``view`` is the
+    place of the augmented batch it sees among the sampler's ``views``. Where there are ``candidates``, the loop runs
+    each forward on the batch and trains the one with the lowest (``best``) or highest (``worst``) plain loss in place
+    of ``arch``.
     """
 
     arch: Arch
@@ -38,24 +44,30 @@ class Item:
     weight: float = 1.0
     targets_from: str | None = None
     regularise: bool = False
+    view: int = 0
     candidates: tuple[Arch, ...] = ()
     pick: Literal["best", "worst"] = "best"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The training that a part belongs to; equal on every process and after a resume."""
+    """The training that a part belongs to; equal on every process and after a resume.
+
+    ``predicted`` are metrics that a predictor gives for the archs of the family, by name.
+    """
 
     family: Family
     steps: int
     seed: int
+    device: torch.device = torch.device("cpu")
+    predicted: Mapping[str, Cost] = field(default_factory=dict)
 
 
 class Part:
     """What all parts share.
 
     ``needs`` and ``gives`` are words a recipe is checked by: ``teacher`` (a frozen teacher), ``opening``
-    (a region that opens later). A part that needs what no other gives is refused.
+    (a region that opens later), ``average`` (averaged weights). A part that needs what no other gives is refused.
     """
 
     needs: frozenset[str] = frozenset()
@@ -77,8 +89,10 @@ class Sampler(Part, ABC):
 
     Promises: members of the space only; the plan is a function of step, generator and what feedback has
     been given, so every process of a training draws the same plan; an item comes after the one it learns
-    from; roles of a plan are distinct.
+    from; roles of a plan are distinct. ``views``: how often the batch is augmented, each time anew.
     """
+
+    views: int = 1
 
     @abstractmethod
     def plan(self, space: Space, step: int, rng: np.random.Generator) -> tuple[Item, ...]:
@@ -88,16 +102,42 @@ class Sampler(Part, ABC):
         """Called after the update of a step; gradients that it takes from ``view`` are billed as passes."""
 
 
+@dataclass(frozen=True)
+class Update:
+    """The end of a step for a loss with weights of its own.
+
+    ``rate`` is the step's learning rate, ``decay`` that of averages (None: there are none), ``clip_norm`` the largest
+    norm of a gradient; ``shared`` replaces tensors by their mean over all processes.
+    """
+
+    rate: float
+    decay: float | None
+    clip_norm: float | None
+    shared: Callable[[list[Tensor]], None]
+
+
 class Loss(Part, ABC):
     """The loss of an item, composed of what the task offers (:class:`supernets.tasks.task.Task`).
 
-    With ``needs_choices`` it fits only tasks whose outputs are logits of choices.
+    With ``needs_choices`` it fits only tasks whose outputs are logits of choices, with ``without_labels`` only those
+    that train without labels, and otherwise only the others. A loss with ``own_weights`` trains these itself, by what
+    the items' backward passes leave in them.
     """
 
     needs_choices: bool = False
+    without_labels: bool = False
+    own_weights: bool = False
 
     def check(self, task: Task) -> None:
         """Refuse a task that this loss does not fit with a ``RecipeError``."""
+        if task.supervised == self.without_labels:
+            raise RecipeError(
+                f"loss {type(self).__name__} compares features of views, which task {task.name!r} does not have; "
+                f"choose a task that trains without labels: 'self_supervised_images'"
+                if self.without_labels
+                else f"loss {type(self).__name__} compares outputs with targets, and task {task.name!r} trains without "
+                f"labels; choose a loss that compares views: 'poa'"
+            )
         if self.needs_choices and not isinstance(task, CategoricalTask):
             raise RecipeError(
                 f"loss {type(self).__name__} compares probabilities, and the outputs of task {task.name!r} are none; "
@@ -109,6 +149,9 @@ class Loss(Part, ABC):
         self, task: Task, item: Item, outputs: Tensor, targets: Tensor, bank: Mapping[str, Tensor]
     ) -> Tensor:
         """Mean loss ``()`` of ``outputs``; ``bank`` holds the detached outputs of earlier items by role."""
+
+    def update(self, moment: Update) -> None:
+        """Called after the step of the network's optimizer: a loss with ``own_weights`` takes its own here."""
 
 
 # --- structure -------------------------------------------------------------------------------------
@@ -140,7 +183,23 @@ class Split:
     groups: tuple[tuple[int, ...], ...]
 
 
-Event = Open | Reorder | SwapTeacher | Split
+@dataclass(frozen=True, slots=True)
+class Grow:
+    """Go on with a larger network; its new entries are noise of standard deviation ``scale``."""
+
+    growth: Growth
+    scale: float
+
+
+Event = Open | Reorder | SwapTeacher | Split | Grow
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How much there is to gain by training a network (:meth:`View.expansion`), and its parameters."""
+
+    value: float
+    params: int
 
 
 class View(Protocol):
@@ -170,16 +229,30 @@ class View(Protocol):
         """0/1 per weight entry: which of them ``arch`` uses."""
         ...
 
+    def growths(self, channels: int, capacity: int) -> tuple[Growth, ...]:
+        """What may be added to the network; see :meth:`supernets.families.family.Family.growths`."""
+        ...
+
+    def expansion(self, grow: Grow | None, examples: int, damping: float) -> Score:
+        """``Σ g² / (F + δ)`` over the parameters of the largest network, of a copy that has grown with ``grow``.
+
+        ``g`` is the mean of the gradients of so many training examples, ``F`` the mean of their squares, ``δ`` that
+        share ``damping`` of the mean of ``F``. The examples are a function of seed and step. Passes are billed.
+        """
+        ...
+
 
 class Controller(Part, ABC):
-    """When the structure changes: the only part that may open regions, reorder, swap teachers or split.
+    """When the structure changes: the only part that may open regions, reorder, swap teachers, split or grow.
 
     Promises: called once before every step; the events are a function of the step, the view and own state.
-    ``reorders``: whether it will sort channels. ``last_opening`` and ``first_split``: at which fraction of
-    the steps it opens a region for the last time and splits for the first: openings come before splits.
+    ``reorders``: whether it will sort channels. ``grows``: whether it adds to the network, and with it has another
+    space. ``last_opening`` and ``first_split``: at which fraction of the steps it opens a region for the last time and
+    splits for the first: openings come before splits.
     """
 
     reorders: bool = False
+    grows: bool = False
     last_opening: float = 0.0
     first_split: float = 1.0
 

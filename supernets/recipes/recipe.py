@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from supernets import CONTROLLERS, HOOKS, LOSSES, PRUNERS, SAMPLERS
 from supernets.errors import RecipeError, nearest
-from supernets.recipes.parts import TEACHER, Controller, Hook, Loss, Part, Sampler
+from supernets.recipes.parts import AVERAGE, TEACHER, Controller, Hook, Loss, Part, Sampler
 from supernets.recipes.pruners.pruner import Pruner
 from supernets.registry import Registry
 from supernets.spaces.coupled import couple
@@ -118,10 +118,18 @@ class SpaceSettings(_Part):
 
 
 class AugmentSettings(_Part):
-    """Random crop after padding, and mirroring."""
+    """Random crop after padding, mirroring, and what makes two views of an image differ."""
 
+    added = frozenset({"crop", "colour", "grey"})
     pad: int = Field(default=0, ge=0, description="pixels of padding at the data set's own resolution")
     flip: bool = False
+    crop: float = Field(
+        default=1.0, gt=0, le=1, description="smallest share of the image that a crop, resized again, has"
+    )
+    colour: float = Field(
+        default=0.0, ge=0, lt=1, description="brightness, contrast and saturation change by up to this factor"
+    )
+    grey: float = Field(default=0.0, ge=0, le=1, description="share of images without colour")
 
 
 class Recipe(_Part):
@@ -131,7 +139,19 @@ class Recipe(_Part):
     gradients; ``steps`` counts optimizer steps.
     """
 
-    added = frozenset({"space", "controllers", "hooks", "ema_decay", "precision", "teacher", "pruner"})
+    added = frozenset(
+        {
+            "space",
+            "controllers",
+            "hooks",
+            "ema_decay",
+            "ema_final",
+            "precision",
+            "teacher",
+            "pruner",
+            "frozen",
+        }
+    )
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     steps: int = Field(gt=0, le=10_000_000)
     batch_size: int = Field(gt=1, le=65_536)
@@ -155,6 +175,14 @@ class Recipe(_Part):
     ema_decay: float | None = Field(
         default=None, gt=0, lt=1, description="evaluate and keep an average of the weights that decays so"
     )
+    ema_final: float | None = Field(
+        default=None, gt=0, lt=1, description="what ema_decay becomes in the end, by a cosine"
+    )
+    frozen: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_PARTS,
+        description="weights that stay as they are, by the beginnings of their names",
+    )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16: autocast in forward passes")
 
     teacher: Literal["own", "external"] = Field(
@@ -167,6 +195,10 @@ class Recipe(_Part):
             raise ValueError(
                 f"warmup_steps must be below steps ({self.steps}), got {self.schedule.warmup_steps}"
             )
+        if self.ema_final is not None and (self.ema_decay is None or self.ema_final < self.ema_decay):
+            raise ValueError(
+                f"ema_final must be at least ema_decay, got {self.ema_final} and ema_decay {self.ema_decay}"
+            )
         return self
 
     @classmethod
@@ -176,6 +208,7 @@ class Recipe(_Part):
         if not path.is_file():
             raise RecipeError(
                 f"no recipe {str(source)!r}; give a .toml file or one of: {', '.join(built_in())}"
+                f"{nearest(str(source), built_in())}"
             )
         try:
             return cls.parse(tomllib.loads(path.read_text()))
@@ -197,8 +230,8 @@ class Recipe(_Part):
         """This recipe with another number of steps; see :func:`with_steps`."""
         return self.parse(with_steps(self.as_json(), steps))
 
-    def keeping(self, goal: str) -> Recipe:
-        """This recipe with a pruner that keeps a share of a metric, ``macs=0.4``.
+    def keeping(self, goal: str | Mapping[str, float]) -> Recipe:
+        """This recipe with a pruner that keeps a share of a metric, ``macs=0.4`` or ``{"macs": 0.4}``.
 
         Raises:
             RecipeError: a goal of another form, or a recipe without a pruner.
@@ -206,11 +239,7 @@ class Recipe(_Part):
         if self.pruner is None:
             able = ", ".join(name for name in built_in() if Recipe.read(name).pruner is not None)
             raise RecipeError(f"keep is for recipes with a pruner ({able}), and {self.name!r} has none")
-        metric, _, share = goal.partition("=")
-        try:
-            keep = {metric: float(share)}
-        except ValueError:
-            raise RecipeError(f"keep must be a metric and a share, such as macs=0.4, got {goal!r}") from None
+        keep = _goal(goal) if isinstance(goal, str) else dict(goal)
         options = {name: value for name, value in self.pruner.options.items() if name != "sparsity"}
         return self.parse({**self.as_json(), "pruner": {"kind": self.pruner.kind, **options, "keep": keep}})
 
@@ -227,16 +256,8 @@ class Recipe(_Part):
         parts += [(f"hook {s.kind!r}", p) for s, p in zip(self.hooks, self.make_hooks(), strict=True)]
         if (pruner := self.make_pruner()) is not None and self.pruner is not None:
             parts.append((f"pruner {self.pruner.kind!r}", pruner))
-        given = frozenset[str]().union(*(part.gives for _, part in parts))
-        if self.teacher == "external":
-            given |= {TEACHER}
-        for name, part in parts:
-            if absent := sorted(part.needs - given):
-                raise RecipeError(
-                    f"{name} needs a part that gives {' and '.join(map(repr, absent))}, got only "
-                    f"{', '.join(known for known, _ in parts)}; the 'stages' controller gives 'opening', "
-                    f"and 'teacher' with teacher = true; teacher = \"external\" promises one from outside"
-                )
+        self._check_needs(parts)
+        self._check_own_weights(parts)
         moving = [(name, part) for name, part in parts if isinstance(part, Controller)]
         for opener, opening in moving:
             for splitter, splitting in moving:
@@ -245,6 +266,7 @@ class Recipe(_Part):
                         f"regions open before they split, but {opener} opens the last at {opening.last_opening} "
                         f"of the steps and {splitter} splits at {splitting.first_split}"
                     )
+        self._check_growing(moving)
         ramps = [name for name, part in parts if isinstance(part, Hook) and part.scales_rate]
         if ramps and self.optimizer.kind != "sgd":
             raise RecipeError(
@@ -254,6 +276,49 @@ class Recipe(_Part):
         apart = [name for name, part in parts if isinstance(part, Hook) and part.per_item]
         if len(apart) > 1:
             raise RecipeError(f"at most one hook may combine items' gradients, got {' and '.join(apart)}")
+
+    def _check_needs(self, parts: Sequence[tuple[str, Part]]) -> None:
+        """Refuse a part that needs what no other provides."""
+        given = frozenset[str]().union(*(part.gives for _, part in parts))
+        if self.teacher == "external":
+            given |= {TEACHER}
+        if self.ema_decay is not None:
+            given |= {AVERAGE}
+        for name, part in parts:
+            if absent := sorted(part.needs - given):
+                raise RecipeError(
+                    f"{name} needs a part that gives {' and '.join(map(repr, absent))}, got only "
+                    f"{', '.join(known for known, _ in parts)}; the 'stages' controller gives 'opening', "
+                    f"and 'teacher' with teacher = true; teacher = \"external\" promises one from outside; ema_decay "
+                    f"gives 'average'"
+                )
+
+    def _check_own_weights(self, parts: Sequence[tuple[str, Part]]) -> None:
+        """Refuse a loss on averaged weights whose subnets do not learn from these, and one whose weights would not."""
+        loss, sampler = self.make_loss(), self.make_sampler()
+        if AVERAGE in loss.needs and AVERAGE not in sampler.needs:
+            raise RecipeError(
+                f"loss {self.loss.kind!r} needs a sampler whose subnets learn from averaged weights, got "
+                f"{self.sampler.kind!r}; choose sampler 'poa'"
+            )
+        apart = [name for name, part in parts if isinstance(part, Hook) and part.per_item]
+        if apart and loss.own_weights:
+            raise RecipeError(
+                f"{apart[0]} combines gradients of the network's weights, and loss {self.loss.kind!r} has weights of "
+                f"its own, which it would leave out"
+            )
+
+    def _check_growing(self, moving: Sequence[tuple[str, Controller]]) -> None:
+        """What changes the space is alone: other controllers and pruners know the one at the start."""
+        growing = [name for name, part in moving if part.grows]
+        if not growing or (len(moving) == 1 and self.pruner is None):
+            return
+        others = [name for name, _ in moving if name != growing[0]]
+        others += [] if self.pruner is None else [f"pruner {self.pruner.kind!r}"]
+        raise RecipeError(
+            f"{growing[0]} changes the space that other controllers and pruners know: leave out "
+            f"{' and '.join(others) or 'the second one'}"
+        )
 
     def check_teacher(self, given: bool) -> None:
         """Refuse an external teacher that no subnet uses, and a recipe with an external teacher that was not named."""
@@ -293,6 +358,14 @@ class Recipe(_Part):
     def sha256(self) -> str:
         """Hash of :meth:`hashed`: every value, but for later fields at their default."""
         return hashlib.sha256(json.dumps(self.hashed(), sort_keys=True).encode()).hexdigest()
+
+
+def _goal(text: str) -> dict[str, float]:
+    metric, _, share = text.partition("=")
+    try:
+        return {metric: float(share)}
+    except ValueError:
+        raise RecipeError(f"keep must be a metric and a share, such as macs=0.4, got {text!r}") from None
 
 
 def _make(registry: Registry, part: PartSettings) -> Part:

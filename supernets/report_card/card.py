@@ -12,7 +12,7 @@ from torch import Tensor
 
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
-from supernets.evaluate import calibrate, example_scores, summarise
+from supernets.evaluate import calibrate, evaluate_net, example_scores, summarise
 from supernets.metrics import MACS
 from supernets.spaces.space import Arch, Space
 from supernets.tasks.task import Task
@@ -20,7 +20,7 @@ from supernets.tasks.task import Task
 PANEL = 20
 RANDOM = 60
 MIN_PAIRS = 3
-"""Fewer pairs than this say nothing about an order."""
+"""With fewer pairs than this no order is reported."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -81,6 +81,7 @@ def report_card(
     ``value`` is the task's quality, with its standard error; ``noise_ceiling`` is the Spearman correlation ``c``
     between the values on two halves of validation; a predictor that knew the truth would reach about
     ``sqrt(2 c / (1 + c))`` on the whole (Spearman-Brown), so ``c`` is a careful bound, not a hard one.
+    ``further`` are other qualities of the ends, where the task has some.
     With ``alone``, validation quality of nets trained by themselves, ``kendall_alone`` is how far the
     supernet orders those nets alike (:func:`kendall_alone`); without, the card has no such entry.
     """
@@ -88,6 +89,7 @@ def report_card(
     archs = panel(net, seed)
     space = net.family.space()
     drawn = space.decode(_distinct(space, np.random.default_rng(seed + 2), RANDOM))
+    ends = {"smallest": space.min(), "largest": space.max()}
     total, rows, scores = len(archs) + len(drawn) + len(alone), [], []
     for done, arch in enumerate(archs, start=1):
         rows.append(_row(net, task, data, arch, ("validation", "test")))
@@ -107,9 +109,25 @@ def report_card(
         "summary": {split: _summary(rows, split) for split in ("validation", "test")},
         "random": _ranking(net, task, drawn, scores),
     }
+    if task.further:
+        card["further"] = {
+            name: {
+                split: {end: _further(net, task, data, arch, split, name) for end, arch in ends.items()}
+                for split in ("validation", "test")
+            }
+            for name in task.further
+        }
     if alone:
         card["kendall_alone"] = {"n": len(alone), "tau": kendall_alone(alone, shared)}
     return card
+
+
+def _further(
+    net: ElasticModel, task: Task, data: DataSet, arch: Arch, split: str, metric: str
+) -> dict[str, object]:
+    """A quality that the panel does not have."""
+    result = evaluate_net(net, task, data, arch, split, metric=metric)
+    return {"value": result.value, "standard_error": result.standard_error, "n": result.n}
 
 
 def _distinct(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int64]:

@@ -219,7 +219,7 @@ def _require_axis(column: Column, cells: Sequence[Cell]) -> None:
 
 
 def _zeros_hint(cells: Sequence[Cell]) -> str | None:
-    """What to say of whole numbers of different lengths of which none starts with 0."""
+    """The message on whole numbers of different lengths of which none starts with 0."""
     texts = [str(cell) for cell in cells if isinstance(cell, str | int) and not isinstance(cell, bool)]
     lengths = {len(text) for text in texts}
     if len(lengths) < 2 or not all(text.isdecimal() and (text == "0" or text[0] != "0") for text in texts):

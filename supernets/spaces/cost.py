@@ -16,6 +16,8 @@ from supernets.spaces.layers import BYTES_PER_ELEMENT, LayerSpec, Segment
 from supernets.spaces.space import Population, Space
 
 MEGA = 1e6
+Cost = Callable[[Population], NDArray[np.float64]]
+"""A metric ``(n,)`` of a population, lower for smaller networks: in closed form, or predicted."""
 MAX_TABLE = 100_000
 """The most combinations of choices that the tables of all segments of a family have together."""
 

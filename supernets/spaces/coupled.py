@@ -26,6 +26,7 @@ class CoupledSpace(Space):
         allowed: Sequence[Sequence[int]] | None = None,
         *,
         leaders: Mapping[str, str],
+        networks: str = "",
     ) -> None:
         columns = {axis.name: column for column, axis in enumerate(axes)}
         self.leaders = dict(sorted(leaders.items()))
@@ -43,13 +44,13 @@ class CoupledSpace(Space):
         given = list(allowed) if allowed is not None else [range(len(axis.choices)) for axis in axes]
         for follower, leader in zip(self._followers, self._leaders, strict=True):
             given[follower] = given[leader]
-        super().__init__(axes, given)
+        super().__init__(axes, given, networks)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CoupledSpace) and super().__eq__(other) and self.leaders == other.leaders
 
     def __hash__(self) -> int:
-        return hash((self.axes, self.allowed, tuple(self.leaders.items())))
+        return hash((super().__hash__(), tuple(self.leaders.items())))
 
     def canonical(self, population: Population) -> Population:
         """The population with followers tied to their leaders and inactive genes set to 0."""
@@ -93,7 +94,8 @@ class CoupledSpace(Space):
         )
         if tied:
             raise SpaceError(f"{tied[0]!r} follows {self.leaders[tied[0]]!r}: restrict that axis instead")
-        return CoupledSpace(self.axes, super().restrict(choices).allowed, leaders=self.leaders)
+        allowed = super().restrict(choices).allowed
+        return CoupledSpace(self.axes, allowed, leaders=self.leaders, networks=self.networks)
 
     @cached_property
     def _free(self) -> Space:
@@ -101,7 +103,7 @@ class CoupledSpace(Space):
         allowed = [list(indices) for indices in self.allowed]
         for follower in self._followers:
             allowed[follower] = allowed[follower][:1]
-        return Space(self.axes, allowed)
+        return Space(self.axes, allowed, self.networks)
 
     def size(self) -> int:
         """Exact number of members."""
@@ -145,11 +147,11 @@ def couple(space: Space, kinds: Mapping[str, str]) -> CoupledSpace:
             raise SpaceError(
                 f"no stage has an axis of kind {leader_kind!r} for its axes of kind {follower_kind!r} to follow"
             )
-    return CoupledSpace(space.axes, space.allowed, leaders=leaders)
+    return CoupledSpace(space.axes, space.allowed, leaders=leaders, networks=space.networks)
 
 
 def within(space: Space, allowed: Sequence[Sequence[int]]) -> Space:
     """The part of ``space`` with these allowed choice indices, an axis each; its couplings stay."""
     if isinstance(space, CoupledSpace):
-        return CoupledSpace(space.axes, allowed, leaders=space.leaders)
-    return Space(space.axes, allowed)
+        return CoupledSpace(space.axes, allowed, leaders=space.leaders, networks=space.networks)
+    return Space(space.axes, allowed, space.networks)

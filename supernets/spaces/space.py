@@ -73,10 +73,16 @@ class Space:
     Promises: immutable; all randomness comes from the generator argument; ``decode(encode(archs)) ==
     archs``; two encodings of the same network decode to one arch; everything returned is a member;
     a restricted space encodes like the space it came from, so predictors serve both.
+
+    ``networks`` identifies the networks that the archs stand for, where equal axes do not: two converted networks may
+    have axes of equal names and choices. It is part of the hash.
     """
 
-    def __init__(self, axes: Sequence[Axis], allowed: Sequence[Sequence[int]] | None = None) -> None:
+    def __init__(
+        self, axes: Sequence[Axis], allowed: Sequence[Sequence[int]] | None = None, networks: str = ""
+    ) -> None:
         self.axes = tuple(axes)
+        self.networks = networks
         self._column = {axis.name: column for column, axis in enumerate(self.axes)}
         self._check_axes()
         self.allowed: tuple[tuple[int, ...], ...] = (
@@ -133,10 +139,15 @@ class Space:
         self._levels = [np.flatnonzero(level == k) for k in range(1, int(level.max()) + 1)]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Space) and self.axes == other.axes and self.allowed == other.allowed
+        return (
+            isinstance(other, Space)
+            and self.axes == other.axes
+            and self.allowed == other.allowed
+            and self.networks == other.networks
+        )
 
     def __hash__(self) -> int:
-        return hash((self.axes, self.allowed))
+        return hash((self.axes, self.allowed, self.networks))
 
     def __repr__(self) -> str:
         return f"Space({self.d} axes, {self.size():.3g} archs)"
@@ -330,7 +341,7 @@ class Space:
                 )
             for column in columns:
                 allowed[column] = self._restricted(column, requested)
-        return Space(self.axes, allowed)
+        return Space(self.axes, allowed, self.networks)
 
     def _restricted(self, column: int, requested: Sequence[Choice]) -> list[int]:
         axis = self.axes[column]
@@ -396,7 +407,8 @@ class Space:
             }
             for a in self.axes
         ]
-        return {"axes": axes, "allowed": [list(indices) for indices in self.allowed]}
+        named = {"networks": self.networks} if self.networks else {}
+        return {"axes": axes, "allowed": [list(indices) for indices in self.allowed], **named}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Space:
@@ -405,11 +417,11 @@ class Space:
             Axis(a["name"], a["kind"], tuple(a["choices"]), a["parent"], tuple(a["active_when"]))
             for a in value["axes"]
         ]
-        return cls(axes, value["allowed"])
+        return cls(axes, value["allowed"], value.get("networks", ""))
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the axes and what is allowed."""
+        """Hash of the axes, of what is allowed, and of ``networks`` where it is not empty."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def __iter__(self) -> Iterator[Arch]:

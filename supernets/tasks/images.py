@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from supernets.data import augment, prepare
+from supernets.data import augment, distort, prepare
+from supernets.data.dataset import Expected
 from supernets.elastic.active import Inputs
+from supernets.errors import DataError
 from supernets.tasks.task import BATCH, Dimensions, Example, Interface, NamedTensor, Preprocessing, Task
 
 if TYPE_CHECKING:
-    from supernets.data import DataSet
+    from supernets.data import DataSet, Facts
 
 
 def centre_crop(stored: Tensor, share: float) -> Tensor:
@@ -38,6 +41,29 @@ class ImageTask(Task):
         images = prepare(cropped, dimensions["height"], preprocessing["mean"], preprocessing["std"])
         return (images.contiguous(memory_format=torch.channels_last),)
 
+    def check_like(self, data: DataSet | Facts, preprocessing: Preprocessing, name: str) -> None:
+        """Refuse images of other channels."""
+        self.check_kind(data)
+        channels = len(preprocessing["mean"])
+        if data.channels not in (None, channels):
+            raise DataError(
+                f"images must have the {channels} channels of {name!r}, {data.name!r} has {data.channels}; with "
+                f"option channels={channels} they are converted"
+            )
+
+    def prepared_like(
+        self, data: DataSet, preprocessing: Preprocessing, outputs: tuple[int, ...], name: str
+    ) -> DataSet:
+        """With mean, standard deviation and centre crop of the network's images."""
+        self.check_like(data, preprocessing, name)
+        expected = Expected(
+            mean=tuple(preprocessing["mean"]),
+            std=tuple(preprocessing["std"]),
+            crop=float(preprocessing.get("crop", 1.0)),
+            outputs=outputs,
+        )
+        return dataclasses.replace(data, expected=expected)
+
     def augment(
         self,
         stored: Tensor,
@@ -45,11 +71,15 @@ class ImageTask(Task):
         *,
         pad: int = 0,
         flip: bool = False,
+        crop: float = 1.0,
+        colour: float = 0.0,
+        grey: float = 0.0,
         of: int | None = None,
         part: slice = slice(None),
     ) -> Tensor:
-        """Random crop after padding, and mirroring; see :func:`supernets.data.augment`."""
-        return augment(stored, generator, pad, flip, of=of, part=part)
+        """Random crop after padding, mirroring, other crops and colours; see :mod:`supernets.data.batches`."""
+        cropped = augment(stored, generator, pad, flip, of=of, part=part)
+        return distort(cropped, generator, crop, colour, grey, of=of, part=part)
 
     def interface(self, dimensions: Dimensions) -> Interface:
         """``image (batch, c, h, w)``, prepared as :meth:`prepare` does, to ``logits (batch, outputs)``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -115,6 +115,12 @@ class Task(ABC):
     """Name of the quality metric in :data:`supernets.metrics.METRICS`; its direction is there."""
     reads: ClassVar[str]
     """What an example is: ``images`` or ``text``, as of the data."""
+    supervised: ClassVar[bool] = True
+    """Whether losses compare outputs with targets; else targets are of the evaluation alone."""
+    references: ClassVar[int] = 0
+    """Training examples whose outputs :meth:`scorer` needs, at most."""
+    further: ClassVar[tuple[str, ...]] = ()
+    """Names of quality metrics besides :attr:`quality`, which a report card states for the ends."""
 
     @property
     def metric(self) -> Metric:
@@ -160,6 +166,28 @@ class Task(ABC):
                 f"got {_listed({name: got.get(name) for name in required})}"
             )
 
+    @abstractmethod
+    def check_like(self, data: DataSet | Facts, preprocessing: Preprocessing, name: str) -> None:
+        """Refuse data that a network called ``name``, trained with ``preprocessing``, cannot read; it names the option.
+
+        Raises:
+            DataError: data of another kind, of other channels, or of another tokenizer.
+        """
+
+    def prepared_like(
+        self,
+        data: DataSet,
+        preprocessing: Preprocessing,
+        outputs: tuple[int, ...],  # noqa: ARG002 (of images alone)
+        name: str,
+    ) -> DataSet:
+        """``data`` prepared with ``preprocessing``, which the weights of ``name`` expect; the default changes nothing.
+
+        ``outputs`` are those that stand for the classes of ``data``. Raises as :meth:`check_like` does.
+        """
+        self.check_like(data, preprocessing, name)
+        return data
+
     # --- batches -----------------------------------------------------------------------------------
 
     @abstractmethod
@@ -177,6 +205,9 @@ class Task(ABC):
         *,
         pad: int = 0,
         flip: bool = False,
+        crop: float = 1.0,
+        colour: float = 0.0,
+        grey: float = 0.0,
         of: int | None = None,
         part: slice = slice(None),
     ) -> Tensor:
@@ -186,8 +217,11 @@ class Task(ABC):
             RecipeError: an augmentation that this task does not have.
         """
         del generator, of, part
-        if pad or flip:
-            raise RecipeError(f"task {self.name!r} has no augmentation, got pad {pad} and flip {flip}")
+        if pad or flip or crop < 1 or colour or grey:
+            raise RecipeError(
+                f"task {self.name!r} has no augmentation, got pad {pad}, flip {flip}, crop {crop}, colour {colour} and "
+                f"grey {grey}"
+            )
         return stored
 
     # --- losses ------------------------------------------------------------------------------------
@@ -222,6 +256,15 @@ class Task(ABC):
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The score of each example, ``(n,) float64``, of which :meth:`summarise` makes the quality."""
+
+    def scorer(self, metric: str, outputs: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """What gives the scores of a quality metric: :meth:`scores`, by default.
+
+        ``outputs`` and ``targets`` are those of :attr:`references` training examples, by which a task may judge
+        outputs of the same network.
+        """
+        del metric, outputs, targets
+        return self.scores
 
     def summarise(self, scores: Tensor) -> tuple[float, float]:
         """Quality and its standard error from scores ``(n,)``; the default is their mean."""
@@ -303,6 +346,7 @@ class Batch:
     """This process's share of a step's examples, prepared once for each set of dimensions that is needed.
 
     ``stored`` are the examples as the data set stores them, after augmentation; ``targets`` are on ``device``.
+    ``views`` are the same examples augmented otherwise.
     """
 
     def __init__(
@@ -312,19 +356,21 @@ class Batch:
         data: DataSet,
         examples: tuple[Tensor, Tensor],
         device: torch.device,
+        views: Sequence[Tensor] = (),
     ) -> None:
         self.stored, labels = examples
+        self._views = (self.stored, *views)
         self.targets = task.targets(labels, data).to(device)
         self._task, self._family, self._data, self._device = task, family, data, device
-        self._prepared: dict[tuple[tuple[str, int], ...], Inputs] = {}
+        self._prepared: dict[tuple[int, tuple[tuple[str, int], ...]], Inputs] = {}
 
-    def at(self, arch: Arch) -> Inputs:
-        """Inputs of ``arch``."""
+    def at(self, arch: Arch, view: int = 0) -> Inputs:
+        """Inputs of ``arch``: view 0 is of ``stored``."""
         dimensions = self._family.dimensions(arch)
-        key = tuple(sorted(dimensions.items()))
+        key = (view, tuple(sorted(dimensions.items())))
         if key not in self._prepared:
             # Stored examples are small: they are moved first and prepared on the device.
-            stored = self.stored.to(self._device)
+            stored = self._views[view].to(self._device)
             self._prepared[key] = self._task.prepare(stored, self._data.preprocessing(), dimensions)
         return self._prepared[key]
 

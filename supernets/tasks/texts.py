@@ -46,6 +46,22 @@ class TextTask(Task):
         )
         return found
 
+    def check_like(self, data: DataSet | Facts, preprocessing: Preprocessing, name: str) -> None:
+        """Refuse tokens of another tokenizer: its ids mean other tokens."""
+        self.check_kind(data)
+        known = preprocessing["vocabulary"]
+        other = (
+            data.tokenization.sha256 != preprocessing["tokenizer_sha256"]
+            if isinstance(data, TextData)
+            else False
+        )
+        if other or self.vocabulary(data) not in (None, known):
+            raise DataError(
+                f"texts must have the tokenizer of {name!r}, which has {known} tokens, {data.name!r} has another of "
+                f"{self.vocabulary(data)}; option tokenizer=PATH names the file",
+                "tokenizer",
+            )
+
     def prepare(self, stored: Tensor, preprocessing: Preprocessing, dimensions: Dimensions) -> Inputs:
         """``input_ids`` and ``attention_mask``, each ``(n, sequence) int64``; the mask is 0 at padding."""
         length = dimensions[SEQUENCE]
@@ -77,11 +93,14 @@ class TextTask(Task):
         *,
         pad: int = 0,
         flip: bool = False,
+        crop: float = 1.0,
+        colour: float = 0.0,
+        grey: float = 0.0,
         of: int | None = None,
         part: slice = slice(None),
     ) -> Tensor:
         """Unchanged: crops and mirroring are of images."""
-        del generator, pad, flip, of, part
+        del generator, pad, flip, crop, colour, grey, of, part
         return stored
 
     def inputs(self) -> tuple[NamedTensor, ...]:

@@ -15,6 +15,8 @@ from supernets.traced.groups import Groups
 from supernets.traced.slots import Labels
 
 Index = NDArray[np.int64]
+Slots = NDArray[np.bool_] | NDArray[np.int64]
+"""Whether each slot stays, or how often it occurs."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,16 @@ class Cut:
 
 
 class Cutter:
-    """Cuts one graph; ``kept`` of :meth:`cut` is True for each class that stays."""
+    """Cuts one graph; ``kept`` of :meth:`cut` is True for each class that stays, or how often it then occurs."""
 
     def __init__(self, groups: Groups) -> None:
         self._graph, self._followed = groups.graph, groups.followed
         self._of = groups.classes.of
         self._names = {weight.name: weight for weight in self._graph.weights}
 
-    def cut(self, kept: NDArray[np.bool_], skipped: Mapping[str, str] | None = None) -> Cut:
+    def cut(
+        self, kept: NDArray[np.bool_] | NDArray[np.int64], skipped: Mapping[str, str] | None = None
+    ) -> Cut:
         """The network with these classes; ``skipped`` operators pass the value named on in place of their own."""
         slots = kept[self._of] if len(self._of) else np.zeros(0, dtype=bool)
         nodes: list[Node] = []
@@ -66,13 +70,15 @@ class Cutter:
         )
         return Cut(replace(self._graph, weights=weights, nodes=tuple(nodes)), indices)
 
-    def _index(self, labels: Labels | None, slots: NDArray[np.bool_]) -> Index | None:
+    def _index(self, labels: Labels | None, slots: Slots) -> Index | None:
         if labels is None:
             return None
         own = slots[labels]
-        return None if own.all() else np.flatnonzero(own)
+        if (own == 1).all():
+            return None
+        return np.flatnonzero(own) if own.max() <= 1 else _repeated(self._of[labels], own.astype(np.int64))
 
-    def _node(self, node: Node, slots: NDArray[np.bool_]) -> Node:
+    def _node(self, node: Node, slots: Slots) -> Node:
         args = dict(node.args)
         values = self._followed.values[node.name]
         if values and values[0].padded:
@@ -92,7 +98,7 @@ class Cutter:
         )
         return replace(node, args=args, outputs=outputs)
 
-    def _averaged(self, node: Node, smaller: Node, slots: NDArray[np.bool_]) -> list[Node]:
+    def _averaged(self, node: Node, smaller: Node, slots: Slots) -> list[Node]:
         """A mean that divides by the number of all channels, removed ones too."""
         share = 1.0
         for labels in self._followed.averages.get(node.name, ()):
@@ -117,7 +123,7 @@ class Cutter:
             return Ref(_inside(value.name))
         return [self._renamed(each) for each in value] if isinstance(value, list) else value
 
-    def _padded_inputs(self, node: Node, slots: NDArray[np.bool_]) -> list[Node]:
+    def _padded_inputs(self, node: Node, slots: Slots) -> list[Node]:
         """Complete forms of the weights that a padded operator reads, zero where channels were removed."""
         values = self._followed.values[node.name]
         if not values or not values[0].padded:
@@ -159,7 +165,7 @@ class Cutter:
                 made.add(node.name)
         return found
 
-    def _filled(self, name: str, slots: NDArray[np.bool_]) -> list[Node]:
+    def _filled(self, name: str, slots: Slots) -> list[Node]:
         """``cat`` one row of zeros behind the kept ones, then pick that row for every removed channel."""
         value, weight = self._followed.values[name][0], self._names[name]
         shape = list(_cut_shape(weight.shape, value, slots))
@@ -193,7 +199,7 @@ class Cutter:
         )
         return found
 
-    def _unpadded(self, node: Node, slots: NDArray[np.bool_]) -> list[Node]:
+    def _unpadded(self, node: Node, slots: Slots) -> list[Node]:
         """The kept channels of a padded operator's result, for those that read it."""
         values = self._followed.values[node.name]
         if not values or not values[0].padded or node.kind in SEVERAL:
@@ -220,6 +226,13 @@ class Cutter:
         return found
 
 
+def _repeated(classes: Index, times: Index) -> Index:
+    """Entries in order, those of a class that lie side by side as often as it occurs: all of them, then all again."""
+    starts = np.flatnonzero(np.diff(classes, prepend=-1))
+    runs = np.split(np.arange(len(classes)), starts[1:])
+    return np.concatenate([np.tile(run, int(times[run[0]])) for run in runs])
+
+
 SEVERAL = ("_native_batch_norm_legit", "var_mean", "max", "min")
 """Operators with several results: what takes one of them is padded itself."""
 
@@ -234,7 +247,7 @@ def _picked(name: str, source: str, axis: int, places: Index, output: Output) ->
     return Node(name, "builtin.pick", args, (output,))
 
 
-def _cut_shape(shape: Shape, value: Val, slots: NDArray[np.bool_]) -> Shape:
+def _cut_shape(shape: Shape, value: Val, slots: Slots) -> Shape:
     sizes = list(shape)
     for axis, labels in enumerate(value.labels):
         if labels is None:

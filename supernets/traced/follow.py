@@ -5,7 +5,7 @@ size is a multiple of the batch may have labels too: those of one period.
 
 A channel may go where a smaller network equals the larger one with all its parameters of this channel at zero. So
 a rule also gives whether a value *is zero* at channels whose parameters are zero: sums over such channels lose nothing.
-Where a rule cannot say what becomes of a channel, the channel is frozen.
+Where a rule cannot follow a channel, the channel is frozen.
 """
 
 from __future__ import annotations

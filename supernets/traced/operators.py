@@ -13,12 +13,12 @@ NAMESPACES = ("aten", "builtin")
 SIZES = "add sub mul floordiv neg mod eq ne lt le gt ge min max sym_float int truediv pow not".split()
 OPAQUE = (
     "sort topk argsort gather scatter scatter_add index_put lstm gru rnn_tanh rnn_relu cdist bucketize searchsorted "
-    "one_hot unfold im2col col2im diagonal diag_embed tril triu trace outer cross kron bilinear cosine_similarity "
+    "one_hot unfold im2col col2im diagonal diag_embed tril triu trace outer cross kron cosine_similarity "
     "pairwise_distance avg_pool3d_ local_response_norm embedding_bag complex real imag view_as_real view_as_complex "
     "fft_fft fft_ifft fft_rfft fft_irfft fft_rfft2 fft_irfft2 _fft_r2c _fft_c2r _fft_c2c logcumsumexp cummax cummin "
     "unfold_copy as_strided affine_grid_generator rot90 meshgrid take_along_dim masked_select_ dist renorm "
-    "slice_scatter select_scatter copy fill adaptive_max_pool2d_ max_pool2d_with_indices tensor_split roll_ "
-    "unsafe_split svd_ inverse linalg_inv_ex linalg_cross dot mv vdot"
+    "slice_scatter select_scatter copy fill tensor_split roll_ "
+    "unsafe_split svd_ inverse linalg_inv_ex linalg_cross"
 ).split()
 """Operators that run, and whose channels stay."""
 

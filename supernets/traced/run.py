@@ -19,6 +19,7 @@ Values = dict[str, Any]
 Replaced = Callable[[Node, Values], object]
 """Runs an operator in place of its own implementation; see :func:`run_graph`."""
 
+ATTENTION = "scaled_dot_product_attention"
 BUILTINS: dict[str, Callable[..., object]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv,
     "mod": operator.mod, "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le,
@@ -46,7 +47,21 @@ def implementation(node: Node) -> Callable[..., object]:
     overload = None if packet is None else getattr(packet, ".".join(parts[2:]) or "default", None)
     if not isinstance(overload, torch._ops.OpOverload):
         raise SpaceError(f"this version of torch has no operator {node.op!r}")
-    return overload
+    return _attention(overload) if parts[1] == ATTENTION else overload
+
+
+def _attention(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Attention whose result is laid out as its axes when it is exported.
+
+    The fused operator returns another layout than what exporters put in its place, and a reshape of the result is
+    recorded as a view, which is then of a layout that it cannot view.
+    """
+
+    def run(**arguments: object) -> Tensor:
+        found = call(**arguments)
+        return found.clone(memory_format=torch.contiguous_format) if torch.compiler.is_exporting() else found
+
+    return run
 
 
 def _builtin(name: str) -> Callable[..., object]:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from supernets.spaces.cost import costs
+from supernets.spaces.space import Population
 from supernets.traced.groups import channel_axes
 from supernets.traced.importance import Place, making
 
 if TYPE_CHECKING:
-    from supernets.families.traced_space import TracedFamily
+    from supernets.families.converted.traced_space import TracedFamily
 
 
 class TracedUnits:
@@ -78,3 +80,26 @@ class TracedUnits:
         found = {index: len(group.units) for index, group in enumerate(self._family.groups.groups)}
         found |= dict(zip(self.indices, kept, strict=True))
         return costs(row.at(found) for row in self._family.rows)[metric]
+
+    def between(self, kept: Sequence[int]) -> tuple[Population, NDArray[np.float64]]:
+        """Archs ``(n, d)`` between which so many units of each axis lie, and their weights ``(n,)``, sum 1.
+
+        They are the corners of the simplex of Kuhn's triangulation: a function is interpolated linearly in it, exact
+        at archs of the space. Fewer units than the smallest width count as that; depths are at their largest.
+        """
+        space = self._family.space()
+        row = space.encode([space.max()])[0]
+        parts: list[tuple[float, int]] = []
+        for index, units in zip(self.indices, kept, strict=True):
+            column = space.column(self._family.offered[index])
+            choices = list(self._family.settings.kept(self._family.groups.groups[index]).values())
+            place = float(np.interp(units, choices, np.arange(len(choices))))
+            row[column] = int(place)
+            if place > int(place):
+                parts.append((place - int(place), column))
+        parts.sort(reverse=True)
+        archs = np.repeat(row[None], len(parts) + 1, axis=0)
+        for number, (_, column) in enumerate(parts, start=1):
+            archs[number:, column] += 1
+        ends = np.array([1.0, *(share for share, _ in parts), 0.0])
+        return archs, ends[:-1] - ends[1:]

@@ -12,11 +12,23 @@ from torch import Tensor
 
 from supernets.families.family import Family
 from supernets.metrics import MACS, PARAMS
-from supernets.recipes.parts import TEACHER, Event, Open, Setting, Split, SwapTeacher
+from supernets.recipes.parts import (
+    AVERAGE,
+    TEACHER,
+    Event,
+    Grow,
+    Open,
+    Score,
+    Setting,
+    Split,
+    SwapTeacher,
+)
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.coupled import within
+from supernets.spaces.growth import Growth
 from supernets.spaces.layers import BYTES_PER_ELEMENT
 from supernets.spaces.space import Arch, Space
+from supernets.training.steps.growing import score_passes
 from supernets.training.steps.structure import narrowed
 
 KEPT_PER_OUTPUT = 3
@@ -68,6 +80,16 @@ class Rehearsal:
         """Ones."""
         return {"w": torch.ones(2)}
 
+    def growths(self, channels: int, capacity: int) -> tuple[Growth, ...]:
+        """As of the network at the start."""
+        return self._family.growths(channels, capacity)
+
+    def expansion(self, grow: Grow | None, examples: int, damping: float) -> Score:  # noqa: ARG002 (nothing is scored)
+        """Equal scores, so that nothing grows; passes are billed as by a training."""
+        self._bill(self._family.space().max(), forward_only=True)
+        self.forwards += score_passes(examples, self._recipe.batch_size) - 1
+        return Score(0.0, 1)
+
     def _bill(self, arch: Arch, *, forward_only: bool) -> None:
         if self._controlling:
             self.once += 1
@@ -118,6 +140,8 @@ class Rehearsal:
                     taught.add("" if self._external else self._family.largest_like(item.arch).id)
             for _ in taught:
                 self._bill(self._family.space().max(), forward_only=True)
+            if any(item.targets_from == AVERAGE for item in plan):
+                self._bill(region.max(), forward_only=True)
             rng = np.random.default_rng([self._seed, self.step, 1])
             sampler.observe(self, {}, rng)
         return self

@@ -1,4 +1,4 @@
-"""Fine-tuning: one subnet trained further on a user's images, from the weights it has in its supernet.
+"""Fine-tuning: one subnet trained further on a user's images or texts, from the weights it has in its supernet.
 
 A fine-tune is a training whose recipe has the space of that subnet, so it runs in the only loop and resumes bit for
 bit. Its result is a plain network with statistics of its own, and a record of what its file needs.
@@ -6,7 +6,6 @@ bit. Its result is a plain network with statistics of its own, and a record of w
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from supernets import FAMILIES
 from supernets.checkpoints import Supernet
 from supernets.data import DataSet
-from supernets.data.dataset import Expected
 from supernets.elastic.active import ElasticModel
 from supernets.elastic.sharded import ShardedNet
 from supernets.errors import CheckpointError, DataError
@@ -68,16 +66,17 @@ class FineTune:
 def plan_finetune(supernet: Supernet, arch: Arch, data: DataSet, recipe: Recipe, seed: int) -> FineTune:
     """The training of ``arch`` alone, from its weights in ``supernet``, on ``data``.
 
-    Images are prepared as those of the supernet. Where its classes are others, the classifier starts at random.
+    Examples are prepared as those of the supernet. Where its classes are others, the classifier starts at random.
 
     Raises:
-        DataError: data of other channels, or that mix with the splits that the supernet was trained on.
+        DataError: data of other channels or another tokenizer, or that mix with the splits of the supernet.
         RecipeError: a recipe that does not fit.
     """
     task, manifest = supernet.task, supernet.manifest
     outputs = known_outputs(task, manifest, data)
     classifier: Classifier = "new" if outputs is None else "kept"
-    data = prepared_like(manifest, data, outputs)
+    own = tuple(range(len(data.classes))) if outputs is None else outputs
+    data = task.prepared_like(data, manifest.preprocessing, own, manifest.name)
     family = supernet.family if outputs is not None else sized_family(supernet.family, len(data.classes))
     net = supernet.net.of(arch) if isinstance(supernet.net, ShardedNet) else supernet.net
     weights = dict(net.state_dict())
@@ -122,27 +121,6 @@ def known_outputs(task: Task, manifest: Manifest, data: DataSet) -> tuple[int, .
         return tuple(own.outputs)
     named = {*imagenet.wordnet_ids(), *imagenet.class_names()}
     return imagenet.outputs_of(data.classes) if set(data.classes) <= named else None
-
-
-def prepared_like(manifest: Manifest, data: DataSet, outputs: tuple[int, ...] | None) -> DataSet:
-    """``data`` with the preprocessing of a supernet, whose weights expect it.
-
-    Raises:
-        DataError: data of other channels.
-    """
-    known = manifest.preprocessing
-    if data.channels != len(known["mean"]):
-        raise DataError(
-            f"images must have the {len(known['mean'])} channels of {manifest.name!r}, {data.name!r} has "
-            f"{data.channels}; with option channels={len(known['mean'])} they are converted"
-        )
-    expected = Expected(
-        mean=tuple(known["mean"]),
-        std=tuple(known["std"]),
-        crop=float(known.get("crop", 1.0)),
-        outputs=tuple(range(len(data.classes))) if outputs is None else outputs,
-    )
-    return dataclasses.replace(data, expected=expected)
 
 
 def _new_classifier(family: Family, seed: int) -> dict[str, Tensor]:
@@ -237,7 +215,7 @@ def finetuned_net(supernet: Supernet, arch: Arch, weights: Mapping[str, Tensor])
     return net.eval()
 
 
-def finetuned_data(record: FineTuneRecord, data: DataSet) -> DataSet:
+def finetuned_data(record: FineTuneRecord, data: DataSet, task: Task) -> DataSet:
     """``data`` prepared as while fine-tuning; refused where its splits are others.
 
     Raises:
@@ -250,11 +228,5 @@ def finetuned_data(record: FineTuneRecord, data: DataSet) -> DataSet:
                 f"{name} split of {data.name!r} must have hash {known.sha256[:12]} (that of the fine-tune), "
                 f"got {got[:12]}"
             )
-    pre = record.preprocessing
-    expected = Expected(
-        mean=tuple(pre["mean"]),
-        std=tuple(pre["std"]),
-        crop=float(pre["crop"]),
-        outputs=tuple(record.data.outputs or range(len(data.classes))),
-    )
-    return dataclasses.replace(data, expected=expected)
+    outputs = tuple(record.data.outputs or range(len(data.classes)))
+    return task.prepared_like(data, record.preprocessing, outputs, "the fine-tune")

@@ -13,7 +13,9 @@ import torch
 
 from supernets import TASKS
 from supernets.checkpoints import pack, save_supernet, write_bytes, write_manifest
+from supernets.data import DataSet
 from supernets.data_facts.report import data_text
+from supernets.data_facts.spec import OF_SUPERNET, DataSpec
 from supernets.errors import TrainingError
 from supernets.evaluate import CALIBRATION_EXAMPLES, calibrate
 from supernets.families.family import Family
@@ -24,6 +26,7 @@ from supernets.report_card.card import report_card
 from supernets.report_card.plots import plot_curve, plot_front
 from supernets.spaces.space import Arch, Choice
 from supernets.training.loop import METRICS_FILE, Training
+from supernets.training.sizes import resolution_problems
 from supernets.words import counted
 
 
@@ -72,7 +75,8 @@ def finish(
     weights = pack(net)
     data = training.data
     if data.report is not None:
-        report["data"] = data.report.model_dump(mode="json")
+        problems = [*data.report.problems, *resolution_problems(data.report, family)]
+        report["data"] = data.report.model_copy(update={"problems": problems}).model_dump(mode="json")
     report |= training.original
     manifest = Manifest(
         name=name,
@@ -82,7 +86,9 @@ def finish(
         quality=training.task.quality,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         space_sha256=family.space().sha256,
-        data=DataRecord.model_validate({**data.describe(), "outputs": data.outputs}),
+        data=DataRecord.model_validate(
+            {**data.describe(), "name": with_own_tokenizer(data), "outputs": data.outputs}
+        ),
         preprocessing=data.preprocessing(),
         classes=list(data.classes),
         recipe={**training.recipe.as_json(), "sha256": training.recipe.sha256},
@@ -91,7 +97,7 @@ def finish(
         shards=_shards(training),
         licence=licence,
     )
-    save_supernet(out_dir, net, manifest)
+    save_supernet(out_dir, net, manifest, data.tokenizer_file())
     metrics = (run_dir / METRICS_FILE).read_bytes()
     write_bytes(out_dir / METRICS_FILE, metrics)
     write_bytes(
@@ -100,6 +106,13 @@ def finish(
     )
     write_bytes(out_dir / "report.md", report_text(manifest).encode())
     return manifest
+
+
+def with_own_tokenizer(data: DataSet) -> str:
+    """The name of data as their supernet records it: a tokenizer file is the one that lies with its weights."""
+    if data.tokenizer_file() is None:
+        return data.name
+    return str(DataSpec.parse(data.name).model_copy(update={"tokenizer": OF_SUPERNET}))
 
 
 def add_front(directory: Path, front: Mapping[str, object]) -> Manifest:
@@ -185,6 +198,7 @@ def report_text(manifest: Manifest) -> str:
         f"examples "
         f"(the noise ceiling of a predictor) {_figure(ranking['noise_ceiling'])}.",
         "",
+        *_further_text(report.get("further", {})),
         *data_text(report.get("data")),
         *_alone_text(report.get("kendall_alone"), quality.label),
         *_front_text(report.get("front"), quality.label),
@@ -211,6 +225,21 @@ def _original_text(original: Mapping[str, Any] | None, quality: str) -> list[str
         f"The original, as it came and with its own statistics: {quality} {found}, {macs:.3g} million MACs.",
         "",
     ]
+
+
+def _further_text(further: Mapping[str, Any]) -> list[str]:
+    """Other qualities of the ends."""
+    lines = []
+    for name, splits in further.items():
+        found = "; ".join(
+            f"{split}: "
+            + ", ".join(
+                f"{end} {row['value']:.4f} ± {row['standard_error']:.4f}" for end, row in ends.items()
+            )
+            for split, ends in splits.items()
+        )
+        lines += [f"{metric_named(name).label.capitalize()}: {found}.", ""]
+    return lines
 
 
 def _figure(value: float | None) -> str:

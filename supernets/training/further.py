@@ -117,7 +117,7 @@ def _finished(manifest: Manifest, directory: Path, metrics: tuple[str, ...]) -> 
 
 
 def _original(manifest: Manifest) -> dict[str, object]:
-    """What its report says of the network that was converted."""
+    """The part of its report on the network that was converted."""
     return {name: manifest.report[name] for name in ORIGINAL if name in manifest.report}
 
 

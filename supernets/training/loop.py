@@ -18,7 +18,7 @@ from supernets.device import described, exact
 from supernets.elastic.active import ElasticModel, use
 from supernets.errors import TrainingError
 from supernets.evaluate import evaluate_net
-from supernets.recipes.parts import TEACHER, Item, ItemGradients, Moment
+from supernets.recipes.parts import AVERAGE, TEACHER, Item, ItemGradients, Moment, Update
 from supernets.records import SittingRecord
 from supernets.spaces.space import Arch
 from supernets.tasks.task import Batch
@@ -28,7 +28,7 @@ from supernets.training.steps.faults import REMEDY, explained, first_bad, not_fi
 from supernets.training.steps.log import Log, Progress
 from supernets.training.steps.processes import Processes
 from supernets.training.steps.pruning import PruningView, change
-from supernets.training.steps.schedule import learning_rate
+from supernets.training.steps.schedule import average_decay, learning_rate
 from supernets.training.steps.state import METRICS_FILE, STATE_FILE, STATE_INFO, begin_metrics, restore, save
 from supernets.training.steps.step_view import StepView
 from supernets.training.steps.structure import apply
@@ -89,8 +89,10 @@ def _train_step(training: Training) -> dict[str, float]:
     shard.optimizer.step()
     if training.pruner is not None and pruning is not None:
         change(training.pruner.after(pruning), shard)
-    if shard.average is not None and recipe.ema_decay is not None:
-        _follow(shard.average, shard.net, recipe.ema_decay)
+    decay = average_decay(recipe, step)
+    if shard.average is not None and decay is not None:
+        _follow(shard.average, shard.net, decay)
+    training.loss.update(Update(rate, decay, recipe.optimizer.clip_norm, training.processes.average))
     rng = np.random.default_rng([training.seed, step, 1])
     training.sampler.observe(StepView(training), losses, rng)
     training.step += 1
@@ -101,9 +103,12 @@ def _batch(training: Training) -> Batch:
     recipe, part = training.recipe, training.processes.part(training.recipe.batch_size)
     stored, labels = training.data.train.batch(recipe.batch_size, training.seed, training.step, part)
     generator = step_generator(training.seed, training.step)
-    pad, flip = recipe.augment.pad, recipe.augment.flip
-    stored = training.task.augment(stored, generator, pad=pad, flip=flip, of=recipe.batch_size, part=part)
-    return training.batch(stored, labels)
+    changes = recipe.augment.model_dump()
+    first, *further = (
+        training.task.augment(stored, generator, **changes, of=recipe.batch_size, part=part)
+        for _ in range(training.sampler.views)
+    )
+    return training.batch(first, labels, *further)
 
 
 def _plan(training: Training, shard: Shard) -> tuple[Item, ...]:
@@ -150,7 +155,8 @@ def _run(training: Training, shard: Shard, plan: tuple[Item, ...], batch: Batch)
         combined = apart.combine(parts)
         training.processes.average(list(combined.values()))
         for name, parameter in shard.net.named_parameters():
-            parameter.grad = combined[name]
+            if parameter.requires_grad:
+                parameter.grad = combined[name]
     training.passes += len(plan)
     means = training.processes.mean(list(losses.values()), training.device)
     return dict(zip(losses, means, strict=True))
@@ -160,9 +166,14 @@ def _chosen(training: Training, shard: Shard, item: Item, batch: Batch) -> Item:
     """The item with its best or worst candidate on this batch as arch; every process chooses the same."""
     if not item.candidates:
         return item
+    right = batch.targets
     with torch.no_grad():
         found = [
-            float(training.task.loss(_forward(training, shard.net, shard.net, arch, batch), batch.targets))
+            float(
+                training.task.loss(
+                    _forward(training, shard.net, shard.net, arch, batch, view=item.view), right
+                )
+            )
             for arch in item.candidates
         ]
     found = training.processes.mean(found, training.device)
@@ -175,22 +186,30 @@ def _item_loss(training: Training, shard: Shard, item: Item, batch: Batch, bank:
     """Mean loss of one item on the batch; its detached output joins the bank."""
     if item.targets_from == TEACHER:
         bank[TEACHER] = _teach(training, item.arch, batch, bank)
+    elif item.targets_from == AVERAGE and AVERAGE not in bank:
+        bank[AVERAGE] = _averaged(training, shard, batch)
     dropout = training.recipe.dropout if item.regularise else 0.0
     assert shard.module is not None
-    outputs = _forward(training, shard.net, shard.module, item.arch, batch, dropout)
+    outputs = _forward(training, shard.net, shard.module, item.arch, batch, dropout, item.view)
     bank[item.role] = outputs.detach()
     return training.loss(training.task, item, outputs, batch.targets, bank)
 
 
 def _forward(
-    training: Training, net: ElasticModel, module: nn.Module, arch: Arch, batch: Batch, dropout: float = 0.0
+    training: Training,
+    net: ElasticModel,
+    module: nn.Module,
+    arch: Arch,
+    batch: Batch,
+    dropout: float = 0.0,
+    view: int = 0,
 ) -> Tensor:
-    """Outputs in fp32 of ``arch``, by the batch's own statistics."""
+    """Outputs in fp32 of ``arch`` for a view of the batch, by the view's own statistics."""
     autocast: AbstractContextManager[object] = nullcontext()
     if training.recipe.precision == "bf16":
         autocast = torch.autocast(training.device.type, dtype=torch.bfloat16)
     with use(net, arch, dropout=dropout, norm=training.processes.norm), autocast:
-        outputs: Tensor = module(*batch.at(arch))
+        outputs: Tensor = module(*batch.at(arch, view))
     return outputs.float()
 
 
@@ -214,10 +233,22 @@ def _teach(training: Training, arch: Arch, batch: Batch, bank: dict[str, Tensor]
     return bank[key]
 
 
+def _averaged(training: Training, shard: Shard, batch: Batch) -> Tensor:
+    """Outputs of the averaged weights' largest arch for view 0."""
+    assert shard.average is not None
+    shard.average.train()
+    with torch.no_grad():
+        found = _forward(training, shard.average, shard.average, shard.region.max(), batch)
+    training.forwards += 1
+    return found
+
+
 def _taken(net: nn.Module) -> dict[str, Tensor]:
     """The gradients that one item left, which are then zero again."""
     found = {}
     for name, parameter in net.named_parameters():
+        if not parameter.requires_grad:
+            continue
         assert parameter.grad is not None
         found[name] = parameter.grad.clone()
         parameter.grad.zero_()

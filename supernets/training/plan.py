@@ -15,7 +15,8 @@ import torch
 
 from supernets import FAMILIES, TASKS
 from supernets.data import DataSet, Facts, load_data
-from supernets.errors import DataError, PlanError, RecipeError, SpaceError, UnknownNameError
+from supernets.data_facts.spec import BYTES, OF_SUPERNET, TEXT_SOURCES, DataSpec
+from supernets.errors import DataError, PlanError, RecipeError, SpaceError, UnknownNameError, nearest
 from supernets.families.family import Family
 from supernets.official.nets import seen_as
 from supernets.recipes.parts import Setting
@@ -23,9 +24,12 @@ from supernets.recipes.recipe import Recipe
 from supernets.records import ResolvedTraining, StageRecord
 from supernets.tasks.task import Task
 from supernets.training.further import Source, read_source
+from supernets.training.predicted import PredictedCost
+from supernets.training.steps.frozen import freeze
 from supernets.training.steps.teacher import ExternalTeacher, read_teacher
 
 DEFAULT_TASK = "image_classification"
+CPU = torch.device("cpu")
 SEEDS = 2**31
 """Seeds lie in ``0..SEEDS - 1``."""
 
@@ -37,7 +41,8 @@ class TrainingPlan:
     """A training that can start: everything that decides its losses.
 
     With a ``source`` it is a new stage that starts from the source's weights, and with ``momentum`` from its
-    momentum too. A ``teacher`` replaces the recipe's own.
+    momentum too. A ``teacher`` replaces the recipe's own. ``predicted`` is what a pruner keeps a share of, where that
+    has no closed form.
     """
 
     recipe: Recipe
@@ -48,6 +53,7 @@ class TrainingPlan:
     source: Source | None = None
     momentum: bool = False
     teacher: ExternalTeacher | None = None
+    predicted: PredictedCost | None = None
 
 
 @dataclass(frozen=True)
@@ -84,14 +90,29 @@ class TrainingRequest:
     task: str | None = None
     seed: int | None = None
     origin: Origin | None = None
+    predicted: PredictedCost | None = None
 
     def data_name(self) -> str:
-        """The data set: the requested one, or that of the origin."""
+        """The data set: the requested one, or that of the origin; texts are read by the origin's tokenizer."""
         if self.data is not None:
-            return self.data
+            return self._tokenized(self.data)
         if self.origin is None:
             raise PlanError("data", None, "a data set, or a source whose data set is used", "data is missing")
         return self.origin.data
+
+    def _tokenized(self, data: str) -> str:
+        spec = DataSpec.parse(data)
+        if self.origin is None:
+            if spec.tokenizer == OF_SUPERNET:
+                allowed = f"{BYTES}, or the path of a tokenizer.json"
+                raise PlanError(
+                    "data", data, allowed, f"tokenizer={OF_SUPERNET} needs a source to take it from"
+                )
+            return data
+        own = DataSpec.parse(self.origin.data).tokenizer
+        if spec.source not in TEXT_SOURCES or spec.tokenizer != BYTES or own == BYTES:
+            return data
+        return str(spec.model_copy(update={"tokenizer": own}))
 
 
 def make_family(resolved: ResolvedTraining, data: DataSet | None = None) -> Family:
@@ -111,6 +132,7 @@ def make_plan(
     source: Source | None = None,
     momentum: bool = False,
     teacher: ExternalTeacher | None = None,
+    predicted: PredictedCost | None = None,
 ) -> TrainingPlan:
     """The plan of a resolved training, with its loaded data, source and teacher.
 
@@ -127,6 +149,7 @@ def make_plan(
         source=source,
         momentum=momentum,
         teacher=teacher,
+        predicted=predicted,
     )
 
 
@@ -143,12 +166,13 @@ def resolve(request: TrainingRequest, facts: Facts | DataSet) -> ResolvedTrainin
     except DataError as error:
         fitting = [name for name in TASKS if TASKS.load(name).reads == facts.reads]
         raise PlanError("task", task.name, fitting, str(error)) from error
+    _check_predicted(request)
     sizes = task.dimensions(facts)
     family, fit = _family(request, sizes)
     _check_family(request, task, family, facts)
     _check_sizes(request, family, fit, sizes, facts.name)
     seed = _seed(request)
-    check_recipe(request.recipe, task, family, seed, facts)
+    check_recipe(request.recipe, task, family, seed, facts, request.predicted)
     return ResolvedTraining(
         task=task.name,
         family=family.name,
@@ -158,6 +182,20 @@ def resolve(request: TrainingRequest, facts: Facts | DataSet) -> ResolvedTrainin
         data=request.data_name(),
         seed=seed,
     )
+
+
+def _check_predicted(request: TrainingRequest) -> None:
+    """Refuse a predictor that no pruner goes by, or that has no source to belong to."""
+    if request.predicted is None:
+        return
+    metric, pruner = request.predicted.metric, request.recipe.make_pruner()
+    keep = None if pruner is None else pruner.keep
+    if keep is None or metric not in keep:
+        message = f"a predictor of {metric} is for a pruning recipe that keeps a share of {metric}"
+        raise PlanError("keep", dict(keep) if keep else None, f"{metric} = a share", message)
+    if request.origin is None:
+        message = "a predictor belongs to the supernet that is pruned"
+        raise PlanError("source", None, "the supernet whose latency is predicted", message)
 
 
 def _seed(request: TrainingRequest) -> int:
@@ -254,7 +292,14 @@ def _check_sizes(
         )
 
 
-def check_recipe(recipe: Recipe, task: Task, family: Family, seed: int, facts: Facts | DataSet) -> None:
+def check_recipe(
+    recipe: Recipe,
+    task: Task,
+    family: Family,
+    seed: int,
+    facts: Facts | DataSet,
+    predicted: PredictedCost | None = None,
+) -> None:
     """Refuse a recipe that does not fit the task or the family, or whose batch is larger than the data."""
     try:
         recipe.space.of(family.space())
@@ -263,7 +308,10 @@ def check_recipe(recipe: Recipe, task: Task, family: Family, seed: int, facts: F
         pruner = recipe.make_pruner()
         parts = (recipe.make_sampler(), loss, *recipe.make_controllers(), *recipe.make_hooks())
         for part in (*parts, *([] if pruner is None else [pruner])):
-            part.begin(Setting(family, recipe.steps, seed))
+            part.begin(setting_of(family, recipe, seed, predicted))
+        if recipe.frozen:
+            with torch.device("meta"):
+                freeze(family.build(), recipe.frozen)
     except (RecipeError, SpaceError, UnknownNameError) as error:
         raise PlanError("recipe", recipe.name, "a recipe that fits task and family", str(error)) from error
     examples = facts.train if isinstance(facts, Facts) else len(facts.train)
@@ -274,6 +322,18 @@ def check_recipe(recipe: Recipe, task: Task, family: Family, seed: int, facts: F
             f"at most {examples}",
             f"must be at most the {examples} training examples of {facts.name!r}, got {recipe.batch_size}",
         )
+
+
+def setting_of(
+    family: Family,
+    recipe: Recipe,
+    seed: int,
+    predicted: PredictedCost | None,
+    device: torch.device = CPU,
+) -> Setting:
+    """The setting that the parts of a training begin with."""
+    known = {} if predicted is None else {predicted.metric: predicted.cost}
+    return Setting(family, recipe.steps, seed, device, known)
 
 
 # --- from files ------------------------------------------------------------------------------------
@@ -293,6 +353,7 @@ class TrainingFiles:
     source: Path | None = None
     momentum: bool = False
     teacher: Path | None = None
+    predicted: PredictedCost | None = None
 
     def plan(self, device: str | torch.device = "cpu") -> TrainingPlan:
         """Read everything and resolve it; the teacher runs on ``device``."""
@@ -306,11 +367,13 @@ class TrainingFiles:
         if source is not None:
             origin = Origin(source.name, source.family, source.task, source.data, source.stages)
         family = None if self.family is None else read_family(self.family)
-        request = TrainingRequest(recipe, self.data, family, self.task, self.seed, origin)
-        data = load_data(request.data_name())
+        request = TrainingRequest(recipe, self.data, family, self.task, self.seed, origin, self.predicted)
+        data = load_data(request.data_name(), beside=self.source)
         resolved = resolve(replace(request, data=data.name), data)
         teacher = None if self.teacher is None else read_teacher(self.teacher, device)
-        return make_plan(resolved, data, source=source, momentum=self.momentum, teacher=teacher)
+        return make_plan(
+            resolved, data, source=source, momentum=self.momentum, teacher=teacher, predicted=self.predicted
+        )
 
 
 def read_family(path: Path) -> FamilyRequest:
@@ -323,8 +386,8 @@ def read_family(path: Path) -> FamilyRequest:
     try:
         values = tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        names = ", ".join(sorted(each.parent.name for each in ZOO_DIR.glob("*/family.toml")))
-        allowed = f"a TOML file, or a supernet of the zoo ({names})"
+        names = sorted(each.parent.name for each in ZOO_DIR.glob("*/family.toml"))
+        allowed = f"a TOML file, or a supernet of the zoo ({', '.join(names)}){nearest(str(path), names)}"
         raise PlanError("family", str(path), allowed, f"cannot be read: {error}") from error
     name = values.pop("family", None)
     if not isinstance(name, str):

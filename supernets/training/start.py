@@ -7,11 +7,11 @@ from torch import nn
 
 from supernets.errors import DataError, RecipeError, SpaceError
 from supernets.families.family import Family
-from supernets.recipes.parts import Setting
 from supernets.recipes.recipe import Recipe
 from supernets.spaces.space import Space
 from supernets.training.further import go_on
-from supernets.training.plan import TrainingPlan
+from supernets.training.plan import TrainingPlan, setting_of
+from supernets.training.steps.frozen import freeze
 from supernets.training.steps.processes import Processes
 from supernets.training.steps.training import Training, make_shard
 
@@ -35,6 +35,7 @@ def start(
     if recipe.zero_init_residual:
         for norm in net.residual_norms():
             nn.init.zeros_(norm.weight)
+    freeze(net, recipe.frozen)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     training = Training(
         recipe=recipe,
@@ -52,11 +53,12 @@ def start(
         device=torch.device(device),
         processes=processes,
         external=plan.teacher,
+        predictor=None if plan.predicted is None else plan.predicted.origin,
     )
     training.loss.check(plan.task)
     if any(controller.reorders for controller in training.controllers):
         net.channel_groups()  # a family that cannot sort channels raises before the first step
-    setting = Setting(family, recipe.steps, plan.seed)
+    setting = setting_of(family, recipe, plan.seed, plan.predicted, training.device)
     for part in training.parts().values():
         part.begin(setting)
     if plan.source is not None:

@@ -14,6 +14,7 @@ ALLOWED = {
     "supernets/metrics.py": "the table",
     "netwright/metric_names.py": "the names that the light client refers to; it cannot import the table",
     "service/http/openapi/descriptions.py": "descriptions of fields and example bodies of the OpenAPI document",
+    "service/http/openapi/examples.py": "example answers of the OpenAPI document",
     "supernets/training/steps/training.py": "`params` is the key of an optimizer's parameter group",
     "predictors/latency/inputs.py": "quantities of a layer, not metrics of a subnet",
     "predictors/latency/features.py": "quantities of a layer, not metrics of a subnet",

@@ -1,13 +1,17 @@
 """The two benchmarks of search: what they time is what they say, and how figures are made of times."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from benchmarks import complete_fronts
+from benchmarks import complete_fronts, search_cost
 from benchmarks.ofa import AccuracyMLP, LatencyTable, Layout
+from benchmarks.search_cost import Paid
 from benchmarks.search_scale import KINDS, PLAN, cloud, exponent, front, measured, series, staircase, summary
 from benchmarks.search_speed import table
 from search.fronts.front import non_dominated, ranks
+from search.images import believed
 
 
 @pytest.mark.parametrize("contender", KINDS)
@@ -77,6 +81,57 @@ def test_the_predictor_of_the_speed_benchmark_sees_equal_networks_as_equal():
         values = model.predict(rows)[0]
         assert (model.predict(space.canonical(filled))[0] == values).all()
         assert len(np.unique(values)) == 50
+
+
+class Made:
+    """Quality of a made-up supernet: that of all images grows with MACs, that of a part is a little off."""
+
+    all, part = 5_000, 1_000
+
+    def __init__(self):
+        self.space = Layout().space
+        costs = lambda archs: {"macs": 1e6 * (1 + archs.sum(axis=1))}  # noqa: E731
+        self.family = SimpleNamespace(costs=costs)
+        self.supernet = SimpleNamespace(space=self.space, family=self.family)
+        self.asked = []
+
+    def __call__(self, row, examples, split="validation"):
+        self.asked.append((tuple(row), examples, split))
+        off = 0.0 if examples is None else 0.01 + 0.004 * np.sin(row.sum())
+        return Paid(0.7 + 0.1 * np.tanh(row.sum() / 40) + off, 0.01, examples or self.all, 0.1)
+
+
+def test_the_search_with_parts_pays_for_nothing_twice_and_follows_the_rules(monkeypatch):
+    evaluate = Made()
+
+    class Process:
+        def predict(self, archs):
+            return 0.7 + 0.1 * np.tanh(archs.sum(axis=1) / 40), np.full(len(archs), 0.003)
+
+    def fitted(run, share):
+        values, errors = run.rows(share)
+        return Process(), *believed(Process(), run.archs, values, errors)
+
+    monkeypatch.setattr(search_cost, "fitted", fitted)
+    monkeypatch.setattr(
+        search_cost, "propose", lambda run, _p, _e, n, seed: fresh_rows(run, n, np.random.default_rng(seed))
+    )
+    evaluate.supernet.manifest = SimpleNamespace(quality="accuracy")
+    search = search_cost.PartsSearch(evaluate, 0, np.array([0.0, 500.0]), 45)
+    search.whole(np.inf)
+    assert len(evaluate.asked) == len(set(evaluate.asked))
+    assert (
+        len(search.run.archs) == 45 and sum(examples is not None for _, examples, _ in evaluate.asked) == 45
+    )
+    assert search.run.images == sum(examples or evaluate.all for _, examples, _ in evaluate.asked)
+    sizes = [each.hypervolume for each in search.run.trace]
+    assert sizes == sorted(sizes) and sizes[-1] > sizes[0]
+
+
+def fresh_rows(run, n, rng):
+    rows = np.unique(run.supernet.space.sample(rng, 4 * n + 20), axis=0)
+    known = {tuple(row) for row in run.archs.tolist()}
+    return np.array([row for row in rows.tolist() if tuple(row) not in known][:n])
 
 
 def test_complete_fronts_are_judged_by_the_best_known_and_limits_are_met(monkeypatch):

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from supernets import CONTROLLERS, HOOKS, LOSSES, PRUNERS, SAMPLERS
 from supernets.data import DataSet, load_data
 from supernets.errors import RecipeError
-from supernets.recipes.parts import Item, ItemGradients, Moment, Sampler, Setting
+from supernets.recipes.parts import AVERAGE, Item, ItemGradients, Moment, Sampler, Setting
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.training.loop import METRICS_FILE, train_step
-from tests.small import TASK, family_of, short, small_family, start, train
+from tests.small import TASK, family_of, short, small_family, start, task_of, train
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +28,27 @@ def data() -> DataSet:
 def test_same_seed_same_losses_and_weights(name: str, data: DataSet) -> None:
     runs = []
     for _ in range(2):
-        training = start(short(name, dropout=0.2), family_of(name), data, seed=3)
+        training = start(short(name, dropout=0.2), family_of(name), data, seed=3, task=task_of(name))
         losses = [train_step(training) for _ in range(3)]
         runs.append((losses, {k: v.clone() for k, v in training.net.state_dict().items()}))
     assert runs[0][0] == runs[1][0]
     assert all(torch.equal(v, runs[1][1][k]) for k, v in runs[0][1].items())
-    other = start(short(name), family_of(name), data, seed=4)
+    other = start(short(name), family_of(name), data, seed=4, task=task_of(name))
     assert train_step(other) != runs[0][0][0]
 
 
 @pytest.mark.parametrize("name", built_in())
 def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) -> None:
     recipe, family = short(name, dropout=0.2), family_of(name)
-    whole = train(recipe, family, data, tmp_path / "whole", evaluate_every=3)
-    train(recipe, family, data, tmp_path / "parts", until_step=2, evaluate_every=3)
-    train(recipe, family, data, tmp_path / "parts", until_step=5, evaluate_every=3)
-    parts = train(recipe, family, data, tmp_path / "parts", evaluate_every=3)
+    options = {"evaluate_every": 3, "task": task_of(name)}
+    whole = train(recipe, family, data, tmp_path / "whole", **options)
+    train(recipe, family, data, tmp_path / "parts", until_step=2, **options)
+    train(recipe, family, data, tmp_path / "parts", until_step=5, **options)
+    parts = train(recipe, family, data, tmp_path / "parts", **options)
     state = whole.net.state_dict()
     assert all(torch.equal(state[name], value) for name, value in parts.net.state_dict().items())
+    found = parts.result.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in whole.result.state_dict().items())
     assert parts.passes == whole.passes
     assert [(s.first_step, s.last_step) for s in parts.sittings] == [(0, 2), (2, 5), (5, 6)]
     last = [
@@ -87,7 +90,7 @@ def test_hooks_are_pure_and_leave_an_only_item_alone(name: str) -> None:
 
 
 def test_every_controller_and_hook_is_in_a_recipe_or_its_own_test() -> None:
-    assert set(CONTROLLERS) == {"stages", "gradient_split"}
+    assert set(CONTROLLERS) == {"stages", "gradient_split", "self_expanding"}
     used = {part.kind for name in built_in() for part in Recipe.read(name).controllers}
     assert used == set(CONTROLLERS)
 
@@ -107,7 +110,8 @@ def test_samplers_plan_members_after_their_teachers_and_repeat(name: str) -> Non
         seen: set[str] = set()
         for item in plans[0]:
             assert space.contains(item.arch)
-            assert item.targets_from is None or item.targets_from in seen
+            assert item.targets_from in {None, AVERAGE, *seen}
+            assert 0 <= item.view < samplers[0].views
             assert item.role not in seen
             seen.add(item.role)
 
@@ -115,6 +119,7 @@ def test_samplers_plan_members_after_their_teachers_and_repeat(name: str) -> Non
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_leave_the_teacher_alone(name: str) -> None:
     loss = LOSSES.load(name)()
+    loss.begin(Setting(small_family(), 100, 0))
     space = small_family().space()
     teacher = torch.randn(4, 10, requires_grad=True)
     student = torch.randn(4, 10, requires_grad=True)

@@ -29,6 +29,7 @@ TRAINABLE = [name for name in FAMILIES if FAMILIES.load(name).has_network]
 UNFIT_FAMILIES = {
     "image_classification": {"bert": "channels", "gpt": "channels"},
     "image_regression": {"bert": "channels", "gpt": "channels"},
+    "self_supervised_images": {"bert": "channels", "gpt": "channels"},
     "language_modelling": {
         **dict.fromkeys(("mobilenet_v3", "proxyless", "resnet50", "traced", "vit"), "vocabulary"),
         "bert": "token_outputs",
@@ -46,6 +47,7 @@ DATA = {
     "image_classification": lambda _: "digits",
     "image_regression": lambda _: "digits",
     "language_modelling": small_corpus,
+    "self_supervised_images": lambda _: "digits",
     "text_classification": small_texts,
 }
 """A small data set for each task."""
@@ -104,6 +106,7 @@ def family_for(task: Task, name: str, data: DataSet) -> Family:
 def test_its_quality_is_a_metric_with_a_direction_and_the_name_is_the_registered_one(task: Task) -> None:
     assert TASKS.load(task.name) is type(task)
     assert METRICS[task.quality].source == "evaluated" and task.metric.direction in ("min", "max")
+    assert all(METRICS[name].source == "evaluated" for name in task.further)
 
 
 def test_a_batch_has_the_inputs_of_its_arch_and_a_score_for_each_example(task: Task, data: DataSet) -> None:
@@ -125,11 +128,13 @@ def test_a_batch_has_the_inputs_of_its_arch_and_a_score_for_each_example(task: T
                 assert fixed == [size for size in got.shape[1:] if size in fixed]
             with torch.no_grad():
                 outputs = extract(net, arch, None)(*inputs)
-            scores = task.scores(outputs, targets)
-            assert scores.shape == (6,) and scores.dtype == torch.float64
-            # an example's score does not depend on the others in its batch
-            alone = torch.cat([task.scores(outputs[k : k + 1], targets[k : k + 1]) for k in range(6)])
-            assert torch.equal(scores, alone)
+            for metric in (task.quality, *task.further):
+                score = task.scorer(metric, outputs, targets)
+                scores = score(outputs, targets)
+                assert scores.shape == (6,) and scores.dtype == torch.float64
+                # an example's score does not depend on the others in its batch
+                alone = torch.cat([score(outputs[k : k + 1], targets[k : k + 1]) for k in range(6)])
+                assert torch.equal(scores, alone)
 
 
 def test_quality_has_a_standard_error_and_paired_scores_a_smaller_one(task: Task) -> None:
@@ -150,6 +155,10 @@ def test_losses_have_their_minimum_at_the_targets_and_leave_the_teacher_alone(
     task: Task, data: DataSet
 ) -> None:
     targets = task.targets(data.validation.labels[:32], data)
+    if not task.supervised:
+        with pytest.raises(RecipeError, match="trains without labels"):
+            task.loss(torch.zeros(32, 4), targets)
+        return
     sizes = task.dimensions(data)
     shape = (
         (32, sizes["outputs"] or 1) if "outputs" in sizes else (*targets.shape, sizes["token_outputs"] or 1)
@@ -205,12 +214,21 @@ def test_every_recipe_trains_every_family_for_every_task(
     data = sets[name]
     made = short(recipe, dropout=0.0)
     sized = family_for(task, family, data)
+    if made.make_loss().without_labels == task.supervised:
+        refusal = "choose a task that trains without" if task.supervised else "trains without labels"
+        with pytest.raises(RecipeError, match=UNFIT.get(family, {}).get(recipe, refusal)):
+            start(made, sized, data, 0, task=task)
+        return
     if made.make_loss().needs_choices and not isinstance(task, CategoricalTask):
         with pytest.raises(RecipeError, match="compares probabilities"):
             start(made, sized, data, 0, task=task)
         return
     if made.pruner is not None and not sized.prunable:
         with pytest.raises(RecipeError, match="no units that can be removed"):
+            start(made, sized, data, 0, task=task)
+        return
+    if any(part.grows for part in made.make_controllers()) and not sized.growths(1, 1):
+        with pytest.raises(RecipeError, match="no axis and no block that can grow"):
             start(made, sized, data, 0, task=task)
         return
     if refusal := UNFIT.get(family, {}).get(recipe):
@@ -229,7 +247,7 @@ def test_a_subnet_is_evaluated_compared_and_exported(
     task: Task = TASKS.load(name)()
     data = sets[name]
     sized = family_for(task, family, data)
-    training = start(Recipe.read("sandwich"), sized, data, 0, task=task)
+    training = start(Recipe.read("sandwich" if task.supervised else "poa"), sized, data, 0, task=task)
     net, space = training.result.eval(), sized.space()
     found = {}
     for arch in (space.min(), space.max()):
@@ -238,6 +256,9 @@ def test_a_subnet_is_evaluated_compared_and_exported(
         evaluation = evaluate_net(net, task, data, arch, "validation", stats)
         assert (evaluation.metric, evaluation.n) == (task.quality, len(data.validation))
         assert (evaluation.value, evaluation.standard_error) == task.summarise(found[arch])
+        for metric in task.further:
+            further = evaluate_net(net, task, data, arch, "validation", stats, metric=metric)
+            assert (further.metric, further.n) == (metric, len(data.validation))
     difference, error = task.difference(*found.values())
     assert math.isfinite(difference) and error >= 0  # 0 where both untrained nets make the same mistakes
     dimensions = sized.dimensions(space.min())

@@ -533,6 +533,35 @@ class TwoHeads(nn.Module):
         return self.a(y), self.b(y)
 
 
+class Places(nn.Module):
+    """Pooling that returns the places of its maxima too, and pooling to a fixed size before a flattened layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = unit(3, 16), unit(16, 16), nn.Linear(16 * 4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, places = F.max_pool2d(self.a(x), 2, return_indices=True)
+        x = self.b(x * (places % 2))
+        return self.head(F.adaptive_max_pool2d(x, 2).flatten(1))
+
+
+class Biased(nn.Module):
+    """Attention with a learned bias for every pair of positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.qkv, self.out = nn.Embedding(40, 32), nn.Linear(32, 96), nn.Linear(32, 32)
+        self.bias, self.head = nn.Parameter(torch.zeros(4, 12, 12)), nn.Linear(32, 5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids)
+        n, t, c = x.shape
+        q, k, v = (each.view(n, t, 4, 8).transpose(1, 2) for each in self.qkv(x).split(c, -1))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.unsqueeze(0))
+        return self.head((x + self.out(y.transpose(1, 2).reshape(n, t, c))).mean(1))
+
+
 class Mixed(nn.Module):
     """An image and numbers."""
 
@@ -689,6 +718,8 @@ CASES = (
     Case("flat_heads", FlatHeads, tokens()),
     Case("siamese", Siamese, pair, output="score"),
     Case("two_heads", TwoHeads, image(), output="0"),
+    Case("places", Places, image()),
+    Case("biased", Biased, tokens()),
     Case("mixed", Mixed, lambda n: {"x": torch.randn(n, 3, 8, 8), "facts": torch.randn(n, 6)}),
     Case("repeated", Repeated, image()),
     Case("computed", Computed, vector()),

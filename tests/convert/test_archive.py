@@ -16,7 +16,7 @@ import torch
 from supernets.convert import convert, convert_program
 from supernets.convert.archive import read_program
 from supernets.errors import ConvertError
-from supernets.families.traced_space import TracedConfig
+from supernets.families.converted.traced_space import TracedConfig
 from tests.convert.networks import CASES, built
 
 CASE = next(case for case in CASES if case.name == "residual")

@@ -16,7 +16,7 @@ from tests.convert.networks import CASES, Case, built
 CHOSEN = [
     case
     for case in CASES
-    if case.name in ("shuffle", "standardised", "temporal", "language", "siamese", "mixed")
+    if case.name in ("shuffle", "standardised", "temporal", "language", "siamese", "mixed", "biased")
 ]
 
 

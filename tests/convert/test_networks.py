@@ -18,12 +18,15 @@ from supernets.extract import extract
 from supernets.families.traced import Traced
 from supernets.spaces.cost import costs
 from supernets.spaces.space import Arch
+from tests.convert.further_networks import FURTHER
 from tests.convert.networks import CONVERTED, REFUSED, Case, built, first_tensor
 
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module", params=CONVERTED, ids=[case.name for case in CONVERTED])
+@pytest.fixture(
+    scope="module", params=[*CONVERTED, *FURTHER], ids=[case.name for case in [*CONVERTED, *FURTHER]]
+)
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from supernets.convert import Converted, convert
-from supernets.convert.ranking import IMPORTANCES, Labelled, importance_of
+from supernets.convert.importances import IMPORTANCES
+from supernets.convert.ranking import SCORES, Labelled, importance_of
 from supernets.convert.slicing import closed_form, slices
 from supernets.errors import ConvertError
 from supernets.extract import extract
@@ -103,6 +104,10 @@ def test_the_scale_of_a_norm_is_its_weight(chain: Chain, labelled: Labelled) -> 
     found = converted(chain, labelled)
     got = first_of(found, importance_of(found.net, "norm_scale"))
     torch.testing.assert_close(got.float(), chain.norm.weight.detach().abs())
+
+
+def test_every_name_has_a_score() -> None:
+    assert tuple(SCORES) == IMPORTANCES
 
 
 @pytest.mark.parametrize("name", IMPORTANCES)

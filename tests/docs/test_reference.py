@@ -98,7 +98,7 @@ def test_every_example_is_a_body_that_its_route_accepts(route: str, body: Any) -
     model.model_validate(body)
 
 
-def test_every_post_with_a_body_has_an_example() -> None:
+def test_every_route_with_a_body_has_an_example() -> None:
     with_body = {name for name, route in ROUTES.items() if route.body_field is not None}
     assert with_body
     assert with_body <= {route for route, _ in examples()}

@@ -30,7 +30,7 @@ def house(
     monkeypatch.setattr("netwright.client.jobs.FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("netwright.client.jobs.LONGEST_PAUSE_S", 0.001)
     house = copy(furnished[0], tmp_path / "home")
-    monkeypatch.setattr(output.Where, "client", lambda _: house.client())
+    monkeypatch.setattr(output.Where, "client", lambda *_, **__: house.client())
     yield house
     house.stop()
 

@@ -103,7 +103,9 @@ class House(httpx.BaseTransport):
         )
         if request.method == "POST" and self.worker:
             self.finish()
-        return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
+        # The content is decoded already.
+        headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+        return httpx.Response(answer.status_code, headers=headers, content=answer.content)
 
     def sent(self, path: str) -> Any:
         """Body of the last POST to this path."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from netwright.errors import (
     WaitTimeoutError,
     from_problem,
 )
+from netwright.processes import free_port
 from service.db.tables import Export, Job
 from tests.netwright.house import LIMIT_MS, ONNX, House
 
@@ -476,3 +479,30 @@ def test_the_package_has_types() -> None:
     import netwright
 
     assert (Path(netwright.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("may_start", [True, False])
+def test_a_service_on_this_machine_has_time_to_start(may_start: bool) -> None:
+    port = free_port()
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"items": []}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with Client(f"http://127.0.0.1:{port}", may_start=may_start) as client:
+        if not may_start:
+            with pytest.raises(UnreachableError, match="netwright serve"):
+                client.metrics.list()
+            return
+        started: list[HTTPServer] = []
+        late = threading.Timer(0.3, lambda: started.append(HTTPServer(("127.0.0.1", port), Metrics)))
+        late.start()
+        answered = threading.Thread(target=lambda: (late.join(), started[0].handle_request()))
+        answered.start()
+        assert list(client.metrics.list()) == []
+        answered.join()
+        started[0].server_close()

@@ -84,7 +84,18 @@ def test_another_format_is_refused(client: Client, ids: dict[str, str], tmp_path
 
 def test_the_card_states_what_a_precision_changes_and_on_which_processor() -> None:
     times = {"fp32": 9.5, "u8": 12.25, "s8": 13.0}
-    change = Change(times, -0.01, 0.002, Processor("Example CPU"), dot_products=False, activation="u8")
+    change = Change(
+        metric="accuracy",
+        n=500,
+        quality={"fp32": 0.91, "int8": 0.9},
+        difference=-0.01,
+        standard_error=0.002,
+        latency_ms=times,
+        bytes={"fp32": 1000, "int8": 300},
+        device=Processor("Example CPU"),
+        dot_products=False,
+        activation="u8",
+    )
     card = hub_files(metadata(), {"macs": 1.0}, (), {"int8": change})["README.md"]
     assert "| int8 | 12.25 | 9.5 | -0.0100 ± 0.0020 | Example CPU | no |" in card
     assert "instruction for 8-bit dot products (VNNI on x86)" in card

@@ -222,3 +222,13 @@ def test_a_licence_is_refused_before_the_training(tmp_path: Path) -> None:
     result = run(f"train random --out {tmp_path / 'x'} --family digits --data digits --licence {'M' * 201}")
     assert result.exit_code == 1 and "--licence must have 1 to" in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_file_that_is_no_predictor_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "latency.npz"
+    file.write_bytes(b"PK\x03\x04 and nothing else")
+    result = run(
+        f"train hesso --from zoo/digits --out {tmp_path / 'x'} --keep latency_ms=0.5 --predictor {file} --dry-run"
+    )
+    assert result.exit_code == 1
+    assert f"of a predictor of zoo/digits, got {file}: not a saved predictor" in result.stderr

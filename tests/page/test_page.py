@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from netwright.cli import app
-from tests.page.seeds import LOSSES, QUALITIES, seed_front, seed_training
+from tests.page.seeds import LOSSES, QUALITIES, converted, seed_front, seed_training
 from tests.page.studio import EVALUATIONS, open_view, traces, until, wait_for_charts
 
 
@@ -197,3 +197,30 @@ def test_a_training_shows_losses_by_role_and_quality(stocked, new_page):
         for role, (x, y, _) in traces(page, chart).items():
             assert x == list(rows)
             assert y == pytest.approx([factor * values[role] for values in rows.values()])
+
+
+def test_the_original_of_a_converted_network_is_beside_its_front(stocked, new_page):
+    search = seed_front(stocked.settings, stocked.supernet.id, stocked.target.id, 20)
+    page = new_page()
+    open_view(page, stocked.url, f"/searches/{search}")
+    wait_for_charts(page)
+    assert page.locator("#original").count() == 0
+    assert "original" not in traces(page, page.locator(".chart.tall"))
+    with converted(stocked.settings, stocked.supernet.id) as qualities:
+        original = stocked.client.searches.get(search).front().original
+        assert original is not None
+        (latency,) = [row for row in original.measured if row.metric == "latency_ms"]
+        page = new_page()
+        open_view(page, stocked.url, f"/searches/{search}")
+        wait_for_charts(page)
+        chart = page.locator(".chart.tall")
+        until(page, lambda: "original" in traces(page, chart))
+        x, y, _ = traces(page, chart)["original"]
+        assert x == pytest.approx([latency.value])
+        assert y == pytest.approx([100 * qualities["validation"][0]])
+        words = page.locator("#original").inner_text()
+        assert "97\u202f% ± 1.1 on validation" in words and "96\u202f% ± 1.2 on test" in words
+        assert "on cpu" in words and "not measured" not in words
+        assert "the original" in page.locator(".legend").first.inner_text()
+        page.locator("#original a").click()
+        page.wait_for_selector(f"main:not([aria-busy]) h1:has-text('{original.subnet}')")

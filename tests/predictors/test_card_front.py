@@ -18,7 +18,7 @@ from predictors.errors import MeasureError
 from predictors.measuring.measure import WAIT, Run, StepProgress
 from predictors.measuring.protocol import Protocol, Timing
 from predictors.targets.target import Target, TargetSettings
-from supernets.checkpoints import load_supernet
+from supernets.checkpoints import load_supernet, write_manifest
 from supernets.data import load_data
 from supernets.evaluate import evaluate_arch
 from supernets.manifest import Manifest
@@ -104,6 +104,18 @@ def test_the_command_puts_the_front_into_the_card(tmp_path: Path, monkeypatch: p
     # measured again, the card still has one front
     again = add_front(folder, after.report["front"])
     assert again == after and (folder / "report.md").read_text().count("## Against") == 1
+
+
+def test_a_supernet_without_a_card_is_refused_before_anything_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "converted"
+    shutil.copytree(ZOO / "digits", folder)
+    write_manifest(folder, Manifest.read(folder).model_copy(update={"report": {}}))
+    monkeypatch.setattr("predictors.card_front.card_front", None)
+    done = CliRunner().invoke(app, ["card", str(folder)])
+    assert done.exit_code == 1
+    assert "must have a report card" in done.stderr
 
 
 def test_the_command_says_that_it_waits_for_another_measuring_run(

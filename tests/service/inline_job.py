@@ -57,6 +57,7 @@ class InlineContext:
 
     async def step(self, name, task, request, store=None):
         if name not in self.records:
+            assert self.windows, f"the progress of step {name!r} would count as that of the whole job"
             self.asked.append((name, len(getattr(request, "population", []))))
             self.requests[name] = request
             began = time.monotonic()

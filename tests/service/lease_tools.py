@@ -6,7 +6,7 @@ from service.db.tables import Target
 from service.devices import lease_queries
 from service.devices.lease_schemas import DeviceDescription
 from service.ids import DEFAULT_PROJECT, new_id
-from service.runtime import job_queries
+from service.runtime import job_queries, parts
 
 P = DEFAULT_PROJECT
 DEVICE = {
@@ -47,12 +47,12 @@ def add_order(session, target, nets=4, together=False, step="measure", job=None)
         job = job_queries.create_job(session, P, "measure", {})
         job_queries.set_state(session, job, "running")
         job_queries.rest(job)
-    order = lease_queries.place_order(
+    order = parts.place_order(
         session,
         P,
         job.id,
         step,
-        [(f"{number:x}" * 64, 10) for number in range(nets)],
+        [{"file_sha256": f"{number:x}" * 64, "bytes": 10} for number in range(nets)],
         target_id=target.id,
         protocol={"seed": 0},
         metrics=["latency_ms"],

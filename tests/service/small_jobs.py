@@ -20,6 +20,7 @@ JOBS = Registry(
         "crash": "tests.service.small_jobs:crash",
         "leak": "tests.service.small_jobs:leak",
         "starve": "tests.service.small_jobs:starve",
+        "spread": "tests.service.small_jobs:spread",
     },
 )
 HELD_S = 300
@@ -61,6 +62,48 @@ def count_task(payload: CountIn, progress: Progress) -> Counted:
             time.sleep(0.02)
     progress(1, 1, "counted")
     return Counted(number=payload.number)
+
+
+class SpreadIn(StepData):
+    numbers: list[int]
+    folder: str
+    seconds: float | None = None
+
+    def shares(self, workers):
+        return [SpreadIn(numbers=[number], folder=self.folder) for number in self.numbers]
+
+    @property
+    def limit_s(self):
+        return self.seconds
+
+
+class Spread(StepData):
+    squares: list[int]
+
+    @classmethod
+    def joined(cls, parts):
+        return cls(squares=[square for part in parts for square in part.squares])
+
+
+async def spread(run):
+    """One step in as many parts as there are ``numbers``, each held until ``folder`` has a file of its name."""
+    request = SpreadIn(
+        numbers=run.params["numbers"], folder=run.params["folder"], seconds=run.params.get("seconds")
+    )
+    run.window(0, 1, 1)
+    result = await run.step("spread", spread_task, request)
+    run.outcome = " ".join(map(str, result.squares))
+
+
+def spread_task(payload: SpreadIn, progress: Progress) -> Spread:
+    for number in payload.numbers:
+        with (Path(payload.folder) / "log").open("a") as file:
+            file.write(f"{number} {os.getppid()}\n")
+        deadline = time.monotonic() + HELD_S
+        while not (Path(payload.folder) / str(number)).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    return Spread(squares=[number**2 for number in payload.numbers])
 
 
 async def fail(run):

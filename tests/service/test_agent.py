@@ -15,7 +15,7 @@ from service.db.tables import Agent, Item, Job, Lease, Order, Target
 from service.devices import lease_queries
 from service.devices.leasing import store_references
 from service.http.keys import make_key, revoke_key
-from service.runtime import job_queries
+from service.runtime import job_queries, parts
 from tests.service.house import House, ended, said, wait_until
 from tests.service.lease_tools import P, add_target
 
@@ -64,8 +64,8 @@ def order(settings, database, target):
             for number, content in enumerate(nets):
                 sha256 = store.put(content)
                 own_artifact(session, P, sha256, len(content), "application/octet-stream", f"{number}.onnx")
-                files.append((sha256, len(content)))
-            return lease_queries.place_order(
+                files.append({"file_sha256": sha256, "bytes": len(content)})
+            return parts.place_order(
                 session,
                 P,
                 job.id,
@@ -86,12 +86,12 @@ SMALL, MEDIUM = reference_net("small"), reference_net("medium")
 
 def results(database, order):
     with database.read() as session:
-        return [item.result for item in lease_queries.items_of(session, order)]
+        return [item.result for item in parts.items_of(session, order)]
 
 
 def count(database, order, *states):
     with database.read() as session:
-        return lease_queries.count_items(session, order, *states)
+        return parts.count_items(session, order, *states)
 
 
 def leases(database, **equal):

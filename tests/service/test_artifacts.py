@@ -1,6 +1,7 @@
 """Content-addressed files: whole, unchanged, checked."""
 
 import hashlib
+import os
 import threading
 
 import pytest
@@ -46,6 +47,22 @@ def test_storing_again_repairs_a_damaged_artifact(tmp_path):
         assert store.put(b"good") == sha256 and store.read(sha256) == b"good"
     path.unlink()
     assert not store.is_whole(sha256)
+
+
+@pytest.mark.parametrize("put", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_no_artifact_and_is_not_replaced(tmp_path, put):
+    store = ArtifactStore(str(tmp_path / "store"))
+    sha256 = store.put(b"good")
+    path = tmp_path / "store" / sha256[:2] / sha256
+    path.unlink()
+    put(path)
+    assert not store.is_whole(sha256)
+    for use in (store.read, store.size, lambda sha256: next(store.stream(sha256))):
+        with pytest.raises(ArtifactError, match="no longer"):
+            use(sha256)
+    with pytest.raises(ArtifactError, match="remove it"):
+        store.put(b"good")
+    assert path.exists() and not path.is_file()
 
 
 def test_a_damaged_artifact_is_never_handed_out(tmp_path):

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from search.constraints import Constraint
+from search.fronts.front import non_dominated
 from service.db import queries
 from service.db.tables import Point, Project, Search, Subnet, Supernet, Table
 from service.ids import DEFAULT_PROJECT, new_id
 from service.search.fronts.best import best_of_search, best_points, restore, store_points
-from service.search.fronts.views import best_of, within
+from service.search.fronts.views import scores, thin, within
 from service.search.request.schemas import FrontPoint
 from tests.service.test_fronts import OBJECTIVES, point
 
@@ -64,6 +65,15 @@ def store(db, supernet, rng, count, target):
     return search
 
 
+def best_of(points, objectives, target):
+    """The non-dominated points among these, best first."""
+    values = scores(points, objectives, target)
+    usable = np.flatnonzero(np.isfinite(values).all(axis=1))
+    kept = usable[non_dominated(values[usable])]
+    rank = np.lexsort(([points[row].subnet for row in kept], *values[kept].T[::-1]))
+    return [points[row] for row in kept[rank]]
+
+
 def compared(db, supernet, target, limits):
     """What all points give: each subnet once, by its newest point."""
     with db.read() as session:
@@ -76,8 +86,12 @@ def compared(db, supernet, target, limits):
 
 def kept(db, supernet, target, limits):
     with db.read() as session:
-        points = within(best_points(session, supernet, target, limits), limits, target)
-    return {(p.subnet, p.search) for p in best_of(points, OBJECTIVES, target)}
+        points, total = best_points(session, supernet, target, limits)
+        few, of = best_points(session, supernet, target, limits, 3)
+    assert total == of == len(points)
+    assert points == best_of(points, OBJECTIVES, target) and points == within(points, limits, target)
+    assert few == thin(points, OBJECTIVES, 3)
+    return {(p.subnet, p.search) for p in points}
 
 
 def check(db, supernet):
@@ -122,4 +136,4 @@ def test_of_a_search_with_a_front_for_each_target_a_target_has_its_own_points(db
         store_points(session, supernet, rows)
     with db.read() as session:
         for target in TARGETS:
-            assert [found.target for found in best_points(session, supernet, target, [])] == [target]
+            assert [found.target for found in best_points(session, supernet, target, [])[0]] == [target]

@@ -4,17 +4,18 @@ import pytest
 
 from service.db.tables import Point, Search
 from service.ids import DEFAULT_PROJECT, new_id
+from service.search.fronts.compare_routes import _share
 from tests.service.test_errors import assert_problem
 
 
-def stored(database, supernet, points, objectives=("accuracy", "latency_ms"), target=None):
+def stored(database, supernet, points, objectives=("accuracy", "latency_ms"), target=None, targets=()):
     """A search whose front has these (subnet, accuracy, latency) points."""
     with database.write() as session:
         search = Search(
             id=new_id("sea"),
             project_id=DEFAULT_PROJECT,
             supernet_id=supernet["id"],
-            spec={"objectives": list(objectives), "targets": [], "labels": {}},
+            spec={"objectives": list(objectives), "targets": list(targets), "labels": {}},
         )
         session.add(search)
         session.flush()
@@ -26,7 +27,7 @@ def stored(database, supernet, points, objectives=("accuracy", "latency_ms"), ta
                 "n": 10,
                 "precision": "fp32",
             }
-            measured = {"metric": "latency_ms", "target": "tgt_a", "value": latency, "spread": None, "n": 9}
+            measured = {"metric": "latency_ms", "value": latency, "spread": None, "n": 9}
             body = {
                 "subnet": subnet,
                 "search": search.id,
@@ -35,7 +36,15 @@ def stored(database, supernet, points, objectives=("accuracy", "latency_ms"), ta
                 "feasible": True,
                 "predicted": [],
                 "measured": [
-                    {**measured, "statistic": "made", "protocol_version": None, "verdict": "good", "raw": {}}
+                    {
+                        **measured,
+                        "target": of,
+                        "statistic": "made",
+                        "protocol_version": None,
+                        "verdict": "good",
+                        "raw": {},
+                    }
+                    for of in targets or ("tgt_a",)
                 ],
                 "quality": None,
                 "validation": {**value, "split": "validation"},
@@ -99,3 +108,51 @@ def test_what_cannot_be_compared_is_refused(client, database, supernet, subnets)
         assert problem.errors[0].field == field, problem.detail
     assert_problem(client.get("/v1/searches:compare", params={"search": [first, "sea_x"]}), 422)
     assert_problem(client.get("/v1/searches:compare", params={"search": [first]}), 422)
+
+
+def compare(client, *searches, **query):
+    return client.get("/v1/searches:compare", params={"search": list(searches), **query})
+
+
+def test_searches_on_different_targets_are_refused(client, database, supernet, target, subnets):
+    other = client.post("/v1/targets", json={"name": "other", "settings": {"threads": 2}}).json()
+    a, b, point = target["id"], other["id"], [(subnets[0], 0.9, 2.0)]
+    on_a, on_b = (stored(database, supernet, point, targets=[each]) for each in (a, b))
+    both = stored(database, supernet, point, targets=[a, b])
+    refused = assert_problem(compare(client, on_a, on_b), 422)
+    got = f"searches to compare must have the same targets, got {on_a} on {target['name']}; {on_b} on other; "
+    assert refused.detail == got + "they have none in common: choose searches of one target"
+    assert refused.errors[0].allowed == []
+    refused = assert_problem(compare(client, on_a, both), 422)
+    assert refused.errors[0].allowed == [target["name"]]
+    assert refused.detail.endswith(f"target must be one that all have: {target['name']}")
+    assert compare(client, on_a, both, target=a).json()["fronts"][1]["hypervolume"] > 0
+    assert (
+        "on target other must all have it"
+        in assert_problem(compare(client, on_a, both, target=b), 422).detail
+    )
+    apart = stored(database, supernet, point, target=a, targets=[a, b])
+    assert_problem(compare(client, both, apart), 422)
+    assert compare(client, both, apart, target=a).json()["fronts"][1]["share"] == 1.0
+    assert compare(client, both, stored(database, supernet, [], targets=[b, a])).status_code == 200
+
+
+def test_targets_are_alike_where_no_objective_is_measured(client, database, supernet, subnets):
+    first, second = (
+        stored(database, supernet, [], objectives=("accuracy", "macs"), targets=[each]) for each in "ab"
+    )
+    assert compare(client, first, second).status_code == 200
+
+
+def test_subnets_on_both_fronts_are_counted(client, database, supernet, subnets):
+    a, b, c = subnets[:3]
+    first = stored(database, supernet, [(a, 0.9, 2.0), (b, 0.8, 1.0)])
+    second = stored(database, supernet, [(a, 0.9, 2.02), (b, 0.8, 1.01), (c, 0.7, 1.0)])
+    fronts = compare(client, first, second).json()["fronts"]
+    assert [(front["common"], front["new"]) for front in fronts] == [(2, 0), (2, 1)]
+
+
+def test_equal_hypervolumes_have_a_share_of_one():
+    assert _share(0.1 + 0.2, 0.3) == 1.0 == _share(0.3, 0.1 + 0.2)
+    assert _share(0.3 * (1 - 1e-6), 0.3) < 1.0
+    assert _share(0.0, 0.0) is None

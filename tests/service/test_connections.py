@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from service.app import create_app
-from service.http.protocol import timed_protocol
+from service.http.middleware.protocol import timed_protocol
 
 HEAD = b"POST /v1/searches HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 

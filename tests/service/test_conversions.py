@@ -17,10 +17,11 @@ from starlette.testclient import TestClient
 
 from service.conversions import job as conversion_job
 from service.db.session import Database
-from service.db.tables import Job
+from service.db.tables import Job, Supernet
 from service.runtime import job_queries
 from service.settings import Settings
 from service.subnets import export_job
+from service.training import job as training_job
 from supernets.export.metadata import read_metadata
 from supernets.export.runtime import session
 from tests.convert.networks import Flat, unit
@@ -73,6 +74,11 @@ def test_what_is_found_is_shown_before_anything_is_made(client: TestClient, file
     assert "output" in found["frozen"][0]["reason"]
     assert found["costs"]["smallest"]["macs"] < found["costs"]["largest"]["macs"]
     assert found["output"]["shape"] == ["batch", 10] and found["latency"] == []
+    assert found["importance"] == "magnitude"
+    again = client.post("/v1/conversions:examine", json=sent(file, importance="fisher")).json()
+    assert again == {**found, "importance": "fisher"}
+    wrong = client.post("/v1/conversions:examine", json=sent(file, importance="fischer"))
+    assert wrong.status_code == 422 and "norm_scale" in wrong.text and "fischer" in wrong.text
     assert client.get("/v1/supernets").json()["items"] == [] == client.get("/v1/jobs").json()["items"]
 
 
@@ -91,6 +97,7 @@ def test_slices_of_the_original_are_searched_exported_and_run(
     (settings.import_dir / "mine.pt2").write_bytes(file.read_bytes())
     expects = {"mean": MEAN, "std": STD}
     body = {"name": "mine", "file": {"path": "mine.pt2"}, "data": "digits", "training": False}
+    body["importance"] = "taylor"
     answer = client.post("/v1/conversions", json=body | {"expects": expects})
     assert answer.status_code == 202, answer.text
     assert client.post("/v1/conversions", json=body).status_code == 409  # the name is taken from now on
@@ -102,6 +109,7 @@ def test_slices_of_the_original_are_searched_exported_and_run(
     assert supernet["preprocessing"]["mean"] == MEAN and supernet["training"]["steps"] == 0
     report = supernet["report"]
     assert len(report["panel"]) > 2 and report["converted"]["axes"]
+    assert report["converted"]["importance"] == "taylor"
     for split in ("validation", "test"):  # its own statistics, not recalibrated ones
         assert report["original"][split]["n"] == report["summary"][split]["largest"]["n"]
 
@@ -121,6 +129,7 @@ def test_slices_of_the_original_are_searched_exported_and_run(
     run_inline(database, settings, search.json()["job"]["id"])
     front = client.get(f"/v1/searches/{search.json()['id']}/front").json()
     assert front["points"]
+    check_original(client, search.json()["id"], supernet, target["id"])
     export = client.post(f"/v1/subnets/{front['points'][0]['subnet']}/exports", json={})
     assert export.status_code == 202, export.text
     run(database, settings, export.json()["job"]["id"], export_job.run)
@@ -131,6 +140,72 @@ def test_slices_of_the_original_are_searched_exported_and_run(
     image = np.zeros((3, 1, 32, 32), dtype=np.float32)
     assert run_file.run(None, {run_file.get_inputs()[0].name: image})[0].shape == (3, 10)
     assert read_metadata(path)["preprocessing"]["mean"] == MEAN
+
+
+def check_original(client: TestClient, search: str, supernet: dict[str, Any], target: str) -> None:
+    """Beside both fronts: quality as the report has it, and latency once the largest subnet was measured."""
+    whole = client.get("/v1/fronts", params={"supernet": supernet["id"]}).json()["original"]
+    own = client.get(f"/v1/searches/{search}/front").json()["original"]
+    report = supernet["report"]["original"]
+    for view in (whole, own):
+        assert view["arch"] == report["arch"] and view["costs"] == report["costs"]
+        assert view["quality"]["value"] == report["test"]["value"] and view["quality"]["split"] == "test"
+        assert view["validation"]["n"] == report["validation"]["n"]
+    (latency,) = [row for row in own["measured"] if row["metric"] == "latency_ms"]
+    assert own["subnet"] == whole["subnet"] and latency["target"] == target and latency["value"] > 0
+    stored = client.get(f"/v1/subnets/{own['subnet']}").json()
+    assert stored["arch"] == own["arch"]
+    elsewhere = client.post("/v1/targets", json={"name": "elsewhere", "kind": "cpu_parallel"})
+    if elsewhere.status_code == 201:  # nothing was measured there
+        other = {"supernet": supernet["id"], "target": elsewhere.json()["id"]}
+        assert client.get("/v1/fronts", params=other).json()["original"]["measured"] == []
+
+
+def test_a_share_of_the_latency_is_kept_by_the_newest_predictor_of_the_source(
+    client: TestClient, database: Database, settings: Settings, file: Path
+) -> None:
+    made = client.post("/v1/conversions", json=sent(file, name="mine", training=False))
+    run(database, settings, made.json()["job"]["id"], conversion_job.run)
+    supernet = client.get("/v1/supernets/mine").json()["id"]
+    target = client.post("/v1/targets", json={}).json()
+    insert_measured(database, supernet, target["id"])
+    insert_fitted(database, client.app.state.services.store, supernet, target["id"])  # type: ignore[attr-defined]
+    body = {"name": "pruned", "source": "mine", "recipe": "hesso", "steps": 8, "target": target["name"]}
+    answer = client.post("/v1/trainings", json=body | {"keep": {"latency_ms": 0.7}})
+    assert answer.status_code == 202, answer.text
+    run(database, settings, answer.json()["job"]["id"], training_job.run)
+    pruned, whole = (client.get(f"/v1/supernets/{name}").json() for name in ("pruned", "mine"))
+    (predictor,) = client.get("/v1/predictors", params={"metric": "latency_ms"}).json()["items"]
+    stage = pruned["training"]["stages"][-1]
+    assert stage["predictor"]["name"] == predictor["id"]
+    assert stage["predictor"]["sha256"] == predictor["version"]
+    costs = [each["report"]["original"]["costs"]["macs"] for each in (pruned, whole)]
+    assert costs[0] == costs[1]  # of the network as it came
+    with database.read() as session_:
+        graphs = [
+            session_.get_one(Supernet, each["id"]).manifest["config"]["graph"] for each in (pruned, whole)
+        ]
+    assert graphs[0] != graphs[1]
+
+    def refused(**changes: Any) -> dict[str, Any]:
+        asked = body | {"name": "another", "keep": {"latency_ms": 0.7}} | changes
+        refusal = client.post("/v1/trainings:estimate", json=asked)
+        assert refusal.status_code == 422, refusal.text
+        (fault,) = refusal.json()["errors"]
+        return fault | {"detail": refusal.json()["detail"]}
+
+    other = client.post("/v1/targets", json={"name": "phone", "kind": "agent"})
+    assert other.status_code == 201, other.text
+    fault = refused(target="phone")
+    assert fault["field"] == "target" and fault["allowed"] == [target["name"]]
+    unknown = refused(keep={"latenzy_ms": 0.7})
+    assert unknown["field"] == "keep" and unknown["allowed"] == ["latency_ms"]
+    assert refused(target="nowhere")["field"] == "target"
+    assert "absent, or with a source" in str(refused(source=None, data="digits", family="digits")["allowed"])
+    assert "such as latency_ms" in refused(keep={"macs": 0.5})["detail"]
+    assert refused(target=None)["field"] == "recipe"
+    assert "smallest width" in refused(keep={"latency_ms": 0.001})["detail"]
+    assert refused(recipe="sandwich")["field"] == "keep"
 
 
 def test_the_original_teaches_its_subnets(

@@ -18,6 +18,7 @@ BODIES = {
     "/v1/trainings": {"name": "x", "data": "nope", "family": "digits"},
     "/v1/trainings:estimate": {"data": "nope", "family": "digits"},
     "/v1/conversions": {"name": "x", "file": {"content": ""}, "data": "nope"},
+    "/v1/conversions:pretrained": {"name": "x", "folder": "nope", "data": "digits"},
     "/v1/conversions:examine": {"file": {"content": "eA=="}},
     "/v1/targets": {"kind": "nope"},
     "/v1/measurement-leases": {"target": "nope"},

@@ -10,9 +10,11 @@ from supernets.data import load_data
 from supernets.export.metadata import read_metadata
 from supernets.export.runtime import session as runtime
 from supernets.tasks.image_classification import ImageClassification
+from tests.pretrained.test_pretrained import write_tokenizer
 from tests.service.test_errors import assert_problem
 from tests.service.test_search_job import follow, http, job_of, processes  # noqa: F401
 from tests.service.test_training_job import wait_for
+from tests.small import small_corpus
 from tests.supernets.test_data import write_folder
 
 P = DEFAULT_PROJECT
@@ -22,15 +24,20 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture
 def subnet(database, supernet):
     """A row for the smallest subnet of the digits supernet."""
+    return smallest(database, supernet["id"])
+
+
+def smallest(database, supernet):
+    """A row for the smallest subnet of a supernet with this id."""
     from service.db.tables import Supernet
     from service.supernets.checkpoints import family_of
 
     with database.write() as session:
-        arch = family_of(queries.get(session, P, Supernet, supernet["id"])).space().min()
+        arch = family_of(queries.get(session, P, Supernet, supernet)).space().min()
         row = Subnet(
             id=new_id("sub"),
             project_id=P,
-            supernet_id=supernet["id"],
+            supernet_id=supernet,
             arch_id=arch.id,
             arch=arch.as_dict(),
             costs={},
@@ -143,6 +150,22 @@ def test_images_take_the_channels_and_resolution_of_the_supernet(client, setting
     assert row["recipe"]["steps"] == 2 and row["recipe"]["space"]["restrict"]["stage1.depth"] == [1]
 
 
+def test_texts_take_the_tokenizer_of_the_supernet(client, database, settings):
+    answer = client.post("/v1/supernets", json={"zoo": "gpt_bytes"})
+    assert answer.status_code == 201, answer.text
+    subnet = smallest(database, answer.json()["id"])
+    small_corpus(settings.import_dir)
+    write_folder(settings.import_dir / "photos", {"a": 60, "b": 60})
+    url = f"/v1/subnets/{subnet}/finetunes"
+    answer = client.post(url, json={"data": "corpus:text.py,window=64", "steps": 2})
+    assert answer.status_code == 202, answer.text
+    write_tokenizer(settings.import_dir)
+    for data in ("folder:photos", "digits", "corpus:text.py,tokenizer=tokenizer.json,window=8"):
+        problem = assert_problem(client.post(url, json={"data": data}), 422)
+        assert problem.errors[0].field == "data", (data, problem)
+    assert "tokenizer of 'gpt_bytes', which has 256 tokens" in problem.detail
+
+
 def test_an_export_names_a_fine_tune_of_its_own_subnet(client, database, subnet):
     with database.write() as session:
         mine = session.get_one(Subnet, subnet)
@@ -172,6 +195,10 @@ def test_an_export_names_a_fine_tune_of_its_own_subnet(client, database, subnet)
         ({"format": "pt2", "precision": "int8"}, "precision"),
         ({"opset": 16}, "opset"),
         ({"opset": 22}, "opset"),
+        ({"opset": "latest"}, "opset"),
+        ({"precision": "int4"}, "precision"),
+        ({"format": "tflite"}, "format"),
+        *(({"batch": batch}, "batch") for batch in (0, -1, 1025, "x", True, 1.5)),
     ):
         problem = assert_problem(client.post(url, json=body), 422)
         assert problem.errors[0].field == field, (body, problem)

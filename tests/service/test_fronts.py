@@ -12,7 +12,7 @@ from service.db.tables import Search, Supernet
 from service.ids import DEFAULT_PROJECT, new_id
 from service.measurements.models import Quality, SubnetTiming
 from service.search.fronts.best import store_points
-from service.search.fronts.views import as_csv, best_of, pick, thin, true_value, within
+from service.search.fronts.views import as_csv, pick, thin, true_value, within
 from service.search.request.plan import Plan, PlannedObjective
 from service.search.request.schemas import FrontPoint
 from service.search.rounds.budget import round_sizes
@@ -224,14 +224,6 @@ def test_a_shared_front_counts_the_worst_target_or_the_one_named():
     limits = [Constraint("latency_ms", max=30.0)]
     assert within([both], limits) == [] and within([both], limits, "tgt_a") == [both]
     assert true_value(both, "latency_ms") == 50.0 and np.isnan(true_value(both, "energy_mj"))
-
-
-def test_the_best_of_everything_is_not_dominated_and_each_subnet_once():
-    worse = point(99, 0.4, 30.0)
-    older = point(19, 0.9, 0.5, search="sea_0")  # the same subnet, an older and luckier measurement
-    best = best_of([*POINTS, worse, older], OBJECTIVES)
-    assert {each.subnet for each in best} == {each.subnet for each in POINTS}
-    assert all(each.search == "sea_1" for each in best)
 
 
 def test_a_front_is_chosen_on_validation_and_never_on_test():

@@ -161,7 +161,7 @@ def test_an_unknown_query_parameter_is_named(client, supernet):
 def test_a_405_lists_what_is_allowed(client):
     for path, allowed in (
         ("/v1/supernets", "GET, HEAD, POST"),
-        ("/v1/jobs/x", "GET, HEAD"),
+        ("/v1/jobs/x", "GET, HEAD, PATCH"),
         ("/v1/searches:profile", "POST"),
         ("/healthz", "GET, HEAD"),
     ):

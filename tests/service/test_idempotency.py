@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.db.tables import IdempotentRequest, Job, now
-from service.http.idempotency import ABANDONED
+from service.http.middleware.idempotency import ABANDONED
 from service.settings import Settings
 from tests.service.lease_tools import clean
 from tests.service.test_errors import assert_problem

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import threading
 
 import pytest
 from pydantic import ValidationError
@@ -91,7 +92,7 @@ def test_anything_but_a_regular_file_of_its_own_is_refused_at_once(root, make):
     assert str(root) not in str(refused.value)
 
 
-@pytest.mark.parametrize("make", [link, link_inside, dangling, loop, fifo, unix_socket])
+@pytest.mark.parametrize("make", [link, link_inside, dangling, loop, fifo, unix_socket, hard_link])
 def test_a_tree_with_a_link_or_a_special_file_is_refused(root, make):
     make(root)
     for path in (".", "entry"):
@@ -170,6 +171,83 @@ def test_a_file_that_is_swapped_for_a_fifo_after_its_check_does_not_block(root, 
         read(root, "folder/file")
 
 
+def as_link(entry, to):
+    """Put a link in the place of a file or folder."""
+    entry.rename(entry.with_name(f"{entry.name}.kept"))
+    entry.symlink_to(to)
+
+
+def swap_when_opened(monkeypatch, name, entry, to):
+    """At the last moment before ``name`` is opened, ``entry`` becomes a link to ``to``; returns whether it has."""
+    real, swapped = os.open, []
+
+    def swap_then_open(path, *arguments, **options):
+        if path == name and not swapped:
+            swapped.append(path)
+            as_link(entry, to)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(import_folder.os, "open", swap_then_open)
+    return swapped
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_link_that_is_put_there_at_the_moment_of_opening_is_not_followed(root, monkeypatch, what):
+    """A folder that is already open stays the same one: what is then put in its place is not read."""
+    elsewhere = root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_bytes(SECRET)
+    entry, to = (
+        (root / "folder", elsewhere) if what == "folder" else (root / "folder" / "file", elsewhere / "file")
+    )
+    swapped = swap_when_opened(monkeypatch, what, entry, to)
+    with pytest.raises(InvalidError, match="link"):
+        read(root, "folder/file")
+    assert swapped
+
+
+def test_a_folder_that_is_replaced_while_a_file_in_it_is_opened_stays_the_one_that_was_checked(
+    root, monkeypatch
+):
+    elsewhere = root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_bytes(SECRET)
+    assert swap_when_opened(monkeypatch, "file", root / "folder", elsewhere) == []
+    assert read(root, "folder/file") == b"content"
+    assert (root / "folder").is_symlink()
+
+
+def test_links_that_come_and_go_while_files_are_read_lead_nowhere(root):
+    """Another process swaps a file, and its folder, for links and back: what is read is the file, or refused."""
+    elsewhere = root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_bytes(SECRET)
+    stop, rounds = threading.Event(), []
+
+    def swap():
+        while not stop.is_set() and len(rounds) < 100_000:
+            for entry, to in ((root / "folder" / "file", elsewhere / "file"), (root / "folder", elsewhere)):
+                as_link(entry, to)
+                entry.unlink()
+                entry.with_name(f"{entry.name}.kept").rename(entry)
+            rounds.append(1)
+            stop.wait(0.0002)  # both are in place meanwhile, so that some reads succeed
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    found = []
+    try:
+        while (len(rounds) < 50 or b"content" not in found) and len(found) < 100_000:
+            try:
+                found.append(read(root, "folder/file"))
+            except InvalidError:
+                found.append(None)
+    finally:
+        stop.set()
+        swapper.join(30)
+    assert set(found) <= {b"content", None} and b"content" in found and len(rounds) >= 50
+
+
 def test_a_file_that_grows_after_its_check_is_read_up_to_the_limit_only(root):
     with import_folder.open_file(root, "folder/file", "path", 100) as file:
         (root / "folder" / "file").write_bytes(b"x" * 1000)
@@ -229,6 +307,17 @@ def test_no_file_of_a_supernet_directory_leads_anywhere_else(client, settings, m
             assert str(tmp_path) not in problem.model_dump_json()
             entry.unlink()
             kept.rename(entry)
+    assert client.get("/v1/supernets").json()["items"] == []
+    assert not list(settings.home.glob("import-*"))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "report.md"])
+def test_a_link_that_is_put_there_while_an_import_runs_leads_nowhere(
+    client, settings, mine, monkeypatch, name
+):
+    swapped = swap_when_opened(monkeypatch, name, mine / name, settings.home / "netwright.db")
+    problem = assert_problem(client.post("/v1/supernets", json={"path": "mine"}), 422)
+    assert swapped and problem.errors[0].field == "path"
     assert client.get("/v1/supernets").json()["items"] == []
     assert not list(settings.home.glob("import-*"))
 

@@ -1,4 +1,4 @@
-"""Every kind of job whose process is killed from outside, as where memory runs out, is parked with the reason."""
+"""Every kind of job: parked with the reason where its process is killed from outside, then resumed and cancelled."""
 
 import base64
 import os
@@ -11,10 +11,12 @@ import pytest
 from service.jobs import JOBS
 from service.runtime import job_queries
 from supernets.recipes.recipe import Recipe
+from tests.pretrained.test_pretrained import write
 from tests.service.house import House
 from tests.service.rows import insert_fitted
 from tests.service.test_conversions import exported, network, sent
 from tests.service.test_training_job import FAMILY
+from tests.small import small_texts
 
 
 def requests(supernet, target, table, subnet, arch, network):
@@ -29,6 +31,10 @@ def requests(supernet, target, table, subnet, arch, network):
             {"name": "trained", "data": "digits", "family": FAMILY, "recipe": recipe},
         ),
         "convert": ("/v1/conversions", sent(network, name="converted", steps=2)),
+        "convert_pretrained": (
+            "/v1/conversions:pretrained",
+            {"name": "pretrained", "folder": "hf", "data": "text:texts.parquet", "sequence": 16},
+        ),
         "finetune": (f"/v1/subnets/{subnet}/finetunes", {"steps": 2}),
         "measure": (f"/v1/targets/{target['id']}/measurements", {"supernet": space, "count": 2}),
         "import": (f"/v1/targets/{table['id']}/measurements", {"supernet": space, "table": rows}),
@@ -55,12 +61,12 @@ def kill_children(pid):
 
 @pytest.fixture
 def worker(settings, tmp_path):
-    house = House(settings, tmp_path)
+    house = House(settings, tmp_path, NETWRIGHT_IMPORT_DIR=str(settings.import_dir))
     yield house.start("worker")
     house.close()
 
 
-def test_every_kind_of_job_is_parked_when_its_process_is_killed_twice(
+def test_every_kind_of_job_is_parked_when_its_process_is_killed_twice_and_can_be_resumed_and_cancelled(
     client, database, settings, worker, supernet, target, measured, tmp_path
 ):
     insert_fitted(database, client.app.state.services.store, supernet["id"], target["id"])
@@ -68,6 +74,8 @@ def test_every_kind_of_job_is_parked_when_its_process_is_killed_twice(
         "/v1/targets", json={"kind": "table", "name": "phone", "settings": {"device": "p"}}
     ).json()
     largest = client.get(f"/v1/supernets/{supernet['id']}/space").json()["largest"]
+    write(settings.import_dir / "hf", "bert")
+    small_texts(settings.import_dir)
     asked = requests(
         supernet,
         target,
@@ -94,4 +102,15 @@ def test_every_kind_of_job_is_parked_when_its_process_is_killed_twice(
         )
         assert "killed from outside 2 times" in shown["error"]["message"], (kind, shown)
         assert f"POST /v1/jobs/{job}:resume" in shown["error"]["message"]
+        assert client.post(f"/v1/jobs/{job}:resume").status_code == 202
+        _until(client, job, {"running"})
+        assert client.post(f"/v1/jobs/{job}:cancel").status_code == 202, kind
+        _until(client, job, {"cancelled"})
         assert worker.poll() is None, kind
+
+
+def _until(client, job, states):
+    deadline = time.monotonic() + 120
+    while (state := client.get(f"/v1/jobs/{job}").json()["state"]) not in states:
+        assert time.monotonic() < deadline, (job, state)
+        time.sleep(0.02)

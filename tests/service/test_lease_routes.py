@@ -4,6 +4,7 @@ import pytest
 
 from predictors.measuring.references import SIZES, reference_net
 from service.devices import lease_queries
+from service.runtime import parts
 from tests.service.lease_tools import DEVICE, RUNTIME, P, add_order, calibrations, row
 from tests.service.test_errors import assert_problem
 
@@ -113,5 +114,5 @@ def test_a_waiting_job_can_be_cancelled_at_once(client, database, order):
     assert answer.json()["state"] == "cancelled"
     assert client.post("/v1/measurement-leases", json=ASK).status_code == 204
     with database.read() as session:
-        assert lease_queries.count_items(session, order.id, "waiting") == 2
+        assert parts.count_items(session, order.id, "waiting") == 2
         assert order.project_id == P

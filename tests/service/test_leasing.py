@@ -13,7 +13,7 @@ from service.devices.lease_schemas import LeaseRenew, ResultsCreate
 from service.devices.staleness import DRIFT_RUNS, drift_reason, stale_reason
 from service.devices.waiting import look_after
 from service.errors import ConflictError, InvalidError, LostLeaseError, OtherDeviceError
-from service.runtime import job_queries
+from service.runtime import job_queries, parts
 from service.settings import Settings
 from tests.service.lease_tools import (
     P,
@@ -68,7 +68,7 @@ def let_expire(db, lease):
 
 def states(db, order):
     with db.read() as session:
-        return [item.state for item in lease_queries.items_of(session, order.id)]
+        return [item.state for item in parts.items_of(session, order.id)]
 
 
 def test_an_order_is_shared_and_its_job_woken_by_the_last_row(db, target):
@@ -85,7 +85,7 @@ def test_an_order_is_shared_and_its_job_woken_by_the_last_row(db, target):
     with db.read() as session:
         woken = session.get_one(Job, job.id)
         assert (woken.state, woken.waiting_since) == ("queued", None)
-        found = lease_queries.items_of(session, order.id)
+        found = parts.items_of(session, order.id)
     assert [item.result["timing"]["latency_ms"] for item in found] == [0.5] * 5
     assert {item.result["provenance"]["agent"] for item in found} == {"a", "b"}
 
@@ -96,7 +96,7 @@ def test_an_order_placed_twice_is_measured_once(db, target):
     with db.write() as session:
         _, again = add_order(session, target, job=session.get_one(Job, job.id))
         assert again.id == order.id
-        assert lease_queries.count_items(session, order.id, "waiting") == 4
+        assert parts.count_items(session, order.id, "waiting") == 4
 
 
 def test_an_expired_lease_goes_back_and_its_late_rows_never_double_others(db, target):
@@ -116,7 +116,7 @@ def test_an_expired_lease_goes_back_and_its_late_rows_never_double_others(db, ta
     again = bring(db, other, [row(i, latency_ms=0.7) for i in other.items])
     assert (again.recorded, again.known) == (0, 2)
     with db.read() as session:
-        found = [i.result["timing"]["latency_ms"] for i in lease_queries.items_of(session, order.id)]
+        found = [i.result["timing"]["latency_ms"] for i in parts.items_of(session, order.id)]
     assert found == [0.5, 0.5, 0.6, 0.6]
 
 
@@ -164,7 +164,7 @@ def test_a_net_that_no_agent_comes_back_with_is_given_up(db, target):
     assert take(db, target) is None
     assert states(db, order) == ["done"]
     with db.read() as session:
-        (item,) = lease_queries.items_of(session, order.id)
+        (item,) = parts.items_of(session, order.id)
     assert item.result["timing"]["verdict"] == "refused"
     assert "3 times" in item.result["timing"]["error"]
     assert queued(db) == [job.id]

@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, usable by generators; and its page, which needs no other host."""
 
 import re
+from pathlib import Path
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -45,6 +46,19 @@ def test_operation_ids_are_the_names_of_the_functions_and_unique(document):
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[a-z][a-z_]*", each) for each in ids)
+
+
+def test_operation_ids_stay_as_generated_clients_know_them(document):
+    """A new operation is added to the file; an id that is in it stays."""
+    known = (Path(__file__).parent / "operation_ids.txt").read_text().splitlines()
+    assert [f"{m.upper()} {path} {each['operationId']}" for path, m, each in operations(document)] == known
+
+
+def test_every_parameter_of_a_path_of_the_api_has_an_example(document):
+    for path, _, operation in operations(document):
+        if path.startswith("/v1/"):
+            named = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
+            assert len(named) == path.count("{") and all(each["example"] for each in named), path
 
 
 def test_every_operation_documents_problems_and_those_of_the_api_take_a_key(document):

@@ -28,7 +28,7 @@ from service.predictors.tasks import FitIn
 from service.runtime import job_queries
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
-from service.supernets.queries import ensure_subnets
+from service.supernets.queries import ensure_subnets, supernets_of_networks, supernets_of_space
 from supernets.spaces.space import Arch
 from tests.service import test_resources
 from tests.service.inline_job import InlineContext
@@ -108,6 +108,25 @@ def test_targets_of_the_same_space_with_enough_rows_are_known(database, supernet
         assert family_of(row).space().member(population).all()
         # Another project sees none of it.
         assert source_targets(session, "other", row, "latency_ms", new) == []
+
+
+def test_measurements_of_wider_networks_of_the_same_axes_are_not_mixed_in(database, supernet, fleet):
+    new, others = fleet
+    with database.write() as session:
+        row = queries.get(session, P, Supernet, supernet["id"])
+        copied = {c.name: getattr(row, c.name) for c in Supernet.__table__.columns if c.name != "name_key"}
+        for name, setting, alike in (("wider", "head_width", False), ("classes", "num_classes", True)):
+            config = {**row.manifest["config"], setting: row.manifest["config"][setting] + 8}
+            other = Supernet(
+                **copied | {"id": new_id("sup"), "name": name, "manifest": {**row.manifest, "config": config}}
+            )
+            session.add(other)
+            session.flush()
+            assert other.id in supernets_of_space(session, P, row)
+            assert (other.id in supernets_of_networks(session, P, row)) == alike
+            assert source_targets(session, P, other, "latency_ms", new) == (
+                source_targets(session, P, row, "latency_ms", new) if alike else []
+            )
 
 
 def evaluated_elsewhere(session, like, keep, name="elsewhere", project=P):

@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
-from service.db.tables import Job, Project
+from service.db.tables import Job, Order, Project
 from service.ids import DEFAULT_PROJECT
-from service.runtime import job_queries, queue
+from service.runtime import job_queries, parts, queue
 from service.settings import Settings
 from tests.service.lease_tools import clean
 
@@ -62,19 +62,71 @@ def test_priority_comes_before_age(db):
     assert [claim(db) for _ in range(5)] == [urgent, first, second, late, None]
 
 
+def test_jobs_before_one_are_those_that_would_be_taken_first(db):
+    ids = [add(db, priority=priority) for priority in (0, 0, 5, -1)]
+    with db.read() as session:
+        before = [job_queries.count_before(session, session.get_one(Job, id)) for id in ids]
+    assert before == [1, 2, 0, 3]
+
+
 def test_the_project_that_occupies_the_fewest_workers_is_next(db):
     mine = [add(db) for _ in range(3)]
     others = [add(db, project="prj_other") for _ in range(2)]
     assert [claim(db) for _ in range(5)] == [mine[0], others[0], mine[1], others[1], mine[2]]
 
 
+def test_a_priority_puts_no_job_before_those_of_other_projects(db):
+    """With one worker, which is free whenever it claims, projects are served in turn as well."""
+    mine = [add(db, priority=100) for _ in range(4)]
+    others = [add(db, project="prj_other", priority=-100), add(db, project="prj_other", priority=-50)]
+    with db.read() as session:
+        before = [job_queries.count_before(session, session.get_one(Job, id)) for id in (mine[0], others[0])]
+    assert before == [1, 3]
+    taken = []
+    while (id := claim(db)) is not None:
+        taken.append(id)
+        end(db, id)
+    assert taken == [mine[0], others[1], mine[1], others[0], mine[2], mine[3]]
+
+
+def test_an_urgent_job_of_a_busy_project_waits_for_a_project_that_has_no_worker(db):
+    running = [add(db), add(db)]
+    assert [claim(db) for _ in range(2)] == running
+    urgent, other = add(db, priority=100), add(db, project="prj_other")
+    assert [claim(db) for _ in range(2)] == [other, urgent]
+
+
+def test_parts_are_claimed_by_turns_of_projects_and_then_by_priority(db):
+    jobs = {}
+    for name, project, priority in (("urgent", DEFAULT_PROJECT, 5), ("usual", DEFAULT_PROJECT, 0),
+                                    ("other", "prj_other", -5)):  # fmt: skip
+        jobs[add(db, project=project, priority=priority)] = name
+    for _ in jobs:
+        claim(db)
+    with db.write() as session:
+        for id in jobs:
+            project = session.get_one(Job, id).project_id
+            parts.place_order(session, project, id, "evaluate", [{"request": {}}] * 2, task="t", target_id=None,
+                              protocol={}, metrics=[], together=False, span=[])  # fmt: skip
+    taken = []
+    for _ in range(6):
+        with db.write() as session:
+            (item,) = parts.next_items(session, 1)
+            lease = parts.make_lease(session, [item], 0.0, worker_id="wrk_b")
+            queue.serve(session, lease.project_id)
+            taken.append(jobs[session.get_one(Order, item.order_id).job_id])
+    assert taken == ["other", "urgent", "other", "urgent", "usual", "usual"]
+
+
 def test_a_job_that_waits_for_devices_occupies_no_worker(db):
-    resting, following = add(db), add(db)
     other = add(db, project="prj_other")
+    assert claim(db) == other
+    resting = add(db)
     assert claim(db) == resting
     with db.write() as session:
         job_queries.rest(session.get_one(Job, resting))
-    assert claim(db) == following and claim(db) == other
+    next_other, following = add(db, project="prj_other"), add(db)
+    assert claim(db) == following and claim(db) == next_other
 
 
 def test_kinds_and_places(db):

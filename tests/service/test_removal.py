@@ -126,6 +126,30 @@ def test_what_a_job_uses_is_neither_deleted_nor_archived(db):
         assert removal.remove_target(session, session.get_one(Target, row.id)) == {}
 
 
+@pytest.mark.parametrize("kind", ["search", "fit"])
+def test_what_the_resource_of_a_job_is_made_with_is_neither_deleted_nor_archived(db, kind):
+    with db.write() as session:
+        target, supernet = add_target(session), add_supernet(session)
+        if kind == "search":
+            made = add_search(session, supernet, {"targets": [target.id]})
+        else:
+            made = Predictor(
+                id=new_id("prd"),
+                project_id=P,
+                supernet_id=supernet.id,
+                target_id=target.id,
+                metric="m",
+                kind="k",
+            )
+            session.add(made)
+            session.flush()
+        resource = ("search" if kind == "search" else "predictor", made.id)
+        job = job_queries.create_job(session, P, kind, {}, resource)
+    for remove, row in ((removal.remove_target, target), (removal.remove_supernet, supernet)):
+        with pytest.raises(ConflictError, match=f"used by job {job.id}"), db.write() as session:
+            remove(session, session.get_one(type(row), row.id))
+
+
 def test_names_are_trimmed_and_one_name_is_one_target(client):
     first = client.post("/v1/targets", json={"name": " cpu "}).json()
     assert first["name"] == "cpu"

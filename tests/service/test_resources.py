@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from service.db import queries
+from service.db import migrate, queries
 from service.db.tables import Export, Job, Predictor, Supernet, Target
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
@@ -642,7 +642,7 @@ def test_readiness_counts_workers(client, database):
     assert ready == {
         "status": "ok",
         "database": "sqlite",
-        "schema_version": "0001",
+        "schema_version": migrate.newest(),
         "workers": 1,
         "disk": "ok",
         "queued_for_s": 0.0,
@@ -723,3 +723,19 @@ def test_every_list_takes_a_target_by_id_or_name(client, target, path):
 def test_an_unknown_name_in_a_path_is_not_found_and_names_the_nearest(client, supernet):
     problem = assert_problem(client.get("/v1/supernets/digit"), 404)
     assert "the nearest names are 'digits'" in problem.detail
+
+
+def test_the_priority_of_a_job_is_asked_for_and_changed_until_it_has_ended(client, database, supernet):
+    path = f"/v1/supernets/{supernet['id']}/evaluations"
+    asked = client.post(path, json={"count": 2, "priority": 7}).json()["job"]["id"]
+    usual = client.post(path, json={"count": 2}).json()["job"]["id"]
+    assert [row["priority"] for row in listed(client, "/v1/jobs")] == [0, 7]
+    with database.read() as session:
+        job = session.get_one(Job, asked)
+        assert (job.priority, "priority" in job.params) == (7, False)
+    answer = client.patch(f"/v1/jobs/{usual}", json={"priority": -100})
+    assert (answer.status_code, answer.json()["priority"]) == (200, -100)
+    for wrong in ({"priority": 101}, {"priority": 1.5}, {}, {"state": "failed"}):
+        assert_problem(client.patch(f"/v1/jobs/{usual}", json=wrong), 422)
+    client.post(f"/v1/jobs/{usual}:cancel")
+    assert_problem(client.patch(f"/v1/jobs/{usual}", json={"priority": 1}), 409)

@@ -23,7 +23,8 @@ from service.db.tables import (
 )
 from service.ids import DEFAULT_PROJECT, new_id
 from service.runtime import job_queries
-from service.search.fronts.best import best_points
+from service.search.fronts.best import ANY, best_points, points_of
+from service.search.fronts.cells import Scope
 from service.search.request.labels import add_labels, with_labels
 from service.search.request.queries import points_of_search
 from service.supernets.queries import archs_of, ensure_subnets
@@ -200,6 +201,13 @@ def test_fronts_read_the_points_that_are_on_them_only(db):
     assert "on_front" in plan(
         db, *asked
     )  # a column of the index, not a filter on every point of the supernet
+
+    def bodies():
+        with db.read() as session, pytest.raises(KeyError):
+            points_of(session, Scope(supernet.project_id, supernet.id, ANY), ["sub_1", "sub_2"])
+
+    (asked,) = statements(db.engine, bodies)
+    assert_indexed(db, *asked)
 
     def of_search():
         with db.read() as session:

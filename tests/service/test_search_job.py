@@ -166,7 +166,12 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
 
     wider = {"constraints": [{"metric": "latency_ms", "max": 2 * limit}]}
     again = done(http, http.post(f"/v1/searches/{search_id}:extend", json=wider))
-    assert again["extends"] == search_id and again["evaluations"] == {"done": 0, "budget": 0, "reused": 64}
+    # On a busy machine a latency may be refused as too noisy: then there is no row of it to reuse.
+    with_latency = {row.subnet_id for row in rows if row.metric == "latency_ms"}
+    evaluated = {row.subnet_id for row in rows if row.scope == "split:validation"}
+    reused = 60 + len(evaluated & with_latency)
+    assert again["extends"] == search_id
+    assert again["evaluations"] == {"done": 0, "budget": 0, "reused": reused}
     with database.read() as session:
         fresh = session.query(Measurement).filter_by(job_id=again["job"]).all()
     assert {row.step.split()[0] for row in fresh} <= {"confirm", "test"}

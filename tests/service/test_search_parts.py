@@ -37,6 +37,15 @@ def test_what_may_be_on_the_front_is_evaluated_on_all_images_and_nothing_else(cl
     assert last["images"] < ALL * 16 + PART * 6
 
 
+def test_quality_is_refitted_after_each_choice(search):  # noqa: F811
+    _, run = search(first_images=PART, budget={"evaluations": 16})
+    asked = [name for name, _ in run.asked]
+    assert {"choose 0", "choose 1", "choose last 0"} <= set(asked)
+    for name in (each for each in asked if each.startswith("learn ")):
+        chosen = run.records[name.replace("learn", "choose")]["rows"]
+        assert chosen and {model.metric for model in run.requests[name].models} == {"accuracy"}
+
+
 def test_without_the_field_or_with_0_a_small_data_set_is_evaluated_on_all_images(database, search):  # noqa: F811
     for changes in ({}, {"first_images": 0}):
         found, run = search(**changes)
@@ -47,9 +56,9 @@ def test_without_the_field_or_with_0_a_small_data_set_is_evaluated_on_all_images
 
 def test_the_offset_of_the_part_is_learned_from_pairs(database, search):  # noqa: F811
     _, run = search(first_images=PART, budget={"evaluations": 16})
-    values = [entry for entry in run.requests["choose 0"].values if entry.metric == "accuracy"][0].values
-    errors = np.array(run.requests["choose 0"].errors)
-    archs = run.requests["choose 0"].evaluated
+    request = run.requests["choose 0"]
+    values = [entry for entry in request.values if entry.metric == "accuracy"][0].values
+    errors, archs = np.array(request.errors), request.evaluated
     macs = run._family.costs(np.array(archs))["macs"]
     truth = np.array([run._accuracy(each, None) for each in macs])
     parts = np.flatnonzero(errors > 0)

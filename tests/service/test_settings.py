@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from service.errors import InvalidError, UnavailableError
 from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT
-from service.run import migrate, other_database, require_private, require_schema
+from service.run import migrate, other_database, require_free_port, require_private, require_schema
 from service.settings import Settings, setting_fault, without_password
 
 
@@ -57,7 +57,16 @@ def test_a_password_is_not_in_the_representation():
     assert "secret" not in repr(settings)
 
 
-@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "postgresql+psycopg://u:secret@h:port/d"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:secret@h/d",
+        "mysql://u@h/d?password=secret",
+        "postgresql+psycopg://u:secret@h:port/d",
+        "host=h user=u password=secret",
+        "u:secret",
+    ],
+)
 def test_a_password_is_in_no_message(url):
     with pytest.raises(ValidationError) as refused:
         Settings(database_url=url)
@@ -68,6 +77,33 @@ def test_a_password_is_in_no_message(url):
 def test_a_url_is_shown_without_its_password():
     assert without_password("postgresql+psycopg://u:se@cr:et@h/d") == "postgresql+psycopg://u:***@h/d"
     assert without_password("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+    assert (
+        without_password("postgresql+psycopg://u@h/d?password=se&x=1")
+        == "postgresql+psycopg://u@h/d?password=***&x=1"
+    )
+    assert without_password("host=h password='s e' user=u") == "host=h password=*** user=u"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///x.db?timeout=a",
+    ],
+)
+def test_a_database_that_is_no_file_is_refused(url):
+    with pytest.raises(ValidationError, match="must name a file"):
+        Settings(database_url=url)
+
+
+@pytest.mark.parametrize("name", ["heartbeat_s", "poll_s", "worker_timeout_s", "lease_s", "body_timeout_s"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_times_are_finite(name, value):
+    with pytest.raises(ValidationError):
+        Settings(**{name: value})
 
 
 @pytest.mark.parametrize("url", ["mysql://h/d", "postgresql://h/d", "nonsense"])
@@ -123,3 +159,11 @@ def test_an_absent_database_names_its_path_and_the_one_used_before(tmp_path, mon
     (tmp_path / "third" / "netwright.db").touch()
     with pytest.raises(UnavailableError, match="third/netwright.db is empty.*run netwright migrate"):
         require_schema(Settings(home=tmp_path / "third"))
+
+
+def test_a_port_that_is_in_use_is_a_sentence_before_anything_starts():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UnavailableError, match=rf"cannot listen at 127.0.0.1:{port}: .*--port"):
+            require_free_port(Settings(port=port))
+    require_free_port(Settings(port=port))

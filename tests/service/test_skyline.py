@@ -103,7 +103,7 @@ def check_cells(db, scope):
     """Every point is in the page of its cell and within all entries above; no page is too full. The top's level."""
     with db.read() as session:
         found = session.scalars(sa.select(FrontCell).where(*scope.of(FrontCell))).all()
-        cells = {cell.cell: (cell.level, Page.decode(cell.page)) for cell in found}
+        cells = {cell.cell: (cell.level, Page.decode([cell.page])) for cell in found}
         rows = session.scalars(sa.select(BestPoint).where(*scope.of(BestPoint))).all()
         session.expunge_all()
     held = {id: number for number, (level, page) in cells.items() if not level for id in page.ids}
@@ -150,7 +150,7 @@ def test_fronts_within_any_limits_are_those_of_all_points(migrated, scope, monke
         known.update({row["subnet_id"]: row for row in rows})
         for limits in ([], *(some_limits(rng, known, quality) for _ in range(6))):
             with migrated.read() as session:
-                found = set(front_within(session, scope, quality, limits))
+                found = set(front_within(session, scope, quality, limits).ids)
             assert found == expected(known, quality, limits), limits
     assert check_cells(migrated, scope) >= 2
 
@@ -169,7 +169,7 @@ def test_a_front_within_limits_opens_the_cells_along_it(migrated, scope):
 
     def ask():
         with migrated.read() as session:
-            found = set(front_within(session, scope, "accuracy", limits))
+            found = set(front_within(session, scope, "accuracy", limits).ids)
         assert found == expected({row["subnet_id"]: row for row in rows}, "accuracy", limits)
 
     asked = statements(migrated.engine, ask)
@@ -195,7 +195,7 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(migrated, scope):
         assert session.scalar(count) == 20
         write(migrated, scope, rows[20:])
         assert session.scalar(count) == 20
-        assert set(front_within(session, scope, "accuracy")) <= {row["subnet_id"] for row in rows[:20]}
+        assert set(front_within(session, scope, "accuracy").ids) <= {row["subnet_id"] for row in rows[:20]}
     with migrated.snapshot() as session:
         assert session.scalar(count) == 30
 

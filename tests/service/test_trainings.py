@@ -69,6 +69,19 @@ def sharded(database, supernet):
 # --- further, and with a teacher -------------------------------------------------------------------
 
 
+def test_without_a_recipe_convolutional_networks_are_trained_at_random(client, database, supernet):
+    for name, body in (
+        ("first", asked(recipe=None)),
+        ("further", asked(recipe=None, source="digits", family=None)),
+    ):
+        assert params(client, database, body | {"name": name, "steps": 20})["recipe"]["name"] == "random"
+
+
+def test_without_a_recipe_a_task_without_labels_is_trained_by_poa(client, database):
+    body = asked(recipe=None, task="self_supervised_images") | {"steps": 20}
+    assert params(client, database, body)["recipe"]["name"] == "poa"
+
+
 @pytest.mark.parametrize("by", ["id", "name"])
 def test_a_source_gives_family_data_and_seed(client, database, supernet, by):
     found = params(client, database, asked(source=supernet[by], data=None, family=None))

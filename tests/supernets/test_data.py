@@ -27,7 +27,7 @@ from supernets.data import (
     step_generator,
 )
 from supernets.data import images as images_module
-from supernets.data.dataset import stratified
+from supernets.data.dataset import count_pixels, stratified
 from supernets.data.listed import HUB, from_hub
 from supernets.data.stored.order import permutation
 from supernets.errors import DataError, UnknownNameError
@@ -563,3 +563,10 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         (tmp_path / "images" / "train" / "oak" / "1.png").write_bytes(damaged)
         with pytest.raises(DataError, match=f"oak/1.png .*{words}"):
             load_data(f"folder:{tmp_path / 'images'}")
+
+
+def test_pixels_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(256, (7, 5, 4, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("supernets.data.dataset.COUNTED_BYTES", 2 * images[0].numel())
+    assert count_pixels(images).tolist() == np.bincount(images.numpy().reshape(-1), minlength=256).tolist()
+    assert count_pixels(images[:0]).sum() == 0

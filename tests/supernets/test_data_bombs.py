@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -21,7 +22,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+
+from supernets.errors import CheckpointError
+from supernets.manifest import Manifest
+from supernets.official.nets import read_entries
+from supernets.pretrained.folder import PretrainedFolder
 
 HEADROOM = 700 << 20
 LIMITED = f"""
@@ -33,6 +40,11 @@ Image.init()
 from predictors.tables.read import read_table
 from supernets.checkpoints import read_tensors
 from supernets.data import load_data
+from supernets.errors import CheckpointError
+from supernets.manifest import Manifest
+from supernets.official.nets import read_entries
+from supernets.pretrained.folder import PretrainedFolder
+from predictors.quality.imported_mlp import _convert
 import supernets.data.sources.fashion_mnist, supernets.data.sources.folder, supernets.data.sources.stream
 pyarrow.set_cpu_count(1); pyarrow.set_io_thread_count(1); torch.set_num_threads(1)
 mapped = int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
@@ -281,6 +293,65 @@ def test_weights_that_declare_more_than_the_file_holds_are_refused(limited: Limi
     assert "CheckpointError" in limited(f"read_tensors(Path('{path}'))")
 
 
+def repacked(
+    content: bytes, change: Callable[[str, bytes], bytes], method: int = zipfile.ZIP_STORED
+) -> bytes:
+    """An archive of torch with other entries, or packed."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(packed, "w", method) as out:
+        for name in archive.namelist():
+            out.writestr(name, change(name, archive.read(name)))
+    return packed.getvalue()
+
+
+def torch_bombs() -> dict[str, bytes]:
+    """Files of at most a megabyte that hold, or declare, gigabytes."""
+
+    def saved(state: object) -> bytes:
+        file = io.BytesIO()
+        torch.save(state, file)
+        return file.getvalue()
+
+    one = torch.zeros(1, dtype=torch.half)
+    small, wide = saved({"w": one}), one.expand(10**4, 10**4)
+    # A pickle that calls bytearray(10**11), which torch allows.
+    reserve = b"\x80\x02c__builtin__\nbytearray\n" + pickle.dumps((10**11,), 2)[2:-1] + b"R."
+    return {
+        "one number": saved({"w": one.expand(10**6, 10**6)}),
+        "many tensors": saved({f"w{number}": wide for number in range(100)}),
+        "packed": repacked(
+            saved({"w": torch.zeros(50_000_000)}), lambda _, content: content, zipfile.ZIP_DEFLATED
+        ),
+        "bytearray": repacked(small, lambda name, content: reserve if name.endswith(".pkl") else content),
+        "other pickle": repacked(
+            small, lambda name, content: b"\x80\x02R." if name.endswith(".pkl") else content
+        ),
+    }
+
+
+def test_a_torch_file_that_unpacks_or_repeats_to_gigabytes_is_refused(
+    limited: Limited, tmp_path: Path
+) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    for name, content in torch_bombs().items():
+        assert len(content) < 1 << 20
+        path.write_bytes(content)
+        official = limited(f"read_entries(Path('{path}'))")
+        pretrained = limited(f"PretrainedFolder(Path('{tmp_path}')).tensors()")
+        predictor = limited(f"_convert(['{path}', '{tmp_path}/n.npz'], None)")
+        assert official.startswith("refused: CheckpointError"), (name, official)
+        assert pretrained.startswith("refused: ConvertError"), (name, pretrained)
+        assert predictor.startswith("refused: "), (name, predictor)
+        assert "MemoryError" not in predictor and "allocate" not in official + pretrained + predictor, name
+
+
+def test_tied_weights_are_no_bomb(tmp_path: Path) -> None:
+    shared = torch.arange(1000.0)
+    torch.save({"in": shared, "out": shared, "head": shared[:500]}, tmp_path / "pytorch_model.bin")
+    assert PretrainedFolder(tmp_path).tensors()["out"].tolist() == shared.tolist()
+    assert len(read_entries(tmp_path / "pytorch_model.bin")) == 3
+
+
 def test_compressed_text_and_nested_aliases_are_no_tables(limited: Limited, tmp_path: Path) -> None:
     packed = tmp_path / "t.csv.gz"
     packed.write_bytes(gzip.compress(b"arch,latency\n" + b"1,1\n" * (64 << 20)))
@@ -292,3 +363,16 @@ def test_compressed_text_and_nested_aliases_are_no_tables(limited: Limited, tmp_
     for name in ("t.csv.gz", "t.yaml"):
         answer = limited(f"read_table(Path('{tmp_path}/{name}').read_bytes(), ['arch', 'latency'])")
         assert answer.startswith("refused: TableError")
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "a\0b"])
+@pytest.mark.parametrize("field", ["report", "recipe", "preprocessing"])
+def test_text_that_no_database_can_hold_is_refused_anywhere_in_a_manifest(
+    field: str, text: str, tmp_path: Path
+) -> None:
+    zoo = Path(__file__).parents[2] / "zoo" / "digits" / "manifest.json"
+    values = json.loads(zoo.read_text())
+    values[field] = {**values[field], "a": [{"b": text}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="must hold text"):
+        Manifest.read(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,13 @@ from supernets.evaluate import (
     calibrate,
     calibration_for,
     evaluate_arch,
+    evaluate_archs,
     example_scores,
 )
-from supernets.export.graph import UntranslatedError
+from supernets.export.graph import UntranslatedError, direct_model
+from supernets.export.pools import with_pools
+from supernets.export.runtime import memory_session
+from supernets.extract import extract
 from supernets.prepared import first_part
 from supernets.spaces.space import Arch
 
@@ -90,3 +95,65 @@ def test_a_part_has_the_scores_of_its_images_and_is_contained_in_a_larger_one() 
 
 def test_few_images_need_few_examples_for_statistics() -> None:
     assert [calibration_for(n) for n in (None, 100, 1_000, 10_000)] == [2048, 256, 500, 2048]
+
+
+def test_the_next_subnet_is_recalibrated_while_one_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    supernet, data = load_supernet(ZOO / "digits"), load_data("digits")
+    archs = supernet.space.decode(supernet.space.sample(np.random.default_rng(0), 3))
+    monkeypatch.setattr(evaluation, "RUNTIME_FROM_MACS", RUNTIME)
+    threads = torch.get_num_threads()
+    expected = [evaluate_arch(supernet, data, arch, "validation") for arch in archs]
+    assert list(evaluate_archs(supernet, data, archs, "validation")) == expected
+    both, by_runtime, calibrating, scoring = threading.Barrier(2, timeout=60), evaluation._by_runtime, [], []
+
+    def slow_calibrate(*arguments: object) -> object:
+        calibrating.append(1)
+        if len(calibrating) > 1:
+            both.wait()
+        return calibrate(*arguments)  # type: ignore[arg-type]
+
+    def slow_runtime(*arguments: object) -> object:
+        run = by_runtime(*arguments)  # type: ignore[arg-type]
+
+        def wait(inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+            scoring.append(len(inputs[0]))
+            if scoring in ([256], [256, 104, 256]):  # the first batches of the first and of the second
+                both.wait()
+            return run(inputs)
+
+        return wait
+
+    monkeypatch.setattr(evaluation, "calibrate", slow_calibrate)
+    monkeypatch.setattr(evaluation, "_by_runtime", slow_runtime)
+    torch.set_num_threads(2)
+    try:
+        found = list(evaluate_archs(supernet, data, archs, "validation"))
+    finally:
+        torch.set_num_threads(threads)
+    assert [each.value for each in found] == [each.value for each in expected]
+    assert len(calibrating) == 3
+
+
+def test_pools_for_means_change_no_output() -> None:
+    supernet, data = load_supernet(ZOO / "digits"), load_data("digits")
+    arch = supernet.space.max()
+    net = extract(supernet.net, arch, calibrate(supernet.net, supernet.task, data, arch))
+    dimensions = supernet.family.dimensions(arch)
+    interface = supernet.task.interface(dimensions)
+    (images,) = supernet.task.prepare(data.validation.images[:50], data.preprocessing(), dimensions)
+    plain, pooled = direct_model(net, interface, 18), with_pools(direct_model(net, interface, 18))
+    kinds = [[node.op_type for node in model.graph.node] for model in (plain, pooled)]
+    means = kinds[0].count("ReduceMean")
+    assert means > 0 and kinds[1].count("GlobalAveragePool") == means and "ReduceMean" not in kinds[1]
+    one, two = (
+        memory_session(model.SerializeToString(), 1).run(None, {"image": images.numpy()})[0]
+        for model in (plain, pooled)
+    )
+    np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_extracting_draws_nothing_at_random() -> None:
+    supernet = load_supernet(ZOO / "digits")
+    before = torch.get_rng_state()
+    extract(supernet.net, supernet.space.min(), None)
+    assert torch.equal(torch.get_rng_state(), before)

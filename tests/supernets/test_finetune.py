@@ -88,7 +88,7 @@ def test_the_result_is_one_subnet_whose_quality_is_that_of_the_record(
         supernet.manifest, FineTuneRecord.model_validate_json(record.model_dump_json())
     )
     net = finetuned_net(tuned, arch, load(weights))
-    images = finetuned_data(record, digits)
+    images = finetuned_data(record, digits, supernet.task)
     dimensions = tuned.family.dimensions(arch)
     (inputs,) = tuned.task.prepare(digits.test.images, images.preprocessing(), dimensions)
     with torch.inference_mode():
@@ -140,7 +140,7 @@ def test_images_of_other_channels_and_splits_are_refused(
         plan_finetune(supernet, arch, colour, SHORT, 0)
     record, weights = done(supernet, arch, digits, tmp_path)
     with pytest.raises(DataError, match="train split .* of the fine-tune"):
-        finetuned_data(record, shades)
+        finetuned_data(record, shades, supernet.task)
     with pytest.raises(CheckpointError, match="do not fit the subnet"):
         finetuned_net(finetuned_supernet(supernet.manifest, record), supernet.space.max(), load(weights))
 

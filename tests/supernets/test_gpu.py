@@ -22,7 +22,7 @@ from supernets.evaluate import evaluate_arch, evaluate_net
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.training.finish import finish
 from supernets.training.loop import METRICS_FILE, STATE_INFO, restore, train_step
-from tests.small import SMALL, family_of, short, small_family, start, train
+from tests.small import SMALL, family_of, short, small_family, start, task_of, train
 from tests.supernets.test_processes import ROOT, environment, toml
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -55,8 +55,11 @@ def test_convolutions_on_a_gpu_are_exact_and_the_settings_come_back() -> None:
 @gpu
 @pytest.mark.parametrize("name", built_in())
 def test_first_losses_are_those_of_a_cpu_and_all_repeat(name: str, data: DataSet) -> None:
-    cpu = start(short(name), family_of(name), data, seed=3)
-    first, again = (start(short(name), family_of(name), data, seed=3, device="cuda") for _ in range(2))
+    task = task_of(name)
+    cpu = start(short(name), family_of(name), data, seed=3, task=task)
+    first, again = (
+        start(short(name), family_of(name), data, seed=3, task=task, device="cuda") for _ in range(2)
+    )
     losses, expected = train_step(first), train_step(cpu)
     # Which of its two divergences is larger is a matter of rounding while a fresh net's are all near 0.
     roles = ["max"] if name == "alpha_divergence" else list(expected)
@@ -72,13 +75,14 @@ def test_first_losses_are_those_of_a_cpu_and_all_repeat(name: str, data: DataSet
 @pytest.mark.parametrize("name", built_in())
 def test_resumed_equals_uninterrupted(name: str, data: DataSet, tmp_path: Path) -> None:
     recipe, family = short(name, dropout=0.2), family_of(name)
-    whole = train(recipe, family, data, tmp_path / "whole", evaluate_every=3, device="cuda")
-    train(recipe, family, data, tmp_path / "parts", until_step=2, evaluate_every=3, device="cuda")
-    parts = train(recipe, family, data, tmp_path / "parts", evaluate_every=3, device="cuda")
+    options = {"evaluate_every": 3, "device": "cuda", "task": task_of(name)}
+    whole = train(recipe, family, data, tmp_path / "whole", **options)
+    train(recipe, family, data, tmp_path / "parts", until_step=2, **options)
+    parts = train(recipe, family, data, tmp_path / "parts", **options)
     state = whole.net.state_dict()
     assert all(torch.equal(state[key], value) for key, value in parts.net.state_dict().items())
     assert {sitting.device for sitting in parts.sittings} == {torch.cuda.get_device_name()}
-    moved = start(recipe, family, data, 0)
+    moved = start(recipe, family, data, 0, task=task_of(name))
     restore(moved, tmp_path / "parts")
     assert all(torch.equal(state[key].cpu(), value) for key, value in moved.net.state_dict().items())
 

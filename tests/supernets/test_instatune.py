@@ -97,3 +97,28 @@ def test_a_teacher_that_nobody_gives_is_refused(tmp_path: Path) -> None:
         short("instatune", sampler={"kind": "instatune", "gamma": 1}, teacher="external").teacher
         == "external"
     )
+
+
+def test_random_subnets_have_inner_depths_and_layers_that_are_alike_as_often_as_asked() -> None:
+    settings = {"depths": [1, 2, 3], "heads": [1, 2], "ffns": [4, 6, 8], "head_size": 4, "widths": [8]}
+    space = Bert.from_config({**TEXT_FAMILY, **settings, "num_classes": 3}).space()
+    sampler = InstatuneSampler(between=0.6, alike=0.5)
+    drawn = [sampler.plan(space, k, np.random.default_rng([0, k]))[1].arch for k in range(600)]
+    assert all(space.contains(arch) for arch in drawn)
+    depths = np.array([arch["depth"] for arch in drawn])
+    assert abs((depths == 2).mean() - (0.6 + 0.4 / 3)) < 0.06 and {1, 2, 3} == set(depths.tolist())
+    two = [arch for arch in drawn if arch["depth"] == 2]
+    alike = [
+        arch["layer1.heads"] == arch["layer2.heads"] and arch["layer1.ffn"] == arch["layer2.ffn"]
+        for arch in two
+    ]
+    assert abs(np.mean(alike) - (0.5 + 0.5 / 6)) < 0.08
+    for name in ("between", "alike"):
+        with pytest.raises(RecipeError, match=f"{name} must be a share from 0 to 1, got 2"):
+            InstatuneSampler(**{name: 2})
+
+
+def test_without_shares_the_draws_are_those_of_the_space() -> None:
+    space = family().space()
+    (_, item) = InstatuneSampler().plan(space, 0, np.random.default_rng(3))
+    assert item.arch == space.decode(space.sample(np.random.default_rng(3), 1))[0]

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from supernets.elastic.conv import ElasticDepthwise
+from supernets.elastic.layers.conv import ElasticDepthwise
+from supernets.elastic.plain import pixel_conv
 from supernets.errors import SpaceError
 from supernets.families.mobilenet_v3 import MobileNetV3, MobileNetV3Config
 from supernets.spaces.channels import make_divisible
@@ -91,3 +92,14 @@ def test_kernel_three_comes_from_the_transformed_five() -> None:
 def test_bad_configurations_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(SpaceError):
         MobileNetV3.from_config(changes)
+
+
+def test_single_pixels_are_convolved_to_the_last_bit_in_a_training() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(*shape, generator=generator) for shape in ((8, 24, 1, 1), (12, 24, 1, 1), (12,))
+    )
+    convolved = torch.nn.functional.conv2d(x, weight, bias)
+    assert torch.equal(pixel_conv(x, weight, bias), convolved)
+    with torch.inference_mode():
+        torch.testing.assert_close(pixel_conv(x, weight, bias), convolved, rtol=0, atol=1e-5)

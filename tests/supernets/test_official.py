@@ -22,9 +22,11 @@ from torch import Tensor
 
 from supernets import FAMILIES
 from supernets.checkpoints import Supernet, load_official
+from supernets.data import DataSet
 from supernets.errors import ArchError, CheckpointError, UnknownNameError
 from supernets.extract import extract
 from supernets.official.nets import OFFICIAL, shapes_of
+from supernets.official_import import import_official
 from supernets.spaces.cost import costs
 from tests.supernets.official_files import generated, images, older_spelling, save
 
@@ -165,6 +167,44 @@ def test_code_in_a_file_is_refused_and_not_run(folder: Path, legacy: bool) -> No
     assert not Trap.ran
 
 
+def test_tensors_that_cannot_be_weights_are_named_and_refused(folder: Path) -> None:
+    state = dict(weights(MBV3))
+    name = "first_conv.conv.weight"
+    values = state[name]
+    kinds = (
+        (values.long(), "int64"),
+        (values > 0, "bool"),
+        (values.to(torch.complex64), "complex64"),
+        (values.to_sparse(), "sparse"),
+        (values.to("meta"), "without values"),
+    )
+    for tensor, kind in kinds:
+        path = save(folder / "kind", {**state, name: tensor})
+        with pytest.raises(CheckpointError, match=f"1 not of real numbers: {name} {kind}$"):
+            load_official(MBV3, path)
+    variance = next(key for key in state if key.endswith("running_var"))
+    with pytest.raises(CheckpointError, match=f"variances must not be negative, '{variance}'"):
+        load_official(MBV3, save(folder / "kind", {**state, variance: -state[variance]}))
+    half = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    net = load_official(MBV3, save(folder / "kind", half)).net
+    assert {tensor.dtype for tensor in net.state_dict().values()} == {torch.float32, torch.int64}
+
+
+def test_damaged_bytes_and_files_of_others_are_refused(folder: Path) -> None:
+    content = bytearray(save(folder / "whole", weights(MBV3)).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (folder / "damaged").write_bytes(content)
+    (folder / "page").write_text("<html>404</html>")
+    for name, message in (
+        ("damaged", "cannot be read: it is damaged: the checksum of .* is wrong"),
+        ("page", "cannot be read: it does not begin as a file that torch saves"),
+    ):
+        with pytest.raises(
+            CheckpointError, match=rf"'{name}' \([\d,]+ bytes, SHA-256 [0-9a-f]{{64}}\) {message}"
+        ):
+            load_official(MBV3, folder / name)
+
+
 def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
     state = weights(MBV3) | {"classifier.linear.bias": torch.full((1000,), float("nan"))}
     with pytest.raises(CheckpointError, match="finite"):
@@ -252,3 +292,12 @@ def choices_of(blocks: list[dict[str, Any]], family: Any) -> dict[str, Any]:
         choices[f"stage{stage}.block{number}.expand"] = block["expand_ratio"]
     known = {axis.name for axis in family.space().axes}
     return {name: choice for name, choice in choices.items() if name in known}
+
+
+def test_images_are_loaded_only_for_a_good_file(tmp_path: Path) -> None:
+    def load() -> DataSet:
+        raise AssertionError("the images were loaded")
+
+    (tmp_path / "file").write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match="cannot be read|must hold|torch"):
+        import_official("ofa_mbv3_d234_e346_k357_w1.0", tmp_path / "file", load, tmp_path / "out")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from supernets.data import DataSet, Facts, load_data
-from supernets.errors import PlanError
+from supernets.device import choose
+from supernets.errors import PlanError, SupernetError
+from supernets.recipes.recipe import Recipe
 from supernets.records import DataRecord, StageRecord
 from supernets.training.launch import main
 from supernets.training.plan import (
@@ -145,6 +148,21 @@ def test_a_family_is_named_by_a_supernet_of_the_zoo_in_any_folder(tmp_path, monk
     (tmp_path / "digits").write_text('family = "resnet50"\n')  # a file of this name comes first
     assert read_family(Path("digits")).name == "resnet50"
     with pytest.raises(
-        PlanError, match=r"a supernet of the zoo \(cifar10, digits, fashion_mnist, gpt_bytes\)"
+        PlanError, match=r"a supernet of the zoo \(cifar10, digits, fashion_mnist, gpt_bytes, vit\)"
     ):
         read_family(Path("digit"))
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "near"),
+    [
+        (Recipe.read, "sandwhich", "sandwich"),
+        (lambda name: read_family(Path(name)), "fashion_mnst", "fashion_mnist"),
+        (choose, "cude", "cuda"),
+    ],
+)
+def test_a_refused_name_is_answered_with_the_nearest(
+    read: Callable[[str], object], name: str, near: str
+) -> None:
+    with pytest.raises(SupernetError, match=f"did you mean {near}\\?"):
+        read(name)

@@ -52,8 +52,9 @@ def test_a_reduced_precision_states_what_it_changes(case: Case, tmp_path: Path, 
     change = found.parity["change"]
     assert found.parity["tolerance"] is None and found.exporter["precision"] == precision
     assert change["n"] == len(case.data.test) and change["split"] == "test"
-    assert change["difference"] == pytest.approx(change[precision] - change["fp32"])
-    assert abs(change["difference"]) <= 0.1 and change["fp32"] >= 0.9
+    quality = change["quality"]
+    assert change["difference"] == pytest.approx(quality[precision] - quality["fp32"])
+    assert abs(change["difference"]) <= 0.1 and quality["fp32"] >= 0.9
     assert set(change["latency_ms"]) == ({"fp32", "fp16"} if precision == "fp16" else {"fp32", "u8", "s8"})
     assert change["bytes"][precision] == found.path.stat().st_size == found.exporter["size_bytes"]
     model = onnx.load(found.path)
@@ -112,7 +113,9 @@ def test_few_examples_are_enough_for_every_batch(case: Case, tmp_path: Path, bat
     request = FileRequest(precision="int8", batch=batch)
     found = write_subnet(case.supernet, few, case.arch, case.net, case.stats.sha256, request, tmp_path, None)
     change = found.parity["change"]
-    assert change["n"] == 21 and change["fp32"] * 21 == pytest.approx(round(change["fp32"] * 21))
+    assert change["n"] == 21 and change["quality"]["fp32"] * 21 == pytest.approx(
+        round(change["quality"]["fp32"] * 21)
+    )
 
 
 def test_what_cannot_be_written_is_refused(case: Case, tmp_path: Path) -> None:

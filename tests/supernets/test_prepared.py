@@ -31,6 +31,7 @@ def test_examples_are_prepared_once_and_a_network_may_write_into_them(
 
     monkeypatch.setattr(type(task), "prepare", counted)
     for _ in range(3):
+        task = supernet.task  # another instance each time, as evaluations of subnets get it
         for row_major in (False, True):
             parts = [
                 each

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from supernets.checkpoints import load_supernet
 from supernets.data import DataSet, load_data
 from supernets.elastic.criteria import UnitSums, dhspg_redundancy, hesso_scores
-from supernets.errors import RecipeError
+from supernets.errors import CheckpointError, PlanError, RecipeError
 from supernets.extract import extract
 from supernets.families.family import Family
 from supernets.recipes.pruners.dhspg import penalties
 from supernets.recipes.pruners.hesso_cric import HessoCric, probe
 from supernets.recipes.pruners.pruner import Pruner, kept_units, lowest, zeroed
 from supernets.recipes.recipe import Recipe
+from supernets.records import OriginRecord
 from supernets.spaces.cost import costs
+from supernets.spaces.space import Population
 from supernets.training.finish import finish
 from supernets.training.loop import train_step
-from supernets.training.plan import TrainingFiles
+from supernets.training.plan import Origin, TrainingFiles, TrainingRequest, resolve
+from supernets.training.predicted import PredictedCost
 from supernets.training.steps.pruning import PruningView
 from supernets.training.steps.training import Training
 from tests.small import converted_family, start, train
@@ -220,5 +226,84 @@ def test_a_goal_of_the_command_line_replaces_that_of_the_recipe() -> None:
 
 
 def test_a_metric_without_closed_form_is_refused(data: DataSet, family: Family) -> None:
-    with pytest.raises(RecipeError, match="keep must name one of params, macs"):
+    with pytest.raises(RecipeError, match=r"closed form \(params, macs.*predicted.*got 'latency_ms'"):
         start(recipe("hesso", sparsity=None, keep={"latency_ms": 0.5}), family, data, 0)
+
+
+# --- a share of what a predictor gives --------------------------------------------------------------
+
+
+def predicted(family: Family, sha256: str = "0" * 64) -> PredictedCost:
+    """A latency that grows with the MACs, beside a constant part: a tenth of that of the largest network."""
+
+    def cost(archs: Population) -> NDArray[np.float64]:
+        whole = family.costs(family.space().encode([family.space().max()]))["macs"][0]
+        return np.asarray(family.costs(archs)["macs"] + whole / 9)
+
+    return PredictedCost("latency_ms", cost, OriginRecord(name="latency.npz", sha256=sha256))
+
+
+def test_widths_between_those_of_the_space_are_interpolated(data: DataSet, family: Family) -> None:
+    units, space = start(recipe("hesso"), family, data, 0).shard.units, family.space()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        (arch,) = space.sample(rng, 1)
+        kept = [int(16 * float(choice)) for choice in space.decode(arch[None])[0].as_dict().values()]
+        archs, weights = units.between(kept)
+        assert len(archs) == 1 and (archs[0] == arch).all() and weights.tolist() == [1.0]
+        kept = rng.integers(4, 17, size=len(units.sizes)).tolist()
+        archs, weights = units.between(kept)
+        assert space.member(archs).all() and weights.min() >= 0
+        widths = np.array(
+            [[axis.choices[k] for axis, k in zip(space.axes, row, strict=True)] for row in archs]
+        )
+        np.testing.assert_allclose(16 * weights @ widths.astype(float), kept)  # a linear function is exact
+    fewer, _ = units.between([1] * len(units.sizes))
+    assert (fewer == 0).all()
+
+
+@pytest.mark.parametrize("kind", PRUNERS)
+def test_a_share_of_a_predicted_metric_is_kept(kind: str, data: DataSet, family: Family) -> None:
+    made, latency = recipe(kind, sparsity=None, keep={"latency_ms": 0.5}), predicted(family)
+    training = start(made, family, data, 0, predicted=latency)
+    for _ in range(STEPS):
+        train_step(training)
+    units = training.shard.units
+
+    def at(kept: list[int]) -> float:
+        archs, weights = units.between(kept)
+        return float(weights @ latency.cost(archs))
+
+    kept = kept_units(units, gone(training))
+    assert 0.3 < at(kept) / at(list(units.sizes)) <= 0.5
+    assert training.record().predictor == latency.origin
+
+
+@pytest.mark.parametrize(
+    ("metric", "share"), [("latency_ms", 0.11), ("macs", 0.0001), ("params", 0.001), ("size_mb", 0.001)]
+)
+def test_a_share_below_the_smallest_is_refused_at_the_start(
+    metric: str, share: float, data: DataSet, family: Family
+) -> None:
+    made = recipe("hesso", sparsity=None, keep={metric: share})
+    with pytest.raises(RecipeError, match=rf"smallest width takes, 0\.\d+ of {metric}, got {share}"):
+        start(made, family, data, 0, predicted=predicted(family))
+
+
+def test_a_training_resumes_with_its_own_predictor_only(
+    data: DataSet, family: Family, tmp_path: Path
+) -> None:
+    made = recipe("hesso", sparsity=None, keep={"latency_ms": 0.5})
+    train(made, family, data, tmp_path, until_step=5, predicted=predicted(family))
+    with pytest.raises(CheckpointError, match="another predictor"):
+        train(made, family, data, tmp_path, predicted=predicted(family, "1" * 64))
+    assert train(made, family, data, tmp_path, until_step=6, predicted=predicted(family)).step == 6
+
+
+def test_a_predictor_that_no_pruner_goes_by_is_refused(data: DataSet, family: Family) -> None:
+    origin = Origin("mine", family, "image_classification", "digits", ())
+    asked = TrainingRequest(recipe("hesso"), origin=origin, predicted=predicted(family))
+    with pytest.raises(PlanError, match="keeps a share of latency_ms"):
+        resolve(asked, data)
+    made = recipe("hesso", sparsity=None, keep={"latency_ms": 0.5})
+    assert resolve(replace(asked, recipe=made), data).recipe["pruner"]["keep"] == {"latency_ms": 0.5}

@@ -43,7 +43,7 @@ def test_overwriting_the_inputs_of_norms_changes_no_bit() -> None:
     assert net.norms_may_overwrite
     for arch in (net.family.space().min(), net.family.space().max()):
         collect = CollectStats()
-        with torch.no_grad(), use(net, arch, norm=collect):
+        with torch.inference_mode(), use(net, arch, norm=collect):
             for part in images.tensor_split(2):
                 net(part)
         assert recalibrate(net, arch, (images,), batch_size=6).sha256 == collect.stats(arch).sha256

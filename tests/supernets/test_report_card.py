@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from supernets.data import load_data
+from supernets.data_facts.report import DataReport, Details
 from supernets.evaluate import evaluate_net
 from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
@@ -49,7 +51,8 @@ def test_a_net_the_supernet_was_not_asked_about_is_an_error() -> None:
 def test_the_card_compares_with_nets_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supernets.report_card.card.RANDOM", 4)
     monkeypatch.setattr("supernets.report_card.card.PANEL", 3)
-    data = load_data("digits")
+    stored = DataReport(resolution=64, details=Details(spec="digits"))
+    data = replace(load_data("digits"), report=stored)
     values = {**Recipe.read("sandwich").as_json(), "steps": 4, "batch_size": 8, "schedule": {}}
     done = train(Recipe.parse(values), small_family(), data, tmp_path / "run", evaluate_every=9)
     space = done.family.space()
@@ -58,6 +61,9 @@ def test_the_card_compares_with_nets_trained_alone(tmp_path: Path, monkeypatch: 
     seen: list[tuple[int, int]] = []
     out = tmp_path / "out"
     manifest = finish(done, "small", tmp_path / "run", out, lambda *step: seen.append(step), alone=alone)
+    assert "images are stored at 64 pixels" in (out / "report.md").read_text()
+    assert [each["code"] for each in manifest.report["data"]["problems"]] == ["stored_larger"]
+    assert stored.problems == []
     shared = {arch: evaluate_net(done.result, done.task, data, arch, "validation").value for arch in alone}
     tau = kendall_alone(alone, shared)
     assert tau is not None and manifest.report["kendall_alone"] == {"n": len(alone), "tau": tau}

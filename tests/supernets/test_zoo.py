@@ -46,3 +46,8 @@ def test_a_supernet_of_the_zoo_can_be_trained_further(name: str) -> None:
 def test_the_page_lists_every_supernet() -> None:
     page = (ZOO / "README.md").read_text()
     assert [name for name in NAMES if f"[{name}]({name}/report.md)" not in page] == []
+
+
+def test_the_recipe_of_minilm_intents_is_the_built_in_one_with_the_table_of_words_frozen() -> None:
+    made = Recipe.read(ZOO / "minilm_intents" / "recipe.toml")
+    assert made == Recipe.parse({**Recipe.read("elastic_finetune").as_json(), "frozen": ["words."]})

@@ -14,6 +14,11 @@ from netwright.client.http.models import Object
 from netwright.errors import IntegrityError, NetwrightError, UnreachableError, from_problem
 
 MAX_PAGES = 10_000
+LOADING_S = 900.0
+"""Longest wait for an answer to a request for which the server loads images or looks at a network."""
+START_RETRIES = 5
+"""How often a refused connection is tried again: after 0, .5, 1, 2 and 4 seconds, while a service starts."""
+LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
 Query = Mapping[str, object]
 
 
@@ -21,7 +26,8 @@ class Connection:
     """HTTP for every resource of the client.
 
     An answer that is not a success raises (:mod:`netwright.errors`); no call waits longer than ``timeout`` seconds for
-    the server's next byte; a downloaded file appears complete and with the announced hash, or not at all.
+    the server's next byte; a downloaded file appears complete and with the announced hash, or not at all. With
+    ``may_start`` a service on this machine has some seconds to start: until then it refuses connections.
     """
 
     def __init__(
@@ -31,8 +37,11 @@ class Connection:
         *,
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
+        may_start: bool = False,
     ) -> None:
         self.url = _checked(url)
+        if transport is None and may_start and httpx.URL(self.url).host in LOCAL:
+            transport = httpx.HTTPTransport(retries=START_RETRIES)
         headers = {"Accept": "application/json", "User-Agent": "netwright-python"}
         if key:
             if not (key.isascii() and key.isprintable()):
@@ -58,9 +67,12 @@ class Connection:
             self._kept[path] = self.get(path)
         return self._kept[path]
 
-    def post(self, path: str, body: Query | None = None) -> Object:
-        """Post ``body``; fields that are None are left out, so that the server's defaults hold."""
-        return self._json(self._send("POST", path, body=body))
+    def post(self, path: str, body: Query | None = None, *, timeout_s: float | None = None) -> Object:
+        """Post ``body``; fields that are None are left out, so that the server's defaults hold.
+
+        ``timeout_s`` replaces the longest wait for an answer, where the server does much before it answers.
+        """
+        return self._json(self._send("POST", path, body=body, timeout_s=timeout_s))
 
     def patch(self, path: str, body: Query) -> Object:
         """Change the fields of ``body``."""
@@ -131,11 +143,18 @@ class Connection:
         return digest.hexdigest()
 
     def _send(
-        self, method: str, path: str, *, query: Query | None = None, body: Query | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Query | None = None,
+        timeout_s: float | None = None,
     ) -> httpx.Response:
         content = None if body is None else _given(body)
+        timeout = self._http.timeout if timeout_s is None else httpx.Timeout(timeout_s)
         try:
-            return self._http.request(method, path, params=_given(query), json=content)
+            return self._http.request(method, path, params=_given(query), json=content, timeout=timeout)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         except (TypeError, ValueError) as error:
@@ -143,6 +162,11 @@ class Connection:
 
     def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
         reason = str(error) or type(error).__name__
+        if isinstance(error, httpx.ReadTimeout):
+            return UnreachableError(
+                f"no answer from {self.url} ({reason}); the service may still be at work on the request: see what it "
+                "has made before you send it again"
+            )
         return UnreachableError(
             f"no answer from {self.url} ({reason}); is `netwright serve` running there, and is the URL right?"
         )

@@ -125,6 +125,10 @@ class ComparedFront:
     """Of the hypervolume of all fronts together; null where that is 0"""
     new: int
     """Points whose subnets the first search's front does not have"""
+    common: int
+    """Points whose subnets the first search's front has too: differences of their values are noise of
+    measuring them again
+    """
     best: int
     """Points on the front of all searches together"""
     points: list[ComparedPoint]
@@ -175,6 +179,8 @@ class ConversionView:
     """Closed-form costs of the smallest network and of the original"""
     subnets: float
     """Number of subnets"""
+    importance: str = field_(default="magnitude")
+    """Score by which channels are kept, the highest first"""
     latency: list[RoughLatency]
     """On the targets of the project that have measured subnets of other supernets"""
 
@@ -197,10 +203,14 @@ class DataReport:
 
 @dataclass(kw_only=True)
 class Details:
-    """How the images are stored, and what becomes of them."""
+    """How the examples are stored, and what becomes of them."""
 
     spec: str = field_(default="")
     """The data set with its options"""
+    reads: str = field_(default="images")
+    """What an example is: images or text"""
+    tokens: dict[str, int] = field_(default_factory=dict)
+    """Of texts: median, p90 and longest length in tokens"""
     examined: int = field_(default=0)
     """Number of images that were decoded for this report"""
     modes: dict[str, int] = field_(default_factory=dict)
@@ -451,6 +461,8 @@ class FrontView:
     """How many points cannot be distinguished from another by their quality, and what would help"""
     points: list[FrontPoint]
     """The points, best first"""
+    original: OriginalView | None = field_(default=None)
+    """Of a converted supernet: the network that it was made from, beside the front"""
 
 
 @dataclass(kw_only=True)
@@ -543,6 +555,10 @@ class JobView:
     """Its kind"""
     state: Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
     """queued, running, succeeded, failed, cancelling or cancelled"""
+    priority: int
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     progress: Progress
     """How far the job is"""
     message: str | None
@@ -552,7 +568,7 @@ class JobView:
     resource: ResourceRef | None
     """What the job makes; null: nothing"""
     result: Object | None = field_(default=None)
-    """What kinds of job that make no resource have to say, e.g. the rows that were refused"""
+    """Results of kinds of job that make no resource, e.g. the rows that were refused"""
     waiting_for: str | None = field_(default=None)
     """What a job that does not run waits for: a worker, jobs before it, or devices"""
     time: JobTime | None = field_(default=None)
@@ -621,7 +637,7 @@ class LayerView:
 
 @dataclass(kw_only=True)
 class LayersView:
-    """What a subnet is made of, and what the newest predictors say of it."""
+    """What a subnet is made of, and its predictions by the newest predictors."""
 
     subnet: str
     """Id of the subnet"""
@@ -793,6 +809,24 @@ class MetricView:
     """Largest possible value, null without one"""
     description: str
     """What it is"""
+
+
+@dataclass(kw_only=True)
+class OriginalView:
+    """The network that a converted supernet was made from, as it came and with its own statistics."""
+
+    subnet: str | None
+    """The subnet that equals it, the largest; null until it is stored"""
+    arch: dict[str, float | str]
+    """Choice of each active axis"""
+    costs: dict[str, float]
+    """params, macs, activation_mb, size_mb"""
+    quality: QualityValue | None
+    """On the test split"""
+    validation: QualityValue | None
+    """Quality on the validation split, which the search used"""
+    measured: list[MeasuredValue]
+    """The newest values of that subnet on the targets of the front; empty until it was measured there"""
 
 
 @dataclass(kw_only=True)
@@ -1164,7 +1198,9 @@ class Spent:
 
 @dataclass(kw_only=True)
 class SplitReport:
-    """A split of the source; ``pixels`` is absent where no image of it could be decoded."""
+    """A split of the source; ``images`` counts its examples, ``pixels`` is absent where no image could
+    be decoded.
+    """
 
     images: int
     """Number of images"""

@@ -62,6 +62,10 @@ class ConversionCreate(TypedDict):
     supernet.
     """
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     file: FileBody
     """A .pt2 file of torch.export.save, exported in evaluation mode with a dynamic batch. Nothing in it
     is run: pickled tensors and operators of other libraries are refused
@@ -82,6 +86,11 @@ class ConversionCreate(TypedDict):
     """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
     skip: NotRequired[bool | None]
     """Residual branches may be skipped"""
+    importance: NotRequired[str | None]
+    """Score by which channels are kept: magnitude and norm_scale are of the weights, the others of the
+    first training examples too: magnitude, norm_scale, fisher, plain_magnitude, average_magnitude,
+    cosine, taylor, taylor_squared, hesso
+    """
     expects: NotRequired[ExpectsBody | None]
     """If absent: the mean and standard deviation of the data"""
     name: str
@@ -121,6 +130,11 @@ class ConversionExamine(TypedDict):
     """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
     skip: NotRequired[bool | None]
     """Residual branches may be skipped"""
+    importance: NotRequired[str | None]
+    """Score by which channels are kept: magnitude and norm_scale are of the weights, the others of the
+    first training examples too: magnitude, norm_scale, fisher, plain_magnitude, average_magnitude,
+    cosine, taylor, taylor_squared, hesso
+    """
     expects: NotRequired[ExpectsBody | None]
     """If absent: the mean and standard deviation of the data"""
 
@@ -155,7 +169,9 @@ class DataSpec(TypedDict):
     unlabelled: NotRequired[str | None]
     """What to do with rows without a label (null, or -1 where classes have names)"""
     tokenizer: NotRequired[str | None]
-    """How texts become tokens: bytes, or the path of a tokenizer.json"""
+    """How texts become tokens: bytes, the path of a tokenizer.json, or supernet: as the supernet that
+    they are for
+    """
     window: NotRequired[int | None]
     """Tokens of a stored text; longer texts are cut. 256 if absent"""
 
@@ -174,6 +190,10 @@ class DeviceDescription(TypedDict):
 class EvaluationCreate(TypedDict):
     """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     count: NotRequired[int | None]
     """How many, spread over the space"""
     archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
@@ -202,6 +222,10 @@ class ExpectsBody(TypedDict):
 class ExportCreate(TypedDict):
     """Write a subnet to a file and compare its outputs with the supernet's."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     format: NotRequired[str | None]
     """Name of an exporter: onnx, or pt2 (torch.export)"""
     precision: NotRequired[str | None]
@@ -240,10 +264,15 @@ class FileBody(TypedDict):
 class FineTuneCreate(TypedDict):
     """Train one subnet further, from the weights that it has in its supernet."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     data: NotRequired[str | DataSpec | None]
-    """Images to train and test on: folder:PATH, parquet:PATH or stream:PATH in NETWRIGHT_IMPORT_DIR, or
-    the name of a data set; those of the supernet if absent. Channels and resolution that it leaves
-    open are the supernet's. With other classes than the supernet's the classifier is new
+    """What to train and test on: folder:PATH, parquet:PATH, stream:PATH, text:PATH or corpus:PATH in
+    NETWRIGHT_IMPORT_DIR, or the name of a data set; that of the supernet if absent. Channels,
+    resolution, tokenizer and window that it leaves open are the supernet's. With other classes than
+    the supernet's the classifier is new
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is replaced
@@ -260,6 +289,10 @@ class ImportCreate(TypedDict):
     valid rows.
     """
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     target: ImportTarget
     """Id of the target; requests may give its name. Null: the value does not depend on one"""
     supernet: NotRequired[str | None]
@@ -296,6 +329,15 @@ class ImportTarget(TypedDict):
     """device, runtime, precision and batch, as for POST /v1/targets"""
 
 
+class JobUpdate(TypedDict):
+    """What may change of a job that has not ended."""
+
+    priority: int
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
+
+
 class LeaseCreate(TypedDict):
     """A request of an agent for nets to measure."""
 
@@ -323,6 +365,10 @@ class LeaseRenew(TypedDict):
 class MeasurementCreate(TypedDict):
     """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     count: NotRequired[int | None]
     """How many, spread over the space"""
     archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
@@ -355,6 +401,7 @@ class OfficialFile(TypedDict):
 PredictorCreate = TypedDict(
     "PredictorCreate",
     {
+        "priority": "NotRequired[int | None]",
         "supernet": "str",
         "target": "NotRequired[str | None]",
         "metric": "str",
@@ -362,6 +409,34 @@ PredictorCreate = TypedDict(
         "import": "NotRequired[FileBody | None]",
     },
 )
+
+
+class PretrainedCreate(TypedDict):
+    """Convert a pretrained transformer and register it as a supernet; a training may follow, with it as
+    the source.
+    """
+
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
+    name: str
+    """1 to 80 characters; compared without case, and with single spaces"""
+    folder: str
+    """Folder as Hugging Face writes it, relative to NETWRIGHT_IMPORT_DIR: config.json, weights
+    (model.safetensors, whole or in parts, or pytorch_model.bin without pickled code) and a tokenizer.
+    No code in it is run
+    """
+    data: str | DataSpec
+    """What it is to be fine-tuned on: see /v1/trainings"""
+    task: NotRequired[str | None]
+    """What it is for; if absent, that which fits the folder and the data"""
+    quality: NotRequired[str | None]
+    """Name of the quality metric, which must be that of the task"""
+    sequence: NotRequired[int | None]
+    """Tokens to which texts are cut or padded: at most the network's positions; if absent 64, or the
+    positions where there are fewer
+    """
 
 
 class ProfileCreate(TypedDict):
@@ -395,6 +470,10 @@ class ResultsCreate(TypedDict):
 class SearchCreate(TypedDict):
     """A problem, an algorithm and a budget."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     supernet: str
     """Id of the supernet; requests may give its name"""
     targets: NotRequired[Sequence[str] | None]
@@ -435,6 +514,10 @@ class SearchCreate(TypedDict):
 class SearchExtend(TypedDict):
     """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     evaluations: NotRequired[int | None]
     """Evaluations to add; 0 only recomputes the front"""
     images: NotRequired[int | None]
@@ -483,7 +566,7 @@ class SupernetCreate(TypedDict):
     """Defaults to the name in the manifest; needed for a table"""
     data: NotRequired[str | DataSpec | None]
     """Where the images that it was trained on are now, inside NETWRIGHT_IMPORT_DIR; their hashes are
-    checked. If absent: where the manifest says
+    checked. If absent: the data that the manifest names
     """
 
 
@@ -510,8 +593,8 @@ class TableRows(TypedDict):
     unit: NotRequired[str | None]
     """Unit of that column"""
     archs: NotRequired[Sequence[str] | None]
-    """Columns that say which arch: axes of the supernet, or one with arch ids or JSON; none: every axis
-    that the table has
+    """Columns that identify the arch: axes of the supernet, or one with arch ids or JSON; none: every
+    axis that the table has
     """
     strict: NotRequired[bool | None]
     """Take nothing if any row is refused"""
@@ -550,6 +633,10 @@ class TargetCreate(TypedDict):
 class TrainingCreate(TypedDict):
     """Train a supernet with a recipe on a data set; the job registers it when it is done."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     data: NotRequired[str | DataSpec | None]
     """Name of a data set; folder:PATH, parquet:PATH or stream:PATH inside NETWRIGHT_IMPORT_DIR;
     hub:NAME, text:PATH, corpus:PATH or python_source; with options after commas
@@ -560,7 +647,10 @@ class TrainingCreate(TypedDict):
     source if not given. Classes and channels that it does not set are those of the data
     """
     recipe: NotRequired[str | Object | None]
-    """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: poa for a
+    task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), else
+    random
+    """
     task: NotRequired[str | None]
     """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
@@ -571,6 +661,14 @@ class TrainingCreate(TypedDict):
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
     """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
+    keep: NotRequired[Mapping[str, float] | None]
+    """Of a pruning recipe: a metric and the share of it that is kept. A metric in closed form, or with
+    `target` one that a predictor of the source gives
+    """
+    target: NotRequired[str | None]
+    """Id or name of a target: `keep` is of a metric of it, such as latency_ms, as the newest predictor
+    that is fitted for the source there predicts it
+    """
     name: str
     """1 to 80 characters; compared without case, and with single spaces"""
 
@@ -588,7 +686,10 @@ class TrainingEstimate(TypedDict):
     source if not given. Classes and channels that it does not set are those of the data
     """
     recipe: NotRequired[str | Object | None]
-    """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: poa for a
+    task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), else
+    random
+    """
     task: NotRequired[str | None]
     """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
@@ -599,6 +700,14 @@ class TrainingEstimate(TypedDict):
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
     """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
+    keep: NotRequired[Mapping[str, float] | None]
+    """Of a pruning recipe: a metric and the share of it that is kept. A metric in closed form, or with
+    `target` one that a predictor of the source gives
+    """
+    target: NotRequired[str | None]
+    """Id or name of a target: `keep` is of a metric of it, such as latency_ms, as the newest predictor
+    that is fitted for the source there predicts it
+    """
     name: NotRequired[str | None]
     """If present, refused where it is taken"""
 
@@ -625,7 +734,10 @@ class TrainingOptions(TypedDict):
     source if not given. Classes and channels that it does not set are those of the data
     """
     recipe: NotRequired[str | Object | None]
-    """Name of a recipe or of a zoo supernet whose recipe to take, or its values"""
+    """Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: poa for a
+    task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), else
+    random
+    """
     task: NotRequired[str | None]
     """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
@@ -636,6 +748,14 @@ class TrainingOptions(TypedDict):
     """Id or name of a supernet: its weights are where this training begins, as a new stage"""
     teacher: NotRequired[str | None]
     """Id or name of a supernet whose largest net teaches; the recipe must use a teacher"""
+    keep: NotRequired[Mapping[str, float] | None]
+    """Of a pruning recipe: a metric and the share of it that is kept. A metric in closed form, or with
+    `target` one that a predictor of the source gives
+    """
+    target: NotRequired[str | None]
+    """Id or name of a target: `keep` is of a metric of it, such as latency_ms, as the newest predictor
+    that is fitted for the source there predicts it
+    """
 
 
 class ConversionOptions(TypedDict):
@@ -643,6 +763,10 @@ class ConversionOptions(TypedDict):
     supernet.
     """
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     data: str | DataSpec
     """What it was trained on, or data with the same classes: see /v1/trainings"""
     task: NotRequired[str | None]
@@ -659,6 +783,11 @@ class ConversionOptions(TypedDict):
     """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
     skip: NotRequired[bool | None]
     """Residual branches may be skipped"""
+    importance: NotRequired[str | None]
+    """Score by which channels are kept: magnitude and norm_scale are of the weights, the others of the
+    first training examples too: magnitude, norm_scale, fisher, plain_magnitude, average_magnitude,
+    cosine, taylor, taylor_squared, hesso
+    """
     expects: NotRequired[ExpectsBody | None]
     """If absent: the mean and standard deviation of the data"""
     training: NotRequired[bool | None]
@@ -671,6 +800,27 @@ class ConversionOptions(TypedDict):
     """Replaces the recipe's steps"""
     seed: NotRequired[int | None]
     """Seed of every random draw"""
+
+
+class PretrainedOptions(TypedDict):
+    """Convert a pretrained transformer and register it as a supernet; a training may follow, with it as
+    the source.
+    """
+
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
+    data: str | DataSpec
+    """What it is to be fine-tuned on: see /v1/trainings"""
+    task: NotRequired[str | None]
+    """What it is for; if absent, that which fits the folder and the data"""
+    quality: NotRequired[str | None]
+    """Name of the quality metric, which must be that of the task"""
+    sequence: NotRequired[int | None]
+    """Tokens to which texts are cut or padded: at most the network's positions; if absent 64, or the
+    positions where there are fewer
+    """
 
 
 class ExamineOptions(TypedDict):
@@ -692,6 +842,11 @@ class ExamineOptions(TypedDict):
     """Offer channels under a LayerNorm or GroupNorm too, where removing is not exact"""
     skip: NotRequired[bool | None]
     """Residual branches may be skipped"""
+    importance: NotRequired[str | None]
+    """Score by which channels are kept: magnitude and norm_scale are of the weights, the others of the
+    first training examples too: magnitude, norm_scale, fisher, plain_magnitude, average_magnitude,
+    cosine, taylor, taylor_squared, hesso
+    """
     expects: NotRequired[ExpectsBody | None]
     """If absent: the mean and standard deviation of the data"""
 
@@ -699,6 +854,10 @@ class ExamineOptions(TypedDict):
 class EvaluateOptions(TypedDict):
     """Evaluate the quality of subnets on a split (``test`` is for what a search returns)."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     count: NotRequired[int | None]
     """How many, spread over the space"""
     archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
@@ -716,6 +875,10 @@ class EvaluateOptions(TypedDict):
 class MeasureOptions(TypedDict):
     """Measure subnets of a supernet on this target, or take rows that were measured elsewhere."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     count: NotRequired[int | None]
     """How many, spread over the space"""
     archs: NotRequired[Sequence[Mapping[str, float | str]] | None]
@@ -736,8 +899,8 @@ class TableOptions(TypedDict):
     unit: NotRequired[str | None]
     """Unit of that column"""
     archs: NotRequired[Sequence[str] | None]
-    """Columns that say which arch: axes of the supernet, or one with arch ids or JSON; none: every axis
-    that the table has
+    """Columns that identify the arch: axes of the supernet, or one with arch ids or JSON; none: every
+    axis that the table has
     """
     strict: NotRequired[bool | None]
     """Take nothing if any row is refused"""
@@ -748,6 +911,10 @@ class TableOptions(TypedDict):
 class SearchOptions(TypedDict):
     """A problem, an algorithm and a budget."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     front: NotRequired[str | None]
     """One front for each target, or a shared one, which counts the worst target"""
     objectives: NotRequired[Sequence[str] | None]
@@ -780,6 +947,10 @@ class SearchOptions(TypedDict):
 class ExtendOptions(TypedDict):
     """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     evaluations: NotRequired[int | None]
     """Evaluations to add; 0 only recomputes the front"""
     images: NotRequired[int | None]
@@ -816,6 +987,10 @@ class ProfileOptions(TypedDict):
 class ExportOptions(TypedDict):
     """Write a subnet to a file and compare its outputs with the supernet's."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     format: NotRequired[str | None]
     """Name of an exporter: onnx, or pt2 (torch.export)"""
     precision: NotRequired[str | None]
@@ -843,10 +1018,15 @@ class ExportOptions(TypedDict):
 class FineTuneOptions(TypedDict):
     """Train one subnet further, from the weights that it has in its supernet."""
 
+    priority: NotRequired[int | None]
+    """Of a project's queued jobs those of higher priority are taken first; projects take turns whatever
+    the priorities. A job that a worker has is not interrupted
+    """
     data: NotRequired[str | DataSpec | None]
-    """Images to train and test on: folder:PATH, parquet:PATH or stream:PATH in NETWRIGHT_IMPORT_DIR, or
-    the name of a data set; those of the supernet if absent. Channels and resolution that it leaves
-    open are the supernet's. With other classes than the supernet's the classifier is new
+    """What to train and test on: folder:PATH, parquet:PATH, stream:PATH, text:PATH or corpus:PATH in
+    NETWRIGHT_IMPORT_DIR, or the name of a data set; that of the supernet if absent. Channels,
+    resolution, tokenizer and window that it leaves open are the supernet's. With other classes than
+    the supernet's the classifier is new
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is replaced

@@ -12,7 +12,7 @@ from service.db.tables import Job
 from service.errors import ConflictError
 from service.http import schemas as common
 from service.http.deps import App, Page, Project
-from service.http.jobs.schemas import JobState, JobView
+from service.http.jobs.schemas import JobState, JobUpdate, JobView
 from service.http.jobs.views import job_view, job_with_log
 from service.runtime import job_queries
 from service.runtime.events import LAST_ID, event_id
@@ -43,6 +43,21 @@ def get_job(app: App, project: Project, id: str) -> JobView:
     """One job, with the last lines of its log."""
     with app.database.read() as session:
         return job_with_log(session, queries.get(session, project, Job, id), app.settings)
+
+
+@router.patch("/{id}")
+def update_job(app: App, project: Project, id: str, body: JobUpdate) -> JobView:
+    """Change the priority of a job: of one that runs it counts when the job is queued again."""
+    with app.database.write() as session:
+        queries.get(session, project, Job, id)
+        job = job_queries.locked_job(session, id)
+        assert job is not None
+        if job.state in job_queries.FINAL:
+            raise ConflictError(
+                f"job {id} has ended ({job.state}); the priority of queued and running jobs can be changed"
+            )
+        job.priority = body.priority
+        return job_with_log(session, job, app.settings)
 
 
 @router.get("/{id}/events", response_class=StreamingResponse)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.http.schemas import Stamped
+from service.http.schemas import Body, Priority, Stamped
 from service.problems import View
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
@@ -49,13 +49,14 @@ class JobView(Stamped):
 
     kind: str
     state: JobState
+    priority: Priority
     progress: Progress
     message: str | None = Field(description="What it is doing")
     error: JobError | None
     resource: ResourceRef | None
     result: dict[str, object] | None = Field(
         None,
-        description="What kinds of job that make no resource have to say, e.g. the rows that were refused",
+        description="Results of kinds of job that make no resource, e.g. the rows that were refused",
     )
     waiting_for: str | None = Field(
         None, description="What a job that does not run waits for: a worker, jobs before it, or devices"
@@ -65,6 +66,12 @@ class JobView(Stamped):
     started_at: datetime | None
     finished_at: datetime | None
     log: list[str] = Field(default_factory=list, description="Last lines; empty in lists")
+
+
+class JobUpdate(Body):
+    """What may change of a job that has not ended."""
+
+    priority: Priority
 
 
 class EventView(View):

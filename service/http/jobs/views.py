@@ -32,6 +32,7 @@ def job_view(job: Job, log: list[str] | None = None) -> JobView:
         created_at=job.created_at,
         kind=job.kind,
         state=job.state,
+        priority=job.priority,
         progress=Progress(done=job.done, total=job.total, eta_s=job.eta_s),
         message=job.message,
         error=error,
@@ -68,7 +69,6 @@ def waiting_reason(session: Session, job: Job, timeout_s: float) -> str | None:
     return f"{before} job{'s' * (before != 1)} before it" if before else None
 
 
-def state_of(session: Session, job_id: str | None, done: bool) -> str:
-    """State of the job that makes a resource; ``done`` counts where there is no job."""
-    job = session.get(Job, job_id) if job_id is not None else None
+def state_of(job: Job | None, done: bool) -> str:
+    """State of a resource by the job that makes it; ``done`` counts where there is no job."""
     return job.state if job is not None else ("succeeded" if done else "failed")

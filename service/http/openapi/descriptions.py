@@ -198,11 +198,26 @@ FIELDS: dict[str, str] = {
     "SpaceView.largest": "The largest arch",
 }
 
+PATH_EXAMPLES: dict[str, str] = {
+    "artifacts": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "exports": "exp_4c2k9x7m1q8t5v3w",
+    "finetunes": "fin_4c2k9x7m1q8t5v3w",
+    "jobs": "job_4c2k9x7m1q8t5v3w",
+    "measurement-leases": "lea_4c2k9x7m1q8t5v3w",
+    "predictors": "prd_4c2k9x7m1q8t5v3w",
+    "searches": "sea_4c2k9x7m1q8t5v3w",
+    "subnets": "sub_4c2k9x7m1q8t5v3w",
+    "supernets": "digits",
+    "targets": "laptop",
+}
+"""What the parameter of a path looks like, by the collection that it is in."""
+
 EXAMPLES: dict[str, object] = {
     "/v1/supernets": {"zoo": "digits"},
     "/v1/supernets/{id}": {"data": "folder:photos"},
     "/v1/supernets/{id}/evaluations": {"count": 100, "split": "validation"},
     "/v1/conversions": {"name": "mine", "file": {"path": "mine.pt2"}, "data": "digits"},
+    "/v1/conversions:pretrained": {"name": "intents", "folder": "pretrained", "data": "text:intents.parquet"},
     "/v1/conversions:examine": {"file": {"path": "mine.pt2"}, "data": "digits"},
     "/v1/trainings": {
         "name": "mine",
@@ -235,6 +250,7 @@ EXAMPLES: dict[str, object] = {
         "budget": {"evaluations": 50},
     },
     "/v1/searches/{id}:extend": {"evaluations": 50},
+    "/v1/jobs/{id}": {"priority": 10},
     "/v1/subnets/{id}/exports": {"format": "onnx"},
     "/v1/subnets/{id}/finetunes": {"data": "folder:photos", "steps": 500},
 }

@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from search.constraints import Constraint
+from search.fronts.pick import spread
 from service.db.queries import INSERT_CHUNK, insert_new
 from service.db.tables import BestPoint, Point, Supernet
 from service.search.fronts.cells import Scope, insert, remove
-from service.search.fronts.pages import BestRow
-from service.search.fronts.skyline import front_within
+from service.search.fronts.pages import OBJECTIVES, BestRow, Page, PointRow
+from service.search.fronts.skyline import front_within, within
 from service.search.fronts.views import true_value
 from service.search.request.schemas import FrontPoint
 from supernets.metrics import LATENCY, METRICS
@@ -71,29 +73,50 @@ def restore(session: Session, supernet: Supernet, lost: Sequence[Lost]) -> None:
 
 
 def best_points(
-    session: Session, supernet: Supernet, target: str | None, limits: Sequence[Constraint]
-) -> list[FrontPoint]:
-    """The non-dominated points within limits, and those of the whole front, which a reason may name.
+    session: Session,
+    supernet: Supernet,
+    target: str | None,
+    limits: Sequence[Constraint],
+    most: int | None = None,
+) -> tuple[list[FrontPoint], int]:
+    """The non-dominated points within limits, best first, and how many there are.
 
-    The session is a snapshot, or has the lock of the supernet: a write must not move points between two reads.
-    A point that limits exclude does not push one that they allow out of the front.
+    With ``most``, at most so many of them, well spread. The session is a snapshot, or has the lock of the supernet: a
+    write must not move points between two reads.
+    A point that limits exclude does not push one that they allow out of the front. Which points are returned follows
+    from their values alone, so that no others are read.
     """
     scope = _scope(supernet, target or ANY)
-    whole = session.scalars(
-        sa.select(BestPoint.point_id).where(*scope.of(BestPoint), BestPoint.on_front)
-    ).all()
-    ids = dict.fromkeys(whole)
-    if not all(_closed(supernet, limit, target) for limit in limits):
+    if all(_closed(supernet, limit, target) for limit in limits):
+        found = within(_whole(session, scope), limits)
+    else:
         found = front_within(session, scope, supernet.quality, limits)
-        for start in range(0, len(found), INSERT_CHUNK):
-            part = BestPoint.subnet_id.in_(found[start : start + INSERT_CHUNK])
-            points = sa.select(BestPoint.point_id).where(*scope.of(BestPoint), part)
-            ids |= dict.fromkeys(session.scalars(points))
-    bodies: list[FrontPoint] = []
-    for start in range(0, len(ids), INSERT_CHUNK):
-        query = sa.select(Point.body).where(Point.id.in_(list(ids)[start : start + INSERT_CHUNK]))
-        bodies += [FrontPoint.model_validate(body) for body in session.scalars(query)]
-    return bodies
+    scores = found.low[:, OBJECTIVES]
+    order = np.lexsort((np.array(found.ids), scores[:, 1], scores[:, 0]))
+    if most is not None and len(order) > most:
+        order = order[sorted(spread(scores[order], most))]
+    return points_of(session, scope, found.only(order).ids), len(found.ids)
+
+
+def _whole(session: Session, scope: Scope) -> Page:
+    columns = sa.select(BestPoint.subnet_id, BestPoint.quality, BestPoint.figures)
+    rows = session.execute(columns.where(*scope.of(BestPoint), BestPoint.on_front))
+    return Page.of_points(
+        [PointRow(subnet_id=row.subnet_id, quality=row.quality, figures=row.figures) for row in rows]
+    )
+
+
+def points_of(session: Session, scope: Scope, subnets: Sequence[str]) -> list[FrontPoint]:
+    """The best points of subnets, in their order."""
+    # As text, which pydantic parses several times faster than the driver and pydantic in turn.
+    body = sa.cast(Point.body, sa.Text)
+    query = sa.select(body).join(BestPoint, BestPoint.point_id == Point.id).where(*scope.of(BestPoint))
+    found: dict[str, FrontPoint] = {}
+    for start in range(0, len(subnets), INSERT_CHUNK):
+        part = query.where(BestPoint.subnet_id.in_(subnets[start : start + INSERT_CHUNK]))
+        points = map(FrontPoint.model_validate_json, session.scalars(part))
+        found |= {point.subnet: point for point in points}
+    return [found[subnet] for subnet in subnets]
 
 
 def _take(
@@ -162,7 +185,7 @@ def _mark(session: Session, supernet: Supernet, name: str) -> None:
     scope = _scope(supernet, name)
     query = sa.select(BestPoint.subnet_id).where(*scope.of(BestPoint), BestPoint.on_front)
     before = set(session.scalars(query))
-    after = set(front_within(session, scope, supernet.quality))
+    after = set(front_within(session, scope, supernet.quality).ids)
     for subnets, value in ((after - before, True), (before - after, False)):
         changed = sorted(subnets)
         for start in range(0, len(changed), INSERT_CHUNK):

@@ -60,7 +60,7 @@ def remove(session: Session, scope: Scope, cells: dict[str, int]) -> None:
     tree = _Tree(session, scope)
     for number, subnets in inside.items():
         holder = tree.cell(number)
-        holder.page = Page.decode(holder.page).without(subnets).encode()
+        holder.page = Page.decode([holder.page]).without(subnets).encode()
     session.flush()
 
 
@@ -100,7 +100,7 @@ class _Tree:
         self._homes = dict.fromkeys(points.ids, TOP)
         entries = self._add(top, points)
         while len(entries.ids) > 1:  # what the top held moves down, so that it stays the top
-            below = self._next(top.level, Page.decode(top.page))
+            below = self._next(top.level, Page.decode([top.page]))
             entries.ids[entries.ids.index(str(TOP))] = str(below.cell)
             top.level += 1
             entries = self._store(top, entries)
@@ -109,7 +109,7 @@ class _Tree:
 
     def _add(self, cell: FrontCell, points: Page) -> Page:
         """Put points below a cell; returns the entries that take the place of its own."""
-        page = Page.decode(cell.page)
+        page = Page.decode([cell.page])
         if cell.level == 0:
             self._homes.update(dict.fromkeys(points.ids, cell.cell))
             return self._store(cell, Page.joined([page, points]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -16,13 +18,14 @@ from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.problems import View
 from service.search.fronts.views import scores
-from service.search.request.queries import points_of_search
+from service.search.request.queries import points_of_search, target_names
 from service.search.request.schemas import FrontPoint
 from supernets.metrics import METRICS
 
 router = APIRouter(prefix="/v1", tags=["searches"])
 MOST = 8
 MARGIN = 0.1  # of the range of an objective, beyond its worst value
+ROUNDING = 1e-9  # relative; hypervolumes that differ by less are equal
 
 
 class ComparedPoint(View):
@@ -43,6 +46,10 @@ class ComparedFront(View):
     hypervolume: float = Field(description="Up to the common reference point; larger is better")
     share: float | None = Field(description="Of the hypervolume of all fronts together; null where that is 0")
     new: int = Field(description="Points whose subnets the first search's front does not have")
+    common: int = Field(
+        description="Points whose subnets the first search's front has too: differences of their values are noise of "
+        "measuring them again"
+    )
     best: int = Field(description="Points on the front of all searches together")
     points: list[ComparedPoint]
 
@@ -67,10 +74,11 @@ def compare_searches(
         Query(min_length=2, max_length=MOST, description="Ids of searches; repeated. The first is the base"),
     ],
     target: Annotated[
-        str | None, Query(description="Of searches with a front for each target: whose")
+        str | None,
+        Query(description="Whose values to compare; needed with different targets, or a front for each"),
     ] = None,
 ) -> CompareView:
-    """Compare the fronts of searches of one supernet with the same objectives, by true values."""
+    """Compare the fronts of searches of one supernet and target with the same objectives, by true values."""
     with app.database.read() as session:
         if target is not None:
             target = queries.given(session, project, Target, target, "target").id
@@ -79,24 +87,47 @@ def compare_searches(
             [FrontPoint.model_validate(body) for body in points_of_search(session, project, row.id)]
             for row in rows
         ]
+        names = target_names(session, project)
         objectives: list[str] = rows[0].spec["objectives"]
         for row in rows:
             if row.supernet_id != rows[0].supernet_id:
                 raise InvalidError("search", row.id, f"searches of one supernet, {rows[0].supernet_id}")
             if row.spec["objectives"] != objectives:
                 raise InvalidError("search", row.id, f"searches with the objectives {', '.join(objectives)}")
+    if any(METRICS[name].source == "measured" for name in objectives):
+        _check_targets(rows, target, names)
     fronts = [
         [point for point in front if target is None or point.target in (None, target)] for front in fronts
     ]
     owners = {point.target for front in fronts for point in front}
-    if len(owners) > 1:
-        with app.database.read() as session:
-            targets = queries.by_id(session, project, Target, filter(None, owners))
-        names = sorted(row.name for row in targets.values())
+    if target is None and len(owners) > 1:
+        choices = sorted(names.get(owner, owner) for owner in owners if owner is not None)
         raise InvalidError(
-            "target", target, names, f"target must be one of {', '.join(names)}: each has a front"
+            "target", target, choices, f"target must be one of {', '.join(choices)}: each has a front"
         )
     return _compared(search, fronts, objectives, target)
+
+
+def _check_targets(rows: Sequence[Search], target: str | None, names: Mapping[str, str]) -> None:
+    """Raise InvalidError where values would be of different targets."""
+    targets = [set(row.spec["targets"]) for row in rows]
+    if all(each == targets[0] if target is None else target in each for each in targets):
+        return
+    got = "; ".join(
+        f"{row.id} on {', '.join(sorted(names.get(id, id) for id in each))}"
+        for row, each in zip(rows, targets, strict=True)
+    )
+    choices = sorted(names.get(id, id) for id in set.intersection(*targets))
+    if target is None:
+        rule = "searches to compare must have the same targets"
+    else:
+        rule = f"searches to compare on target {names.get(target, target)} must all have it"
+    if choices:
+        allowed = f"target must be one that all have: {', '.join(choices)}"
+    else:
+        allowed = "they have none in common: choose searches of one target"
+    message = f"{rule}, got {got}; {allowed}"
+    raise InvalidError("target", None if target is None else names.get(target, target), choices, message)
 
 
 def _compared(
@@ -111,7 +142,10 @@ def _compared(
     together = np.concatenate(values)
     signs = np.array([METRICS[name].sign for name in objectives])
     if len(together) == 0:
-        empty = [ComparedFront(search=id, hypervolume=0, share=None, new=0, best=0, points=[]) for id in ids]
+        empty = [
+            ComparedFront(search=id, hypervolume=0, share=None, new=0, common=0, best=0, points=[])
+            for id in ids
+        ]
         return CompareView(objectives=objectives, target=target, reference_point={}, fronts=empty)
     worst, best = together.max(axis=0), together.min(axis=0)
     reference = worst + MARGIN * np.where(worst > best, worst - best, np.maximum(np.abs(worst), 1e-9))
@@ -133,14 +167,21 @@ def _compared(
             ComparedFront(
                 search=id,
                 hypervolume=volume,
-                share=volume / whole if whole > 0 else None,
+                share=_share(volume, whole),
                 new=sum(point.new for point in points),
+                common=sum(not point.new for point in points),
                 best=sum(point.best for point in points),
                 points=points,
             )
         )
     reference_point = dict(zip(objectives, (signs * reference).tolist(), strict=True))
     return CompareView(objectives=objectives, target=target, reference_point=reference_point, fronts=compared)
+
+
+def _share(volume: float, whole: float) -> float | None:
+    if whole <= 0:
+        return None
+    return 1.0 if math.isclose(volume, whole, rel_tol=ROUNDING) else volume / whole
 
 
 def _equal_to_any(row: NDArray[np.float64], rows: NDArray[np.float64]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -78,27 +78,41 @@ class Page:
         )
 
     @classmethod
-    def decode(cls, stored: bytes) -> Page:
-        """What :meth:`encode` wrote; metrics that are new since then have no values."""
-        header, _, body = stored.partition(b"\n")
-        found = json.loads(header)
-        numbers = np.frombuffer(body, dtype="<f8").reshape(2, len(found["ids"]), len(found["columns"]))
-        if found["columns"] == list(COLUMNS):
-            return cls(found["ids"], numbers[0], numbers[1])
-        ends = np.full((2, len(found["ids"]), len(COLUMNS)), np.nan)
-        for column, name in enumerate(found["columns"]):
-            if name in COLUMNS:
-                ends[:, :, COLUMNS.index(name)] = numbers[:, :, column]
-        return cls(found["ids"], ends[0], ends[1])
+    def decode(cls, stored: Iterable[bytes]) -> Page:
+        """All entries of pages that :meth:`encode` wrote; metrics that a page does not name have no values.
+
+        Pages with the same metrics are decoded in one piece.
+        """
+        alike: dict[bytes, list[list[bytes]]] = defaultdict(list)
+        for page in stored:
+            form, *parts = page.split(b"\n", 2)
+            alike[form].append(parts)
+        found = [cls.empty()]
+        for form, pages in alike.items():
+            ends, *columns = form.decode().split()
+            ids = b" ".join(page[0] for page in pages).decode().split()
+            numbers = np.frombuffer(b"".join(page[1] for page in pages), dtype="<f8")
+            values = np.full((len(ids), int(ends), len(COLUMNS)), np.nan)
+            known = [row for row, name in enumerate(columns) if name in COLUMNS]
+            places = [COLUMNS.index(columns[row]) for row in known]
+            values[:, :, places] = numbers.reshape(*values.shape[:2], len(columns))[:, :, known]
+            found.append(cls(ids, values[:, 0], values[:, -1]))
+        return cls.joined(found)
 
     def encode(self) -> bytes:
-        """The page as bytes: a line of JSON, and little-endian doubles."""
-        header = json.dumps({"ids": self.ids, "columns": COLUMNS}).encode()
-        return header + b"\n" + np.stack([self.low, self.high]).astype("<f8").tobytes()
+        """The page as bytes: a line of the number of ends and the metrics, a line of ids, and little-endian doubles.
+
+        A search reads many pages: metrics without a value are left out, and points have one end.
+        """
+        known = np.flatnonzero(np.isfinite(self.low).any(axis=0))
+        ends = [self.low] if np.array_equal(self.low, self.high, equal_nan=True) else [self.low, self.high]
+        form = " ".join([str(len(ends)), *(COLUMNS[column] for column in known)])
+        numbers = np.stack(ends, axis=1)[:, :, known].astype("<f8")
+        return f"{form}\n{' '.join(self.ids)}\n".encode() + numbers.tobytes()
 
     def only(self, rows: Sequence[int] | NDArray[np.int64]) -> Page:
         """These entries, by index."""
-        return Page([self.ids[row] for row in rows], self.low[rows], self.high[rows])
+        return Page([self.ids[row] for row in np.asarray(rows).tolist()], self.low[rows], self.high[rows])
 
     def without(self, ids: Iterable[str]) -> Page:
         """The entries that are not of these."""

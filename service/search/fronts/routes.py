@@ -16,7 +16,8 @@ from service.db.tables import Search, Supernet, Target
 from service.errors import InvalidError
 from service.http.deps import App, Project
 from service.search.fronts.best import best_points
-from service.search.fronts.views import as_csv, as_parquet, best_of, pick, thin, with_noise, within
+from service.search.fronts.original import original_of
+from service.search.fronts.views import as_csv, as_parquet, pick, thin, with_noise, within
 from service.search.request.queries import points_of_search, target_names, target_of
 from service.search.request.schemas import FrontPoint, FrontView
 from supernets.metrics import LATENCY, METRICS, Metric
@@ -80,6 +81,11 @@ class FrontQuery:
     max_points: int
     format: Format
 
+    @property
+    def most(self) -> int | None:
+        """How many points the answer needs; None: all, as a pick looks at all of them."""
+        return self.max_points if self.how is None else None
+
     def answer(
         self,
         view: FrontView,
@@ -87,10 +93,14 @@ class FrontQuery:
         target: str | None,
         name: str,
         names: Mapping[str, str],
+        total: int | None = None,
     ) -> Response | FrontView:
-        """The front in the requested format; all points within the limits, thinned, or a pick."""
+        """The front in the requested format; all points within the limits, thinned, or a pick.
+
+        ``total`` is given where ``points`` were thinned before.
+        """
         inside = within(points, self.limits, target) if self.limits else points
-        view.pick, view.total = self.how, len(inside)
+        view.pick, view.total = self.how, len(inside) if total is None else total
         thinned = thin(inside, view.objectives, self.max_points)
         with_neighbours, view.noise = with_noise(thinned)
         if self.how is None:
@@ -137,7 +147,12 @@ def front_query(
 
 Selected = Annotated[FrontQuery, Depends(front_query)]
 AS_TABLE: dict[int | str, dict[str, object]] = {
-    200: {"content": {media: {"schema": {"type": "string"}} for media in MEDIA.values()}}
+    200: {
+        "content": {
+            MEDIA["csv"]: {"schema": {"type": "string"}},
+            MEDIA["parquet"]: {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
 }
 
 
@@ -152,8 +167,10 @@ def get_front(
         objectives: list[str] = row.spec["objectives"]
         points = [FrontPoint.model_validate(body) for body in points_of_search(session, project, id)]
         names = target_names(session, project)
+        whole = session.get_one(Supernet, row.supernet_id)
+        original = original_of(session, whole, row.spec["targets"] if target is None else [target])
     mine = [point for point in points if target is None or point.target in (None, target)]
-    view = FrontView(search=id, objectives=objectives, total=0, points=[])
+    view = FrontView(search=id, objectives=objectives, total=0, points=[], original=original)
     return query.answer(view, mine, target, f"front-{id}", names)
 
 
@@ -172,12 +189,12 @@ def get_best_front(
             target = queries.given(session, project, Target, target, "target").id
         names = target_names(session, project)
         quality: str = row.quality
-        points = best_points(session, row, target, query.limits)
+        best, total = best_points(session, row, target, query.limits, query.most)
+        # A reason may name a point that limits exclude.
+        whole = best_points(session, row, target, [])[0] if query.how is not None and query.limits else []
+        original = original_of(session, row, None if target is None else [target])
     objectives = [quality, LATENCY]
-    # What limits exclude must not push what they allow out of the front, but a reason may name it.
-    inside = within(points, query.limits, target)
-    allowed = {id(point) for point in inside}
-    best = best_of(inside, objectives, target)
-    best += [point for point in best_of(points, objectives, target) if id(point) not in allowed]
-    view = FrontView(search=None, objectives=objectives, total=0, points=[])
-    return query.answer(view, best, target, f"front-{row.id}", names)
+    inside = {point.subnet for point in best}
+    others = [point for point in whole if point.subnet not in inside]
+    view = FrontView(search=None, objectives=objectives, total=0, points=[], original=original)
+    return query.answer(view, [*best, *others], target, f"front-{row.id}", names, total)

@@ -22,40 +22,47 @@ from service.search.fronts.cells import TOP, Scope
 from service.search.fronts.pages import COLUMNS, OBJECTIVES, Page, Values
 from supernets.metrics import LATENCY, METRICS
 
-AT_ONCE = 24
-"""How many cells one round opens: few rounds, and few cells that a better one would have closed."""
+AT_ONCE, MOST_AT_ONCE = 16, 512
+"""How many cells the first round opens at most; each further one opens twice as many, up to a bound.
+
+Few rounds, each of which is a query, and few cells that a better one would have closed.
+"""
+_CELLS = FrontCell.__table__.c
+_OPENED = sa.select(_CELLS.level, _CELLS.page).where(
+    _CELLS.project_id == sa.bindparam("project"),
+    _CELLS.supernet_id == sa.bindparam("supernet"),
+    _CELLS.scope == sa.bindparam("scope"),
+    _CELLS.cell.in_(sa.bindparam("cells", expanding=True)),
+)
+"""Built once, without the ORM: a search asks it for each of its rounds."""
 
 
-def front_within(
-    session: Session, scope: Scope, quality: str, limits: Sequence[Constraint] = ()
-) -> list[str]:
-    """The subnets of the non-dominated points among those that meet all limits, equal ones too.
+def front_within(session: Session, scope: Scope, quality: str, limits: Sequence[Constraint] = ()) -> Page:
+    """The non-dominated points among those that meet all limits, equal ones too.
 
     ``quality`` is the name of its metric. Other transactions must not change the tree in the meantime.
     """
     least = _least_scores(quality, limits)
-    best, waiting, numbers = Page.empty(), Page.empty(), [TOP]
+    best, waiting, numbers, at_once = Page.empty(), Page.empty(), [TOP], AT_ONCE
     while numbers:
-        pages = _pages(session, scope, numbers)
-        points, cells = (
-            Page.joined([Page.empty(), *(page for level, page in pages if (level > 0) is inner)])
-            for inner in (False, True)
-        )
-        best = _front_of(Page.joined([best, _within(points, limits)]))
-        waiting = _open_to(best, Page.joined([waiting, _within(cells, limits)]), least)
-        chosen = best_first(waiting.low[:, OBJECTIVES], AT_ONCE)
+        points, cells = _opened(session, scope, numbers)
+        best = _front_of(Page.joined([best, within(points, limits)]))
+        waiting = _open_to(best, Page.joined([waiting, within(cells, limits)]), least)
+        chosen = best_first(waiting.low[:, OBJECTIVES], at_once)
+        at_once = min(2 * at_once, MOST_AT_ONCE)
         numbers = [int(waiting.ids[row]) for row in chosen]
         waiting = waiting.only(np.setdiff1d(np.arange(len(waiting.ids)), chosen))
-    return best.ids
+    return best
 
 
-def _pages(session: Session, scope: Scope, numbers: Sequence[int]) -> list[tuple[int, Page]]:
-    query = sa.select(FrontCell.level, FrontCell.page)
-    found = session.execute(query.where(*scope.of(FrontCell), FrontCell.cell.in_(numbers)))
-    return [(level, Page.decode(page)) for level, page in found]
+def _opened(session: Session, scope: Scope, numbers: Sequence[int]) -> tuple[Page, Page]:
+    """The points, and the cells, that these cells hold."""
+    found = session.connection().execute(_OPENED, {**scope._asdict(), "cells": numbers}).all()
+    points, cells = ([page for level, page in found if (level > 0) is inner] for inner in (False, True))
+    return Page.decode(points), Page.decode(cells)
 
 
-def _within(page: Page, limits: Sequence[Constraint]) -> Page:
+def within(page: Page, limits: Sequence[Constraint]) -> Page:
     """The entries with values within every limit; not those without a value."""
     mask: NDArray[np.bool_] = np.ones(len(page.ids), dtype=bool)
     for limit in limits:
@@ -66,7 +73,7 @@ def _within(page: Page, limits: Sequence[Constraint]) -> Page:
             mask &= low <= limit.max
         if limit.min is not None:
             mask &= high >= limit.min
-    return page.only(np.flatnonzero(mask))
+    return page if mask.all() else page.only(np.flatnonzero(mask))
 
 
 def _open_to(best: Page, cells: Page, least: Values) -> Page:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.constraints import Constraint
-from search.fronts.front import non_dominated
 from search.fronts.noise import within_noise
 from search.fronts.pick import fits, spread
 from search.fronts.pick import pick as pick_rows
@@ -51,19 +50,6 @@ def scores(
     return np.array(rows, dtype=np.float64).reshape(len(points), len(objectives))
 
 
-def best_of(
-    points: Sequence[FrontPoint], objectives: Sequence[str], target: str | None = None
-) -> list[FrontPoint]:
-    """The non-dominated points among these, each subnet once (its newest measurement, which comes first)."""
-    seen: set[str] = set()
-    newest = [point for point in points if not (point.subnet in seen or seen.add(point.subnet))]  # type: ignore[func-returns-value]
-    values = scores(newest, objectives, target)
-    usable = np.flatnonzero(np.isfinite(values).all(axis=1))
-    kept = usable[non_dominated(values[usable])] if len(usable) else usable
-    order = kept[np.lexsort(values[kept].T[::-1])] if len(kept) else kept
-    return [newest[index] for index in order]
-
-
 def thin(points: list[FrontPoint], objectives: Sequence[str], limit: int) -> list[FrontPoint]:
     """At most ``limit`` points, well spread, in the same order."""
     if len(points) <= limit:
@@ -75,7 +61,8 @@ def within(
     points: Sequence[FrontPoint], limits: Sequence[Constraint], target: str | None = None
 ) -> list[FrontPoint]:
     """The points that meet every limit by their true values, in the same order."""
-    mask = fits(_values(points, [limit.metric for limit in limits], target), limits, len(points))
+    names = dict.fromkeys(limit.metric for limit in limits)
+    mask = fits({name: _values_of(points, name, target) for name in names}, limits, len(points))
     return [point for point, fitting in zip(points, mask, strict=True) if fitting]
 
 
@@ -120,8 +107,8 @@ def _alike(count: int) -> str:
     """What a reason adds where the quality of other points cannot be distinguished."""
     if not count:
         return ""
-    points = "another point is" if count == 1 else f"{count} other points are"
-    return f"; the quality of {points} within its standard error"
+    others = "the quality of another point is" if count == 1 else f"the qualities of {count} other points are"
+    return f"; {others} within its standard error"
 
 
 def close_to(points: Sequence[FrontPoint], rows: Sequence[int]) -> list[list[str]]:
@@ -131,7 +118,10 @@ def close_to(points: Sequence[FrontPoint], rows: Sequence[int]) -> list[list[str
     codes = {owner: code for code, owner in enumerate(_owners(points))}
     fronts = np.array([codes[point.target] for point in points], dtype=np.int64)
     close &= fronts[list(rows), None] == fronts[None, :]
-    return [[points[other].subnet for other in np.flatnonzero(row).tolist()] for row in close]
+    found: list[list[str]] = [[] for _ in rows]
+    for place, other in np.argwhere(close).tolist():
+        found[place].append(points[other].subnet)
+    return found
 
 
 def with_noise(points: Sequence[FrontPoint]) -> tuple[list[FrontPoint], str | None]:
@@ -139,6 +129,8 @@ def with_noise(points: Sequence[FrontPoint]) -> tuple[list[FrontPoint], str | No
     names = close_to(points, range(len(points))) if points else []
     alike = [
         point.model_copy(update={"within_noise": subnets[:MAX_CLOSE]})
+        if subnets or point.within_noise
+        else point
         for point, subnets in zip(points, names, strict=True)
     ]
     doubtful = sum(bool(subnets) for subnets in names)
@@ -168,10 +160,11 @@ def _values(
     points: Sequence[FrontPoint], metrics: Sequence[str], target: str | None
 ) -> dict[str, NDArray[np.float64]]:
     closed = [name for name, metric in METRICS.items() if metric.source == "closed_form"]
-    return {
-        name: np.array([true_value(point, name, target or point.target) for point in points], dtype=float)
-        for name in dict.fromkeys([*metrics, *closed])
-    }
+    return {name: _values_of(points, name, target) for name in dict.fromkeys([*metrics, *closed])}
+
+
+def _values_of(points: Sequence[FrontPoint], metric: str, target: str | None) -> NDArray[np.float64]:
+    return np.array([true_value(point, metric, target or point.target) for point in points], dtype=float)
 
 
 def flat(point: FrontPoint, names: Mapping[str, str]) -> dict[str, object]:

@@ -36,7 +36,7 @@ class LatencyParts(View):
 
 
 class LayersView(View):
-    """What a subnet is made of, and what the newest predictors say of it."""
+    """What a subnet is made of, and its predictions by the newest predictors."""
 
     subnet: str
     target: str | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -16,10 +18,12 @@ def points_of_search(session: Session, project: str, search: str) -> list[dict[s
     return list(session.scalars(query.order_by(Point.scope, Point.rank)))
 
 
-def count_points(session: Session, project: str, search: str) -> int:
-    """Size of the stored front of a search."""
-    query = sa.select(sa.func.count()).where(Point.project_id == project, Point.search_id == search)
-    return session.scalar(query) or 0
+def count_points(session: Session, project: str, searches: Sequence[str]) -> dict[str, int]:
+    """Sizes of the stored fronts of searches, by id; of those that have one."""
+    query = sa.select(Point.search_id, sa.func.count().label("points")).where(
+        Point.project_id == project, Point.search_id.in_(searches)
+    )
+    return {row.search_id: row.points for row in session.execute(query.group_by(Point.search_id))}
 
 
 def target_names(session: Session, project: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from service.http.schemas import ArchJson, Body, Choice, Labels, Seed, Stamped
+from service.http.schemas import ArchJson, Body, Choice, JobRequest, Labels, Seed, Stamped
 from service.problems import Action, View
 from supernets.metrics import ACCURACY, LATENCY
 
@@ -167,13 +167,13 @@ class SearchSpec(Body):
     labels: Labels = Field(default_factory=dict)
 
 
-class SearchCreate(SearchSpec):
+class SearchCreate(SearchSpec, JobRequest):
     """A problem, an algorithm and a budget."""
 
     budget: Budget  # type: ignore[assignment]  # a request may leave out what a stored search has
 
 
-class SearchExtend(Body):
+class SearchExtend(JobRequest):
     """More budget for a search that has ended, or other limits or objectives; what is left out stays."""
 
     evaluations: int = Field(
@@ -260,6 +260,19 @@ class FrontPoint(View):
     )
 
 
+class OriginalView(View):
+    """The network that a converted supernet was made from, as it came and with its own statistics."""
+
+    subnet: str | None = Field(description="The subnet that equals it, the largest; null until it is stored")
+    arch: ArchJson
+    costs: dict[str, float] = Field(description="params, macs, activation_mb, size_mb")
+    quality: QualityValue | None = Field(description="On the test split")
+    validation: QualityValue | None
+    measured: list[MeasuredValue] = Field(
+        description="The newest values of that subnet on the targets of the front; empty until it was measured there"
+    )
+
+
 class FrontView(View):
     """The non-dominated, feasible subnets of one search or of everything stored."""
 
@@ -273,6 +286,9 @@ class FrontView(View):
         description="How many points cannot be distinguished from another by their quality, and what would help",
     )
     points: list[FrontPoint]
+    original: OriginalView | None = Field(
+        None, description="Of a converted supernet: the network that it was made from, beside the front"
+    )
 
 
 class EvaluatedValue(View):

@@ -94,12 +94,8 @@ class Learning:
         # Recorded: when another worker continues the job, the database has more rows.
         behind = (await self._job.write("behind", look)).behind
         if behind:
-
-            def keep(session: Session, result: FitOut) -> Refitted:
-                return self._kept(session, result, None)
-
             await self._job.report("fitting predictors to all stored rows")
-            self._use(await self._job.step("fit existing rows", tasks.fit, self._request(behind), keep))
+            await self.relearn("fit existing rows", behind)
 
     async def refit(self, step: str, end_round: Callable[[Session], Round]) -> Round:
         """Refit every model to all rows there are now; what ``end_round`` writes and returns is recorded with it."""
@@ -111,6 +107,14 @@ class Learning:
         self._use(refitted)
         assert refitted.round is not None
         return refitted.round
+
+    async def relearn(self, step: str, keys: Sequence[Key]) -> None:
+        """Refit the models of some metrics and targets between rounds."""
+
+        def keep(session: Session, result: FitOut) -> Refitted:
+            return self._kept(session, result, None)
+
+        self._use(await self._job.step(step, tasks.fit, self._request(keys), keep))
 
     def _request(self, keys: Sequence[Key] | None = None) -> FitIn:
         """Models to refit to all rows there are now: all, or those of some metrics and targets.

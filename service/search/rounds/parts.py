@@ -1,13 +1,13 @@
-"""Evaluating on a part of the images first, and on all of them what may be on the front."""
+"""Evaluating on a part of the images first, and on all of them what adds to the front, by ``search/images.py``."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from search.images import FRESH_PAIRS, LAST_BATCH, LAST_BATCHES, LEAST_GAIN, PAIRS, whole_after
 from service.db.tables import Supernet
 from service.measurements.models import Quality
 from service.measurements.parts import PROMPTED, pairs_of, part_rows, shift_of
@@ -24,15 +24,8 @@ from service.supernets.checkpoints import family_of
 from service.supernets.images import validation_images
 from supernets.spaces.space import Arch
 
-PAIRS = 6
-"""Subnets on both a part and all images, whatever their quality is: they show what the part differs by."""
-MORE_SHARE, FEWEST_MORE = 0.4, 2
-"""Of the subnets of a round, as many may be evaluated on all images after it."""
-OPTIMISM = 0.5
-"""Standard errors by which a subnet may be better than expected when it is decided whether it may be on the front."""
-MOST_LAST, LAST_ATTEMPTS = 24, 3
 KEPT_SHARE = 0.25
-"""Of a budget in images, for the last decisions."""
+"""Of a budget in images, for evaluations on all images after the rounds."""
 
 
 class Pairs(StepData):
@@ -53,10 +46,13 @@ class Parts:
         history: SearchHistory,
         true: TrueValues,
         problem: Callable[[], ReferenceIn],
+        references: Callable[[], list[list[float] | None]],
+        relearn: Callable[[str], Awaitable[None]],
     ) -> None:
-        """``problem`` is what choosing needs."""
+        """``problem`` and ``references`` are what choosing needs; ``relearn`` refits quality as a step."""
         self._job, self._supernet, self._history, self._true = job, supernet, history, true
-        self._problem, self._budget = problem, spec.budget.images
+        self._problem, self._references = problem, references
+        self._relearn, self._budget = relearn, spec.budget.images
         self.first = first_images(supernet, spec.first_images) if spec.budget.evaluations else None
         self._all = validation_images(supernet)
 
@@ -104,33 +100,33 @@ class Parts:
         space = family_of(self._supernet).space()
         known = [id for id in rows.whole if id not in rows.part or rows.part[id].n != self.first]
         chosen = space.encode([Arch(tuple(rows.archs[id].items())) for id in known[:missing]])
-        fresh = self._whole_left(missing - len(chosen), kept=self._all)
+        fresh = self._whole_left(min(FRESH_PAIRS, missing - len(chosen)), kept=self._all)
         return Pairs(known=chosen.tolist(), fresh=fresh)
 
     async def more(self, number: int) -> None:
-        """After a round: evaluate on all images what may be on the front, at most a share of the round."""
+        """After a round: evaluate on all images what is expected to add most to the front."""
         if self.first is None:
             return
-        share = max(FEWEST_MORE, math.ceil(MORE_SHARE * len(self._history.last)))
-        await self._more(f"{number}", share, OPTIMISM, f"round {number + 1}")
+        await self._more(f"{number}", whole_after(len(self._history.last)), f"round {number + 1}")
 
     async def last(self) -> None:
-        """After the rounds: until everything that is expected on the front was evaluated on all images."""
+        """After the rounds: until nothing is expected to add to the front."""
         if self.first is None:
             return
-        for attempt in range(LAST_ATTEMPTS):
-            optimism = OPTIMISM if attempt == 0 else 0.0
-            if not await self._more(f"last {attempt}", MOST_LAST, optimism, "deciding"):
+        for batch in range(LAST_BATCHES):
+            if not await self._more(f"last {batch}", LAST_BATCH, "deciding"):
                 break
 
-    async def _more(self, name: str, most: int, optimism: float, doing: str) -> int:
-        """Choose and evaluate; returns how many were chosen."""
+    async def _more(self, name: str, most: int, doing: str) -> int:
+        """Choose and evaluate, and learn from it; returns how many were chosen."""
         most = self._whole_left(most)
         if most == 0 or not self._history.parts:
             return 0
-        request = MoreIn(**dict(self._problem()), most=most, optimism=optimism)
+        request = MoreIn(**dict(self._problem()), references=self._references(), most=most, least=LEAST_GAIN)
         chosen = (await self._job.step(f"choose {name}", propose.more, request)).rows
         await self._whole(f"{PROMPTED} {name}", chosen, doing)
+        if chosen:
+            await self._relearn(f"learn {name}")
         return len(chosen)
 
     async def _whole(self, step: str, indices: list[int], doing: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from search import ALGORITHMS
 from search.algorithm import Algorithm
 from search.constraints import violations
 from search.errors import SurrogateError
-from search.fronts.hopeful import may_be_on_front
+from search.fronts.exact import Uncertain, largest_gains
+from search.images import believed
 from search.optimise import reference_point
 from search.problem import Objective, Problem
 from search.propose import propose as propose_predicted
@@ -73,13 +75,14 @@ class Proposed(StepData):
 
 
 class MoreIn(ReferenceIn):
-    """How many archs may be evaluated on all images, and how much better than expected they may be.
+    """How many archs may be evaluated on all images, and the least that each must be expected to add.
 
-    ``optimism`` is in standard errors.
+    ``references`` are those of the hypervolume of each plan, ``least`` is a share of the hypervolume.
     """
 
+    references: list[list[float] | None]
     most: int
-    optimism: float
+    least: float
 
 
 class More(StepData):
@@ -239,36 +242,35 @@ def reference(request: ReferenceIn, progress: Progress) -> References:
 
 
 def more(request: MoreIn, progress: Progress) -> More:
-    """Archs that were evaluated on a part of the images and may be on the front of a plan."""
+    """Archs that were evaluated on a part of the images and are expected to add most to the front of a plan.
+
+    Plans take turns.
+    """
     bench, models = _open(request)
     values, errors = _expected(request, bench, models)
-    key = (bench.manifest.quality, None)
-    chosen: dict[int, None] = {}
-    for index, plan in enumerate(request.plans):
-        found = may_be_on_front(
-            values, plan_objectives(plan), plan.constraints, key, errors, request.optimism
+    archs = Uncertain(values, (bench.manifest.quality, None), errors)
+    found = []
+    for index, (plan, reference) in enumerate(zip(request.plans, request.references, strict=True)):
+        point = None if reference is None else np.array(reference, dtype=np.float64)
+        rows = largest_gains(
+            archs, plan_objectives(plan), plan.constraints, point, request.most, request.least
         )
-        chosen |= dict.fromkeys(found.tolist())
+        found.append(rows.tolist())
         progress(index + 1, len(request.plans), "choosing what to evaluate on all images")
-    return More(rows=list(chosen)[: request.most])
+    turns = (row for rows in zip_longest(*found) for row in rows if row is not None)
+    return More(rows=list(dict.fromkeys(turns))[: request.most])
 
 
 def _expected(
     request: ReferenceIn, bench: Bench, models: Mapping[Key, Predictor]
 ) -> tuple[dict[Key, Values], Values]:
-    """Values by metric and target, and standard errors ``(n,)`` of quality.
-
-    Quality on a part of the images is replaced by what its predictor expects, which has learned from it and from all
-    others: a value that was selected because it is high is mostly too high.
-    """
+    """Values by metric and target, and standard errors ``(n,)`` of quality, as :func:`search.images.believed`."""
     values = _truth(request.values)
     key = (bench.manifest.quality, None)
-    count = len(values[key])
-    errors = np.array(request.errors or [0.0] * count)
-    parts = np.flatnonzero(errors > 0)
-    if len(parts) and key in models:
-        mean, std = models[key].predict(bench.population(request.evaluated)[parts])
-        values[key][parts], errors[parts] = mean, np.minimum(std, errors[parts])
+    errors = np.array(request.errors or [0.0] * len(values[key]))
+    if key in models and errors.any():
+        archs = bench.population(request.evaluated)[: len(errors)]
+        values[key], errors = believed(models[key], archs, values[key], errors)
     return values, errors
 
 

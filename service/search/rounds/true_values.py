@@ -21,6 +21,7 @@ from service.subnets import tasks as subnet_tasks
 from service.subnets.tasks import Evaluated, EvaluateIn
 from service.supernets.bench import bench_of, population_of
 from service.supernets.checkpoints import family_of
+from service.supernets.images import split_images
 from supernets.metrics import LATENCY
 from supernets.words import counted
 
@@ -88,6 +89,7 @@ class TrueValues:
             split=split,
             seconds=seconds,
             images=images,
+            split_images=split_images(self._supernet, split),
         )
         return await self._job.step(step, subnet_tasks.evaluate, request, store)
 

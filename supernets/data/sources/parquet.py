@@ -1,4 +1,4 @@
-"""``parquet:PATH``: a file, or a folder of files whose names say train, validation or test; held in memory."""
+"""``parquet:PATH``: a file, or a folder of files whose names contain train, validation or test; held in memory."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from supernets.data.stored.tables import split_files
 from supernets.data.text.dataset import padded, text_data
 from supernets.data.text.source import TokenSource
 from supernets.data.text.table import TextTable
+from supernets.data_facts.spec import OF_SUPERNET
 from supernets.errors import DataError
 
 CHARACTERS = 64
@@ -35,7 +36,7 @@ class _Rows:
 
 
 class TextSource(TokenSource):
-    """Texts with one label each; a column ``split`` or the names of files say which split a row belongs to.
+    """Texts with one label each; a column ``split`` or the names of files give the split of a row.
 
     Missing splits are cut out of train, stratified by class.
     """
@@ -51,6 +52,15 @@ class TextSource(TokenSource):
     def labels(self) -> Mapping[str, NDArray[np.int64]]:
         """Class of each row."""
         return self._rows.labels
+
+    def lengths(self, limit: int | None) -> NDArray[np.int64]:
+        """Tokens of the training texts, special ones included; those beyond the window were not read."""
+        if self.spec.tokenizer == OF_SUPERNET and self.beside is None:
+            return np.empty(0, dtype=np.int64)
+        tokenization = self.tokenization
+        ends = len(tokenization.prefix) + len(tokenization.suffix)
+        encoded = tokenization.encode(self._rows.texts["train"][:limit])
+        return np.array([len(text) + ends for text in encoded], dtype=np.int64)
 
     def splits(self) -> DataSet:
         """All texts as tokens."""

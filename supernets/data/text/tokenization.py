@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supernets.data_facts.spec import BYTES
 from supernets.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-BYTES = "bytes"
+TOKENIZER_FILE = "tokenizer.json"
 VALUES = 256
 """Values of a byte: the vocabulary without a tokenizer."""
 PROBE = "a"
@@ -87,7 +88,7 @@ class Tokenization:
     @property
     def name(self) -> str:
         """``bytes``, or ``tokenizer.json``."""
-        return "tokenizer.json" if self.content else BYTES
+        return TOKENIZER_FILE if self.content else BYTES
 
     @cached_property
     def sha256(self) -> str:

@@ -6,10 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from supernets.elastic.active import Inputs
-from supernets.elastic.attention import PaddingBias, padding_bias
-from supernets.elastic.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.layers.attention import PaddingBias, padding_bias
+from supernets.elastic.layers.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.layers.packed import Packed, padded_anywhere, without_common_padding
+from supernets.elastic.layers.token_linear import cut_linear, narrow_linear
 from supernets.elastic.norm import BNStats, Norm
-from supernets.elastic.token_linear import cut_linear, narrow_linear
 from supernets.families.transformers.bert_space import BertFamily
 from supernets.families.transformers.net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
 from supernets.families.transformers.space import TransformerPlan
@@ -33,17 +34,27 @@ class BertNet(TransformerNet):
         self.classifier = nn.Linear(width, s.num_classes)
         initialise_tokens(self)
 
-    def features(self, inputs: Inputs, arch: Arch) -> Tensor:
-        """The last stream ``(n, tokens, width)`` of texts with their mask, both ``(n, tokens) int64``."""
-        ids, mask = inputs
-        plan = self.family.plan(arch)
-        x = self.words(ids)[..., : plan.width] + self.positions.weight[: ids.shape[1], : plan.width]
-        return self.run_blocks(narrow_norm(x, self.embedding_norm), plan, padding_bias(mask))
+    def features(self, ids: Tensor, mask: Tensor, arch: Arch) -> Tensor:
+        """The last stream ``(n, tokens, width)`` of texts with their mask, both ``(n, tokens) int64``.
+
+        It is zero at padding, on which nothing but attention is computed.
+        """
+        plan, tokens = self.family.plan(arch), ids.shape[1]
+        bias, places = padding_bias(mask), self.positions.weight[:tokens, : plan.width]
+        if not padded_anywhere(mask):
+            x = self.words(ids)[..., : plan.width] + places
+            return self.run_blocks(narrow_norm(x, self.embedding_norm), plan, bias)
+        packed = Packed.of(mask, bias)
+        x = self.words(ids.flatten()[packed.places])[:, : plan.width] + places[packed.places % tokens]
+        return packed.spread(self.run_blocks(narrow_norm(x, self.embedding_norm), plan, packed))
 
     def run(self, inputs: Inputs, arch: Arch, norm: Norm, dropout: float) -> Tensor:  # noqa: ARG002
         """Outputs ``(n, outputs)`` of ``arch``."""
-        x = self.features(inputs, arch)
-        pooled = mean_of_tokens(x, inputs[1]) if self.family.settings.pooling == "mean" else x[:, 0]
+        ids, mask = inputs
+        if padded_anywhere(mask):
+            ids, mask = without_common_padding(ids, mask)
+        x = self.features(ids, mask, arch)
+        pooled = mean_of_tokens(x, mask) if self.family.settings.pooling == "mean" else x[:, 0]
         if self.family.settings.pooler != "none":
             pooled = narrow_linear(pooled, self.pooler, pooled.shape[-1])
             pooled = pooled.tanh() if self.family.settings.pooler == "tanh" else F.relu(pooled)

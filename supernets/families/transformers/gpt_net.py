@@ -1,7 +1,7 @@
 """The elastic GPT-2 and its plain subnets.
 
 Texts are padded at the end, so a causal network needs no padding mask: no token sees the padding after it. The mask
-says only which token is a text's last one.
+only marks a text's last token.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from supernets.elastic.active import Inputs
-from supernets.elastic.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.layers.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.layers.token_linear import Unembed, cut_linear, narrow_linear
 from supernets.elastic.norm import BNStats, Norm
-from supernets.elastic.token_linear import Unembed, cut_linear, narrow_linear
 from supernets.families.transformers.gpt_space import GptFamily
 from supernets.families.transformers.net import Positions, Sizes, TransformerNet, cut_table, initialise_tokens
 from supernets.families.transformers.space import TransformerPlan

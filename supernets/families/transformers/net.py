@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from supernets.elastic.active import ElasticModel
-from supernets.elastic.reorder import ChannelGroup
-from supernets.elastic.transformer_block import (
+from supernets.elastic.layers.packed import Packed
+from supernets.elastic.layers.transformer_block import (
     ElasticTransformerBlock,
     PlainTransformerBlock,
     transformer_groups,
 )
+from supernets.elastic.reorder import ChannelGroup
 from supernets.families.transformers.space import TransformerFamily, TransformerPlan
 from supernets.spaces.space import Arch, Choice
 
@@ -38,10 +39,10 @@ class TransformerNet(ElasticModel):
             for block in plan.blocks
         )
 
-    def run_blocks(self, x: Tensor, plan: TransformerPlan, bias: Tensor | None = None) -> Tensor:
-        """The stream ``(n, tokens, width)`` after the blocks of ``plan``."""
+    def run_blocks(self, x: Tensor, plan: TransformerPlan, padding: Tensor | Packed | None = None) -> Tensor:
+        """The stream ``(n, tokens, width)``, or ``(real, width)`` of packed texts, after the blocks of ``plan``."""
         for block in plan.blocks:
-            x = self.layers[block.index](x, block, bias)
+            x = self.layers[block.index](x, block, padding)
         return x
 
     def cut_blocks(self, plan: TransformerPlan) -> list[PlainTransformerBlock]:

@@ -15,9 +15,9 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from supernets.errors import SpaceError
+from supernets.families.convolutional.mobile import check_ascending
 from supernets.families.family import Family
 from supernets.families.limits import check_blocks, check_settings
-from supernets.families.mobile import check_ascending
 from supernets.spaces.layers import LayerSpec, Segment
 from supernets.spaces.space import Arch, Axis, Choice, Space
 from supernets.spaces.transformer import TransformerBlockPlan, block_layers, embedding_layer, kept_layers
@@ -66,6 +66,7 @@ class TransformerFamily(Family):
     settings_type: ClassVar[type[TransformerConfig]]
     norm_first: ClassVar[bool]
     """Whether a LayerNorm stands before each half of a block, or after its sum."""
+    further: ClassVar[str] = "elastic_finetune"
     settings: TransformerConfig
 
     @classmethod

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from supernets.elastic.active import Inputs
-from supernets.elastic.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.layers.layer_norm import cut_norm, narrow_norm
+from supernets.elastic.layers.token_linear import narrow_linear
 from supernets.elastic.norm import BNStats, Norm
 from supernets.elastic.plain import plain_linear
-from supernets.elastic.token_linear import narrow_linear
 from supernets.families.transformers.bert_net import FirstToken
 from supernets.families.transformers.net import (
     INITIAL_STD,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supernets.errors import SpaceError
-from supernets.families.mobile import check_ascending
+from supernets.families.convolutional.mobile import check_ascending
 from supernets.families.transformers.space import TransformerConfig, TransformerFamily
 from supernets.spaces.layers import LayerSpec
 from supernets.spaces.space import Arch, Axis, Choice

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from supernets.elastic.criteria import TINY, UnitSums, dhspg_redundancy
-from supernets.recipes.pruners.pruner import Change, Moment, Pruner, Units, lowest, scaled, sums_of, zeroed
+from supernets.recipes.pruners.pruner import (
+    Change,
+    Moment,
+    Pruner,
+    Units,
+    lowest,
+    mask_in,
+    scaled,
+    sums_of,
+    zeroed,
+)
 
 
 class Dhspg(Pruner):
@@ -38,16 +47,15 @@ class Dhspg(Pruner):
         self.penalised: Tensor | None = None
         self._before: dict[str, Tensor] = {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """See :class:`Part`."""
         own = {} if self.penalised is None else {"penalised": self.penalised}
         return super().state() | own
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """See :class:`Part`."""
         super().restore(state)
-        if "penalised" in state:
-            self.penalised = state["penalised"].bool()
+        self.penalised = mask_in(state, "penalised")
 
     def before(self, moment: Moment) -> Change | None:
         """Chooses at ``start``; remembers the weights of this step."""

@@ -4,7 +4,6 @@ penalty."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from supernets.elastic.criteria import hesso_scores
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Setting
-from supernets.recipes.pruners.pruner import Change, Moment, Pruner, lowest, scaled, sums_of, zeroed
+from supernets.recipes.pruners.pruner import Change, Moment, Pruner, lowest, mask_in, scaled, sums_of, zeroed
 
 
 class Hesso(Pruner):
@@ -45,16 +44,15 @@ class Hesso(Pruner):
         self.periods = min(self.periods, self.last - self.first)
         self.length = (self.last - self.first) // self.periods
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """See :class:`Part`."""
         own = {} if self.redundant is None else {"redundant": self.redundant}
         return super().state() | own
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """See :class:`Part`."""
         super().restore(state)
-        if "redundant" in state:
-            self.redundant = state["redundant"].bool()
+        self.redundant = mask_in(state, "redundant")
 
     def scores(self, moment: Moment) -> Tensor:
         """What units are worth at this step."""

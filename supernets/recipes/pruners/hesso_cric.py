@@ -4,7 +4,6 @@ units are removed; then one ramp of HESSO."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from supernets.elastic.criteria import normed
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Setting
 from supernets.recipes.pruners.hesso import Hesso
-from supernets.recipes.pruners.pruner import Change, Moment, per_axis, scaled, zeroed
+from supernets.recipes.pruners.pruner import Change, Moment, count_in, per_axis, scaled, zeroed
 
 LEVELS = (0.25, 0.5, 0.75)
 
@@ -55,7 +54,7 @@ class HessoCric(Hesso):
             self.sampling = max(1, (self.last - self.first) // 2)
         self.cycles = min(self.cycles, max(1, (self.last - self.first) // (2 * self.sampling)))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """See :class:`Part`."""
         counts = {
             "samples": self.samples,
@@ -65,14 +64,16 @@ class HessoCric(Hesso):
         }
         return super().state() | counts | self.tensors
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """See :class:`Part`."""
         super().restore(state)
         own = ("zero", "redundant")
         self.tensors = {k: v for k, v in state.items() if isinstance(v, Tensor) and k not in own}
-        self.samples, self.cycle, self.place = state["samples"], state["cycle"], state["place"]
-        self.ramp_from = state["ramp_from"]
-        if self.ramp_from is not None:
+        self.samples, self.cycle, self.place = (
+            count_in(state, name) for name in ("samples", "cycle", "place")
+        )
+        if state.get("ramp_from") is not None:
+            self.ramp_from = count_in(state, "ramp_from")
             self._ramp(self.ramp_from)
 
     def before(self, moment: Moment) -> Change | None:

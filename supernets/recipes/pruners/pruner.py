@@ -5,14 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from supernets.elastic.criteria import UnitSums
 from supernets.errors import RecipeError
 from supernets.recipes.parts import Part, Setting
+from supernets.spaces.cost import Cost
+from supernets.spaces.space import Population
 
 
 class Units(Protocol):
@@ -36,6 +40,10 @@ class Units(Protocol):
 
     def cost(self, metric: str, kept: list[int]) -> float:
         """A metric in closed form with so many units of each axis."""
+        ...
+
+    def between(self, kept: list[int]) -> tuple[Population, NDArray[np.float64]]:
+        """Archs ``(n, d)`` between which so many units of each axis lie, and their weights ``(n,)``, sum 1."""
         ...
 
 
@@ -96,26 +104,49 @@ class Pruner(Part):
         self.first = self.last = 0
         self.zero: Tensor | None = None
         """Which units are gone, ``(units,) bool``; None before the first is."""
+        self._predicted: Cost | None = None
 
     def begin(self, setting: Setting) -> None:
-        """Refuse a family without units, and a metric without a closed form."""
+        """Refuse a family without units, and a metric that has neither a closed form nor a predictor."""
         if not setting.family.prunable:
             raise RecipeError(
                 f"family {setting.family.name!r} has no units that can be removed; convert a network"
             )
-        known = setting.family.known_costs
-        if self.keep is not None and (unknown := sorted(set(self.keep) - set(known))):
-            raise RecipeError(f"keep must name one of {', '.join(known)}, got {unknown[0]!r}")
+        if self.keep is not None:
+            self._find_cost(setting, *next(iter(self.keep.items())))
         self.first = round(self.start * setting.steps)
         self.last = max(self.first + 1, round(self.end * setting.steps))
 
-    def state(self) -> dict[str, Any]:
+    def _find_cost(self, setting: Setting, metric: str, share: float) -> None:
+        """Refuse an unknown metric, and a share below what is left with every axis at its smallest width."""
+        family = setting.family
+        if metric not in family.known_costs:
+            self._predicted = setting.predicted.get(metric)
+            if self._predicted is None:
+                also = ", ".join(setting.predicted) or "such as latency_ms with a predictor of it"
+                known = ", ".join(family.known_costs)
+                raise RecipeError(
+                    f"keep must name a metric in closed form ({known}) or one that is predicted ({also}), "
+                    f"got {metric!r}"
+                )
+        space = family.space()
+        row = space.encode([space.max()])[0]
+        ends = np.stack([np.where([axis.kind == "width" for axis in space.axes], 0, row), row])
+        found = family.costs(ends)[metric] if self._predicted is None else self._predicted(ends)
+        smallest, largest = found.tolist()
+        if smallest > share * largest:
+            raise RecipeError(
+                f"keep must leave at least what every axis at its smallest width takes, {smallest / largest:.3f} of "
+                f"{metric}, got {share}"
+            )
+
+    def state(self) -> dict[str, object]:
         """Which units are gone."""
         return {} if self.zero is None else {"zero": self.zero}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """See :class:`Part`."""
-        self.zero = state["zero"].bool() if "zero" in state else None
+        self.zero = mask_in(state, "zero")
 
     @abstractmethod
     def before(self, moment: Moment) -> Change | None:
@@ -152,7 +183,16 @@ class Pruner(Part):
         if self.keep is None:
             return int(gone.sum()) >= int((self.sparsity or 0.0) * len(gone))
         ((metric, share),) = self.keep.items()
-        return units.cost(metric, kept_units(units, gone)) <= share * units.cost(metric, list(units.sizes))
+        return self._cost(units, metric, kept_units(units, gone)) <= share * self._cost(
+            units, metric, list(units.sizes)
+        )
+
+    def _cost(self, units: Units, metric: str, kept: list[int]) -> float:
+        """In closed form, or predicted: then linear between the archs of the space, which have few widths."""
+        if self._predicted is None:
+            return units.cost(metric, kept)
+        archs, weights = units.between(kept)
+        return float(weights @ self._predicted(archs))
 
 
 def sums_of(units: Units, weights: Mapping[str, Tensor], slopes: Mapping[str, Tensor]) -> UnitSums:
@@ -177,6 +217,20 @@ def per_axis(units: Units, values: Tensor) -> tuple[Tensor, ...]:
 def kept_units(units: Units, gone: Tensor) -> list[int]:
     """Units of each axis that stay."""
     return [int((~part).sum()) for part in per_axis(units, gone)]
+
+
+def mask_in(state: Mapping[str, object], name: str) -> Tensor | None:
+    """A mask of units ``(units,) bool`` in a stored state, where it has one."""
+    mask = state.get(name)
+    return mask.bool() if isinstance(mask, Tensor) else None
+
+
+def count_in(state: Mapping[str, object], name: str) -> int:
+    """A whole number in a stored state; raises ``RecipeError`` where it has none."""
+    value = state.get(name)
+    if not isinstance(value, int):
+        raise RecipeError(f"a stored state must have a whole number {name!r}, got {value!r}")
+    return value
 
 
 def lowest(

@@ -85,6 +85,32 @@ def _batch_axis(step: Step, result: Val, axis: int, left: Val, right: Val) -> No
     result.zero[axis] = labels is not None and any(zero for _, zero in parts)
 
 
+def _with_vector(step: Step) -> Val:
+    """A matrix or a vector times a vector, as spectral norm has it."""
+    names = [name for name in ("self", "vec", "tensor", "other") if step.value(name) is not None]
+    left, right = (step.tensor(name) for name in names)
+    contracted(step, left, left.ndim - 1, right, 0)
+    result = step.result()
+    if left.ndim > 1:
+        result.labels[0] = left.labels[0]
+        result.zero[0] = left.zero[0] and left.labels[0] is not None
+    return result
+
+
+def _bilinear(step: Step) -> Val:
+    """Each output sums products of two inputs: ``(..., i), (..., j), (o, i, j)`` to ``(..., o)``."""
+    weight, result = step.tensor("weight"), step.result()
+    sources = [step.tensor("input1"), step.tensor("input2")]
+    step.produces("weight", 0)
+    for axis, source in enumerate(sources, start=1):
+        contracted(step, source, source.ndim - 1, weight, axis)
+    for axis in range(result.ndim - 1):
+        result.labels[axis] = step.match(sources[0].labels[axis], sources[1].labels[axis])
+    result.labels[-1] = weight.labels[0]
+    _with_bias(step, result, result.ndim - 1, step.value("bias"), weight.zero[0])
+    return result
+
+
 def _addmm(step: Step) -> Val:
     bias = step.tensor("self")
     left = step.value("mat1") or step.value("batch1")
@@ -285,6 +311,8 @@ RULES: dict[str, Rule] = {
     "linear": _linear,
     **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
     **dict.fromkeys(("addmm", "baddbmm"), _addmm),
+    **dict.fromkeys(("mv", "dot", "vdot"), _with_vector),
+    "bilinear": _bilinear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _convolution),
     "scaled_dot_product_attention": _attention,

@@ -191,6 +191,16 @@ def _pooled(step: Step) -> Val:
     return result
 
 
+def _pooled_with_places(step: Step) -> tuple[Val, ...]:
+    """Pooling that may return the places of its maxima too; they are of the same channels."""
+    found = [_pooled(step)]
+    for index in range(1, len(step.node.outputs)):
+        places = step.result(index)
+        places.labels[:] = found[0].labels
+        found.append(places)
+    return tuple(found)
+
+
 def _lookup(step: Step) -> Val:
     """``grid_sampler``: channels pass through, for any grid."""
     source, result = step.tensor("input"), step.result()
@@ -207,15 +217,19 @@ POOLS = [
         "avg_pool",
         "max_pool",
         "adaptive_avg_pool",
-        "adaptive_max_pool",
         "_adaptive_avg_pool",
         "lp_pool",
     )
 ]
+PLACED = [
+    f"{name}{n}d{more}"
+    for n in (1, 2, 3)
+    for name, more in (("adaptive_max_pool", ""), ("max_pool", "_with_indices"))
+]
 RESIZES = (
     "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact2d upsample_linear1d "
-    "upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa reflection_pad1d "
-    "reflection_pad2d replication_pad1d replication_pad2d"
+    "upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa _upsample_bicubic2d_aa "
+    "reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"
 ).split()
 
 RULES: dict[str, Rule] = {
@@ -256,5 +270,6 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(("max", "min", "var_mean", "median"), _reductions),
     **dict.fromkeys((*POOLS, *RESIZES), _pooled),
+    **dict.fromkeys(PLACED, _pooled_with_places),
     "grid_sampler": _lookup,
 }

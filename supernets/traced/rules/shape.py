@@ -67,12 +67,16 @@ def _squeeze(step: Step) -> Val:
 
 
 def _expand(step: Step) -> Val:
+    """Axes of one entry get as many equal ones: each of these may go, as in a mask that all heads share."""
     source, result = step.tensor("self"), step.result()
     name = "size" if "size" in step.node.args else "sizes"
     sizes = step.raw(name)
-    for axis in range(result.ndim):
+    for axis, size in enumerate(result.shape):
         own = axis - result.ndim + source.ndim
-        if own < 0 or source.shape[own] != result.shape[axis]:
+        if own < 0 or source.shape[own] != size:
+            if isinstance(size, int) and size > 1:
+                result.labels[axis] = labels = step.slots.fresh(size)
+                step.rewrite(name, labels, axis)
             continue
         result.labels[axis], result.zero[axis] = source.labels[own], source.zero[own]
         if source.labels[own] is not None and isinstance(sizes, list) and sizes[axis] != -1:
@@ -96,7 +100,7 @@ def _repeat(step: Step) -> Val:
         if isinstance(count, int):
             result.labels[axis], result.zero[axis] = np.tile(labels, count), source.zero[own]
         else:
-            step.freeze(labels, "it is repeated as often as the data say")
+            step.freeze(labels, "the number of repeats depends on the data")
     return result
 
 

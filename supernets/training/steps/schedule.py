@@ -7,6 +7,15 @@ import math
 from supernets.recipes.recipe import Recipe
 
 
+def average_decay(recipe: Recipe, step: int) -> float | None:
+    """Decay of the averaged weights in step ``step``: from ``ema_decay`` by a cosine to ``ema_final``, if it is set."""
+    first, last = recipe.ema_decay, recipe.ema_final
+    if first is None or last is None:
+        return first
+    done = step / max(1, recipe.steps - 1)
+    return last - (last - first) * 0.5 * (1 + math.cos(math.pi * done))
+
+
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Learning rate of step ``step``; each stage of the schedule warms up and falls by itself."""
     schedule = recipe.schedule

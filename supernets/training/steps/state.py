@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from supernets import FAMILIES
 from supernets.checkpoints import read_tensors, write_bytes
 from supernets.errors import CheckpointError
 from supernets.records import SittingRecord
 from supernets.spaces.coupled import within
+from supernets.training.steps.growing import become
 from supernets.training.steps.training import Shard, Training, make_shard
 
 STATE_FILE = "training.safetensors"
@@ -87,11 +90,12 @@ def identity(training: Training) -> dict[str, object]:
         "recipe": training.recipe.sha256,
         "family": training.family.name,
         "task": training.task.name,
-        "space": training.family.space().sha256,
+        "space": (training.first_family or training.family).space().sha256,
         "train": training.data.train.sha256,
         "seed": training.seed,
         "source": None if source is None else {"sha256": source.sha256, "carried": source.carried},
         "teacher": None if training.external is None else training.external.sha256,
+        "predictor": None if training.predictor is None else training.predictor.sha256,
     }
 
 
@@ -106,6 +110,7 @@ def restore(training: Training, out_dir: Path) -> None:
             f"{_differences(training, info['stage'])}; choose an empty folder, or resume with the same"
         )
     tensors = read_tensors(out_dir / info["file"])
+    _grown(training, info["family"])
     first = training.shards[0]
     regions = info.get("regions", [first.region.allowed])
     for _ in regions[1:]:
@@ -128,6 +133,19 @@ def restore(training: Training, out_dir: Path) -> None:
         tuple(SittingRecord.model_validate(each) for each in info["sittings"]),
     )
     training.unlogged = info.get("unlogged", {})
+
+
+def _grown(training: Training, family: Mapping[str, Any]) -> None:
+    """Make the network as large as it had become, where it has grown."""
+    own = {"family": training.family.name, "config": training.family.config()}
+    if json.dumps(own, sort_keys=True) == json.dumps(family, sort_keys=True):
+        return
+    with torch.random.fork_rng(devices=[]):
+        net = FAMILIES.load(family["family"]).from_config(family["config"]).build()
+    trained = {name: each.requires_grad for name, each in training.net.named_parameters()}
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(trained.get(name, parameter.requires_grad))
+    become(training, net)
 
 
 def _differences(training: Training, stage: Mapping[str, Any]) -> str:

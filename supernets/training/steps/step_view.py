@@ -10,7 +10,10 @@ from torch import Tensor
 
 from supernets.data.stored.order import mix
 from supernets.elastic.active import use
+from supernets.recipes.parts import Grow, Score
+from supernets.spaces.growth import Growth
 from supernets.spaces.space import Arch, Space
+from supernets.training.steps.growing import larger, score
 from supernets.training.steps.training import Training
 
 
@@ -49,12 +52,12 @@ class StepView:
         net.train()
         with use(net, arch, norm=training.processes.norm):
             loss = training.task.loss(net(*batch.at(arch)), batch.targets)
-            got = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+            trained = {name: each for name, each in parameters.items() if each.requires_grad}
+            got = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
         for name, value in before.items():
             parameters[name].data.copy_(value)
         found = {
-            n: torch.zeros_like(p) if g is None else g
-            for (n, p), g in zip(parameters.items(), got, strict=True)
+            n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(trained.items(), got, strict=True)
         }
         training.processes.average(list(found.values()))
         training.passes += 1
@@ -63,3 +66,15 @@ class StepView:
     def masks(self, arch: Arch) -> dict[str, Tensor]:
         """0/1 per weight entry: which of them ``arch`` uses."""
         return dict(self._training.masks(arch))
+
+    def growths(self, channels: int, capacity: int) -> tuple[Growth, ...]:
+        """See :class:`supernets.recipes.parts.View`."""
+        return self._training.family.growths(channels, capacity)
+
+    def expansion(self, grow: Grow | None, examples: int, damping: float) -> Score:
+        """See :class:`supernets.recipes.parts.View`."""
+        training = self._training
+        net = training.shards[0].net
+        if grow is not None:
+            net = larger(grow, net, training)[0].to(training.device)
+        return score(training, net, examples, damping)

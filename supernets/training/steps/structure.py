@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 
 from supernets.errors import TrainingError
-from supernets.recipes.parts import Event, Open, Reorder, Split, SwapTeacher
+from supernets.recipes.parts import Event, Grow, Open, Reorder, Split, SwapTeacher
 from supernets.spaces.coupled import within
 from supernets.spaces.space import Space
+from supernets.training.steps.growing import grow
 from supernets.training.steps.training import Shard, Training, make_shard
 
 
@@ -22,6 +23,8 @@ def apply(event: Event, training: Training) -> None:
         if training.external is not None:
             return  # a teacher from outside stays
         training.teacher = copy.deepcopy(training.shards[0].net).requires_grad_(False).train()
+    elif isinstance(event, Grow):
+        grow(event, training)
     else:
         _split(event, training)
 

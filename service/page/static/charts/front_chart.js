@@ -20,13 +20,14 @@ export function frontChart({ onChoose }) {
   };
 }
 
-// `scene` is {points, evaluated, overlays, limits, knee, best, chosen, x, y, target, names, shown}.
+// `scene` is {points, evaluated, overlays, original, limits, knee, best, chosen, x, y, target, names, shown}.
 function figureOf(scene) {
   const data = [];
   if (scene.shown.evaluated) data.push(cloudTrace(scene));
   scene.overlays.forEach((overlay, index) => data.push(overlayTrace(scene, overlay, index)));
   if (scene.shown.predicted) data.push(predictedTrace(scene));
   if (scene.shown.measured) data.push(measuredTrace(scene));
+  if (scene.original) data.push(originalTrace(scene));
   data.push(...markTraces(scene));
   return { data: data.filter((trace) => trace.x.length > 0), layout: layoutOf(scene) };
 }
@@ -146,6 +147,19 @@ function overlayTrace({ x, y, names }, overlay, index) {
     marker: { symbol: OVERLAYS[index % OVERLAYS.length], size: 9, color: colour(`overlay-${(index % 5) + 1}`) },
     text: rows.map(([point]) => `<b>${overlay.label}</b><br>${hoverText(point, overlay.target, names)}`),
     customdata: rows.map(([point]) => point.subnet),
+  };
+}
+
+// The network that a converted supernet was made from, where both values are known.
+function originalTrace({ original, x, y, target, names }) {
+  const rows = [[original, measuredValue(original, x, target), measuredValue(original, y, target)]].filter(([, left, right]) => left && right);
+  return {
+    ...trace(rows, x, y, (row) => row[1], (row) => row[2]),
+    name: "original",
+    marker: { symbol: "square", size: 12, color: colour("good"), line: { color: colour("surface"), width: 1 } },
+    error_x: spreads(rows, x, 1, colour("good")),
+    error_y: spreads(rows, y, 2, colour("good")),
+    text: rows.map(([point]) => `<b>the original, as it came</b><br>${hoverText({ ...point, predicted: [] }, target, names)}`),
   };
 }
 

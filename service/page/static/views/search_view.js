@@ -14,6 +14,7 @@ import { commandsPanel } from "../parts/commands.js";
 import { extendForm } from "../parts/extend_form.js";
 import { frontTable } from "../parts/front_table.js";
 import { jobPanel } from "../parts/job_progress.js";
+import { originalNote } from "../parts/original_note.js";
 import { overlayPicker } from "../parts/overlay_picker.js";
 import { pointPanel } from "../parts/point_panel.js";
 import { guarded } from "../parts/problem_note.js";
@@ -32,7 +33,7 @@ export async function draw({ id, query, signal, setQuery, redraw }) {
   const job = await get(`/v1/jobs/${search.job}`, {}, { signal });
   const scene = newScene(search, query, names);
   const overlays = (query.get("overlay") ?? "").split(",").filter(Boolean);
-  const parts = { chart: null, table: null, side: element("div"), tablePlace: element("div"), note: element("div") };
+  const parts = { chart: null, table: null, side: element("div"), tablePlace: element("div"), note: element("div"), original: element("div"), legend: element("div") };
   const history = historyChart(search, names);
 
   const choose = (subnet) => {
@@ -49,6 +50,8 @@ export async function draw({ id, query, signal, setQuery, redraw }) {
     fillTable(parts, scene, choose);
     showPoint(parts.side, scene);
     replaceContent(parts.note, thinnedNote(scene));
+    replaceContent(parts.original, originalNote({ ...scene, targets: search.targets }));
+    replaceContent(parts.legend, chartLegend(scene));
     parts.chart.show(scene);
   };
   await Promise.all([load(), loadOverlays(scene, overlays, search, signal)]);
@@ -75,7 +78,8 @@ export async function draw({ id, query, signal, setQuery, redraw }) {
         heading(2, "Front", element("div", { class: "actions" }, downloads(search, scene, parts.chart))),
         controls(scene, parts, search, setQuery, load, choose),
         parts.chart.node,
-        chartLegend(scene),
+        parts.legend,
+        parts.original,
         parts.note,
       ),
       element("section", { class: "panel", "aria-label": "Selected subnet", id: "selected" }, parts.side),
@@ -99,7 +103,7 @@ function newScene(search, query, names) {
   const asked = query.get("target");
   const target = search.targets.includes(asked) ? asked : search.targets.length === 1 || perTarget ? search.targets[0] : null;
   return {
-    points: [], evaluated: [], overlays: [], total: 0, evaluatedTotal: 0,
+    points: [], evaluated: [], overlays: [], original: null, total: 0, evaluatedTotal: 0,
     objectives: search.objectives,
     limits: search.constraints,
     x: query.get("x") ?? second ?? first,
@@ -120,6 +124,7 @@ async function loadFront(scene, search, signal) {
     get(path, { ...query, pick: "best" }, { signal }),
   ]);
   scene.points = front.points;
+  scene.original = front.original ?? null;
   scene.total = front.total;
   scene.knee = knee.points[0]?.subnet ?? null;
   scene.best = best.points[0]?.subnet ?? null;
@@ -215,6 +220,7 @@ function chartLegend(scene) {
     { shape: "star-open", tone: "predicted", text: "knee" },
     { shape: "triangle-open", tone: "good", text: "best" },
     { shape: "ring", tone: "chosen", text: "selected" },
+    ...(scene.original ? [{ shape: "square", tone: "good", text: "the original" }] : []),
     ...(scene.limits.length > 0 ? [{ shape: "line", tone: "limit", text: "limit" }] : []),
   ]);
 }

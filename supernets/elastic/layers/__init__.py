@@ -1,0 +1,1 @@
+"""Layers and blocks of supernets: every smaller choice is a leading slice of their weights."""

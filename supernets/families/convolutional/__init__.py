@@ -1,0 +1,1 @@
+"""Spaces and networks of the convolutional families."""
