@@ -144,7 +144,8 @@ class Settings(BaseSettings):
         60,
         ge=20,
         le=1000,
-        description="Most rounds of a measuring run; nets with a small enough standard error stop earlier.",
+        description="Rounds of a measuring run. Nets with a small enough standard error stop earlier; nets whose "
+        "latency would be refused go on for up to three times as many.",
     )
     measure_block_ms: float = Field(
         15.0, ge=1, le=1000, description="Milliseconds that a net is timed in each round of a measuring run."

@@ -84,7 +84,7 @@ def result_card(search: Search, targets: Names) -> Iterator[Section]:
         if front is None or warning != front.noise:
             yield Line(with_names(warning, targets), warning=True)
     if front is None:
-        yield Line(f"The limits cannot be met. {_nearest(search, targets)}")
+        yield Line(_without_front(search, targets))
     else:
         yield from front_card(front, targets, noise=not apart)
 
@@ -103,10 +103,19 @@ def _history(search: Search, targets: Names) -> Iterator[Section]:
         yield Table(("evaluations", "seconds", "hypervolume"), rows, title)
 
 
+def _without_front(search: Search, targets: Names) -> str:
+    """Why a search has no front: nothing could be judged, or what was judged misses a limit."""
+    if search.nearest is None:
+        return (
+            "No subnet could be judged: none has a usable value of every limit and objective. "
+            f"`netwright search extend {search.id}` measures again"
+        )
+    return f"The limits cannot be met. {_nearest(search, targets)}"
+
+
 def _nearest(search: Search, targets: Names) -> str:
     """The subnet that misses the limits least, and by how much."""
-    if search.nearest is None:
-        return "No measured subnet comes near them."
+    assert search.nearest is not None
     misses = [
         f"{_on(miss, targets)} {cell(miss.value)}, the limit is {' and '.join(_sides(miss))} ({_by(miss)})"
         for miss in search.nearest.violations

@@ -25,6 +25,7 @@ PROTOCOL_VERSION = 3
 LOW = 0.1
 STATISTIC = "10th percentile of block minima / that of adjacent reference blocks, x calibration"
 RESAMPLES = 200
+PATIENCE = 3  # times ``rounds_max``: how long a net is measured whose latency would be refused
 NEAR = 1.10
 CONTENDED_BELOW = 0.10
 
@@ -244,8 +245,9 @@ def time_interleaved(
     """Time all nets in one interleaved run; one :class:`Timing` a net, in the order of the argument.
 
     Every round visits every net that is not yet known to ``enough_error``, in a fresh order, as
-    net - reference - net, so that each block has a block of its reference beside it. Ends after
-    ``rounds_max`` rounds at the latest.
+    net - reference - net, so that each block has a block of its reference beside it. After ``rounds_max``
+    rounds it goes on with the nets only whose latency would be refused, for :data:`PATIENCE` times as many at
+    the latest: on a busy machine, more rounds are often enough.
     """
     if set(references) != set(calibrations) or not references:
         raise MeasureError(
@@ -255,17 +257,23 @@ def time_interleaved(
     records = [_pilot(key, block, calibrations, protocol) for key, block in nets.items()]
     blocks_of: dict[str, list[float]] = {name: [] for name in references}
     open_records = records
-    for done in range(protocol.rounds_max):
+    for done in range(1, PATIENCE * protocol.rounds_max + 1):
         for group in _round(open_records, rng):
             _time_group(group, nets, references, blocks_of, protocol)
-        if done + 1 >= protocol.rounds_min:
-            open_records = [record for record in open_records if record.error() > protocol.enough_error]
+        if done >= protocol.rounds_min:
+            allowed = protocol.enough_error if done < protocol.rounds_max else protocol.refuse_error
+            open_records = [record for record in open_records if record.error() > allowed]
         if progress is not None:
-            total = protocol.rounds_max if done + 1 >= protocol.rounds_min else protocol.rounds_min
-            progress(done + 1, total if open_records else done + 1)
+            progress(done, _expected_rounds(done, protocol) if open_records else done)
         if not open_records:
             break
     return [_timing(record, blocks_of, calibrations, protocol) for record in records]
+
+
+def _expected_rounds(done: int, protocol: Protocol) -> int:
+    """How many rounds a run has that is not finished after ``done``."""
+    limits = (protocol.rounds_min, protocol.rounds_max, PATIENCE * protocol.rounds_max)
+    return next(limit for limit in limits if done < limit or limit == limits[-1])
 
 
 def _pilot(key: str, block: Block, calibrations: Mapping[str, Calibration], protocol: Protocol) -> _Record:

@@ -168,6 +168,20 @@ def test_the_noise_of_a_front_is_stated_once(
     assert (f"note: {noise}" in written.out) == (kind == "shared")
 
 
+def test_a_search_without_a_usable_value_does_not_state_that_limits_cannot_be_met(
+    client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = client.searches.list()[0]
+    search.feasible, search.nearest = False, None
+    search.warnings = ["2 of 2 confirmations on tgt_1 are refused"]
+    monkeypatch.setenv("COLUMNS", "240")
+    show(None, result_card(search, NAMES), False)
+    written = capsys.readouterr()
+    assert "warning: 2 of 2 confirmations on cpu are refused" in written.err
+    assert "No subnet could be judged" in written.out and f"search extend {search.id}" in written.out
+    assert "cannot be met" not in written.out
+
+
 def test_limits_have_their_side_and_target() -> None:
     from netwright.output.search_cards import _on, _sides
 

@@ -84,7 +84,25 @@ def test_what_stays_uncertain_is_noisy_and_then_refused():
     assert noisy.verdict == "noisy" and noisy.rounds == 60 and noisy.usable
     (refused,) = run(FlippingCore(slowdown=1.0, jitter=1.0), {"a": 6.0}, STRICT)
     assert refused.verdict == "refused" and refused.latency_ms is None and not refused.usable
-    assert "at most 0.5%" in refused.error
+    assert "at most 0.5%" in refused.error and refused.rounds == 3 * STRICT.rounds_max
+
+
+def test_what_would_be_refused_is_measured_longer_and_the_others_are_not():
+    seen = []
+    core, quiet = FlippingCore(slowdown=1.0, jitter=0.4), FlippingCore(slowdown=1.0)
+    blocks = {"shaky": core.block("shaky", 6.0), "steady": quiet.block("steady", 6.0)}
+    references = {name: quiet.block(name, latency) for name, latency in REFERENCES.items()}
+    known = {name: Calibration(name, "hash", latency, 20) for name, latency in REFERENCES.items()}
+    protocol = Protocol(enough_error=0.001, refuse_error=0.006)
+    shaky, steady = time_interleaved(
+        blocks, references, known, protocol, lambda done, total: seen.append((done, total))
+    )
+    assert protocol.rounds_max < shaky.rounds < 3 * protocol.rounds_max
+    assert shaky.verdict == "noisy" and shaky.standard_error_ms <= 0.006 * shaky.latency_ms
+    assert steady.rounds <= protocol.rounds_max
+    assert [total for _, total in seen] == [20] * 19 + [60] * 40 + [180] * (shaky.rounds - 60) + [
+        shaky.rounds
+    ]
 
 
 def test_progress_ends_at_its_total_and_a_timing_survives_json():

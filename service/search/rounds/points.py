@@ -78,7 +78,9 @@ def warnings_of(judgements: Sequence[Judgement], history: SearchHistory, stopped
 def outcome_of(judgements: Sequence[Judgement], evaluations: int, stopped: str) -> str:
     """The result of a search in words."""
     points = sum(len(judgement.front) for judgement in judgements)
-    found = f"{points} point{'s' * (points != 1)}" if points else "no subnet met the limits"
+    judged = any(judgement.nearest is not None for judgement in judgements)
+    none = "no subnet met the limits" if judged else "no subnet could be judged"
+    found = f"{points} point{'s' * (points != 1)}" if points else none
     early = "" if stopped == "budget" else f"; ended early: {stopped}"
     return f"{found}, from {counted(evaluations, 'evaluation')}{early}"
 

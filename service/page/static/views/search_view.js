@@ -197,7 +197,8 @@ function titleOf(search, names) {
 }
 
 function nearestNote({ feasible, nearest }) {
-  if (feasible !== false || !nearest) return null;
+  if (feasible !== false) return null;
+  if (!nearest) return element("div", { class: "note warn", id: "nearest" }, element("b", {}, "No subnet could be judged."), " None has a usable value of every limit and objective. Extend the search to measure again.");
   const misses = nearest.violations.map((miss) => `${metricLabel(miss.metric)} by ${percent(miss.excess)} of its limit`);
   return element("div", { class: "note warn", id: "nearest" }, element("p", {}, element("b", {}, "No subnet met the limits."), ` The nearest, `, element("a", { href: `#/subnets/${nearest.subnet}` }, nearest.subnet), `, misses ${misses.join(" and ") || "them narrowly"}.`));
 }
