@@ -34,7 +34,7 @@ from service.search.rounds.judge import (
     reference_entries,
 )
 from service.search.rounds.learning import Learning, Round
-from service.search.rounds.parts import Parts
+from service.search.rounds.parts import Parts, SearchState
 from service.search.rounds.points import (
     FinishedSearch,
     describe_nearest,
@@ -162,9 +162,12 @@ class SearchRun:
             self.spec,
             self.history,
             self.true,
-            problem=lambda: self._problem(self.spec.seed),
-            references=lambda: self.references,
-            relearn=lambda step: self.learning.relearn(step, [(supernet.quality, None)]),
+            SearchState(
+                problem=lambda: self._problem(self.spec.seed),
+                references=lambda: self.references,
+                relearn=lambda step: self.learning.relearn(step, [(supernet.quality, None)]),
+                left=self._left,
+            ),
         )
         self.began = self.reached = 0.0
         self.sizes: list[FrontSize] = []
@@ -261,18 +264,23 @@ class SearchRun:
 
     def affordable(self, size: int) -> tuple[int, str]:
         """How many of the next ``size`` evaluations the time and the images allow, and what is spent if none."""
-        in_time = affordable(size, self.seconds, self.reached - self.began, self.history.spent)
+        seconds = None if self.seconds is None else self.parts.share_of_rounds * self.seconds
+        in_time = affordable(size, seconds, self.reached - self.began, self.history.spent)
         return (self.parts.affordable(in_time), "budget") if in_time else (0, "the time is spent")
 
     # --- a round -----------------------------------------------------------------------------------
 
-    def _left(self) -> float | None:
-        """Seconds for which something new may be started; only time under a living worker is spent."""
+    def _left(self, share: float) -> float | None:
+        """Seconds of a share of the budget that are left; only time under a living worker is spent."""
         if self.seconds is None:
             return None
         with self.job.read() as session:
             spent = self.job.active_seconds(session) - self.began
-        return max(self.seconds - spent, 0.0)
+        return max(share * self.seconds - spent, 0.0)
+
+    def _left_of_rounds(self) -> float | None:
+        """Seconds for which a round may start something new."""
+        return self._left(self.parts.share_of_rounds)
 
     async def propose(self, number: int, size: int) -> Proposed:
         """Choose what to evaluate, and keep what the predictors predict of it before it is evaluated."""
@@ -291,7 +299,9 @@ class SearchRun:
     async def evaluate(self, number: int) -> None:
         """Quality of the round's subnets on validation; what is stored already is not computed again."""
         self._window(0.1, 0.4)
-        found = await self.parts.evaluate(number, self.history.last, f"round {number + 1}", self._left())
+        found = await self.parts.evaluate(
+            number, self.history.last, f"round {number + 1}", self._left_of_rounds()
+        )
         self.history.keep(len(found))
         self.history.set_quality(found)
         if number == 0:
@@ -306,7 +316,7 @@ class SearchRun:
         self._window(0.4, 0.9)
         await self.job.report(f"round {number + 1}: measuring {counted(len(unknown), 'subnet')}")
         fresh = await self.true.timings(
-            step, target, [rows[index] for index in unknown], seconds=self._left()
+            step, target, [rows[index] for index in unknown], seconds=self._left_of_rounds()
         )
         for index, timing in zip(unknown, fresh, strict=False):
             timings[index] = timing

@@ -1,10 +1,15 @@
 """Searches that evaluate on a part of the images first: rows, costs, refusals, killed workers."""
 
+import asyncio
+import math
+
 import numpy as np
 import pytest
 
 from service.db.tables import Measurement
+from service.measurements.parts import PROMPTED
 from service.runtime import job_queries
+from service.search import job as search_job
 from tests.service.test_errors import assert_problem
 from tests.service.test_resources import both, fitted  # noqa: F401
 from tests.service.test_search_inline import LIMIT, front_of, search  # noqa: F401
@@ -73,6 +78,40 @@ def test_a_budget_in_images_is_kept_and_leaves_enough_for_the_front(client, data
     assert 2000 < last["images"] <= 4000
     assert 0 < found["evaluations"]["done"] < 40
     assert front_of(client, found)
+
+
+def a_second_each(run):
+    """Evaluating a subnet on validation takes a second of the job, and nothing else takes any."""
+    spent, really = [0.0], run._evaluate
+
+    def evaluate(request, progress):
+        count = len(request.population)
+        if request.split == "validation":
+            count = count if request.seconds is None else min(count, math.ceil(request.seconds))
+            spent[0] += count
+        population = request.population[:count]
+        return really(request.model_copy(update={"population": population, "seconds": None}), progress)
+
+    run._evaluate, run.active_seconds = evaluate, lambda _session: spent[0]
+
+
+@pytest.mark.parametrize("seconds", [20, 30, 45])
+def test_a_budget_in_seconds_holds_for_the_evaluations_on_all_images_too(search, seconds):  # noqa: F811
+    found, run = search(
+        prepare=a_second_each, first_images=PART, budget={"evaluations": 100, "seconds": seconds}
+    )
+    assert 0.75 * seconds <= run.active_seconds(None) <= seconds
+    assert "ended early: the time is spent" in found["warnings"]
+    last = [name for name, _ in run.asked if name.startswith(f"{PROMPTED} last")]
+    assert last and run.records[last[0]]["evaluations"], "a quarter of the time is kept for these"
+    assert found["feasible"] is True
+
+
+def test_a_search_that_ran_out_of_time_is_continued_the_same_way(search):  # noqa: F811
+    found, run = search(prepare=a_second_each, first_images=PART, budget={"evaluations": 100, "seconds": 25})
+    before, written = list(run.asked), dict(run.records)
+    asyncio.run(search_job.run(run))  # all of the time is spent when it begins
+    assert run.asked == before and run.records == written
 
 
 def test_an_extended_search_takes_more_images_and_evaluates_nothing_twice(database, search):  # noqa: F811

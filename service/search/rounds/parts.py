@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -25,7 +26,7 @@ from service.supernets.images import validation_images
 from supernets.spaces.space import Arch
 
 KEPT_SHARE = 0.25
-"""Of a budget in images, for evaluations on all images after the rounds."""
+"""Of a budget in images or seconds, for evaluations on all images after the rounds."""
 
 
 class Pairs(StepData):
@@ -33,6 +34,20 @@ class Pairs(StepData):
 
     known: Rows
     fresh: int
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """What choosing needs of the search as it is by then.
+
+    ``relearn`` refits quality as a step; ``left`` gives the seconds that are left of a share of the budget, None where
+    time is not limited.
+    """
+
+    problem: Callable[[], ReferenceIn]
+    references: Callable[[], list[list[float] | None]]
+    relearn: Callable[[str], Awaitable[None]]
+    left: Callable[[float], float | None]
 
 
 class Parts:
@@ -45,18 +60,19 @@ class Parts:
         spec: SearchSpec,
         history: SearchHistory,
         true: TrueValues,
-        problem: Callable[[], ReferenceIn],
-        references: Callable[[], list[list[float] | None]],
-        relearn: Callable[[str], Awaitable[None]],
+        state: SearchState,
     ) -> None:
-        """``problem`` and ``references`` are what choosing needs; ``relearn`` refits quality as a step."""
         self._job, self._supernet, self._history, self._true = job, supernet, history, true
-        self._problem, self._references = problem, references
-        self._relearn, self._budget = relearn, spec.budget.images
+        self._state, self._budget = state, spec.budget.images
         self.first = first_images(supernet, spec.first_images) if spec.budget.evaluations else None
         self._all = validation_images(supernet)
 
     # --- what the budget allows ---------------------------------------------------------------------
+
+    @property
+    def share_of_rounds(self) -> float:
+        """Share of a budget in seconds that the rounds may take; the rest is for the last evaluations."""
+        return 1.0 if self.first is None else 1.0 - KEPT_SHARE
 
     def affordable(self, size: int) -> int:
         """How many of ``size`` subnets the images that are left allow, some kept for the last decisions."""
@@ -86,12 +102,17 @@ class Parts:
             return
         pairs = await self._job.write("pairs", self._missing_pairs)
         on_part = await self._true.quality(
-            "pairs part", pairs.known, "validation", "comparing", images=self.first, whole=False
+            "pairs part",
+            pairs.known,
+            "validation",
+            "comparing",
+            self._state.left(self.share_of_rounds),
+            images=self.first,
+            whole=False,
         )
         self._history.images += on_part.images
-        await self._whole(
-            "pairs whole", self._history.indices(self._history.last[: pairs.fresh]), "comparing"
-        )
+        fresh = self._history.indices(self._history.last[: pairs.fresh])
+        await self._whole("pairs whole", fresh, "comparing", self.share_of_rounds)
 
     def _missing_pairs(self, session: Session) -> Pairs:
         assert self.first is not None
@@ -107,36 +128,39 @@ class Parts:
         """After a round: evaluate on all images what is expected to add most to the front."""
         if self.first is None:
             return
-        await self._more(f"{number}", whole_after(len(self._history.last)), f"round {number + 1}")
+        most = whole_after(len(self._history.last))
+        await self._more(f"{number}", most, f"round {number + 1}", self.share_of_rounds)
 
     async def last(self) -> None:
-        """After the rounds: until nothing is expected to add to the front."""
+        """After the rounds: until nothing is expected to add to the front, or the budget is spent."""
         if self.first is None:
             return
         for batch in range(LAST_BATCHES):
-            if not await self._more(f"last {batch}", LAST_BATCH, "deciding"):
+            if not await self._more(f"last {batch}", LAST_BATCH, "deciding", 1.0):
                 break
 
-    async def _more(self, name: str, most: int, doing: str) -> int:
-        """Choose and evaluate, and learn from it; returns how many were chosen."""
+    async def _more(self, name: str, most: int, doing: str, share: float) -> int:
+        """Choose and evaluate, and learn from it; returns how many were chosen, 0 where the time ran out."""
         most = self._whole_left(most)
         if most == 0 or not self._history.parts:
             return 0
-        request = MoreIn(**dict(self._problem()), references=self._references(), most=most, least=LEAST_GAIN)
+        state = self._state
+        request = MoreIn(**dict(state.problem()), references=state.references(), most=most, least=LEAST_GAIN)
         chosen = (await self._job.step(f"choose {name}", propose.more, request)).rows
-        await self._whole(f"{PROMPTED} {name}", chosen, doing)
-        if chosen:
-            await self._relearn(f"learn {name}")
-        return len(chosen)
+        done = await self._whole(f"{PROMPTED} {name}", chosen, doing, share)
+        if done:
+            await state.relearn(f"learn {name}")
+        return len(chosen) if done == len(chosen) else 0
 
-    async def _whole(self, step: str, indices: list[int], doing: str) -> None:
-        """Evaluate some on all images."""
+    async def _whole(self, step: str, indices: list[int], doing: str, share: float) -> int:
+        """Evaluate some on all images, as many as a share of the time allows; returns how many."""
         if not indices:
-            return
+            return 0
         rows = [self._history.rows[index] for index in indices]
-        found = await self._true.quality(step, rows, "validation", doing)
+        found = await self._true.quality(step, rows, "validation", doing, self._state.left(share))
         self._history.images += found.images
         self._history.set_whole(indices, found.evaluations)
+        return len(found.evaluations)
 
     def expected(self) -> tuple[dict[Key, Values], Values]:
         """True values of everything evaluated, quality on a part shifted, and standard errors ``(n,)`` of quality."""
