@@ -16,6 +16,8 @@ from service.hosts import ANY
 from service.http.keys import any_key, make_key
 from service.ids import DEFAULT_PROJECT
 from service.logs import set_up
+from service.operations.findings import Place
+from service.operations.storage import folders
 from service.settings import Settings, is_loopback, without_password
 
 log = logging.getLogger("netwright")
@@ -48,6 +50,13 @@ def first_key(settings: Settings) -> str | None:
         database.dispose()
 
 
+def warn_of_folders(settings: Settings) -> None:
+    """Log which folders of the settings cannot be used; requests that need them are refused."""
+    for finding in folders(Place(settings, None)):
+        if finding.status == "error":
+            log.warning("%s; %s", finding.message, finding.action)
+
+
 def worker(settings: Settings) -> None:
     """Take jobs until a signal ends the process; raises :class:`UnavailableError` on an old database."""
     from service.devices.waiting import look_after
@@ -57,6 +66,7 @@ def worker(settings: Settings) -> None:
 
     set_up(settings.log_level, settings.log_format)
     require_schema(settings)
+    warn_of_folders(settings)
     ArtifactStore(settings.artifacts)
     note_protocols(settings)
     retention.every_day(settings)
@@ -72,6 +82,7 @@ def serve(settings: Settings) -> None:
 
     set_up(settings.log_level, settings.log_format)
     require_schema(settings)
+    warn_of_folders(settings)
     require_private(settings)
     require_free_port(settings)
     note_protocols(settings)

@@ -29,7 +29,7 @@ class Client:
     any (default: ``NETWRIGHT_KEY``). ``timeout`` is the longest silence of the server in seconds. What the server
     refuses is raised as :class:`~netwright.errors.ApiError`. Usable as a context manager; ``transport`` replaces the
     network (tests). With ``may_start`` a service on this machine that refuses connections is tried again for
-    7.5 seconds.
+    15.5 seconds.
     """
 
     def __init__(

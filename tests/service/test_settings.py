@@ -8,7 +8,14 @@ from pydantic import ValidationError
 from service.errors import InvalidError, UnavailableError
 from service.http.keys import make_key
 from service.ids import DEFAULT_PROJECT
-from service.run import migrate, other_database, require_free_port, require_private, require_schema
+from service.run import (
+    migrate,
+    other_database,
+    require_free_port,
+    require_private,
+    require_schema,
+    warn_of_folders,
+)
 from service.settings import Settings, setting_fault, without_password
 
 
@@ -167,3 +174,14 @@ def test_a_port_that_is_in_use_is_a_sentence_before_anything_starts():
         with pytest.raises(UnavailableError, match=rf"cannot listen at 127.0.0.1:{port}: .*--port"):
             require_free_port(Settings(port=port))
     require_free_port(Settings(port=port))
+
+
+def test_folders_that_cannot_be_used_are_named_at_the_start(tmp_path, caplog):
+    there = Settings(home=tmp_path / "home", data=tmp_path)
+    warn_of_folders(there)
+    assert not caplog.records
+    warn_of_folders(there.model_copy(update={"data": tmp_path / "gone", "import_dir": tmp_path / "away"}))
+    assert [record.message.split(";")[0] for record in caplog.records] == [
+        f"NETWRIGHT_IMPORT_DIR: {tmp_path / 'away'} does not exist",
+        f"NETWRIGHT_DATA: {tmp_path / 'gone'} does not exist",
+    ]

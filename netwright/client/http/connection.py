@@ -16,8 +16,8 @@ from netwright.errors import IntegrityError, NetwrightError, UnreachableError, f
 MAX_PAGES = 10_000
 LOADING_S = 900.0
 """Longest wait for an answer to a request for which the server loads images or looks at a network."""
-START_RETRIES = 5
-"""How often a refused connection is tried again: after 0, .5, 1, 2 and 4 seconds, while a service starts."""
+START_RETRIES = 6
+"""How often a refused connection is tried again: after 0, .5, 1, 2, 4 and 8 seconds, while a service starts."""
 LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
 Query = Mapping[str, object]
 
