@@ -184,19 +184,19 @@ def _runtime(
         model = with_pools(direct_model(extract(net, arch, stats), interface, OPSET))
     except UntranslatedError:
         return None  # a network with layers that the direct writer lacks is evaluated by torch
-    return _by_runtime(memory_session(model.SerializeToString(), torch.get_num_threads()), interface)
+    return _by_runtime(memory_session(model.SerializeToString(), torch.get_num_threads()), task, interface)
 
 
-def _by_runtime(session: Session, interface: Interface) -> Callable[[Inputs], Tensor]:
+def _by_runtime(session: Session, task: Task, interface: Interface) -> Callable[[Inputs], Tensor]:
     names = [each.name for each in interface.inputs]
 
     def run(inputs: Inputs) -> Tensor:
-        arrays = [each.numpy() for each in inputs]
-        outputs = []
-        for start in range(0, len(arrays[0]), RUNTIME_BATCH):
-            part = (array[start : start + RUNTIME_BATCH] for array in arrays)
-            outputs.append(session.run(None, dict(zip(names, part, strict=True)))[0])
-        return torch.from_numpy(np.concatenate(outputs))
+        parts, outputs = [], []
+        for places, part in task.together(inputs, RUNTIME_BATCH):
+            arrays = (each.numpy() for each in part)
+            parts.append(places)
+            outputs.append(session.run(None, dict(zip(names, arrays, strict=True)))[0])
+        return torch.from_numpy(np.concatenate(outputs))[torch.cat(parts).argsort()]
 
     return run
 

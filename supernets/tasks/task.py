@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -193,6 +193,16 @@ class Task(ABC):
     @abstractmethod
     def prepare(self, stored: Tensor, preprocessing: Preprocessing, dimensions: Dimensions) -> Inputs:
         """Inputs of an arch with these dimensions from examples ``(n, ...)`` as a data set stores them."""
+
+    def together(self, inputs: Inputs, size: int) -> Iterator[tuple[Tensor, Inputs]]:
+        """Which examples to compute at once, at most ``size``, as their places ``(m,) int64``, and the inputs of these.
+
+        Each example comes once, and its outputs are the same, but for rounding, in any such part. The default keeps
+        the order; a task whose examples differ in length takes those of similar length together.
+        """
+        for places in torch.split(torch.arange(len(inputs[0])), size):
+            part = slice(int(places[0]), int(places[-1]) + 1)
+            yield places, tuple(each[part] for each in inputs)
 
     @abstractmethod
     def targets(self, labels: Tensor, data: DataSet) -> Tensor:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
+from supernets.elastic.active import Inputs
+from supernets.elastic.layers.packed import without_common_padding
 from supernets.errors import DataError
 from supernets.metrics import ACCURACY
 from supernets.tasks.task import CategoricalTask
@@ -34,6 +38,13 @@ class TextClassification(TextTask, CategoricalTask):
                 f"task {self.name!r} needs texts with labels, but {data.name!r} is running text; use task "
                 f"'language_modelling', or data text:PATH"
             )
+
+    def together(self, inputs: Inputs, size: int) -> Iterator[tuple[Tensor, Inputs]]:
+        """Texts of similar length, cut after the longest of them: padding changes no output."""
+        ids, mask = inputs
+        for places in torch.split(mask.sum(1).argsort(stable=True), size):
+            cut = without_common_padding(ids[places], mask[places])
+            yield places, tuple(each.contiguous() for each in cut)
 
     def targets(self, labels: Tensor, data: DataSet) -> Tensor:  # noqa: ARG002
         """The labels."""
