@@ -2,9 +2,10 @@
 
 ``--folder`` is a pretrained network as Hugging Face writes it, ``--data`` labelled texts. Every elastic arm gets as
 many token passes: the same texts in the same batches, and as many forward-backwards of subnets (a forward alone, of a
-teacher, is a third) as the three nets alone cost together, each being trained for ``--steps``. The nets alone are the
-pretrained network cut to a size of the front. One arm and seed is one unit: its result is a file in OUT, its training
-resumes where it stopped, and a unit that is done is not done again. ``--only-table`` prints the table of OUT.
+teacher, is a third) as the three nets alone cost together, each being trained for ``--steps``; ``largest_first``, whose
+passes are longer, gets fewer (:data:`SHARES`). The nets alone are the pretrained network cut to a size of the front.
+One arm and seed is one unit: its result is a file in OUT, its training resumes where it stopped, and a unit that is
+done is not done again. ``--only-table`` prints the table of OUT.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ ALONE = ("full", "middle", "smallest")
 FROZEN = ["words."]
 """The table of words, half of all weights, of which few are in the training texts."""
 BATCH = 100
+SHARES = {"largest_first": 1188 / 1404}
+"""Passes of an arm as a share of those of the nets alone: more steps of the largest cost more processor time."""
 
 
 def elastic_arms() -> dict[str, Values]:
@@ -63,6 +66,7 @@ def elastic_arms() -> dict[str, Values]:
     stages = {"controllers": both["controllers"]}
     return {
         "elastic_finetune": {**Recipe.read("elastic_finetune").as_json(), "frozen": FROZEN},
+        "largest_first": {**Recipe.read("largest_first").as_json(), "frozen": FROZEN},
         "instatune": base,
         "instatune_teacher": {**base, **stages, "sampler": {**both["sampler"], "gamma": 1}},
         "instatune_both": {**base, **stages, "sampler": both["sampler"]},
@@ -258,7 +262,8 @@ def run(given: argparse.Namespace) -> None:
         single = alone(base, starts[True], size, given.steps)
         units[f"alone_{size}"] = _unit(f"alone_{size}", single, starts[True], (size,), given)
     for name, values in recipes.items():
-        recipe = fitting({**values, "name": name}, starts[True].family, passes, given.batch_size)
+        paid = passes * SHARES.get(name, 1.0)
+        recipe = fitting({**values, "name": name}, starts[True].family, paid, given.batch_size)
         units[name] = _unit(name, recipe, starts[True], tuple(SIZES), given)
     units["first_k"] = _unit(
         "first_k", fitting({**base, "name": "first_k"}, starts[False].family, passes, given.batch_size),

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import instatune, instatune_table
 from benchmarks.training import fitting
 from supernets.families.bert import Bert
-from supernets.recipes.recipe import RECIPE_DIR
+from supernets.recipes.recipe import RECIPE_DIR, Recipe
 from supernets.training.estimate import Rehearsal
 from tests.small import small_texts
 
@@ -22,8 +22,15 @@ from tests.pretrained.test_pretrained import BERT, random, write_tokenizer  # no
 def test_elastic_arms_cost_what_the_nets_alone_cost_together() -> None:
     family = Bert.from_config({"num_classes": 3})
     for name, values in instatune.elastic_arms().items():
-        recipe = fitting({**values, "name": name}, family, 3 * 100, 8)
-        assert 0.97 * 300 <= Rehearsal(recipe, family).run().billed <= 300, name
+        passes = 300 * instatune.SHARES.get(name, 1.0)
+        recipe = fitting({**values, "name": name}, family, passes, 8)
+        assert 0.97 * passes <= Rehearsal(recipe, family).run().billed <= passes, name
+
+
+def test_largest_first_is_compared_as_its_recipe_says() -> None:
+    family, passes = Bert.from_config({"num_classes": 3}), 3 * 468 * instatune.SHARES["largest_first"]
+    made = fitting(instatune.elastic_arms()["largest_first"], family, passes, 32)
+    assert made == Recipe.parse({**Recipe.read("largest_first").as_json(), "frozen": instatune.FROZEN})
 
 
 def test_units_are_done_once_and_compared_with_the_nets_alone(

@@ -39,9 +39,9 @@ class EndsSampler(Sampler):
         step: int,  # noqa: ARG002 (other samplers follow the step)
         rng: np.random.Generator,
     ) -> tuple[Item, ...]:
-        """``max``, ``min`` or ``random1``, regularised."""
+        """``max``, ``min`` or ``random1``, regularised; ``max`` where the space is one subnet."""
         turn = rng.random()
-        if turn < self._largest:
+        if turn < self._largest or space.size() == 1:
             arch, role = space.max(), "max"
         elif turn < self._largest + self._smallest:
             arch, role = space.min(), "min"
