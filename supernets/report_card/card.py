@@ -12,8 +12,10 @@ from torch import Tensor
 
 from supernets.data import DataSet
 from supernets.elastic.active import ElasticModel
-from supernets.evaluate import calibrate, evaluate_net, example_scores, summarise
+from supernets.elastic.norm import BNStats
+from supernets.evaluate import calibrate, evaluate_net, example_scores
 from supernets.metrics import MACS
+from supernets.report_card.kept import KeptScores
 from supernets.spaces.space import Arch, Space
 from supernets.tasks.task import Task
 
@@ -75,6 +77,7 @@ def report_card(
     seed: int = 0,
     alone: Mapping[Arch, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    kept: KeptScores | None = None,
 ) -> dict[str, Any]:
     """Quality of the panel on validation and, once, on test; rank of MACs and quality over random subnets.
 
@@ -83,25 +86,26 @@ def report_card(
     ``sqrt(2 c / (1 + c))`` on the whole (Spearman-Brown), so ``c`` is a careful bound, not a hard one.
     ``further`` are other qualities of the ends, where the task has some.
     With ``alone``, validation quality of nets trained by themselves, ``kendall_alone`` is how far the
-    supernet orders those nets alike (:func:`kendall_alone`); without, the card has no such entry.
+    supernet orders those nets alike (:func:`kendall_alone`); without, the card has no such entry. Subnets whose scores
+    are ``kept`` are not evaluated again.
     """
-    alone = alone or {}
+    alone, scored = alone or {}, _Scored(net, task, data, kept or KeptScores())
     archs = panel(net, seed)
     space = net.family.space()
     drawn = space.decode(_distinct(space, np.random.default_rng(seed + 2), RANDOM))
     ends = {"smallest": space.min(), "largest": space.max()}
     total, rows, scores = len(archs) + len(drawn) + len(alone), [], []
     for done, arch in enumerate(archs, start=1):
-        rows.append(_row(net, task, data, arch, ("validation", "test")))
+        rows.append(_row(scored, arch, ("validation", "test")))
         if progress:
             progress(done, total)
     for done, arch in enumerate(drawn, start=len(archs) + 1):
-        scores.append(_scores(net, task, data, arch))
+        scores.append(scored(arch, "validation"))
         if progress:
             progress(done, total)
     shared = {}
     for done, arch in enumerate(alone, start=len(archs) + len(drawn) + 1):
-        shared[arch] = task.summarise(_scores(net, task, data, arch))[0]
+        shared[arch] = task.summarise(scored(arch, "validation"))[0]
         if progress:
             progress(done, total)
     card = {
@@ -135,19 +139,36 @@ def _distinct(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int6
     return rows[rng.permutation(len(rows))[:n]]
 
 
-def _scores(net: ElasticModel, task: Task, data: DataSet, arch: Arch) -> Tensor:
-    return example_scores(net, task, data, arch, calibrate(net, task, data, arch), "validation")
+class _Scored:
+    """Scores of subnets on a split, each evaluated with statistics of its own unless its scores are kept."""
+
+    def __init__(self, net: ElasticModel, task: Task, data: DataSet, kept: KeptScores) -> None:
+        self.net, self.task, self._data, self._kept = net, task, data, kept
+        self._last: tuple[Arch, BNStats] | None = None
+
+    def __call__(self, arch: Arch, split: str) -> Tensor:
+        """``(n,) float64``, in the order of the split."""
+
+        def compute() -> Tensor:
+            return example_scores(self.net, self.task, self._data, arch, self._stats(arch), split)
+
+        return self._kept.of(arch, split, compute)
+
+    def _stats(self, arch: Arch) -> BNStats:
+        """Those of the last arch are computed once for both splits."""
+        if self._last is None or self._last[0] != arch:
+            self._last = arch, calibrate(self.net, self.task, self._data, arch)
+        return self._last[1]
 
 
-def _row(
-    net: ElasticModel, task: Task, data: DataSet, arch: Arch, splits: tuple[str, ...]
-) -> dict[str, object]:
-    stats = calibrate(net, task, data, arch)
-    costs = net.family.costs(net.family.space().encode([arch]))
+def _row(scored: _Scored, arch: Arch, splits: tuple[str, ...]) -> dict[str, object]:
+    family = scored.net.family
+    costs = family.costs(family.space().encode([arch]))
     row: dict[str, object] = {"arch": arch.as_dict(), **{k: float(v[0]) for k, v in costs.items()}}
     for split in splits:
-        result = summarise(task, example_scores(net, task, data, arch, stats, split), data, split, stats)
-        row[split] = {"value": result.value, "standard_error": result.standard_error, "n": result.n}
+        scores = scored(arch, split)
+        value, standard_error = scored.task.summarise(scores)
+        row[split] = {"value": value, "standard_error": standard_error, "n": len(scores)}
     return row
 
 

@@ -23,6 +23,7 @@ from supernets.manifest import Manifest
 from supernets.metrics import LATENCY, MACS, metric_named
 from supernets.records import DataRecord, StageRecord, TrainingRecord
 from supernets.report_card.card import report_card
+from supernets.report_card.kept import KeptScores
 from supernets.report_card.plots import plot_curve, plot_front
 from supernets.spaces.space import Arch, Choice
 from supernets.training.loop import METRICS_FILE, Training
@@ -60,7 +61,8 @@ def finish(
 ) -> Manifest:
     """Write the supernet directory ``out_dir`` of a finished training whose state and metrics lie in ``run_dir``.
 
-    The report card reads the test split here, and nowhere else in training. ``alone``: validation quality of
+    The report card reads the test split here, and nowhere else in training. Scores are kept in ``run_dir`` until all is
+    written, so that a call that was stopped is not begun again. ``alone``: validation quality of
     nets trained by themselves; the card shows how far the supernet orders them alike. ``licence``: of the weights, if
     their owner states it.
     """
@@ -71,8 +73,10 @@ def finish(
     settle(training)
     net = training.result.eval().without_zeros()
     family = cast(Family, net.family)
-    report = report_card(net, training.task, training.data, alone=alone, progress=progress)
     weights = pack(net)
+    weights_sha256 = hashlib.sha256(weights).hexdigest()
+    kept = KeptScores(run_dir / f"card-{weights_sha256[:16]}")
+    report = report_card(net, training.task, training.data, alone=alone, progress=progress, kept=kept)
     data = training.data
     if data.report is not None:
         problems = [*data.report.problems, *resolution_problems(data.report, family)]
@@ -84,7 +88,7 @@ def finish(
         config=family.config(),
         task=training.task.name,
         quality=training.task.quality,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_sha256=weights_sha256,
         space_sha256=family.space().sha256,
         data=DataRecord.model_validate(
             {**data.describe(), "name": with_own_tokenizer(data), "outputs": data.outputs}
@@ -105,6 +109,7 @@ def finish(
         plot_curve([json.loads(line) for line in metrics.splitlines()], name, training.task.quality),
     )
     write_bytes(out_dir / "report.md", report_text(manifest).encode())
+    kept.remove()
     return manifest
 
 

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
-from supernets.data import load_data
+from supernets.data import DataSet, load_data
 from supernets.data_facts.report import DataReport, Details
-from supernets.evaluate import evaluate_net
+from supernets.elastic.active import ElasticModel
+from supernets.elastic.norm import BNStats
+from supernets.evaluate import evaluate_net, example_scores
 from supernets.manifest import Manifest
 from supernets.recipes.recipe import Recipe
+from supernets.report_card import card
 from supernets.report_card.card import kendall_alone
+from supernets.spaces.space import Arch
+from supernets.tasks.task import Task
 from supernets.training.finish import finish
 from tests.small import small_family, train
 
@@ -71,3 +77,43 @@ def test_the_card_compares_with_nets_trained_alone(tmp_path: Path, monkeypatch: 
     assert Manifest.read(out) == manifest
     text = f"{len(alone)} nets trained alone: Kendall's tau of their accuracy and the supernet's {tau:.2f}."
     assert text in (out / "report.md").read_text()
+
+
+def test_a_card_that_was_stopped_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supernets.report_card.card.RANDOM", 4)
+    monkeypatch.setattr("supernets.report_card.card.PANEL", 3)
+    values = {**Recipe.read("sandwich").as_json(), "steps": 4, "batch_size": 8, "schedule": {}}
+    data, run = load_data("digits"), tmp_path / "run"
+    done = train(Recipe.parse(values), small_family(), data, run, evaluate_every=9)
+    whole = finish(done, "small", run, tmp_path / "whole")
+    asked: list[tuple[str, str]] = []
+
+    def stopping(
+        net: ElasticModel, task: Task, data: DataSet, arch: Arch, stats: BNStats, split: str
+    ) -> Tensor:
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        asked.append((arch.id, split))
+        return example_scores(net, task, data, arch, stats, split)
+
+    monkeypatch.setattr(card, "example_scores", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        finish(done, "small", run, tmp_path / "parts")
+    (folder,) = run.glob("card-*")
+    assert {path.name for path in folder.iterdir()} == {f"{arch}-{split}.npy" for arch, split in asked}
+    again: list[tuple[str, str]] = []
+
+    def counting(
+        net: ElasticModel, task: Task, data: DataSet, arch: Arch, stats: BNStats, split: str
+    ) -> Tensor:
+        again.append((arch.id, split))
+        return example_scores(net, task, data, arch, stats, split)
+
+    monkeypatch.setattr(card, "example_scores", counting)
+    parts = finish(done, "small", run, tmp_path / "parts")
+    assert parts == whole and not set(again) & set(asked)
+    panel_and_random = 2 * len(whole.report["panel"]) + whole.report["random"]["n"]
+    assert len(set(asked + again)) == len(asked + again) <= panel_and_random
+    assert list(run.glob("card-*")) == []
