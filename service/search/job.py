@@ -374,7 +374,7 @@ class SearchRun:
             self._closing()
             await self.job.report(f"confirming {counted(len(rows), 'subnet')}")
             for target in self.targets:
-                timings = await self.true.timings(f"confirm {attempt} {target}", target, rows, together=True)
+                timings = await self.true.confirmations(f"confirm {attempt} {target}", target, rows)
                 self.history.set_timings(target, rows, timings, confirmed=True)
             if not self.targets:
                 self.history.confirm_without_target(rows)

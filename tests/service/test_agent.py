@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from predictors.measuring.protocol import PATIENCE
 from predictors.measuring.references import reference_net
 from service.artifacts import ArtifactStore, own_artifact
 from service.db import queries
@@ -138,7 +139,9 @@ def test_two_agents_share_and_a_killed_one_loses_and_doubles_nothing(house, data
     victim.send_signal(signal.SIGKILL)
     victim.wait(30)
     wait_until(lambda: count(database, slow, "done") == 8)
-    assert all(result["timing"]["rounds"] == 20 for result in results(database, slow))
+    # More than 20 where a busy machine would have refused the latency.
+    rounds = {result["timing"]["rounds"] for result in results(database, slow)}
+    assert min(rounds) >= SLOW["rounds_max"] and max(rounds) <= PATIENCE * SLOW["rounds_max"]
     assert [row.id for row in leases(database, state="expired")] == [held.id]
     with database.read() as session:
         items = session.query(Item).filter(Item.order_id == slow).all()

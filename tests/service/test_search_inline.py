@@ -258,6 +258,50 @@ def test_a_job_that_is_taken_over_goes_the_same_way_and_does_nothing_again(datab
         assert session.query(Measurement).count() == count
 
 
+def refusing(share):
+    """Runs whose latencies are refused as on a busy machine: of a step's subnets the first ``share(step)``."""
+
+    def prepare(run):
+        calm = run._measure
+
+        def measure(request, progress):
+            result = calm(request, progress)
+            step, count = run.asked[-1]
+            for index in range(round(share(step) * count)):
+                changes = {"verdict": "refused", "latency_ms": None}
+                result.timings[index] = result.timings[index].model_copy(update=changes)
+            return result
+
+        run._measure = measure
+
+    return prepare
+
+
+def test_refused_confirmations_are_measured_again(client, search, target):
+    step = f"confirm 0 {target['id']}"
+    shares = {step: 1.0, f"{step} again 1": 0.5, f"{step} again 2": 0.0}
+    found, run = search(prepare=refusing(lambda name: shares.get(name, 0.0)))
+    confirmed = steps(run, "confirm")
+    assert list(confirmed) == list(shares)
+    first, again, last = confirmed.values()
+    assert first == again > 1 and last == round(0.5 * again)
+    assert found["feasible"] is True and not [text for text in found["warnings"] if "refused" in text]
+    points = front_of(client, found)
+    assert points and all(point["measured"][0]["verdict"] == "good" for point in points)
+
+
+def test_confirmations_that_stay_refused_end_a_search_and_its_extension_measures_them(client, search):
+    found, run = search(prepare=refusing(lambda step: step.startswith("confirm")))
+    confirmed = steps(run, "confirm 0")
+    assert len(confirmed) == 3 and len(set(confirmed.values())) == 1
+    assert found["feasible"] is False and found["nearest"] is None
+    assert any("confirmations on" in text and "refused" in text for text in found["warnings"])
+    assert run.outcome.startswith("no subnet could be judged")
+    extended, again = search(f"/v1/searches/{found['id']}:extend", constraints=[])
+    assert extended["feasible"] is True and front_of(client, extended)
+    assert sum(steps(again, "confirm").values()) >= next(iter(confirmed.values()))
+
+
 def test_progress_counts_evaluations_up_to_the_budget(search):
     _, run = search(budget={"evaluations": 20})
     assert {total for _, _, total in run.windows} == {20}
