@@ -287,8 +287,11 @@ def evaluate_archs(
     split: str,
     batch_size: int = BATCH_SIZE,
     examples: int | None = None,
+    statistics: Callable[[Arch], BNStats] | None = None,
 ) -> Iterator[Evaluation]:
     """Qualities of subnets in their order, as :func:`evaluate_arch` gives them.
+
+    ``statistics`` gives those of an arch where the caller keeps them; by default they are computed here.
 
     Where torch may use several threads, the next subnet is recalibrated while ONNX Runtime scores the last one:
     small networks do not keep several cores busy by themselves. An arch is read only when its turn comes.
@@ -297,13 +300,16 @@ def evaluate_archs(
     net, task = supernet.net, supernet.task
     chosen = _Examples(split, batch_size, examples, task.quality)
 
+    def made(arch: Arch) -> BNStats:
+        return calibrate(net, task, data, arch, batch_size, calibration_for(examples))
+
     def finished(scoring: _Scoring, stats: BNStats) -> Evaluation:
         return summarise(task, scoring.scores(), data, split, stats)
 
     with ThreadPoolExecutor(1) as pool:
         pending: Future[Evaluation] | None = None
         for arch in archs:
-            stats = calibrate(net, task, data, arch, batch_size, calibration_for(examples))
+            stats = statistics(arch) if statistics else made(arch)
             scoring = _scoring(net, task, data, arch, stats, chosen)
             if pending is not None:
                 yield pending.result()
@@ -317,6 +323,6 @@ def evaluate_archs(
 
 
 def calibrated(supernet: Supernet, data: DataSet, arch: Arch) -> BNStats:
-    """The statistics that :func:`evaluate_arch` and the export share."""
+    """The statistics that :func:`evaluate_arch` uses, and that an exported file has."""
     check_data(supernet, data)
     return calibrate(supernet.net, supernet.task, data, arch)

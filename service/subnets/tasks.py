@@ -6,6 +6,7 @@ import itertools
 import math
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -150,8 +151,11 @@ def evaluate(request: EvaluateIn, progress: Progress) -> Evaluated:
     data = bench.data
     archs = bench.family.space().decode(bench.population(request.population))
     in_time = itertools.takewhile(lambda _: not deadline.passed, archs)
+    # On a part of the images statistics are of fewer, and the subnet is seldom evaluated in the same way again.
+    kept = None if request.images is not None else partial(bench.statistics, batch=request.batch)
     found = []
-    for evaluation in evaluate_archs(bench.supernet, data, in_time, split, request.batch, request.images):
+    batch, images = request.batch, request.images
+    for evaluation in evaluate_archs(bench.supernet, data, in_time, split, batch, images, kept):
         found.append(Quality.model_validate({**evaluation.as_json(), "part": request.images is not None}))
         progress(len(found), len(archs), f"evaluated {len(found)} of {len(archs)} on {split}")
     return Evaluated(evaluations=found)
@@ -205,11 +209,11 @@ class _PlainSubnet(NamedTuple):
 
 def _own(bench: Bench, arch: Arch) -> _PlainSubnet:
     """The subnet with the supernet's weights, recalibrated."""
-    from supernets.evaluate import calibrated
+    from supernets.evaluate import BATCH_SIZE
     from supernets.extract import extract
 
-    stats = calibrated(bench.supernet, bench.data, arch)
-    return _PlainSubnet(bench.supernet, bench.data, extract(bench.supernet.net, arch, stats), stats.recorded)
+    data, stats = bench.data, bench.statistics(arch, BATCH_SIZE)
+    return _PlainSubnet(bench.supernet, data, extract(bench.supernet.net, arch, stats), stats.recorded)
 
 
 def _finetuned(bench: Bench, arch: Arch, given: FineTunedWeights) -> _PlainSubnet:

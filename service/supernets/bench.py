@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -17,11 +18,15 @@ from service.supernets.checkpoints import materialise
 from supernets.errors import DataError
 from supernets.families.family import Family
 from supernets.manifest import Manifest
-from supernets.spaces.space import Population
+from supernets.spaces.space import Arch, Population
 
 if TYPE_CHECKING:
     from supernets.checkpoints import Supernet as LoadedSupernet
     from supernets.data import DataSet
+    from supernets.elastic.norm import BNStats
+
+KEPT_STATISTICS = 64
+"""Archs; they take 8 bytes a channel."""
 
 
 class StoredFile(StepData):
@@ -94,6 +99,24 @@ class Bench:
             self._kept = None
             raise
         return self._kept[1]
+
+    def statistics(self, arch: Arch, batch: int) -> BNStats:
+        """BatchNorm statistics of an arch, with ``batch`` images at once; those of the last archs are kept.
+
+        What a search returns is evaluated on validation and then on test, and may be exported. Only data with the
+        splits of the manifest are accepted, so that what is kept stays true.
+        """
+        return self._statistics(arch, batch)
+
+    @cached_property
+    def _statistics(self) -> Callable[[Arch, int], BNStats]:
+        from supernets.evaluate import calibrate
+
+        @lru_cache(maxsize=KEPT_STATISTICS)
+        def computed(arch: Arch, batch: int) -> BNStats:
+            return calibrate(self.supernet.net, self.supernet.task, self.data, arch, batch)
+
+        return computed
 
     def scope(self, metric: str, target: str | None) -> Scope:
         """What a predictor of this metric belongs to."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import supernets.evaluate
 from service.db import queries
 from service.db.tables import Supernet
 from service.ids import DEFAULT_PROJECT
@@ -12,9 +13,10 @@ from service.measurements.selection import choose
 from service.measuring.tasks import MeasureIn, _parts
 from service.runtime import job_queries
 from service.runtime.process import HIDDEN, PublicLines
-from service.subnets.tasks import EvaluateIn, evaluate
-from service.supernets.bench import bench_of
+from service.subnets.tasks import EvaluateIn, ExportIn, evaluate, export
+from service.supernets.bench import bench_of, open_bench
 from service.supernets.checkpoints import family_of
+from supernets.evaluate import evaluate_arch
 from tests.service.conftest import wait_for
 from tests.service.test_worker import begun, folder  # noqa: F401
 
@@ -95,6 +97,44 @@ def test_less_memory_gives_the_same_results(database, settings, supernet):
     first, second = (evaluate(each, lambda *_: None).evaluations for each in (request, less))
     for one, other in zip(first, second, strict=True):
         assert one.value == pytest.approx(other.value, abs=2 / one.n) and one.n == other.n
+
+
+def test_statistics_are_computed_once_for_validation_test_and_export(
+    database, settings, supernet, monkeypatch
+):
+    with database.read() as session:
+        row = queries.get(session, DEFAULT_PROJECT, Supernet, supernet["id"])
+        spec, family = bench_of(settings, row), family_of(row)
+    rows = choose(family, Selection(count=3), for_latency=True).tolist()
+    bench = open_bench(spec)
+    archs = family.space().decode(bench.population(rows))
+    plain = [
+        evaluate_arch(bench.supernet, bench.data, arch, split).as_json()
+        for split in ("validation", "test")
+        for arch in archs
+    ]
+    made = []
+    inner = supernets.evaluate.calibrate
+    monkeypatch.setattr(supernets.evaluate, "calibrate", lambda *args: made.append(args[3]) or inner(*args))
+    found = []
+    for split in ("validation", "test"):
+        request = EvaluateIn(bench=spec, population=rows, split=split)
+        found += evaluate(request, lambda *_: None).evaluations
+    assert [each.model_dump(exclude={"part"}) for each in found] == plain
+    exported = ExportIn(
+        bench=spec,
+        arch=archs[0].as_dict(),
+        format="onnx",
+        opset=18,
+        precision="fp32",
+        batch=None,
+        quality=None,
+    )
+    export(exported, lambda *_: None)
+    assert made == archs
+    part = EvaluateIn(bench=spec, population=rows[:1], split="validation", images=100)
+    evaluate(part, lambda *_: None)
+    assert made == [*archs, archs[0]]  # statistics of fewer examples are others
 
 
 @pytest.mark.parametrize(("nets", "parts"), [(1, 1), (3, 3), (10, 4)])
