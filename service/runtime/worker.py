@@ -183,6 +183,7 @@ class Worker:
             place.job_id, place.helps, place.idle_since = run.id, False, None
             place.task = loop.create_task(self._job(kind, run))
         elif not place.short and (part := await asyncio.to_thread(self._take_part)) is not None:
+            self._borrow(place)
             place.job_id, place.helps, place.idle_since = part.job, True, None
             place.task = loop.create_task(self._help(place, part))
         elif place.idle_since is None:
@@ -290,7 +291,16 @@ class Worker:
                 give_back(session, lost, self._settings.max_attempts)
             session.flush()
             job = queue.claim(session, self.id, self._share, place.short)
-            return (job.kind, self._context(job, place.child)) if job is not None else None
+            if job is None:
+                return None
+            self._borrow(place)
+            return job.kind, self._context(job, place.child)
+
+    def _borrow(self, place: _Place) -> None:
+        """Take the child of a free place where this one has none: it has imported and loaded what takes seconds."""
+        for other in self._places:
+            if place.child.pid is None and other.free and other.child.pid is not None:
+                place.child, other.child = other.child, place.child
 
     def _context(self, job: Job, child: Child) -> WorkContext:
         run = WorkContext(

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.timeout(900)
 def start(database):
     """Queue a job; returns its id."""
 
-    def start(kind, **params):
+    def start(kind, short=False, **params):
         with database.write() as session:
-            job = job_queries.create_job(session, DEFAULT_PROJECT, kind, params)
+            job = job_queries.create_job(session, DEFAULT_PROJECT, kind, params, short=short)
             return job.id
 
     return start
@@ -136,6 +136,27 @@ def test_failures_and_cancelling_leave_the_worker_at_work(client, database, star
     assert wait_for(database, held).state == "succeeded"
     assert begun(folder)[0] == [0, 1, 1]
     assert worker.poll() is None
+
+
+def test_a_job_takes_the_process_of_a_free_place(database, start, workers, tmp_path):
+    def process(name, **params):
+        folder = tmp_path / name
+        folder.mkdir()
+        return folder, start("count", folder=str(folder), **params)
+
+    workers.start()
+    first, job = process("first", steps=1)
+    assert wait_for(database, job).state == "succeeded"
+    held, short = process("held", steps=2, short=True)
+    wait_until(lambda: begun(held)[0] == [0, 1])
+    beside, job = process("beside", steps=1)
+    assert wait_for(database, job).state == "succeeded"
+    assert begun(held)[1] == begun(first)[1] != begun(beside)[1]  # it is not shared with a job that runs
+    (held / "1").touch()
+    assert wait_for(database, short).state == "succeeded"
+    again, job = process("again", steps=1)
+    assert wait_for(database, job).state == "succeeded"
+    assert begun(again)[1] == begun(beside)[1]  # a place that has a process keeps it
 
 
 def test_a_job_that_kills_every_worker_is_parked(database, start, workers, settings, folder):
