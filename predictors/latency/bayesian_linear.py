@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.arrays import Array, Arrays
-from predictors.latency.features import LayerFeatures
+from predictors.latency.features import features_of
 from predictors.predictor import Predictor, Values
 from predictors.scope import Scope
 from supernets.eigen import eigh
@@ -40,7 +40,7 @@ class BayesianLinear(Predictor):
 
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)
-        self._features = LayerFeatures(family)
+        self._features = features_of(family)
         self._weights = np.empty(0)
         self._factor = np.empty((0, 0))
         self._noise = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,3 +100,9 @@ class LayerFeatures:
             if layer.activation:
                 row[self._elements[layer.activation]] += padding * layer.out_elements
         return row
+
+
+@lru_cache(maxsize=16)
+def features_of(family: Family) -> LayerFeatures:
+    """The features of ``family``, built once and shared by all its models."""
+    return LayerFeatures(family)

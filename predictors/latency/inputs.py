@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.latency.features import LayerFeatures
+from predictors.latency.features import features_of
 from supernets.families.family import Family
 from supernets.spaces.space import Population
 
@@ -22,7 +22,7 @@ class Inputs:
 
     def __init__(self, family: Family) -> None:
         self._space = family.space()
-        self._layers = LayerFeatures(family)
+        self._layers = features_of(family)
         sample = self._space.features(self._space.sample(np.random.default_rng(0), SCALE_SAMPLE))
         self._mean = sample.mean(axis=0)
         self._encoding_scale = max(float(sample.var(axis=0).sum()), 1e-12) ** 0.5

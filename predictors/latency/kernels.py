@@ -12,6 +12,7 @@ deviation grows with the distance, in widths of that range.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,41 @@ def fused(layers: tuple[LayerSpec, ...]) -> list[tuple[str, NDArray[np.float64]]
     return kernels
 
 
+class KernelTerms:
+    """The terms of the sum of kernels, of whole populations; one table for each segment of a family."""
+
+    def __init__(self, family: Family) -> None:
+        self._space = family.space()
+        kinds: set[str] = set()
+
+        def note(layers: tuple[LayerSpec, ...]) -> list[float]:
+            kinds.update(kind for kind, _ in fused(layers))
+            return [0.0]
+
+        SegmentTable(self._space, family.segments(), note)
+        self.kinds = tuple(sorted(kinds))
+        self._table = SegmentTable(self._space, family.segments(), self._row)
+
+    def _row(self, layers: tuple[LayerSpec, ...]) -> Values:
+        row = np.zeros(1 + TERMS * len(self.kinds))
+        for kind, terms in fused(layers):
+            start = 1 + TERMS * self.kinds.index(kind)
+            row[start : start + TERMS] += terms
+        return row
+
+    def __call__(self, archs: Population) -> Matrix:
+        """The terms ``(n, 1 + 3 kinds)`` of archs ``(n, d)``; the first column is the constant part."""
+        terms = self._table(self._space, archs)
+        terms[:, 0] = 1.0
+        return terms
+
+
+@lru_cache(maxsize=16)
+def _terms_of(family: Family) -> KernelTerms:
+    """The terms of ``family``, built once and shared by all its models."""
+    return KernelTerms(family)
+
+
 class KernelSum(Predictor):
     """See the module docstring. Needs 8 rows."""
 
@@ -62,31 +98,11 @@ class KernelSum(Predictor):
     def __init__(self, family: Family, scope: Scope, seed: int = 0) -> None:
         super().__init__(family, scope, seed)
         self._inputs = inputs_of(family)
-        kinds: set[str] = set()
-
-        def note(layers: tuple[LayerSpec, ...]) -> list[float]:
-            kinds.update(kind for kind, _ in fused(layers))
-            return [0.0]
-
-        SegmentTable(self.space, family.segments(), note)
-        self.kinds = tuple(sorted(kinds))
-        self._table = SegmentTable(self.space, family.segments(), self._terms)
+        self._terms = _terms_of(family)
+        self.kinds = self._terms.kinds
         self._costs = np.empty(0)
         self._low, self._high = np.empty(0), np.empty(0)
         self._weights, self._factor, self._noise = np.empty(0), np.empty((0, 0)), 0.0
-
-    def _terms(self, layers: tuple[LayerSpec, ...]) -> Values:
-        row = np.zeros(1 + TERMS * len(self.kinds))
-        for kind, terms in fused(layers):
-            start = 1 + TERMS * self.kinds.index(kind)
-            row[start : start + TERMS] += terms
-        return row
-
-    def _kernels(self, archs: Population) -> Matrix:
-        """The terms of the sum ``(n, 1 + 3 kinds)``; the first column is the constant part."""
-        terms = self._table(self.space, archs)
-        terms[:, 0] = 1.0
-        return terms
 
     def learn_costs(self, archs: Population, latencies: Sequence[float]) -> None:
         """Fit the costs of kernels to archs ``(n, d)`` and their latencies in ms, without calibrating an interval."""
@@ -119,7 +135,7 @@ class KernelSum(Predictor):
 
     def _train(self, archs: Population, y: Values) -> float:
         """Fit; returns the effective number of parameters determined by the data."""
-        terms = self._kernels(archs)
+        terms = self._terms(archs)
         self._low, self._high = terms.min(axis=0), terms.max(axis=0)
         unit = np.maximum(terms.mean(axis=0), LEAST)
         size = np.maximum(np.abs(y), LEAST)
@@ -141,7 +157,7 @@ class KernelSum(Predictor):
         return np.concatenate([np.ones((len(inputs), 1)), inputs], axis=1)
 
     def _answer(self, archs: Population) -> tuple[Values, Values]:
-        terms, design = self._kernels(archs), self._design(archs)
+        terms, design = self._terms(archs), self._design(archs)
         total = self._sum(terms)
         ratio = design @ self._weights
         variance = np.square(design @ self._factor).sum(axis=1) + np.square(self._noise * ratio)

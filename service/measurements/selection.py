@@ -27,7 +27,7 @@ def check_archs(space: Space, selection: Selection) -> None:
 def choose(family: Family, selection: Selection, *, for_latency: bool) -> Population:
     """The population ``(n, d)`` that a checked selection means: its archs, or a spread with both ends."""
     from predictors.acquire import spread_sample
-    from predictors.latency.features import LayerFeatures
+    from predictors.latency.features import features_of
 
     space = family.space()
     if selection.archs is not None:
@@ -37,5 +37,5 @@ def choose(family: Family, selection: Selection, *, for_latency: bool) -> Popula
     assert selection.count is not None
     if selection.count == 1:
         return space.encode([space.max()])
-    features = LayerFeatures(family).standardised if for_latency else None
+    features = features_of(family).standardised if for_latency else None
     return spread_sample(family, selection.count, np.random.default_rng(selection.seed), features=features)

@@ -230,13 +230,13 @@ def test_kernels_are_fused_and_cost_nothing_negative():
 
 
 def test_a_sum_of_kernels_is_less_sure_outside_what_was_measured():
-    terms = KernelSum(FAMILY, scope_for("latency_ms"))._kernels(POOL)
+    terms = KernelSum(FAMILY, scope_for("latency_ms"))._terms(POOL)
     order = np.argsort(terms[:, 2:].sum(axis=1))
     small, large = POOL[order[:60]], POOL[order[-40:]]
     model = KernelSum(FAMILY, scope_for("latency_ms"))
     model.fit(small, device(2, small))
-    outside = model.outside(model._kernels(large))
-    assert (model.outside(model._kernels(small)) == 0).all() and outside.max() > 0.1
+    outside = model.outside(model._terms(large))
+    assert (model.outside(model._terms(small)) == 0).all() and outside.max() > 0.1
     relative = [model.predict(rows)[1] / model.predict(rows)[0] for rows in (small, large)]
     assert relative[1].mean() > relative[0].mean()
 
