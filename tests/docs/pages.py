@@ -17,6 +17,9 @@ import httpx
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PATIENCE_S = 10.0
+TRIES = 6
+"""How often a reader repeats what a busy machine spoils, as the pages say."""
+STATUS = "exit status"
 READY_S = 120.0
 
 
@@ -96,6 +99,10 @@ class Shell:
                 break
             said += line
         raise AssertionError(f"a command of this block failed:\n{commands}\n{said}")
+
+    def attempt(self, commands: str) -> str:
+        """Run commands; what they print, and :data:`STATUS` with their exit status where it is not 0."""
+        return self.run(f'{{\n{commands}\n}} || echo "{STATUS} $?"')
 
 
 def await_ready(url: str) -> None:

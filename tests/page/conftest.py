@@ -97,7 +97,7 @@ def new_page(browser, studio):
             )
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(40_000)
+            page.set_default_timeout(120_000)
             page.watch = Watch(page, url)
             watches.append(page.watch)
             return page

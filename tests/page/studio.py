@@ -74,18 +74,18 @@ class Watch:
 def open_view(page, url, path):
     """Show a view and wait until it is drawn."""
     page.goto(f"{url}/#{path}")
-    page.wait_for_selector("main:not([aria-busy]) h1", timeout=60_000)
+    page.wait_for_selector("main:not([aria-busy]) h1", timeout=120_000)
 
 
 def wait_for_charts(page):
     """Every chart that has something to draw is drawn."""
-    page.locator(".chart .main-svg").first.wait_for(timeout=60_000)
+    page.locator(".chart .main-svg").first.wait_for(timeout=120_000)
 
 
 def wait_until_drawn(page):
     """Every chart is drawn, or says that it has nothing to draw."""
     waiting = page.locator(".chart-wait", has_text="Loading")
-    until(page, lambda: waiting.count() == 0, 60)
+    until(page, lambda: waiting.count() == 0)
     page.wait_for_load_state("networkidle")
 
 

@@ -13,7 +13,7 @@ import pytest
 from service.settings import Settings
 from supernets.data import load_data
 from supernets.export.metadata import read_metadata
-from tests.docs.pages import Shell, blocks
+from tests.docs.pages import STATUS, TRIES, Shell, blocks
 from tests.service.house import House
 from tests.small import small_texts
 
@@ -24,7 +24,18 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "bring-a-transformer.md"
 
 
-@pytest.mark.timeout(900)
+def searched(shell: Shell, commands: str) -> str:
+    """A subnet of the front; a busy machine may refuse all latencies, and the page says to run the command again."""
+    *setup, search = commands.strip().splitlines()
+    shell.run("\n".join(setup))
+    for _ in range(TRIES):
+        said = shell.attempt(search)
+        if STATUS not in said:
+            return str(re.findall(r"\bsub_\w+", said)[0])
+    raise AssertionError(f"no front in {TRIES} searches:\n{said}")
+
+
+@pytest.mark.timeout(1800)
 def test_the_page_leads_to_a_file_that_classifies_a_sentence(settings: Settings, tmp_path: Path) -> None:
     here = tmp_path / "here"
     imports = here / "imports"
@@ -41,9 +52,10 @@ def test_the_page_leads_to_a_file_that_classifies_a_sentence(settings: Settings,
         words, said = {"SUBNET": "SUBNET"}, ""
         with Shell(here, {**os.environ, "PATH": programs, "NETWRIGHT_URL": house.url}) as shell:
             for block in blocks(PAGE):
-                said = shell.run(block.text.replace("SUBNET", words["SUBNET"]))
                 if "search run" in block.text:
-                    words["SUBNET"] = re.findall(r"\bsub_\w+", said)[0]
+                    words["SUBNET"] = searched(shell, block.text)
+                    continue
+                said = shell.run(block.text.replace("SUBNET", words["SUBNET"]))
     finally:
         house.close()
     assert said.split()[-1] in CLASSES

@@ -23,8 +23,8 @@ from tests.predictors.toy import operators
 from tests.service.house import House
 from tests.service.test_official_import import KIND, imagenet_folder  # noqa: F401
 
-pytestmark = pytest.mark.timeout(1200)
-RESOLUTION = 128
+pytestmark = pytest.mark.timeout(1800)
+RESOLUTION, TRIES = 128, 5
 SMALL = {"resolution": [RESOLUTION], "depth": [2], "expand": [3]}
 
 
@@ -76,6 +76,10 @@ def test_from_a_released_file_to_networks_that_run(
         restrict=SMALL,
         algorithm="nsga2",
     ).wait(900)
+    for _ in range(TRIES):
+        if search.feasible:
+            break
+        search = search.extend(evaluations=2).wait(900)  # a busy machine refused the latencies
     front = search.front()
     assert search.feasible and len(front) >= 1
     for point in front:

@@ -5,13 +5,14 @@ import re
 import pytest
 
 from netwright.client import Client
+from netwright.errors import JobFailedError
 from service.db.tables import Job
 from service.http.keys import make_key
 from tests.service.house import House, ended, said, wait_until
 from tests.service.lease_tools import P
 
 pytestmark = pytest.mark.timeout(900)
-COUNT = 6
+COUNT, TRIES = 6, 5
 
 
 @pytest.fixture
@@ -21,6 +22,16 @@ def house(settings, tmp_path):
     house = House(settings, folder)
     yield house
     house.close()
+
+
+def succeeds(job):
+    """Whether a measuring job had a value; it fails for no other reason than that it had none."""
+    try:
+        job.wait(300)
+    except JobFailedError as error:
+        assert error.code == "measuring_failed", error
+        return False
+    return True
 
 
 def test_a_job_on_a_device_rests_until_its_agent_has_measured(house, database):
@@ -52,7 +63,13 @@ def test_a_job_on_a_device_rests_until_its_agent_has_measured(house, database):
         assert ended(agent) == 0, said(agent)
         assert job.refresh().state == "queued"
         house.start("worker")
-        job.wait(300)
+        for _ in range(TRIES):  # a busy machine may refuse every latency; the job fails then, and says so
+            if succeeds(job):
+                break
+            job = target.measure(supernet.id, count=COUNT, seed=0)
+            wait_until(rests)
+            agent = house.agent(device, "--until-idle", "--batch", "2")
+            assert ended(agent) == 0, said(agent)
         rows = list(client.measurements.list(job=job.id))
         # On a busy machine the protocol refuses a latency; the job counts what it measured.
         measured = re.match(rf"measured (\d+) of {COUNT} subnets", job.message)

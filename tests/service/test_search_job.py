@@ -59,7 +59,7 @@ def processes(settings):
 def http(processes):
     processes("serve")
     with httpx.Client(base_url=f"http://127.0.0.1:{processes.port}", timeout=60) as http:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while True:
             try:
                 http.get("/readyz")
@@ -144,9 +144,12 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
     front = http.get(f"/v1/searches/{search_id}/front").json()
     if search["feasible"]:
         assert search["nearest"] is None and front["points"]
-    else:  # the made-up rows need not fit this machine
-        assert search["nearest"]["violations"] and front["points"] == []
-    for point in front["points"] or [search["nearest"]]:
+    else:  # the made-up rows need not fit this machine, and a busy one may refuse every confirmation
+        assert front["points"] == []
+        refused = any("confirmations on" in text and "refused" in text for text in search["warnings"])
+        assert search["nearest"]["violations"] if search["nearest"] else refused
+    returned = front["points"] or [each for each in [search["nearest"]] if each]
+    for point in returned:
         [latency] = point["measured"]
         assert (latency["value"] <= limit) == point["feasible"] == search["feasible"]
         assert point["quality"]["split"] == "test" and point["quality"]["n"] == 360
@@ -161,8 +164,7 @@ def test_a_search_survives_its_worker_and_repeats_no_finished_step(
         ]
         assert [row.value for row in confirmed] == [latency["value"]]
     tested = {row.subnet_id for row in rows if row.scope == "split:test"}
-    returned = {point["subnet"] for point in front["points"] or [search["nearest"]]}
-    assert tested == returned  # test images are for what is returned, and nothing else
+    assert tested == {point["subnet"] for point in returned}  # for what is returned, and nothing else
 
     wider = {"constraints": [{"metric": "latency_ms", "max": 2 * limit}]}
     again = done(http, http.post(f"/v1/searches/{search_id}:extend", json=wider))

@@ -174,17 +174,24 @@ def test_evaluations_are_joined_up_to_the_first_part_that_was_not_begun():
 def test_when_the_time_is_over_no_further_part_is_begun_and_those_that_were_are_finished(place, died):
     """A part whose worker dies after that is not begun again."""
     workers = place.start(2)
-    job = place.post(seconds=8.0)  # both have begun a part by then, also on a busy machine
+    # A job before it starts the processes of both, so that both have begun a part before the time is over.
+    first = place.post()
+    wait_until(lambda: len({pid for _, pid in place.begun()}) == 2)
+    place.release(*NUMBERS)
+    wait_for(place.database, first)
+    for name in (*map(str, NUMBERS), "log"):
+        (place.folder / name).unlink()
+    job = place.post(seconds=8.0)
     wait_until(lambda: len({pid for _, pid in place.begun()}) == 2)
     begun = dict(place.begun())
     owner = place.owner(job)
-    wait_until(lambda: place.items() == ["leased", "leased", "done", "done"] or len(place.begun()) > 2, 60)
+    wait_until(lambda: place.items() == ["leased", "leased", "done", "done"] or len(place.begun()) > 2)
     if died:
         helper = next(pid for pid in workers if pid != owner)
         workers[helper].kill()
         workers[helper].wait(30)
         # Given back first, which frees it for another worker until it is closed.
-        wait_until(lambda: place.items().count("done") == 3, 60)
+        wait_until(lambda: place.items().count("done") == 3)
     place.release(*NUMBERS)
     ended = wait_for(place.database, job)
     expected = [number for number in begun if not died or begun[number] == owner]
