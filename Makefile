@@ -27,7 +27,7 @@ demo: $(VENV)/.server
 	$(BIN)/netwright demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
