@@ -25,12 +25,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order files by the longest time limit of a test in them, and those with equal ones by their number of tests."""
-    usual = float(config.getini("timeout"))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by the longest time limit that a test in them states, and others by their number of tests."""
     tests, limits = Counter(item.path for item in items), dict[Path, float]()
     for item in items:
         marker = item.get_closest_marker("timeout")
-        limit = float(marker.args[0]) if marker is not None and marker.args else usual
+        limit = float(marker.args[0]) if marker is not None and marker.args else 0.0
         limits[item.path] = max(limits.get(item.path, 0.0), limit)
     items.sort(key=lambda item: (-limits[item.path], -tests[item.path]))

@@ -31,7 +31,7 @@ class Studio:
         self.house = House(settings, folder, NETWRIGHT_MEASURE_ROUNDS="60")
         self.server = self.house.serve()
         self.worker = self.house.start("worker")
-        self.client = Client(self.house.url, timeout=60.0)
+        self.client = Client(self.house.url, timeout=600.0)
 
     @property
     def url(self):

@@ -40,7 +40,7 @@ TRIES, ENOUGH_ROWS = 5, 4
 
 
 def main(url: str, out: Path) -> None:
-    client = AuthenticatedClient(base_url=url, token="none", raise_on_unexpected_status=True, timeout=60)
+    client = AuthenticatedClient(base_url=url, token="none", raise_on_unexpected_status=True, timeout=600)
 
     def ask(operation: Any, *parts: Any, **body: Any) -> Any:
         answer = operation.sync(*parts, client=client, **body)

@@ -36,6 +36,8 @@ def processes(settings):
         "NETWRIGHT_PORT": str(port),
         "NETWRIGHT_HEARTBEAT_S": "0.5",
         "NETWRIGHT_POLL_S": "0.1",
+        "NETWRIGHT_MEASURE_ROUNDS": "20",
+        "NETWRIGHT_MEASURE_BLOCK_MS": "5",
     }
 
     def start(what):
@@ -58,7 +60,7 @@ def processes(settings):
 @pytest.fixture
 def http(processes):
     processes("serve")
-    with httpx.Client(base_url=f"http://127.0.0.1:{processes.port}", timeout=60) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{processes.port}", timeout=600) as http:
         deadline = time.monotonic() + 240
         while True:
             try:
