@@ -13,11 +13,11 @@ MOST_SHOWN = 40
 def found_sections(found: ConversionView) -> Iterator[Section]:
     """Axes, what stays and why, the costs of the smallest and the largest network, and about how long they take."""
     rows = [
-        (axis.name, axis.kind, " ".join(str(each.kept) for each in axis.choices), axis.removing)
+        (axis.name, axis.kind, " ".join(str(each.kept) for each in axis.choices), axis.unit, axis.removing)
         for axis in found.axes[:MOST_SHOWN]
     ]
     title = f"{len(found.axes)} axes, {found.subnets:.4g} subnets; kept by {found.importance}"
-    yield Table(("axis", "kind", "keeps", "removing"), rows, title)
+    yield Table(("axis", "kind", "keeps", "at a time", "removing"), rows, title)
     yield from _more(found.axes)
     if found.frozen:
         stays = [

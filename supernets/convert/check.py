@@ -64,7 +64,7 @@ class Checker:
     def _zeroed(self, kept: NDArray[np.bool_]) -> list[Tensor]:
         weights = dict(self._weights)
         parameters = {w.name for w in self._groups.graph.weights if w.kind == "parameter"}
-        slots = kept[self._groups.classes.of]
+        slots = self._groups.classes.spread(kept)[self._groups.classes.of]
         for weight, axis, labels in channel_axes(self._groups.graph, self._groups.followed):
             if weight.name in parameters and not slots[labels].all():
                 shape = [1] * len(weight.shape)

@@ -20,18 +20,22 @@ from supernets.families.converted.traced_space import MULTIPLE, WIDTHS, TracedCo
 from supernets.families.traced import Traced
 from supernets.spaces.space import Choice
 from supernets.tasks.task import BATCH, Interface, NamedTensor
-from supernets.traced.follow import Follower
+from supernets.traced.follow import PLACES, Follower
 from supernets.traced.graph import Graph, Shape, Source, multiple, named_results
-from supernets.traced.groups import Frozen, find
+from supernets.traced.groups import Frozen, Group, find
 from supernets.traced.importance import Scores
 from supernets.traced.operators import RULES
 from supernets.traced.run import Program
 
 MOST_TRIALS = 16
-"""Ways to follow views and grouped convolutions that are tried; each takes one pass over the graph."""
+"""Ways to follow views and grouped convolutions that are tried, with and without places; a pass over the graph each."""
 TOLERANCE = 1e-4
 CHECKED = 2
 """Examples that the smaller networks are compared on."""
+
+
+_Value = tuple[float, float, int]
+"""How good a way to follow is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class AxisFound:
         modules: whose weights change, by their names in the original.
         choices: fraction kept to channels (of the first module) that are then kept; for a depth, number of branches.
         exact: whether a smaller network is exactly the larger one with the removed channels at zero.
+        unit: what is removed at a time, in words, with the reason where heads go whole.
     """
 
     name: str
@@ -51,6 +56,7 @@ class AxisFound:
     modules: tuple[str, ...]
     choices: Mapping[Choice, int]
     exact: bool
+    unit: str = "a channel"
 
     @property
     def removing(self) -> str:
@@ -200,12 +206,21 @@ def found_axes(family: TracedFamily) -> tuple[AxisFound, ...]:
     for axis, modules in owned.items():
         count = len({branch.place for branch in family.branches if branch.axis == axis})
         choices: dict[Choice, int] = {depth: depth for depth in range(count + 1)}
-        found.append(AxisFound(axis, "depth", tuple(dict.fromkeys(modules)), choices, False))
+        found.append(AxisFound(axis, "depth", tuple(dict.fromkeys(modules)), choices, False, "a branch"))
     for index, name in family.offered.items():
         group = family.groups.groups[index]
         kept: dict[Choice, int] = {w: n * group.channels for w, n in family.settings.kept(group).items()}
-        found.append(AxisFound(name, "width", group.modules, kept, group.exact))
+        unit = _unit(group, family.groups.whole(group))
+        found.append(AxisFound(name, "width", group.modules, kept, group.exact, unit))
     return tuple(found)
+
+
+def _unit(group: Group, whole: str) -> str:
+    """What is removed at a time."""
+    if group.parts > 1:
+        return f"{group.channels} channels, one of each part"
+    together = f"{group.channels} channels" if group.channels > 1 else "a channel"
+    return f"{together}, whole: {whole}" if whole else together
 
 
 def found_frozen(family: TracedFamily) -> tuple[Frozen, ...]:
@@ -228,25 +243,33 @@ def _decided(graph: Graph, settings: TracedConfig) -> TracedConfig:
     """The ways to follow that leave the most to be removed, found one decision at a time.
 
     What counts first is how many axes of weights have channels that may go, then how much of the weights can go.
+    Whether both parts of split axes are followed decides for the whole network, with the others decided for either.
     """
 
-    def value(decisions: Mapping[str, int]) -> tuple[tuple[float, float, int], Mapping[str, int]]:
+    def value(decisions: Mapping[str, int]) -> tuple[_Value, Mapping[str, int]]:
         follower = Follower(graph, RULES, approximate=settings.approximate, decisions=decisions)
         groups = find(graph, follower.follow())
         units = sum(len(group.units) for group in groups.groups)
         return (round(groups.reached, 6), round(groups.removable, 6), units), follower.found.choices
 
-    best = dict(settings.decisions)
-    score, choices = value(best)
-    trials = 0
-    for key, options in choices.items():
-        for option in range(options):
-            if option == best.get(key, 0) or trials >= MOST_TRIALS:
-                continue
-            trials += 1
-            got, _ = value({**best, key: option})
-            if got > score:
-                best, score = {**best, key: option}, got
+    def improved(best: dict[str, int]) -> tuple[_Value, dict[str, int], bool]:
+        score, choices = value(best)
+        trials = 0
+        for key, options in choices.items():
+            for option in range(options if key != PLACES else 0):
+                if option == best.get(key, 0) or trials >= MOST_TRIALS:
+                    continue
+                trials += 1
+                got, _ = value({**best, key: option})
+                if got > score:
+                    best, score = {**best, key: option}, got
+        return score, best, PLACES in choices
+
+    score, best, splits = improved(dict(settings.decisions))
+    if splits and PLACES not in settings.decisions:
+        got, both, _ = improved({**settings.decisions, PLACES: 1})
+        if got > score:
+            best = both
     return replace(settings, decisions=best)
 
 

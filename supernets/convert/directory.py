@@ -189,6 +189,7 @@ def found_in(found: Converted) -> FoundRecord:
                 name=axis.name,
                 kind=axis.kind,
                 removing="exact" if axis.exact else "approximate",
+                unit=axis.unit,
                 modules=list(axis.modules),
                 choices=[KeptRecord(choice=choice, kept=kept) for choice, kept in axis.choices.items()],
             )

@@ -18,11 +18,11 @@ from supernets.elastic.active import Inputs
 from supernets.elastic.criteria import CRITERIA, UnitSums, hesso_scores
 from supernets.errors import ConvertError
 from supernets.traced.importance import (
+    Readers,
     Scores,
     by_group,
     gradients_of,
     magnitude,
-    reading,
     sums_of_units,
     unit_sums,
 )
@@ -72,13 +72,14 @@ def _of_sums(score: Callable[[UnitSums], Tensor]) -> Score:
 def fisher(net: TracedNet, examples: Sequence[Labelled]) -> Scores:
     """Mean over examples of ``⟨x, g⟩²``, where ``x`` are the weights that read the unit and ``g`` its gradient of one
     example: the diagonal empirical Fisher information of a gate on the unit (Theis et al., 2018, arXiv:1801.05787).
+    Units that no weight reads: :class:`supernets.traced.importance.Readers`.
 
     Half of it is how much the loss changes to second order without the unit, so that units of different axes can be
     compared. A backward pass for each example.
     """
     groups, weights = net.family.groups, weights_of(net)
-    read = reading(groups)
-    used = {name: weights[name] for name in {weight.name for weight, _, _ in read}}
+    readers = Readers(groups)
+    used = {name: weights[name] for name in readers.names}
     total: Scores = {
         index: torch.zeros(len(g.units), dtype=torch.float64) for index, g in enumerate(groups.groups)
     }
@@ -88,7 +89,7 @@ def fisher(net: TracedNet, examples: Sequence[Labelled]) -> Scores:
             count += 1
             slopes = gradients_of(used, [lambda: loss_of(net, example)])  # noqa: B023
             products = {name: used[name].detach() * slope for name, slope in slopes.items()}
-            for index, product in sums_of_units(groups, products, read).items():
+            for index, product in readers.sums(products).items():
                 total[index] += product.square()
     return {index: value / max(1, count) for index, value in total.items()}
 

@@ -34,6 +34,10 @@ class AxisRecord(_Record):
     removing: Literal["exact", "approximate"] = Field(
         description="exact: a smaller network is the original with the removed channels at zero"
     )
+    unit: str = Field(
+        "",
+        description="What is removed at a time, with the reason where heads go whole; empty in older records",
+    )
     modules: list[str] = Field(description="Modules of the original whose weights change")
     choices: list[KeptRecord] = Field(description="From the smallest to the largest")
 

@@ -193,7 +193,8 @@ def _owners(groups: Groups, found: list[_Found], by_name: dict[str, Node]) -> di
     for weight in groups.graph.weights:
         for labels in groups.followed.values[weight.name][0].labels:
             if labels is not None:
-                for index in np.unique(of_class[groups.classes.of[labels]]).tolist():
+                parts = groups.classes.parts_of(labels)
+                for index in np.unique(of_class[parts[parts >= 0]]).tolist():
                     where.setdefault(index, set()).update(users.get(weight.name, set()))
     owned: dict[str, list[int]] = {}
     for index, ends in where.items():

@@ -1,7 +1,8 @@
-"""How many channels an arch keeps at each place, as a sum over axes. No torch."""
+"""How many channels an arch keeps at each place, as a sum of products of axes. No torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,18 +15,28 @@ from supernets.traced.slots import Labels
 
 @dataclass(frozen=True)
 class Amount:
-    """``fixed`` channels that stay, and for each axis the number of channels per unit."""
+    """``fixed`` channels that stay, and for each axis the number of channels per unit.
+
+    Channels that have parts of several axes (heads, and places within each) count per unit of each of them.
+    """
 
     fixed: int
-    per_unit: Mapping[int, int] = field(default_factory=dict)
+    per_unit: Mapping[tuple[int, ...], int] = field(default_factory=dict)
 
     def at(self, units: Mapping[int, int]) -> int:
         """The number of channels for these units of each axis; raises ``KeyError`` for a missing one."""
-        return self.fixed + sum(count * units[axis] for axis, count in self.per_unit.items())
+        return self.fixed + sum(
+            count * math.prod(units[axis] for axis in axes) for axes, count in self.per_unit.items()
+        )
 
-    def part(self, axis: int) -> Amount:
-        """The channels of one axis."""
-        return Amount(0, {axis: self.per_unit[axis]})
+    @property
+    def axes(self) -> set[int]:
+        """Indices of the axes that it depends on."""
+        return {axis for axes in self.per_unit for axis in axes}
+
+    def part(self, axes: tuple[int, ...]) -> Amount:
+        """The channels of these axes."""
+        return Amount(0, {axes: self.per_unit[axes]})
 
 
 class Counts:
@@ -46,14 +57,16 @@ class Counts:
 
     def of_labels(self, labels: Labels) -> Amount:
         """The number of kept entries of an axis with these labels."""
-        own = self._axis_of[self._groups.classes.of[labels]]
-        axes, counts = np.unique(own, return_counts=True)
-        per = {
-            int(axis): int(count) // len(self._groups.groups[axis].units)
-            for axis, count in zip(axes, counts, strict=True)
-            if axis >= 0
-        }
-        return Amount(int((own < 0).sum()), per)
+        parts = self._groups.classes.parts_of(labels)
+        own = np.sort(np.where(parts >= 0, self._axis_of[parts], -1), axis=1)
+        fixed, per = 0, {}
+        for row, count in zip(*np.unique(own, axis=0, return_counts=True), strict=True):
+            axes = tuple(int(axis) for axis in row if axis >= 0)
+            if axes:
+                per[axes] = int(count) // math.prod(len(self._groups.groups[axis].units) for axis in axes)
+            else:
+                fixed = int(count)
+        return Amount(fixed, per)
 
     def sizes(self, name: str, output: int = 0) -> list[Amount]:
         """All axes of a value."""

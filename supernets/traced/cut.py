@@ -37,14 +37,15 @@ class Cutter:
 
     def __init__(self, groups: Groups) -> None:
         self._graph, self._followed = groups.graph, groups.followed
-        self._of = groups.classes.of
+        self._classes = groups.classes
         self._names = {weight.name: weight for weight in self._graph.weights}
 
     def cut(
         self, kept: NDArray[np.bool_] | NDArray[np.int64], skipped: Mapping[str, str] | None = None
     ) -> Cut:
         """The network with these classes; ``skipped`` operators pass the value named on in place of their own."""
-        slots = kept[self._of] if len(self._of) else np.zeros(0, dtype=bool)
+        slots = self._classes.spread(kept)[self._classes.of]
+        owners = self._owners(kept)
         nodes: list[Node] = []
         for node in self._graph.nodes:
             nodes += self._padded_inputs(node, slots)
@@ -54,7 +55,7 @@ class Cutter:
             nodes = _without(nodes, self._graph.output_names(), skipped)
         indices = {
             weight.name: tuple(
-                self._index(labels, slots) for labels in self._followed.values[weight.name][0].labels
+                self._index(labels, slots, owners) for labels in self._followed.values[weight.name][0].labels
             )
             for weight in self._graph.weights
         }
@@ -70,16 +71,27 @@ class Cutter:
         )
         return Cut(replace(self._graph, weights=weights, nodes=tuple(nodes)), indices)
 
-    def _index(self, labels: Labels | None, slots: Slots) -> Index | None:
+    def _owners(self, kept: Slots) -> Index:
+        """For each slot the class that decides how often it occurs: its part that occurs several times, if any."""
+        found = np.arange(self._classes.n)
+        if len(kept) and kept.max() > 1:
+            several = (self._classes.parts >= 0) & (kept[self._classes.parts] > 1)
+            rows, columns = np.nonzero(several)
+            found[rows] = self._classes.parts[rows, columns]
+        return found[self._classes.of]
+
+    def _index(self, labels: Labels | None, slots: Slots, owners: Index | None = None) -> Index | None:
         if labels is None:
             return None
         own = slots[labels]
         if (own == 1).all():
             return None
-        return np.flatnonzero(own) if own.max() <= 1 else _repeated(self._of[labels], own.astype(np.int64))
+        if owners is None or own.max() <= 1:
+            return np.flatnonzero(own)
+        return _repeated(owners[labels], own.astype(np.int64))
 
     def _node(self, node: Node, slots: Slots) -> Node:
-        args = dict(node.args)
+        args = {**node.args, **self._followed.stated.get(node.name, {})}
         values = self._followed.values[node.name]
         if values and values[0].padded:
             args = {name: self._renamed(value) for name, value in args.items()}

@@ -21,6 +21,8 @@ from supernets.traced.slots import Fault, Labels, Slots
 
 OUTPUT = "it is an output of the network"
 WHOLE = "heads are removed whole: this size is that of one head"
+PLACES = "places"
+"""The decision whether both parts of a split axis are followed (heads, and the places within each), or one of them."""
 UNFOLLOWED = "the operator is not followed"
 
 
@@ -65,6 +67,10 @@ class Followed:
     rewrites: dict[str, list[Rewrite]] = field(default_factory=dict)
     choices: dict[str, int] = field(default_factory=dict)
     """Decisions that were taken: key to number of options."""
+    places: bool = False
+    """Whether both parts of split axes are followed."""
+    stated: dict[str, dict[str, Arg]] = field(default_factory=dict)
+    """Arguments by operator that a smaller network states: their default depends on its sizes."""
     averages: dict[str, list[Labels]] = field(default_factory=dict)
     """Means over channels, by operator: labels of the axes over which it runs."""
     outputs: dict[str, int] = field(default_factory=dict)
@@ -216,6 +222,16 @@ class Step:
     def rewrite(self, name: str, labels: Labels | None, index: int | None = None) -> None:
         """In a smaller network this integer is the number of kept ``labels``; None makes it -1."""
         self._follower.found.rewrites.setdefault(self.node.name, []).append(Rewrite((name, index), labels))
+
+    def state(self, name: str, value: Arg) -> None:
+        """A smaller network has this argument; without it, its default would be another."""
+        self._follower.found.stated.setdefault(self.node.name, {})[name] = value
+
+    @property
+    def places(self) -> bool:
+        """Whether both parts of a split axis are followed: heads, and the places within each."""
+        self._follower.found.places |= self.choose(PLACES, 2) == 1
+        return self._follower.found.places
 
     def choose(self, key: str, options: int) -> int:
         """A decision between equally correct ways to follow; the same key is decided once for a network."""

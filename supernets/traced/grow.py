@@ -10,7 +10,7 @@ import numpy as np
 from supernets.spaces.growth import Deepen, Growth, Widen
 from supernets.traced.cut import Cutter, Index
 from supernets.traced.graph import Arg, Graph, Node, Output, Ref, Weight
-from supernets.traced.groups import Group, Groups, channel_axes, parameters
+from supernets.traced.groups import Group, Groups, channel_axes, parameters, unit_of
 
 PREFIX = "grown"
 """Module of the convolutions that were added, numbered from 1."""
@@ -75,17 +75,16 @@ def _can_widen(groups: Groups, group: Group) -> bool:
     Not where channels are averaged, where complete weights are read, or where channels form groups of several. The
     entries of a unit along an axis must lie side by side.
     """
-    followed, of = groups.followed, groups.classes.of
+    followed, classes = groups.followed, groups.classes
     if any(value and value[0].padded for value in followed.values.values()):
         return False
     for averaged in followed.averages.values():
-        if any(np.isin(of[labels], group.units).any() for labels in averaged):
+        if any(np.isin(classes.parts_of(labels), group.units).any() for labels in averaged):
             return False
     sizes = {weight.name: weight.shape for weight in groups.graph.weights}
     for weight, _, labels in channel_axes(groups.graph, followed):
-        own = of[labels]
-        held = np.isin(own, group.units)
-        if not held.any():
+        own = unit_of(classes, labels, group.units)
+        if not np.isin(own, group.units).any():
             continue
         runs = own[np.flatnonzero(np.diff(own, prepend=-1))]
         if len(np.unique(runs[np.isin(runs, group.units)])) < np.isin(runs, group.units).sum():

@@ -55,8 +55,39 @@ def sums_of_units(
         own = entries[weight.name].detach().double()
         others = [d for d in range(own.ndim) if d != axis]
         along = (own.sum(others) if others else own).cpu().numpy()  # a sum over no axis is one over all
-        np.add.at(per_class, groups.classes.of[labels], along)
+        parts = groups.classes.parts_of(labels)
+        entry, column = np.nonzero(parts >= 0)
+        np.add.at(per_class, parts[entry, column], along[entry])
     return {index: torch.from_numpy(per_class[group.units]) for index, group in enumerate(groups.groups)}
+
+
+class Readers:
+    """The parameters that read each unit.
+
+    Places of queries and keys are read by no parameter, but by a product of both: they have those that make them.
+    """
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups, self._read, made = groups, reading(groups), making(groups)
+        seen = np.zeros(groups.classes.n, dtype=bool)
+        for _, _, labels in self._read:
+            parts = groups.classes.parts_of(labels)
+            seen[parts[parts >= 0]] = True
+        self._unread = {i for i, group in enumerate(groups.groups) if not seen[group.units].any()}
+        self._made = made if self._unread else []
+
+    @property
+    def names(self) -> set[str]:
+        """Weights that hold them."""
+        return {weight.name for weight, _, _ in (*self._read, *self._made)}
+
+    def sums(self, entries: Mapping[str, Tensor]) -> Scores:
+        """Sums of ``entries``; of those that make a unit the half, because both sides of a product count."""
+        found = sums_of_units(self._groups, entries, self._read)
+        if self._unread:
+            made = sums_of_units(self._groups, entries, self._made)
+            found |= {index: made[index] / 2 for index in self._unread}
+        return found
 
 
 def magnitude(groups: Groups, weights: Mapping[str, Tensor]) -> Scores:

@@ -35,7 +35,7 @@ class Row:
         amounts = [self.entering, self.leaving, *(a for term in (*self.params, *self.macs) for a in term)]
         if self.groups is not None:
             amounts.append(self.groups)
-        return tuple(sorted({axis for amount in amounts for axis in amount.per_unit}))
+        return tuple(sorted({axis for amount in amounts for axis in amount.axes}))
 
     def at(self, units: Mapping[int, int]) -> LayerSpec:
         """The layer for the given number of units of each axis."""
@@ -285,7 +285,7 @@ def _split(row: Row) -> list[Row]:
     first = Amount(row.entering.fixed)
     plain = replace(row.spec, norm=row.spec.norm and alike, bias=row.spec.bias and alike)
     parts = [replace(row, entering=first, leaving=first if alike else row.leaving)]
-    for axis in row.entering.per_unit:
-        part = row.entering.part(axis)
+    for axes in row.entering.per_unit:
+        part = row.entering.part(axes)
         parts.append(replace(row, spec=plain, entering=part, leaving=part if alike else row.leaving))
     return [part for index, part in enumerate(parts) if index or part.entering.fixed or not alike]

@@ -1,21 +1,26 @@
 """Channel slots: which entries of which tensors are one channel and must be kept or removed together. No torch.
 
 Every entry along a followed axis of a tensor has a slot, an integer. Slots that must go together are united;
-slots that must stay are frozen, with the reason. Classes are computed once, at the end, in time linear in the
-number of slots and unions.
+slots that must stay are frozen, with the reason. An axis that is split (channels into heads and places within a head)
+has slots of its own for each part: a channel stays where its head stays and its place stays. Classes are computed once,
+at the end, in time linear in the number of slots and unions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from supernets.traced.splits import Solved, Split, solve
 
 Labels = NDArray[np.int64]
 """The slot of each entry along an axis."""
+Amounts = TypeVar("Amounts", bound="NDArray[np.bool_] | NDArray[np.int64]")
+"""Whether something stays, or how often it occurs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +38,32 @@ class Classes:
     """Slots in classes. ``of[slot]`` is the class, ``fault[cls]`` an index into ``faults``, or -1 where it may go.
 
     ``approximate[cls]``: removing it changes a statistic over channels, so that a smaller network is no longer
-    exactly the larger one with these channels at zero.
+    exactly the larger one with these channels at zero. ``parts[cls]`` are the classes that must all stay for a class to
+    stay, with -1 behind them: itself, or for a channel of a split axis its head and its place. ``read[cls]``: a
+    product of two values sums over it, so that it is used even where no weight reads it.
     """
 
     of: NDArray[np.int64]
     fault: NDArray[np.int64]
     faults: tuple[Fault, ...]
     approximate: NDArray[np.bool_]
+    parts: NDArray[np.int64]
+    read: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
         """Number of classes."""
         return len(self.fault)
+
+    def parts_of(self, labels: Labels) -> NDArray[np.int64]:
+        """The parts of each entry, ``(entries, most parts)``, with -1 behind them."""
+        return self.parts[self.of[labels]]
+
+    def spread(self, amounts: Amounts) -> Amounts:
+        """From the amounts of classes without parts those of all classes: their products."""
+        padded = np.concatenate([amounts, np.ones(1, dtype=amounts.dtype)])
+        found: Amounts = np.multiply.reduce(padded[self.parts], axis=1, dtype=amounts.dtype)
+        return found
 
 
 class Slots:
@@ -56,6 +75,9 @@ class Slots:
         self._right: list[Labels] = []
         self._frozen: list[tuple[Labels, int]] = []
         self._approximate: list[Labels] = []
+        self._read: list[Labels] = []
+        self.splits: list[Split] = []
+        """All splits of axes, in the order of the network."""
         self._faults: dict[Fault, int] = {}
 
     def fresh(self, n: int) -> Labels:
@@ -83,21 +105,31 @@ class Slots:
         """Removing these is only approximate."""
         self._approximate.append(labels)
 
+    def split(self, entries: Labels, parts: Sequence[Labels]) -> None:
+        """Entry ``i`` stays where entry ``i`` of every part stays, which are new axes; all have one length."""
+        self.splits.append(Split(entries, np.stack(parts)))
+
+    def merge(self, entries: Labels, parts: Sequence[Labels]) -> None:
+        """As :meth:`split`, of axes that are merged."""
+        self.splits.append(Split(entries, np.stack(parts), made=False))
+
+    def read(self, labels: Labels | None) -> None:
+        """A product of two values sums over these."""
+        if labels is not None:
+            self._read.append(labels)
+
     def classes(self) -> Classes:
         """The classes of all slots."""
-        if self._n == 0:
-            empty = np.zeros(0, dtype=np.int64)
-            return Classes(empty, empty, (), empty.astype(bool))
-        left = np.concatenate([np.zeros(0, dtype=np.int64), *self._left])
-        right = np.concatenate([np.zeros(0, dtype=np.int64), *self._right])
-        edges = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(self._n, self._n))
-        n, of = connected_components(edges, directed=False)
-        of = of.astype(np.int64)
-        fault = np.full(n, len(self._faults), dtype=np.int64)
-        for labels, index in self._frozen:
-            np.minimum.at(fault, of[labels], index)
-        fault[fault == len(self._faults)] = -1
-        approximate = np.zeros(n, dtype=bool)
-        for labels in self._approximate:
-            approximate[of[labels]] = True
-        return Classes(of, fault, tuple(self._faults), approximate)
+        solved = solve(self._n, (self._left, self._right), self._frozen, self.splits)
+        approximate = _marked(self._approximate, solved)
+        within = solved.parts[approximate]
+        approximate[within[within >= 0]] = True
+        read = _marked(self._read, solved)
+        return Classes(solved.of, solved.fault, tuple(self._faults), approximate, solved.parts, read)
+
+
+def _marked(found: Sequence[Labels], solved: Solved) -> NDArray[np.bool_]:
+    marks = np.zeros(len(solved.fault), dtype=bool)
+    for labels in found:
+        marks[solved.of[labels]] = True
+    return marks

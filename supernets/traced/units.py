@@ -42,7 +42,8 @@ class TracedUnits:
     ) -> list[tuple[str, int, int, Tensor]]:
         found = []
         for weight, axis, labels in places:
-            own = unit[self._family.groups.classes.of[labels]]
+            parts = self._family.groups.classes.parts_of(labels)
+            own = np.where(parts >= 0, unit[parts], sum(self.sizes))
             if (own < sum(self.sizes)).any():
                 found.append((prefix + weight.key, axis, len(weight.shape), torch.from_numpy(own)))
         return found
@@ -58,20 +59,23 @@ class TracedUnits:
         for name, axis, ndim, own in self._makes:
             others = [d for d in range(ndim) if d != axis]
             value = entries[name].detach().double().cpu()
-            total.index_add_(0, own, value.sum(others) if others else value)
+            value = value.sum(others) if others else value
+            for part in own.unbind(1):
+                total.index_add_(0, part, value)
         return total[:-1]
 
     def factors(self, values: Tensor, *, reading: bool = False) -> dict[str, Tensor]:
         """For each parameter the value of the unit that an entry makes, one elsewhere, in a shape that broadcasts.
 
-        ``reading``: entries that read a unit have its value too; where units of two axes meet, the product.
+        ``reading``: entries that read a unit have its value too. Where units of two axes meet, as a head and a place
+        within it, the product.
         """
         padded = torch.cat([values, values.new_ones(1)])
         found: dict[str, Tensor] = {}
         for name, axis, ndim, own in self._holds if reading else self._makes:
             shape = [1] * ndim
             shape[axis] = -1
-            factor = padded[own].reshape(shape)
+            factor = padded[own].prod(1).reshape(shape)
             found[name] = found[name] * factor if name in found else factor
         return found
 

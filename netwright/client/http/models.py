@@ -55,6 +55,8 @@ class AxisRecord:
     """width: channels that go together; depth: residual branches that may be skipped"""
     removing: Literal["exact", "approximate"]
     """exact: a smaller network is the original with the removed channels at zero"""
+    unit: str = field_(default="")
+    """What is removed at a time, with the reason where heads go whole; empty in older records"""
     modules: list[str]
     """Modules of the original whose weights change"""
     choices: list[KeptRecord]

@@ -161,6 +161,7 @@ VALUES: dict[str, object] = {
     "AxisRecord.name": "width",
     "AxisRecord.kind": "width",
     "AxisRecord.removing": "exact",
+    "AxisRecord.unit": "4 channels, one of each part",
     "AxisView.choices": [1, 2, 3],
     "AxisView.name": "depth",
     "ChangeRecord.difference": 0.012,

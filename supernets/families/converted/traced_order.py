@@ -15,7 +15,7 @@ from supernets.spaces.space import Space
 from supernets.traced.cut import Index
 from supernets.traced.graph import Weight
 from supernets.traced.groups import parameters
-from supernets.traced.importance import magnitude, reading, sums_of_units
+from supernets.traced.importance import Readers, magnitude, sums_of_units
 
 if TYPE_CHECKING:
     from supernets.families.converted.traced_space import TracedFamily
@@ -39,7 +39,7 @@ def sorted_within(net: OrderedNet, region: Space) -> dict[int, Tensor]:
     """New orders: between the widths of ``region`` by the sum of the absolute weights that read a unit."""
     family = net.family
     absolute = {weight.name: net.weight(weight).abs() for weight in parameters(family.graph)}
-    scores = sums_of_units(family.groups, absolute, reading(family.groups))
+    scores = Readers(family.groups).sums(absolute)
     found = {}
     for index, name in family.offered.items():
         kept = list(family.settings.kept(family.groups.groups[index]).values())

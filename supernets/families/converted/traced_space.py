@@ -41,7 +41,7 @@ class TracedConfig:
     Attributes:
         widths: fractions of the channels of an axis, the last one 1.
         multiple: kept channels are a multiple of this where an axis has at least four times as many, else of
-            half of it and so on; of whole heads always.
+            half of it and so on; of whole heads always. The places within each head count as channels.
         approximate: whether channels under a LayerNorm or GroupNorm are axes too, where removing is not exact.
         skip: whether residual branches may be skipped.
         leave: axes that are not offered, by name.
@@ -64,7 +64,7 @@ class TracedConfig:
 
     def step(self, group: Group) -> int:
         """The number that kept units of a group are a multiple of."""
-        step = self.multiple if group.channels == 1 else 1
+        step = self.multiple if group.channels == group.parts else 1
         while step > 1 and len(group.units) < 4 * step:
             step //= 2
         return step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from supernets.traced.follow import WHOLE, Rule, Step, Unfollowed, Val
@@ -16,9 +18,11 @@ def contracted(step: Step, left: Val, axis: int, right: Val, other: int) -> None
     """A sum over ``left``'s axis and ``right``'s: their entries meet pairwise."""
     one, two = left.labels[axis], right.labels[other]
     if not (left.constant or right.constant):
-        step.freeze(one, WHOLE)
-        step.freeze(two, WHOLE)
-        return
+        if not step.places:
+            step.freeze(one, WHOLE)
+            step.freeze(two, WHOLE)
+            return
+        step.slots.read(one)
     labels = step.match(one, two, "it is summed with an axis that is not followed")
     if labels is not None and not (left.zero[axis] or right.zero[other]):
         step.freeze(labels, NOT_ZERO)
@@ -224,11 +228,17 @@ def _static(size: Size) -> int:
 
 
 def _attention(step: Step) -> Val:
-    """Scaled dot-product attention: heads go whole, together with the rows that make and read them."""
+    """Scaled dot-product attention: heads go whole, together with the rows that make and read them.
+
+    The same places of queries and keys go in all heads, and the same places of values; the scores keep their scale.
+    """
     query, key, value = (step.tensor(name) for name in ("query", "key", "value"))
     result = step.result()
-    for each in (query, key):
-        step.freeze_axes(each, WHOLE, [each.ndim - 1])
+    if step.places:
+        _scores(step, query, key)
+    else:
+        for each in (query, key):
+            step.freeze_axes(each, WHOLE, [each.ndim - 1])
     for each in (query, key, value):
         step.freeze_axes(each, POSITION, [each.ndim - 2])
     for axis in range(result.ndim - 2):
@@ -242,6 +252,14 @@ def _attention(step: Step) -> Val:
     if mask is not None:
         _masked(step, mask, result)
     return result
+
+
+def _scores(step: Step, query: Val, key: Val) -> None:
+    """Products of queries and keys, whose scale stays."""
+    contracted(step, query, query.ndim - 1, key, key.ndim - 1)
+    width = query.shape[-1]
+    if step.raw("scale") is None and isinstance(width, int):
+        step.state("scale", 1 / math.sqrt(width))
 
 
 def _shared_heads(step: Step, query: Val, labels: Labels | None, other: Val, axis: int) -> Labels | None:
@@ -293,8 +311,12 @@ def _letter(step: Step, holds: list[tuple[Val, int]], target: int, result: Val) 
         return
     if target < 0 and len(full) > 1 and not any(value.constant for value, _ in full):
         for value, axis in full:
-            step.freeze(value.labels[axis], WHOLE)
-        return
+            if step.places:
+                step.slots.read(value.labels[axis])
+            else:
+                step.freeze(value.labels[axis], WHOLE)
+        if not step.places:
+            return
     labels = full[0][0].labels[full[0][1]]
     for value, axis in full[1:]:
         labels = step.match(labels, value.labels[axis])

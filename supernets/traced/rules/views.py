@@ -1,8 +1,9 @@
 """Views: the axes of a tensor split and merged. No torch.
 
-Axes are matched in blocks of equal size. Where a channel axis splits into several (heads, groups of channels), one
-of them carries the channels, and entries that differ in the others only go together: a smaller tensor must be a
-block again. Which one carries is a decision (:meth:`supernets.traced.follow.Step.choose`).
+Axes are matched in blocks of equal size. Where a channel axis splits into several (heads and the places within each,
+groups of channels), a smaller tensor must be a block again. Either one of them carries the channels, and entries that
+differ in the others only go together; or a channel stays where its entry of each of them stays. What is done is a
+decision (:meth:`supernets.traced.follow.Step.choose`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from supernets.traced.slots import Labels
 
 PROBE = 1_000_003
 """Stands for the batch when axes are matched: a prime no axis has as a factor."""
+MOST_CROSSED = 1 << 16
+"""The most channels that an axis merged of several followed ones may have."""
 
 
 def view(step: Step) -> Val:
@@ -62,6 +65,9 @@ def _block(step: Step, source: Val, reads: list[int], result: Val, writes: list[
     followed = [axis for axis in reads if source.labels[axis] is not None]
     if not followed:
         return
+    if step.places:
+        _crossed(step, source, reads, result, writes)
+        return
     carrier = max(followed, key=lambda axis: len(_labels(source, axis)))
     for axis in followed:
         if axis != carrier:
@@ -74,6 +80,59 @@ def _block(step: Step, source: Val, reads: list[int], result: Val, writes: list[
     result.zero[target] = source.zero[carrier]
 
 
+def _crossed(step: Step, source: Val, reads: list[int], result: Val, writes: list[int]) -> None:
+    """Labels for all new axes of a block, so that a channel stays where it stays in each of them."""
+    followed = [axis for axis in reads if source.labels[axis] is not None]
+    flat = _product(step, source, reads, followed)
+    sizes = _sizes(result.shape, writes)
+    if flat is None or sizes is None or math.prod(sizes) != len(flat):
+        step.freeze_axes(source, "it merges with the batch", followed)
+        return
+    targets = [index for index, size in enumerate(sizes) if size > 1]
+    if not targets:
+        step.freeze_axes(source, "a single channel of it is left", followed)
+        return
+    parts = [flat] if len(targets) == 1 else [step.slots.fresh(sizes[index]) for index in targets]
+    if len(targets) > 1:
+        step.slots.split(
+            flat, [_along(part, sizes, index) for part, index in zip(parts, targets, strict=True)]
+        )
+    for part, index in zip(parts, targets, strict=True):
+        result.labels[writes[index]] = part
+        result.zero[writes[index]] = all(source.zero[axis] for axis in followed)
+
+
+def _product(step: Step, source: Val, reads: list[int], followed: list[int]) -> Labels | None:
+    """As :func:`_merged`, of all followed axes."""
+    sizes = _sizes(source.shape, reads)
+    if sizes is None:
+        return None
+    if len(followed) == 1:
+        return _merged(source, reads, followed[0])
+    shape = [size if axis in followed else 1 for axis, size in zip(reads, sizes, strict=True)]
+    if math.prod(shape) > MOST_CROSSED:
+        step.freeze_axes(source, "it merges with other channels", followed)
+        return None
+    entries = step.slots.fresh(math.prod(shape))
+    parts = [_along(_labels(source, axis), shape, reads.index(axis)) for axis in followed]
+    step.slots.merge(entries, parts)
+    return np.broadcast_to(entries.reshape(shape), sizes).reshape(-1)
+
+
+def _along(labels: Labels, sizes: list[int], axis: int) -> Labels:
+    """The labels of one axis of a block, for each of its entries."""
+    shape = [1] * len(sizes)
+    shape[axis] = -1
+    return np.broadcast_to(labels.reshape(shape), sizes).reshape(-1)
+
+
+def _sizes(shape: Shape, axes: list[int]) -> list[int] | None:
+    """Sizes of a block, of one period where it begins with the batch; None where the batch is inside."""
+    if [axis for axis in axes if not isinstance(shape[axis], int)] not in ([], [axes[0]]):
+        return None
+    return [size if isinstance(size, int) else multiple(size) for size in (shape[axis] for axis in axes)]
+
+
 def _labels(value: Val, axis: int) -> Labels:
     labels = value.labels[axis]
     assert labels is not None
@@ -82,24 +141,14 @@ def _labels(value: Val, axis: int) -> Labels:
 
 def _merged(source: Val, reads: list[int], carrier: int) -> Labels | None:
     """Labels of the block as one axis; of one period where it begins with the batch. None where the batch is inside."""
-    dynamic = [axis for axis in reads if not isinstance(source.shape[axis], int)]
-    if dynamic not in ([], [reads[0]]):
-        return None
-    sizes = [
-        size if isinstance(size, int) else multiple(size) for size in (source.shape[axis] for axis in reads)
-    ]
-    shape = [1] * len(reads)
-    shape[reads.index(carrier)] = -1
-    return np.broadcast_to(_labels(source, carrier).reshape(shape), sizes).reshape(-1)
+    sizes = _sizes(source.shape, reads)
+    return None if sizes is None else _along(_labels(source, carrier), sizes, reads.index(carrier))
 
 
 def _split(step: Step, flat: Labels, result: Val, writes: list[int]) -> int | None:
     """Distribute the labels of a block over its new axes; the axis that carries them, None where there is none."""
-    sizes = [
-        size if isinstance(size, int) else multiple(size) for size in (result.shape[axis] for axis in writes)
-    ]
-    dynamic = [axis for axis in writes if not isinstance(result.shape[axis], int)]
-    if dynamic not in ([], [writes[0]]) or math.prod(sizes) != len(flat):
+    sizes = _sizes(result.shape, writes)
+    if sizes is None or math.prod(sizes) != len(flat):
         return None
     options = [index for index, size in enumerate(sizes) if size > 1]
     if not options:

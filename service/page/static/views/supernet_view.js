@@ -85,6 +85,7 @@ function foundPanel(found) {
       columns: [
         { title: "Axis", value: (row) => row.name, cell: (row) => element("span", { class: "mono" }, row.name) },
         { title: "Keeps", value: (row) => row.choices.length, cell: (row) => row.choices.map((each) => each.kept).join(", ") },
+        { title: "At a time", value: (row) => row.unit ?? "" },
         { title: "Removing is", value: (row) => row.removing },
       ],
     }).node),
