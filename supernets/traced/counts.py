@@ -59,7 +59,8 @@ class Counts:
         """The number of kept entries of an axis with these labels."""
         parts = self._groups.classes.parts_of(labels)
         own = np.sort(np.where(parts >= 0, self._axis_of[parts], -1), axis=1)
-        fixed, per = 0, {}
+        fixed = 0
+        per: dict[tuple[int, ...], int] = {}
         for row, count in zip(*np.unique(own, axis=0, return_counts=True), strict=True):
             axes = tuple(int(axis) for axis in row if axis >= 0)
             if axes:
