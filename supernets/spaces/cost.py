@@ -101,12 +101,17 @@ class SegmentTable:
         return total
 
 
-def _check_total(space: Space, segments: Sequence[Segment]) -> None:
-    """Refuse segments whose tables would take minutes to fill, before any is filled."""
-    total = sum(
+def combinations(space: Space, segments: Iterable[Segment]) -> int:
+    """How many combinations of choices the tables of these segments have together."""
+    return sum(
         math.prod(int(space.cardinalities[space.column(axis)]) + 1 for axis in segment.axes)
         for segment in segments
     )
+
+
+def _check_total(space: Space, segments: Sequence[Segment]) -> None:
+    """Refuse segments whose tables would take minutes to fill, before any is filled."""
+    total = combinations(space, segments)
     if total > MAX_TABLE:
         raise SpaceError(
             f"the blocks of a family must have at most {MAX_TABLE} combinations of choices in all, got {total}; use "

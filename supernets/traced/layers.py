@@ -49,6 +49,18 @@ class Row:
         return replace(self.spec, in_channels=entering, out_channels=leaving, groups=groups, held=held)
 
 
+def narrower(row: Row) -> list[Row]:
+    """Rows of fewer axes that sum to one: the products of attention, and a layer by the parts that it makes."""
+    if len(row.macs) > 1 and not row.params:
+        return [replace(row, macs=(term,)) for term in row.macs]
+    if row.spec.kind not in ("conv", "linear") or row.macs or row.params or row.groups is not None:
+        return [row]
+    parts = [row.leaving.part(axes) for axes in row.leaving.per_unit]
+    if row.leaving.fixed or not parts:
+        parts.append(Amount(row.leaving.fixed))
+    return [replace(row, leaving=part) for part in parts]
+
+
 def _total(terms: tuple[tuple[Amount, ...], ...], units: Mapping[int, int]) -> float:
     return float(sum(math.prod(amount.at(units) for amount in term) for term in terms))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -78,6 +79,20 @@ def test_multiples_count_places_and_no_heads(found: Converted) -> None:
         for k, axis in family.offered.items()
     }
     assert kept["qkv.0.width"] == [1, 2, 3, 4] and kept["qkv.0/2.width"] == [2, 4, 6, 8]
+
+
+def test_layers_are_costed_in_parts_where_axes_have_very_many_choices(
+    found: Converted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, rows = found.family.space(), found.family.rows
+    archs = space.decode(space.sample(np.random.default_rng(0), 20))
+    monkeypatch.setattr("supernets.families.converted.traced_space.MAX_TABLE", 10)
+    parts = Traced.from_config(found.family.config())
+    assert max(len(row.axes) for row in parts.rows) == 2 < max(len(row.axes) for row in rows)
+    for arch in archs:
+        whole, divided = costs(found.family.layers(arch)), costs(parts.layers(arch))
+        assert all(whole[name] == divided[name] for name in ("params", "macs", "size_mb"))
+    assert "activation_mb" not in parts.known_costs  # a layer counts as several
 
 
 def test_a_configuration_from_before_has_whole_heads(found: Converted) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Self
@@ -19,6 +19,7 @@ from supernets.families.convolutional.mobile import check_ascending
 from supernets.families.family import Family
 from supernets.families.limits import MAX_CHOICES
 from supernets.metrics import ACTIVATION, MACS, PARAMS, SIZE
+from supernets.spaces.cost import MAX_TABLE, combinations
 from supernets.spaces.growth import Growth
 from supernets.spaces.layers import LayerSpec, Segment
 from supernets.spaces.space import Arch, Axis, Choice, Space
@@ -27,7 +28,7 @@ from supernets.traced.follow import Follower
 from supernets.traced.graph import Graph, sized
 from supernets.traced.groups import Group, Groups, find
 from supernets.traced.grow import growths
-from supernets.traced.layers import Row, rows_of
+from supernets.traced.layers import Row, narrower, rows_of
 from supernets.traced.operators import RULES
 
 WIDTHS = (0.25, 0.5, 0.75, 1.0)
@@ -194,8 +195,11 @@ class TracedFamily(Family):
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """Its layers, with channels as amounts of units."""
-        return tuple(rows_of(self.groups))
+        """Its layers, with channels as amounts of units; in parts where their axes have very many combinations."""
+        whole = tuple(rows_of(self.groups))
+        if combinations(self.space(), self._segments_of(whole)) <= MAX_TABLE:
+            return whole
+        return tuple(part for row in whole for part in narrower(row))
 
     def segments(self) -> tuple[Segment, ...]:
         """One for each layer."""
@@ -203,9 +207,12 @@ class TracedFamily(Family):
 
     @cached_property
     def _segments(self) -> tuple[Segment, ...]:
+        return self._segments_of(self.rows)
+
+    def _segments_of(self, rows: Sequence[Row]) -> tuple[Segment, ...]:
         inside = {name: branch for branch in self.branches for name in branch.nodes}
         found = []
-        for number, row in enumerate(self.rows):
+        for number, row in enumerate(rows):
             branch = inside.get(row.node)
             axes = [self.offered[index] for index in row.axes if index in self.offered]
             found.append(
