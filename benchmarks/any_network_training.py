@@ -1,14 +1,15 @@
 """One converted network against others trained one by one: ``python -m benchmarks.any_network_training --json DIR``.
 
-The base is a small ResNet, trained on CIFAR-10 (in the folder named by ``NETWRIGHT_DATA``) for ``--steps``. Smaller
-networks have five shares of its MACs. Every arm may spend ``--passes`` forward-backwards in all, whatever
-their size (a forward of the teacher is a third), with the same batches, optimizer, schedule and teacher, the base:
+The base is a small ResNet (``--net mobilenet``: a small MobileNetV2), trained on CIFAR-10 (in the folder named by
+``NETWRIGHT_DATA``) for ``--steps``. Smaller networks have five shares of its MACs. Every arm may spend ``--passes``
+forward-backwards in all, whatever their size (a forward of the teacher is a third), with the same batches, optimizer,
+schedule and teacher, the base:
 
 * ``elastic`` and ``elastic_sandwich`` train one supernet, and all five are its slices;
 * ``sliced`` trains each of the same slices by itself, with a fifth of the passes;
 * ``magnitude`` and ``taylor`` are two importances of Torch-Pruning (``pip install --no-deps torch-pruning``, no
   dependency of Netwright); each network is trained by itself, as above;
-* ``scratch`` are narrower ResNets trained from nothing on labels, which also get a fifth of the base's steps each;
+* ``scratch`` are narrower networks trained from nothing on labels, which also get a fifth of the base's steps each;
 * ``dhspg``, ``hesso`` and ``hesso_cric`` remove half of the units of the base, each within a fifth of the passes.
 
 Channels of slices are ranked, and widths chosen, on training images before anything is trained. One arm and seed is a
@@ -34,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.any_network_nets import NETS, WIDTH, macs
 from benchmarks.figures import read_figures
 from supernets.checkpoints import load_supernet, write_bytes
 from supernets.convert import convert
@@ -60,39 +62,9 @@ RANKED = 256
 TEACHER = 1 / 3
 PRUNERS = ("dhspg", "hesso", "hesso_cric")
 IMPORTANCES = {"magnitude": "GroupMagnitudeImportance", "taylor": "GroupTaylorImportance"}
+ALONE = ("sliced", *IMPORTANCES, "scratch")
+"""Arms that train one network for each share."""
 SEARCHES = 14
-
-
-class Block(nn.Module):
-    """Two 3x3 convolutions around an identity, or a 1x1 convolution where sizes change."""
-
-    def __init__(self, before: int, after: int, stride: int) -> None:
-        super().__init__()
-        self.one = nn.Sequential(_conv(before, after, 3, stride), nn.BatchNorm2d(after))
-        self.two = nn.Sequential(_conv(after, after, 3, 1), nn.BatchNorm2d(after))
-        same = stride == 1 and before == after
-        self.short = (
-            nn.Identity() if same else nn.Sequential(_conv(before, after, 1, stride), nn.BatchNorm2d(after))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(n, before, h, w)`` to ``(n, after, h / stride, w / stride)``."""
-        return F.relu(self.two(F.relu(self.one(x))) + self.short(x))
-
-
-def _conv(before: int, after: int, kernel: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
-
-
-def resnet(blocks: int, width: float = 16, classes: int = 10) -> nn.Module:
-    """A ResNet for small images: three stages of ``blocks`` blocks, the width doubling twice."""
-    widths = [max(1, round(width * 2**stage)) for stage in range(3)]
-    layers: list[nn.Module] = [_conv(3, widths[0], 3, 1), nn.BatchNorm2d(widths[0]), nn.ReLU()]
-    before = widths[0]
-    for stage, place in itertools.product(range(3), range(blocks)):
-        layers.append(Block(before, widths[stage], 2 if stage and not place else 1))
-        before = widths[stage]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
 
 
 @dataclass(frozen=True)
@@ -107,6 +79,16 @@ class Setup:
     def work(self) -> Path:
         """Folder of what is resumed."""
         return Path(self.given.json) / "work" / str(self.seed)
+
+    def build(self, width: float = WIDTH) -> nn.Module:
+        """The network of this benchmark with fresh weights, narrower with a smaller ``width``."""
+        return NETS[self.given.net](self.given.blocks, width)
+
+    @property
+    def settings(self) -> Values:
+        """What a result depends on besides arm and seed."""
+        found = {key: getattr(self.given, key) for key in ("steps", "passes", "batch_size", "blocks")}
+        return found if self.given.net == "resnet" else {**found, "net": self.given.net}
 
     def examples(self) -> tuple[Tensor, Tensor]:
         """Prepared training images and their labels, the ones that rank channels."""
@@ -186,11 +168,11 @@ def base(setup: Setup) -> tuple[nn.Module, float]:
     if not file.is_file():
         with torch.random.fork_rng():
             torch.manual_seed(setup.seed)
-            start = resnet(setup.given.blocks)
+            start = setup.build()
         done = trained(setup, "alone", start, labels_only(setup.given, setup.given.steps), alone=True)
         torch.save({"state": whole(setup, done.net).state_dict(), "seconds": done.seconds}, file)
     kept = torch.load(file, weights_only=True)
-    net = resnet(setup.given.blocks)
+    net = setup.build()
     net.load_state_dict(kept["state"])
     write(setup, net.eval(), setup.work / "base", "fisher")
     return net, kept["seconds"]
@@ -236,12 +218,17 @@ def sliced_archs(setup: Setup) -> tuple[TracedFamily, list[Arch]]:
     return found.family, slices(found.family, found.scores, closed_form(found.family, "macs"), SHARES)
 
 
+def elastic(setup: Setup, parts: Values, per_step: float) -> Trained:
+    """The supernet after its training, ``per_step`` subnets a step."""
+    steps = int(setup.given.passes / (per_step + TEACHER))
+    recipe = recipe_of("elastic", setup.given, steps, optimizer=FURTHER, **parts)
+    name = "elastic" if per_step == 1 else "elastic_sandwich"
+    return trained(setup, name, setup.work / "base", recipe)
+
+
 def _elastic(parts: Values, per_step: float) -> Arm:
     def arm(setup: Setup, net: nn.Module) -> tuple[list[Values], list[Trained]]:  # noqa: ARG001
-        steps = int(setup.given.passes / (per_step + TEACHER))
-        recipe = recipe_of("elastic", setup.given, steps, optimizer=FURTHER, **parts)
-        name = "elastic" if per_step == 1 else "elastic_sandwich"
-        done = trained(setup, name, setup.work / "base", recipe)
+        done = elastic(setup, parts, per_step)
         _, archs = sliced_archs(setup)
         rows = [figures(setup, done.net, arch, share) for share, arch in zip(SHARES, archs, strict=True)]
         return [*rows, figures(setup, done.net, done.net.family.space().max(), 1.0)], [done]
@@ -266,49 +253,37 @@ def _further(given: argparse.Namespace, name: str = "further", **parts: Any) -> 
     return recipe_of(name, given, steps, whole=True, optimizer=FURTHER, **parts)
 
 
-def _sliced(setup: Setup, net: nn.Module) -> tuple[list[Values], list[Trained]]:  # noqa: ARG001
-    supernet = load_supernet(setup.work / "base")
-    nets = [
-        extract(supernet.net, arch, calibrate(supernet.net, ImageClassification(), setup.data, arch))
-        for arch in sliced_archs(setup)[1]
-    ]
-    return _one_by_one(setup, "sliced", nets, _further(setup.given))
+def nets_of(arm: str, setup: Setup, net: nn.Module) -> list[nn.Module]:
+    """The networks of an arm that trains one for each of :data:`SHARES`, before their training."""
+    if arm == "sliced":
+        supernet = load_supernet(setup.work / "base")
+        return [
+            extract(supernet.net, arch, calibrate(supernet.net, ImageClassification(), setup.data, arch))
+            for arch in sliced_archs(setup)[1]
+        ]
+    limit = macs(net)
+    if arm == "scratch":
+        return _narrower(setup, limit)
+    return [pruned(net, arm, share * limit, setup.examples()) for share in SHARES]
 
 
-def _scratch(setup: Setup, net: nn.Module) -> tuple[list[Values], list[Trained]]:
-    whole_macs = macs(net)
-    nets = []
+def _narrower(setup: Setup, limit: float) -> list[nn.Module]:
+    found = []
     with torch.random.fork_rng():
         torch.manual_seed(setup.seed)
         for share in SHARES:
-            width = max(w for w in range(1, 17) if macs(resnet(setup.given.blocks, w)) <= share * whole_macs)
-            nets.append(resnet(setup.given.blocks, width))
-    steps = int((setup.given.passes + setup.given.steps) / len(SHARES))
-    return _one_by_one(setup, "scratch", nets, labels_only(setup.given, steps), alone=True)
+            fitting = (w for w in range(1, WIDTH + 1) if macs(setup.build(w)) <= share * limit)
+            found.append(setup.build(max(fitting)))
+    return found
 
 
-@torch.no_grad()
-def macs(net: nn.Module) -> float:
-    """Multiplications of the convolutions and linear layers for one image of 32x32."""
-    found = []
-
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        found.append(output.numel() * weight[0].numel())
-
-    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    net.eval()(torch.zeros(1, 3, 32, 32))
-    for hook in hooks:
-        hook.remove()
-    return float(sum(found))
-
-
-def _torch_pruning(importance: str) -> Arm:
+def _alone(name: str) -> Arm:
     def arm(setup: Setup, net: nn.Module) -> tuple[list[Values], list[Trained]]:
-        limit = macs(net)
-        nets = [pruned(net, importance, share * limit, setup.examples()) for share in SHARES]
-        return _one_by_one(setup, importance, nets, _further(setup.given))
+        nets = nets_of(name, setup, net)
+        if name != "scratch":
+            return _one_by_one(setup, name, nets, _further(setup.given))
+        steps = int((setup.given.passes + setup.given.steps) / len(SHARES))
+        return _one_by_one(setup, name, nets, labels_only(setup.given, steps), alone=True)
 
     return arm
 
@@ -362,9 +337,7 @@ def left(net: Any) -> Values:
 SANDWICH = {"sampler": {"kind": "sandwich", "random": 2, "teacher": True}}
 ARMS: dict[str, Arm] = {
     "elastic": _elastic({}, 1),
-    "sliced": _sliced,
-    **{name: _torch_pruning(name) for name in IMPORTANCES},
-    "scratch": _scratch,
+    **{name: _alone(name) for name in ALONE},
     "elastic_sandwich": _elastic(SANDWICH, 4),
     **{name: _pruning(name) for name in PRUNERS},
 }
@@ -373,9 +346,8 @@ ARMS: dict[str, Arm] = {
 def unit(name: str, setup: Setup) -> None:
     """Do one arm of a seed, or go on with it; nothing where its result already is."""
     path = Path(setup.given.json) / f"{name}-{setup.seed}.json"
-    settings = {key: getattr(setup.given, key) for key in ("steps", "passes", "batch_size", "blocks")}
     if path.is_file():
-        if read_figures(path)["settings"] != settings:
+        if read_figures(path)["settings"] != setup.settings:
             raise SystemExit(f"{path.name} holds the result of other settings: choose another folder")
         return
     net, seconds = base(setup)
@@ -388,7 +360,7 @@ def unit(name: str, setup: Setup) -> None:
     result = {
         "arm": name,
         "seed": setup.seed,
-        "settings": settings,
+        "settings": setup.settings,
         "nets": rows,
         "cpu_seconds": round(seconds, 1),
         "billed": round(sum(run.billed for run in runs), 1),
@@ -437,22 +409,29 @@ def table(folder: Path) -> str:
     return "\n".join(lines).replace("| 0.", "| .")
 
 
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that the settings of a result come from, and where results are."""
+    found = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument("--json", type=Path, required=True, help="folder of the results")
+    found.add_argument("--seeds", type=int, default=1)
+    found.add_argument("--first-seed", type=int, default=0)
+    found.add_argument("--steps", type=int, default=3000, help="of the base")
+    found.add_argument("--passes", type=int, default=3000, help="forward-backwards of every arm in all")
+    found.add_argument("--batch-size", type=int, default=32)
+    found.add_argument("--blocks", type=int, default=2, help="in each of the three stages; 3 is ResNet-20")
+    found.add_argument("--net", default="resnet", choices=NETS)
+    found.add_argument("--data", default="cifar10")
+    found.add_argument("--only-table", action="store_true")
+    return found
+
+
 def main() -> None:
     """Do the units that are not done, then print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--arms", nargs="+", default=["base", *ARMS], choices=["base", *ARMS])
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=3000, help="of the base")
-    parser.add_argument("--passes", type=int, default=3000, help="forward-backwards of every arm in all")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--blocks", type=int, default=2, help="in each of the three stages; 3 is ResNet-20")
-    parser.add_argument("--data", default="cifar10")
-    parser.add_argument("--only-table", action="store_true")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--arms", nargs="+", default=["base", *ARMS], choices=["base", *ARMS])
+    given = options.parse_args()
     given.json.mkdir(parents=True, exist_ok=True)
     if not given.only_table:
         torch.set_num_threads(1)

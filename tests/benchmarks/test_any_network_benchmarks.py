@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import any_network_removed, any_network_training
+from benchmarks import any_network_nets, any_network_removed, any_network_training
 from tests.convert.networks import CONVERTED, built
 
 
@@ -37,17 +37,17 @@ def test_parts_that_are_not_of_the_original_are_recognised() -> None:
 
 
 def test_macs_of_the_base_are_those_of_its_layers() -> None:
-    net = any_network_training.resnet(1)
+    net = any_network_nets.resnet(1)
     first = 32 * 32 * 3 * 16 * 9
     block = 2 * 32 * 32 * 16 * 16 * 9
     second = 16 * 16 * (16 * 32 * 9 + 32 * 32 * 9 + 16 * 32)
     third = 8 * 8 * (32 * 64 * 9 + 64 * 64 * 9 + 32 * 64)
-    assert any_network_training.macs(net) == first + block + second + third + 640
+    assert any_network_nets.macs(net) == first + block + second + third + 640
 
 
 def test_a_done_arm_is_not_done_again_and_other_settings_are_refused(tmp_path: Path) -> None:
     settings = {"steps": 4, "passes": 8, "batch_size": 2, "blocks": 1}
-    given = argparse.Namespace(json=tmp_path, **settings)
+    given = argparse.Namespace(json=tmp_path, net="resnet", **settings)
     row = {"accuracy": 0.5, "macs": 10.0}
     result = {"arm": "base", "seed": 0, "settings": settings, "nets": [row], "cpu_seconds": 1.0}
     (tmp_path / "base-0.json").write_text(json.dumps(result))
