@@ -96,7 +96,7 @@ def folder_text(card: FolderSummary, out: Path) -> str:
         lines.append(f"new, random weights: {', '.join(card.new)}")
     if card.unused:
         lines.append(f"not used: {', '.join(card.unused[:5])}{' …' if len(card.unused) > 5 else ''}")
-    lines.append(f"next: netwright train elastic_finetune --from {out} --out RUN")
+    lines.append(f"next: netwright train largest_first --from {out} --out RUN")
     return "\n".join(lines)
 
 

@@ -292,7 +292,7 @@ def train(
         str | None,
         typer.Option(
             help="A recipe, a supernet of the zoo, or a local .toml file; by default poa for a task without "
-            "labels, else elastic_finetune where --from is a transformer, else random."
+            "labels, else largest_first where --from is a transformer, else random."
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,

@@ -41,7 +41,7 @@ class TrainingSpec(Body):
     recipe: str | dict[str, object] | None = Field(
         None,
         description="Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: "
-        "poa for a task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), "
+        "poa for a task without labels, else largest_first where a source is a transformer (bert, gpt, vit), "
         "else random",
         examples=RECIPES,
     )

@@ -65,8 +65,8 @@ def test_a_folder_becomes_a_file_that_classifies_a_sentence(
 
     further = {"source": supernet["id"], "steps": 2}
     for asked, recipe in (
-        ({}, "elastic_finetune"),
-        ({"recipe": None}, "elastic_finetune"),
+        ({}, "largest_first"),
+        ({"recipe": None}, "largest_first"),
         ({"recipe": "random"}, "random"),
     ):
         estimate = client.post("/v1/trainings:estimate", json=further | asked)

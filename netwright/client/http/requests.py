@@ -648,7 +648,7 @@ class TrainingCreate(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: poa for a
-    task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), else
+    task without labels, else largest_first where a source is a transformer (bert, gpt, vit), else
     random
     """
     task: NotRequired[str | None]
@@ -687,7 +687,7 @@ class TrainingEstimate(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: poa for a
-    task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), else
+    task without labels, else largest_first where a source is a transformer (bert, gpt, vit), else
     random
     """
     task: NotRequired[str | None]
@@ -735,7 +735,7 @@ class TrainingOptions(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values. If absent: poa for a
-    task without labels, else elastic_finetune where a source is a transformer (bert, gpt, vit), else
+    task without labels, else largest_first where a source is a transformer (bert, gpt, vit), else
     random
     """
     task: NotRequired[str | None]

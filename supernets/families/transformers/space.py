@@ -66,7 +66,7 @@ class TransformerFamily(Family):
     settings_type: ClassVar[type[TransformerConfig]]
     norm_first: ClassVar[bool]
     """Whether a LayerNorm stands before each half of a block, or after its sum."""
-    further: ClassVar[str] = "elastic_finetune"
+    further: ClassVar[str] = "largest_first"
     settings: TransformerConfig
 
     @classmethod
