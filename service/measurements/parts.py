@@ -62,10 +62,13 @@ def pairs_of(rows: PartRows, images: int) -> list[str]:
     ]
 
 
-def shift_of(rows: PartRows, images: int, all_images: int) -> Shift:
-    """What a quality on so many images is shifted by; at least one such row must be stored."""
+def shift_of(rows: PartRows, images: int, all_images: int, errors: Sequence[float] = ()) -> Shift:
+    """What a quality on so many images is shifted by.
+
+    ``errors`` are standard errors of such qualities, for where no row with so many images is stored.
+    """
     pairs = pairs_of(rows, images)
-    stated = [_stated(row) for row in rows.part.values() if row.n == images]
+    stated = [_stated(row) for row in rows.part.values() if row.n == images] or list(errors)
     return Shift.of(
         np.array([rows.whole[id].value for id in pairs]),
         np.array([rows.part[id].value for id in pairs]),

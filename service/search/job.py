@@ -67,6 +67,12 @@ class Begun(StepData):
     history: list[FrontSize]
 
 
+class Missed(StepData):
+    """Whether the limits are missed by more than another round would make up for."""
+
+    by_far: bool
+
+
 class StoredFront(StepData):
     """How many points were stored, and whether anything is feasible."""
 
@@ -98,7 +104,7 @@ async def run(job: WorkContext) -> None:
         if len(search.history.last) < len(proposed.population):
             stopped = "the time is spent"
             break
-        if proposed.hopeless and search.least_violation() > HOPEFUL:
+        if proposed.hopeless and await search.missed(number):
             stopped = "no predictor leaves a chance that the limits can be met"
             break
         if proposed.exhausted:
@@ -343,10 +349,15 @@ class SearchRun:
         self.reached = ended.at
         self.sizes = [*self.sizes, *ended.history]
 
-    def least_violation(self) -> float:
-        """The smallest violation of the limits by anything truly measured, 0 when it met them."""
+    async def missed(self, number: int) -> bool:
+        """Whether everything measured misses the limits by far. Recorded: other jobs change what is expected."""
         values, _ = self.parts.expected()
-        return min(judge(plan, values).least_violation for plan in self.plans)
+        by_far = min(judge(plan, values).least_violation for plan in self.plans) > HOPEFUL
+
+        def record(_session: Session) -> Missed:
+            return Missed(by_far=by_far)
+
+        return (await self.job.write(f"missed {number}", record)).by_far
 
     # --- the end -----------------------------------------------------------------------------------
 

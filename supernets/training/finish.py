@@ -75,7 +75,7 @@ def finish(
     family = cast(Family, net.family)
     weights = pack(net)
     weights_sha256 = hashlib.sha256(weights).hexdigest()
-    kept = KeptScores(run_dir / f"card-{weights_sha256[:16]}")
+    kept = KeptScores(run_dir / f"card-{_card_of(training, family, weights_sha256)}")
     report = report_card(net, training.task, training.data, alone=alone, progress=progress, kept=kept)
     data = training.data
     if data.report is not None:
@@ -111,6 +111,12 @@ def finish(
     write_bytes(out_dir / "report.md", report_text(manifest).encode())
     kept.remove()
     return manifest
+
+
+def _card_of(training: Training, family: Family, weights_sha256: str) -> str:
+    """Identifies what the scores of a report card depend on: weights, configuration, task, and all splits."""
+    card = [weights_sha256, family.config(), training.task.name, training.data.describe()]
+    return hashlib.sha256(json.dumps(card, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def with_own_tokenizer(data: DataSet) -> str:

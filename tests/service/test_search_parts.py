@@ -80,6 +80,33 @@ def test_a_budget_in_images_is_kept_and_leaves_enough_for_the_front(client, data
     assert front_of(client, found)
 
 
+@pytest.mark.parametrize("images", [ALL + PART, ALL + 3 * PART, 2 * ALL])
+def test_a_small_budget_in_images_is_kept_although_many_subnets_could_be_compared(search, images):  # noqa: F811
+    found, run = search(first_images=PART, budget={"images": images})
+    assert ALL + PART <= found["history"][-1]["images"] <= images
+    assert found["evaluations"]["done"] >= 1 and found["feasible"] is True
+
+
+def test_a_part_whose_row_was_replaced_keeps_a_finite_error(client, database, search):  # noqa: F811
+    """Another job evaluates, on more images, all that a search evaluated on a part."""
+
+    def replaced(run):
+        really = run._evaluate
+
+        def evaluate(request, progress):
+            if request.images is None and request.split == "validation":
+                with database.write() as session:
+                    for row in session.query(Measurement).filter_by(scope="part:validation"):
+                        row.n += 50
+            return really(request, progress)
+
+        run._evaluate = evaluate
+
+    found, run = search(first_images=PART, prepare=replaced, budget={"evaluations": 16})
+    assert found["evaluations"]["done"] == 16
+    assert all(error >= 0 for name in run.requests for error in getattr(run.requests[name], "errors", []))
+
+
 def a_second_each(run):
     """Evaluating a subnet on validation takes a second of the job, and nothing else takes any."""
     spent, really = [0.0], run._evaluate

@@ -117,3 +117,29 @@ def test_a_card_that_was_stopped_goes_on_where_it_was(
     panel_and_random = 2 * len(whole.report["panel"]) + whole.report["random"]["n"]
     assert len(set(asked + again)) == len(asked + again) <= panel_and_random
     assert list(run.glob("card-*")) == []
+
+
+def test_scores_of_other_data_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training continues with other test examples: the card that was stopped had scores of the earlier ones."""
+    monkeypatch.setattr("supernets.report_card.card.RANDOM", 2)
+    monkeypatch.setattr("supernets.report_card.card.PANEL", 2)
+    values = {**Recipe.read("sandwich").as_json(), "steps": 2, "batch_size": 8, "schedule": {}}
+    data, run = load_data("digits"), tmp_path / "run"
+    asked: list[str] = []
+
+    def stopping(
+        net: ElasticModel, task: Task, data: DataSet, arch: Arch, stats: BNStats, split: str
+    ) -> Tensor:
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(split)
+        return example_scores(net, task, data, arch, stats, split)
+
+    monkeypatch.setattr(card, "example_scores", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        finish(train(Recipe.parse(values), small_family(), data, run), "small", run, tmp_path / "first")
+    monkeypatch.setattr(card, "example_scores", example_scores)
+    other = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % 10))
+    done = train(Recipe.parse(values), small_family(), other, run)
+    found, fresh = (finish(done, "small", run, tmp_path / name).report for name in ("second", "third"))
+    assert found["panel"] == fresh["panel"]

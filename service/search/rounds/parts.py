@@ -120,8 +120,12 @@ class Parts:
         missing = max(0, PAIRS - len(pairs_of(rows, self.first)))
         space = family_of(self._supernet).space()
         known = [id for id in rows.whole if id not in rows.part or rows.part[id].n != self.first]
-        chosen = space.encode([Arch(tuple(rows.archs[id].items())) for id in known[:missing]])
-        fresh = self._whole_left(min(FRESH_PAIRS, missing - len(chosen)), kept=self._all)
+        affordable = missing
+        if self._budget is not None:
+            affordable = max(0, min(missing, (self._budget - self._all - self._history.images) // self.first))
+        chosen = space.encode([Arch(tuple(rows.archs[id].items())) for id in known[:affordable]])
+        kept = self._all + self.first * len(chosen)
+        fresh = self._whole_left(min(FRESH_PAIRS, missing - len(chosen)), kept=kept)
         return Pairs(known=chosen.tolist(), fresh=fresh)
 
     async def more(self, number: int) -> None:
@@ -168,5 +172,10 @@ class Parts:
             return self._history.values(confirmed=False), np.zeros(len(self._history.rows))
         with self._job.read() as session:
             rows = part_rows(session, self._job.project, self._supernet)
-        sizes = {self._history.validation[index].n for index in self._history.parts}
-        return self._history.expected({n: shift_of(rows, n, self._all) for n in sizes})
+        found = [self._history.validation[index] for index in self._history.parts]
+        shifts = {}
+        for n in {each.n for each in found}:
+            # Their rows may have been replaced in the meantime, by evaluations on more images.
+            stated = [each.standard_error or 0.5 / n for each in found if each.n == n]
+            shifts[n] = shift_of(rows, n, self._all, stated)
+        return self._history.expected(shifts)
