@@ -162,3 +162,26 @@ def test_tasks_families_and_data_that_do_not_fit_name_the_field(
 def test_a_tokenizer_that_changes_the_text_is_refused() -> None:
     with pytest.raises(DataError, match="must be a file of the tokenizers library"):
         Tokenization.of(b"[]")
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_texts_without_any_token_are_refused(tmp_path: Path, special: bool) -> None:
+    """A BERT normaliser removes control and format characters, which are no white space either."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "[CLS]": 1, "one": 2}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if special:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A", special_tokens=[("[CLS]", 1)]
+        )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    texts = ["one"] * 117 + ["\u200b", "one", "one"]
+    spec = table(tmp_path, text=texts, label=[k % 2 for k in range(120)], split=["train", "val", "test"] * 40)
+    spec = f"{spec},tokenizer={tmp_path / 'tokenizer.json'}"
+    if special:
+        assert len(load_data(spec).train) == 40
+        return
+    with pytest.raises(DataError, match=r"gives none for 1 text of train, the first is '\\u200b'"):
+        load_data(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from supernets.data.text.source import TokenSource
 from supernets.data.text.table import TextTable
 from supernets.data_facts.spec import OF_SUPERNET
 from supernets.errors import DataError
+from supernets.words import counted
 
 CHARACTERS = 64
 """Characters of a text that are read for each token of the window: the rest is cut off anyway."""
@@ -65,7 +66,7 @@ class TextSource(TokenSource):
     def splits(self) -> DataSet:
         """All texts as tokens."""
         rows = self._rows
-        encoded = {split: self.tokenization.encode(texts) for split, texts in rows.texts.items()}
+        encoded = {split: self._encoded(split, texts) for split, texts in rows.texts.items()}
         longest = max(len(text) for texts in encoded.values() for text in texts)
         window = max(1, min(self.window, longest))
         piles = {
@@ -73,6 +74,21 @@ class TextSource(TokenSource):
             for split, texts in encoded.items()
         }
         return text_data(str(self.spec), rows.classes, piles, self.tokenization)
+
+    def _encoded(self, split: str, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of each text; without any, not even a special one, a network would have nothing to compute from."""
+        tokenization = self.tokenization
+        encoded = tokenization.encode(texts)
+        if tokenization.prefix or tokenization.suffix:
+            return encoded
+        empty = [row for row, tokens in enumerate(encoded) if not tokens]
+        if empty:
+            raise DataError(
+                f"every text must have a token, but {tokenization.name} gives none for "
+                f"{counted(len(empty), 'text')} of {split}, the first is {texts[empty[0]][:50]!r}",
+                "empty_text",
+            )
+        return encoded
 
     def _files(self) -> dict[str, list[Path]]:
         path = Path(self.spec.location)
