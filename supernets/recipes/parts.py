@@ -89,7 +89,7 @@ class Sampler(Part, ABC):
 
     Promises: members of the space only; the plan is a function of step, generator and what feedback has
     been given, so every process of a training draws the same plan; an item comes after the one it learns
-    from; roles of a plan are distinct. ``views``: how often the batch is augmented, each time anew.
+    from; roles of a plan are distinct. ``views``: how often the batch is augmented, independently each time.
     """
 
     views: int = 1

@@ -63,7 +63,7 @@ def test_a_job_on_a_device_rests_until_its_agent_has_measured(house, database):
         assert ended(agent) == 0, said(agent)
         assert job.refresh().state == "queued"
         house.start("worker")
-        for _ in range(TRIES):  # a busy machine may refuse every latency; the job fails then, and says so
+        for _ in range(TRIES):  # a busy machine may refuse every latency; the job fails then with a message
             if succeeds(job):
                 break
             job = target.measure(supernet.id, count=COUNT, seed=0)

@@ -26,7 +26,7 @@ class PoaSampler(Sampler):
 
     The intact one has the weight ``share``, the elastic one the rest. Sizes of the elastic one are the combinations of
     choices of the kinds ``kinds``; each is in a list as often as :func:`counts` says, which is shuffled and used up
-    before it begins anew. Axes of other kinds are drawn uniformly. The intact network itself is never the elastic one.
+    before it starts again. Axes of other kinds are drawn uniformly. The intact network itself is never the elastic one.
     """
 
     views = 2
