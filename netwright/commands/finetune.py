@@ -27,7 +27,10 @@ def finetune(
         str | None,
         typer.Option(help="A recipe, a supernet of the zoo, or a local .toml file; by default finetune."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replace the recipe's number of steps; fewer shorten its warm-ups too."),
+    ] = None,
     seed: Seed = 0,
     priority: Priority = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the job.")] = False,

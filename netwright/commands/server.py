@@ -86,7 +86,10 @@ def train(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the supernet; the folder's if not given.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replace the recipe's number of steps; fewer shorten its warm-ups too."),
+    ] = None,
     keep: Annotated[
         str | None,
         typer.Option(

@@ -128,7 +128,10 @@ def convert(
         str | None,
         typer.Option(help="A recipe or a local .toml file; by default the original teaches its subnets."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replace the recipe's number of steps; fewer shorten its warm-ups too."),
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="Of a folder: its task; that which fits the data if not given.")
     ] = None,
@@ -295,7 +298,10 @@ def train(
             "labels, else largest_first where --from is a transformer, else random."
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Replace the recipe's number of steps.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replace the recipe's number of steps; fewer shorten its warm-ups too."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Seed of every random draw: 0, or with --from that of the last stage + 1."),

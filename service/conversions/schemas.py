@@ -92,7 +92,12 @@ class ConversionCreate(ConversionSpec, JobRequest):
         description="How subnets are trained: name of a recipe or its values; if absent, the sandwich rule with the "
         "original as the teacher",
     )
-    steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Replaces the recipe's steps; fewer shorten its warm-ups in proportion",
+    )
     seed: Seed = 0
 
     @model_validator(mode="after")

@@ -26,7 +26,12 @@ class FineTuneCreate(JobRequest):
         description="Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is "
         "replaced by the subnet",
     )
-    steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Replaces the recipe's steps; fewer shorten its warm-ups in proportion",
+    )
     seed: Seed = 0
 
 

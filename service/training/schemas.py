@@ -51,7 +51,12 @@ class TrainingSpec(Body):
         description="The task; image_classification if absent, or that of the source",
         examples=["image_classification"],
     )
-    steps: int | None = Field(None, ge=1, le=10_000_000, description="Replaces the recipe's steps")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Replaces the recipe's steps; fewer shorten its warm-ups in proportion",
+    )
     seed: Seed | None = Field(
         None,
         description="Seed of every random draw; 0 if absent, or with a source that of its last stage + 1",

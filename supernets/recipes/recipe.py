@@ -408,12 +408,25 @@ def _choices(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
 
 
 def with_steps(values: Mapping[str, object], steps: int) -> dict[str, object]:
-    """A recipe's values with other steps, and without a warm-up that would be as long as these."""
-    schedule = values.get("schedule")
-    warmup = schedule.get("warmup_steps") if isinstance(schedule, dict) else None
-    if isinstance(schedule, dict) and isinstance(warmup, int) and warmup >= steps:
-        schedule = {**schedule, "warmup_steps": 0}
-    return {**values, "steps": steps, **({} if schedule is None else {"schedule": schedule})}
+    """A recipe's values with other steps; where these are fewer, warm-ups are shorter in proportion.
+
+    A longer training keeps the warm-ups as they are. Values need not be valid: what has another type stays as it is.
+    """
+    own, schedule = values.get("steps"), values.get("schedule")
+    if not isinstance(own, int) or own <= steps or not isinstance(schedule, Mapping):
+        return {**values, "steps": steps}
+    shorter, stages = _warmed_for(schedule, steps / own), schedule.get("stages")
+    if isinstance(stages, Sequence) and not isinstance(stages, str):
+        shorter["stages"] = [
+            _warmed_for(stage, steps / own) if isinstance(stage, Mapping) else stage for stage in stages
+        ]
+    return {**values, "steps": steps, "schedule": shorter}
+
+
+def _warmed_for(schedule: Mapping[str, object], share: float) -> dict[str, object]:
+    """A schedule, or a stage of it, whose warm-up has this share of its steps, rounded down."""
+    warmup = schedule.get("warmup_steps")
+    return {**schedule, **({"warmup_steps": int(warmup * share)} if isinstance(warmup, int) else {})}
 
 
 def built_in() -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from supernets import CONTROLLERS, HOOKS, LOSSES, PRUNERS, SAMPLERS
 from supernets.data import DataSet, load_data
 from supernets.errors import RecipeError
 from supernets.recipes.parts import AVERAGE, Item, ItemGradients, Moment, Sampler, Setting
-from supernets.recipes.recipe import Recipe, built_in
+from supernets.recipes.recipe import Recipe, built_in, with_steps
 from supernets.training.loop import METRICS_FILE, train_step
+from supernets.training.steps.schedule import learning_rate
 from tests.small import TASK, family_of, short, small_family, start, task_of, train
 
 
@@ -246,11 +247,33 @@ def test_bad_recipes_name_the_part(changes: dict[str, object], message: str) -> 
         short("sandwich", **changes)
 
 
-def test_other_steps_leave_no_warm_up_that_would_be_as_long() -> None:
-    for name in built_in():
-        assert Recipe.read(name).with_steps(20).steps == 20
-    assert Recipe.read("sandwich").with_steps(20).schedule.warmup_steps == 0
-    assert Recipe.read("sandwich").with_steps(400).schedule == Recipe.read("sandwich").schedule
+@pytest.mark.parametrize("name", built_in())
+def test_fewer_steps_shorten_every_warm_up_in_proportion(name: str) -> None:
+    """Of the whole schedule and of its stages: none takes a larger share of the steps than in the recipe itself."""
+    own = Recipe.read(name)
+    short = own.with_steps(max(2, own.steps // 40))
+    pairs = [(own.schedule.warmup_steps, short.schedule.warmup_steps)]
+    for before, after in zip(own.schedule.stages, short.schedule.stages, strict=True):
+        assert (before.start, before.lr) == (after.start, after.lr)
+        pairs.append((before.warmup_steps, after.warmup_steps))
+    assert any(before for before, _ in pairs)
+    assert all(after == before * short.steps // own.steps for before, after in pairs)
+    peaks = [learning_rate(short, step) / own.optimizer.lr for step in range(short.steps)]
+    assert max(peaks) == pytest.approx(max(s.lr for s in own.schedule.stages) if own.schedule.stages else 1.0)
+    assert own.with_steps(own.steps) == own
+    assert own.with_steps(3 * own.steps).schedule == own.schedule
+
+
+def test_values_that_are_no_recipe_keep_their_form_with_other_steps() -> None:
+    """What is wrong with them is said by the check of the recipe."""
+    for values in (
+        {"steps": "many", "schedule": {"warmup_steps": 5}},
+        {"schedule": {"warmup_steps": 5}},
+        {"steps": 100, "schedule": 7},
+        {"steps": 100, "schedule": {"warmup_steps": "few", "stages": ["x", {"warmup_steps": None}]}},
+        {"steps": 100, "schedule": {"stages": "none"}},
+    ):
+        assert with_steps(values, 10) == {**values, "steps": 10}
 
 
 def test_unknown_recipe_lists_the_built_in_ones(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_both_phases_have_the_schedule_of_a_training_of_their_own() -> None:
     recipe = Recipe.read("largest_first")
     rates = [learning_rate(recipe, step) for step in range(recipe.steps)]
     elastic = Recipe.read("elastic_finetune")
-    first, then = elastic.with_steps(468), elastic.with_steps(720)
+    first, then = (Recipe.parse({**elastic.as_json(), "steps": steps}) for steps in (468, 720))
     assert rates[:468] == [learning_rate(first, step) for step in range(468)]
     assert rates[468:] == pytest.approx([0.6 * learning_rate(then, step) for step in range(720)], rel=1e-12)
 

@@ -102,7 +102,7 @@ class ConversionCreate(TypedDict):
     original as the teacher
     """
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw"""
 
@@ -279,7 +279,7 @@ class FineTuneCreate(TypedDict):
     by the subnet
     """
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw"""
 
@@ -654,7 +654,7 @@ class TrainingCreate(TypedDict):
     task: NotRequired[str | None]
     """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw; 0 if absent, or with a source that of its last stage + 1"""
     source: NotRequired[str | None]
@@ -693,7 +693,7 @@ class TrainingEstimate(TypedDict):
     task: NotRequired[str | None]
     """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw; 0 if absent, or with a source that of its last stage + 1"""
     source: NotRequired[str | None]
@@ -741,7 +741,7 @@ class TrainingOptions(TypedDict):
     task: NotRequired[str | None]
     """The task; image_classification if absent, or that of the source"""
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw; 0 if absent, or with a source that of its last stage + 1"""
     source: NotRequired[str | None]
@@ -797,7 +797,7 @@ class ConversionOptions(TypedDict):
     original as the teacher
     """
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw"""
 
@@ -1033,7 +1033,7 @@ class FineTuneOptions(TypedDict):
     by the subnet
     """
     steps: NotRequired[int | None]
-    """Replaces the recipe's steps"""
+    """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
     seed: NotRequired[int | None]
     """Seed of every random draw"""
 
