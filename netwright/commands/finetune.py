@@ -25,7 +25,10 @@ def finetune(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A recipe, a supernet of the zoo, or a local .toml file; by default finetune."),
+        typer.Option(
+            help="A recipe, a supernet of the zoo, or a local .toml file; by default finetune, or poa for a task "
+            "without labels."
+        ),
     ] = None,
     steps: Annotated[
         int | None,

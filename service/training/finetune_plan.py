@@ -20,6 +20,9 @@ from supernets.manifest import Manifest
 if TYPE_CHECKING:
     from supernets.recipes.recipe import Recipe
 
+ONE_SUBNET = "finetune"
+"""The recipe of a fine-tune where neither request nor task name one."""
+
 
 @dataclass(frozen=True)
 class PlannedFineTune:
@@ -48,8 +51,9 @@ def plan_request(
     task = TASKS.load(manifest.task)()
     with refused("data", got, f"{task.reads} as {manifest.name!r} reads them"):
         task.check_like(facts, manifest.preprocessing, manifest.name)
-    recipe = narrowed(requested_recipe(settings, body.recipe, body.steps), family.space().arch(arch))
-    with refused("recipe", body.recipe, "a recipe that fits the subnet"):
+    asked = body.recipe or task.recipe or ONE_SUBNET
+    recipe = narrowed(requested_recipe(settings, asked, body.steps), family.space().arch(arch))
+    with refused("recipe", asked, "a recipe that fits the subnet"):
         try:
             check_recipe(recipe, task, family, body.seed, facts)
         except PlanError as error:

@@ -21,10 +21,10 @@ class FineTuneCreate(JobRequest):
         "classifier is new",
         examples=["folder:photos"],
     )
-    recipe: str | dict[str, object] = Field(
-        "finetune",
+    recipe: str | dict[str, object] | None = Field(
+        None,
         description="Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is "
-        "replaced by the subnet",
+        "replaced by the subnet. If absent: finetune, or poa for a task without labels",
     )
     steps: int | None = Field(
         None,

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 
 FROM_RANDOM_WEIGHTS = "random"
-"""The recipe of a training without a source where none is named."""
-WITHOUT_LABELS = "poa"
-"""The recipe of a task that trains without labels where none is named."""
+"""The recipe of a training without a source where neither request nor task name one."""
 
 
 @dataclass(frozen=True)
@@ -190,13 +188,12 @@ def _family(settings: Settings, requested: str | dict[str, object]) -> FamilyReq
 
 
 def _recipe_of(body: TrainingSpec, origin: Origin | None) -> str | dict[str, object]:
-    """What a request names, or else the recipe for its task without labels, the source's family, or random weights."""
+    """What a request names, or else the recipe of its task, of the source's family, or for random weights."""
     if body.recipe is not None:
         return body.recipe
     task = body.task if origin is None else origin.task
-    if task is not None and task in TASKS and not TASKS.load(task).supervised:
-        return WITHOUT_LABELS
-    return FROM_RANDOM_WEIGHTS if origin is None else origin.family.further
+    own: str | None = TASKS.load(task).recipe if task is not None and task in TASKS else None
+    return own or (FROM_RANDOM_WEIGHTS if origin is None else origin.family.further)
 
 
 def requested_recipe(settings: Settings, requested: str | dict[str, object], steps: int | None) -> Recipe:

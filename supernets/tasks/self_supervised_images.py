@@ -37,6 +37,7 @@ class SelfSupervisedImages(ImageTask):
     further = (LINEAR_PROBE_ACCURACY,)
     references = KNOWN
     supervised = False
+    recipe = "poa"
 
     def dimensions(self, data: DataSet | Facts) -> dict[str, int | None]:
         """256 features, whatever the classes."""

@@ -117,6 +117,8 @@ class Task(ABC):
     """What an example is: ``images`` or ``text``, as of the data."""
     supervised: ClassVar[bool] = True
     """Whether losses compare outputs with targets; else targets are of the evaluation alone."""
+    recipe: ClassVar[str | None] = None
+    """The recipe of a training for this task that names none; None: what family and weights suggest."""
     references: ClassVar[int] = 0
     """Training examples whose outputs :meth:`scorer` needs, at most."""
     further: ClassVar[tuple[str, ...]] = ()

@@ -1,11 +1,14 @@
 """A subnet is fine-tuned by real processes, exported with its own weights, and run; and what is refused at once."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from service.db import queries
 from service.db.tables import Export, FineTune, Job, Subnet
 from service.ids import DEFAULT_PROJECT, new_id
+from supernets.checkpoints import pack, save_supernet
 from supernets.data import load_data
 from supernets.export.metadata import read_metadata
 from supernets.export.runtime import session as runtime
@@ -14,8 +17,9 @@ from tests.pretrained.test_pretrained import write_tokenizer
 from tests.service.test_errors import assert_problem
 from tests.service.test_search_job import follow, http, job_of, processes  # noqa: F401
 from tests.service.test_training_job import wait_for
-from tests.small import small_corpus
+from tests.small import small_corpus, small_vit
 from tests.supernets.test_data import write_folder
+from tests.supernets.test_finetune_families import supernet_of
 
 P = DEFAULT_PROJECT
 pytestmark = pytest.mark.timeout(900)
@@ -164,6 +168,25 @@ def test_texts_take_the_tokenizer_of_the_supernet(client, database, settings):
         problem = assert_problem(client.post(url, json={"data": data}), 422)
         assert problem.errors[0].field == "data", (data, problem)
     assert "tokenizer of 'gpt_bytes', which has 256 tokens" in problem.detail
+
+
+def test_without_a_recipe_the_task_names_it(client, database, settings):
+    images = load_data("digits")
+    supernet = supernet_of(small_vit(), "self_supervised_images", images)
+    digest = hashlib.sha256(pack(supernet.net)).hexdigest()
+    named = supernet.manifest.model_copy(update={"name": "features", "weights_sha256": digest})
+    save_supernet(settings.import_dir / "features", supernet.net, named)
+    answer = client.post("/v1/supernets", json={"path": "features"})
+    assert answer.status_code == 201, answer.text
+    url = f"/v1/subnets/{smallest(database, answer.json()['id'])}/finetunes"
+    problem = assert_problem(client.post(url, json={"recipe": "finetune"}), 422)
+    assert (
+        problem.errors[0].field == "recipe" and "choose a loss that compares views: 'poa'" in problem.detail
+    )
+    answer = client.post(url, json={"steps": 2})
+    assert answer.status_code == 202, answer.text
+    row = client.get(f"/v1/finetunes/{answer.json()['id']}").json()
+    assert (row["recipe"]["name"], row["recipe"]["steps"]) == ("poa", 2)
 
 
 def test_an_export_names_a_fine_tune_of_its_own_subnet(client, database, subnet):

@@ -12,8 +12,9 @@ from safetensors.torch import load
 from supernets import FAMILIES, TASKS
 from supernets.checkpoints import Supernet, load_supernet
 from supernets.data import DataSet, load_data
-from supernets.errors import DataError
-from supernets.evaluate import evaluate_arch
+from supernets.elastic.active import use
+from supernets.errors import DataError, RecipeError
+from supernets.evaluate import evaluate_arch, evaluate_net
 from supernets.export.subnet import FileRequest, write_subnet
 from supernets.families.family import Family
 from supernets.recipes.recipe import Recipe
@@ -27,7 +28,7 @@ from supernets.training.finetune import (
 )
 from supernets.training.loop import RunOptions, train
 from tests.contracts.test_families import CONFIGS
-from tests.small import TEXT_FAMILY, converted_family, small_corpus, small_texts
+from tests.small import TEXT_FAMILY, converted_family, short, small_corpus, small_texts, small_vit
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
 RECIPE = Recipe.read("finetune").with_steps(3).model_copy(update={"batch_size": 8})
@@ -94,6 +95,28 @@ def test_a_subnet_is_trained_further_and_its_file_has_the_quality_of_the_record(
         written = write_subnet(tuned, seen, arch, net, record.stats_sha256, form, tmp_path, None)
         assert written.path.is_file() and written.parity["max_error"] <= 1e-4  # type: ignore[operator]
     assert {**record.preprocessing, **supernet.manifest.preprocessing} == record.preprocessing
+
+
+def test_a_subnet_without_labels_is_trained_further_by_the_recipe_of_its_task(tmp_path: Path) -> None:
+    data, family = load_data("digits"), small_vit()
+    supernet = supernet_of(family, "self_supervised_images", data)
+    arch = family.space().min()
+    with pytest.raises(RecipeError, match="choose a loss that compares views"):
+        train(plan_finetune(supernet, arch, data, RECIPE, 3).plan, tmp_path / "no")
+    assert supernet.task.recipe == "poa"
+    recipe = short(supernet.task.recipe, steps=3, schedule={"warmup_steps": 0}, ema_decay=0.5, ema_final=None)
+    finetune = plan_finetune(supernet, arch, data, recipe, 3)
+    training = train(finetune.plan, tmp_path / "out", RunOptions(evaluate_every=1000))
+    record, weights = finish_finetune(finetune, training)
+    change = record.change
+    assert (record.stage.passes, record.classifier, change.metric) == (3, "kept", "knn_accuracy")
+    before = evaluate_net(supernet.net, supernet.task, data, arch, "test")
+    after = evaluate_net(training.result, supernet.task, data, arch, "test")
+    assert (change.before.value, change.after.value) == (before.value, after.value)
+    net = finetuned_net(finetuned_supernet(supernet.manifest, record), arch, load(weights))
+    images = supernet.task.prepare(data.test.stored[:5], record.preprocessing, family.dimensions(arch))
+    with torch.no_grad(), use(training.result.eval(), arch):
+        assert torch.allclose(net(*images), training.result(*images), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["proxyless", "resnet50", "bert"])

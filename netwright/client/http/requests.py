@@ -276,7 +276,7 @@ class FineTuneCreate(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is replaced
-    by the subnet
+    by the subnet. If absent: finetune, or poa for a task without labels
     """
     steps: NotRequired[int | None]
     """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
@@ -1030,7 +1030,7 @@ class FineTuneOptions(TypedDict):
     """
     recipe: NotRequired[str | Object | None]
     """Name of a recipe or of a zoo supernet whose recipe to take, or its values; its space is replaced
-    by the subnet
+    by the subnet. If absent: finetune, or poa for a task without labels
     """
     steps: NotRequired[int | None]
     """Replaces the recipe's steps; fewer shorten its warm-ups in proportion"""
