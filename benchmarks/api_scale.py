@@ -58,7 +58,7 @@ def reads(filled: Filled) -> dict[str, tuple[str, dict[str, Any]]]:
         " small params": {"max_params": 0.06},
         " min params, max params": {"min_params": 0.5, "max_params": 0.51},
         " max quality": {"max_accuracy": 0.9},
-        # Of the two fronts that grow, so many points as both sizes have: what an answer of one size costs.
+        # Of the two fronts that grow, this many points as both sizes have: what an answer of one size costs.
         " min params, max params, max points": {"min_params": 0.5, "max_params": 0.51, "max_points": 1},
         " max quality, max points": {"max_accuracy": 0.9, "max_points": 30},
         " min latency, max macs": {"min_latency_ms": 0.2, "max_macs": 0.7},

@@ -26,7 +26,7 @@ Matrix = NDArray[Any]
 Costs = Callable[[Population], Matrix]
 
 LIKELIHOOD_ROWS, STEPS = 128, 30
-GROWTH = 1.25  # shares of the kernels are estimated again when there are so many times more rows
+GROWTH = 1.25  # shares of the kernels are estimated again when there are this many times more rows
 LEAST_SHARE = 0.003  # of all kernels together; less is left out
 JITTER = 1e-4  # of the variance: features are in single precision
 OUTLYING = 2.5  # standard deviations, left out, from which on a row counts less

@@ -15,7 +15,7 @@ LIMITS = np.linspace(0.1, 0.9, 9)
 FINALISTS = 5
 # Finalists are taken from this many of the most accurate archs that may meet the limit.
 SHORTLIST = 200
-# Errors of a model that is off for a device come together. What is shared takes so many values of equal chance.
+# Errors of a model that is off for a device come together. What is shared takes this many values of equal chance.
 NODES, DISTRUST, WRONG_BY = 9, 0.03, 5.0
 BOLDEST = -1.0
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 Timed = Callable[[float], Values]
-"""Runs a net for about so many ms and returns wall time and working time (ms) of every inference ``(2, k)``."""
-# Every block is kept as so many quantiles of its inferences, evenly spaced from the minimum to the maximum.
+"""Runs a net for about this many ms and returns wall time and working time (ms) of every inference ``(2, k)``."""
+# Every block is kept as this many quantiles of its inferences, evenly spaced from the minimum to the maximum.
 GRID = 33
 BLOCK_MS = 15.0
 REFERENCES_WARM_UP = 20
@@ -75,7 +75,7 @@ def record(
     minutes: float,
     progress: Callable[[float], None] | None = None,
 ) -> Recording:
-    """Rounds over all nets in a fresh order, each beside the reference of similar size, for so many minutes."""
+    """Rounds over all nets in a fresh order, each beside the reference of similar size, for this many minutes."""
     chosen = _nearest(nets, references)
     rng, names, rounds = np.random.default_rng(0), list(nets), []
     busy, own, start = _busy_seconds(), time.process_time(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""How near the true front a search comes after so many real evaluations, on tables where everything is known.
+"""How near the true front a search comes after a number of real evaluations, on tables where everything is known.
 
     python -m benchmarks.search_quality --table T.parquet --latency COL [COL …] --accuracy COL \\
         --budgets 50 100 200 500 --seeds 10 --json OUT

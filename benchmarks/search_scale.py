@@ -182,7 +182,7 @@ def generation_pymoo(n: int, m: int) -> Work:
 
 
 def wide_space(genes: int) -> Any:
-    """So many independent axes with three choices."""
+    """This many independent axes with three choices."""
     from supernets.spaces.space import Axis, Space
 
     return Space([Axis(f"a{i}", "kernel", (3, 5, 7)) for i in range(genes)])

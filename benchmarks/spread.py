@@ -15,7 +15,7 @@ from predictors.measuring.protocol import low
 
 Grid = NDArray[np.float64]
 Values = NDArray[np.float64]
-# A measurement is made of so many rounds; of fewer where a statistic needs a reference on both sides: of three
+# A measurement is made of this many rounds; of fewer where a statistic needs a reference on both sides: of three
 # blocks for two nets one is the reference's, then of four two, which take the same time together.
 ROUNDS, ROUNDS_BOTH = 20, 15
 ALIKE = 1.03

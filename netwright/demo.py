@@ -174,7 +174,7 @@ def report_card(predictor: Predictor) -> str:
 
 
 def round_to(value: float, digits: int) -> float:
-    """``value`` with so many significant digits."""
+    """``value`` with this many significant digits."""
     return float(f"{value:.{digits}g}")
 
 

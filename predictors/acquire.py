@@ -15,7 +15,7 @@ from supernets.spaces.space import ENUMERATE_LIMIT, Population, Space
 
 CANDIDATES_PER_PICK = 40
 LEAST_CANDIDATES = 1000
-# Beyond so many measured archs their number does not show any more where a next one would help.
+# Beyond this many measured archs their number does not show any more where a next one would help.
 MOST_STAND_INS = 100
 
 

@@ -30,7 +30,7 @@ OnProgress = Callable[[int, int, str], None]
 
 AUTO = "auto"
 FOLDS = 5
-# Up to so many rows every single one is a fold: a fifth of them is too much to do without.
+# Up to this many rows every single one is a fold: a fifth of them is too much to do without.
 LEAVE_ONE_OUT_UP_TO = 8
 # More rows than this do not change which kind is best, and some kinds take n^3 time.
 COMPARED_ROWS = 300
@@ -90,7 +90,7 @@ def fewest_rows(metric: Metric) -> int:
 
 
 def kinds_that_could(metric: Metric, rows: int) -> list[str]:
-    """Kinds of this metric that so many rows are enough for."""
+    """Kinds of this metric that this many rows are enough for."""
     return [name for name in kinds_for(metric) if rows >= PREDICTORS.load(name).fewest_rows]
 
 

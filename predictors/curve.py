@@ -15,7 +15,7 @@ Values = NDArray[np.float64]
 
 REPEATS = 3
 SIZES = 4
-HELD_OUT = 5  # one row in so many is predicted, and never learned from
+HELD_OUT = 5  # one row in this many is predicted, and never learned from
 FEWEST_HELD_OUT = 3
 NEAR = 1.1  # more rows are not worth their price where the error is within this of that with all of them
 

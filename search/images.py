@@ -21,7 +21,7 @@ PAIRS = 6
 FRESH_PAIRS = 3
 """Of these, the most that are evaluated on all images for this purpose alone."""
 WHOLE_PER_NEW = 0.4
-"""After a round at most so many subnets are evaluated on all images for each new one on a part."""
+"""After a round at most this many subnets are evaluated on all images for each new one on a part."""
 LEAST_GAIN = 0.0005
 """Of the hypervolume: a subnet with a smaller expected gain is not evaluated on all images."""
 LAST_BATCH, LAST_BATCHES = 6, 8

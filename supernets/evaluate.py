@@ -107,7 +107,7 @@ def example_scores(
 ) -> Tensor:
     """The task's score of each example of ``split``, ``(n,) float64``, in the order of the split.
 
-    With ``examples`` only of so many, in the order of :func:`supernets.prepared.first_part`. ``metric`` is one of the
+    With ``examples`` only of the first, in the order of :func:`supernets.prepared.first_part`. ``metric`` is one of the
     task's further qualities, or None for its quality. A task that judges outputs by those of training examples gets
     these from the same subnet.
     Without ``stats`` the network has the statistics that are stored with its weights, which are those of the largest.

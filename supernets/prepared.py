@@ -103,7 +103,7 @@ def prepared(
         device: where the parts are; those on the CPU are kept for the next call if all of them fit.
         row_major: in the layout that ONNX Runtime reads, and to be read only; else in the task's own layout, and
             to be overwritten at will, as some networks do.
-        examples: only so many, in the order of :func:`first_part`.
+        examples: only this many, in the order of :func:`first_part`.
     """
     kept = _KEPT.setdefault(data, _Kept())
     key = (type(task), split, tuple(sorted(dimensions.items())), size, row_major, examples)

@@ -28,7 +28,7 @@ def check(
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(min=1, help="Decode at most about so many images of each split; all if absent."),
+        typer.Option(min=1, help="Decode at most about this many images of each split; all if absent."),
     ] = None,
     family: Annotated[
         Path | None,

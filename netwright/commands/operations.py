@@ -94,7 +94,7 @@ def restore(
 def prune(
     days: Annotated[
         float | None,
-        typer.Option(min=0, help="Unused for so many days; by default NETWRIGHT_KEEP_UNUSED_DAYS."),
+        typer.Option(min=0, help="Unused for this many days; by default NETWRIGHT_KEEP_UNUSED_DAYS."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
     as_json: Json = False,

@@ -53,7 +53,7 @@ Confidence = Annotated[
 StallEvaluations = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Stop rule: over so many evaluations; by default a quarter of the budget, at least 32."
+        min=1, help="Stop rule: over this many evaluations; by default a quarter of the budget, at least 32."
     ),
 ]
 StallGain = Annotated[
@@ -98,7 +98,7 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Where a predictor is missing: measure (or evaluate) so many subnets first, and fit it to them. "
+            help="Where a predictor is missing: measure (or evaluate) this many subnets first, and fit it to them. "
             "Without it such a search is refused.",
         ),
     ] = None,

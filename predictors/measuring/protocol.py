@@ -31,7 +31,7 @@ CONTENDED_BELOW = 0.10
 
 Verdict = Literal["good", "noisy", "contended", "refused", "unsupported"]
 Block = Callable[[float], NDArray[np.float64]]
-"""Runs a net for about so many ms and returns the latency (ms) of every inference ``(k,)``, k >= 3; or ``(2, k)``,
+"""Runs a net for about this many ms and returns the latency (ms) of every inference ``(k,)``, k >= 3; or ``(2, k)``,
 the same and beneath it latency without the time that other processes had the core."""
 Progress = Callable[[int, int], None]
 """Called with ``done, total`` after every round; the total falls when standard errors are small enough early."""

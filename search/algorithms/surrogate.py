@@ -36,7 +36,7 @@ _Predict = Callable[[Population], tuple[Values, Values]]
 
 
 class Shortlist(TypedDict):
-    """The members nearest to the predicted front when so many rows had been told, with the limits of all objectives."""
+    """The members nearest to the predicted front after ``told`` rows, with the limits of all objectives."""
 
     told: int
     rows: list[int]

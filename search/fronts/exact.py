@@ -73,7 +73,7 @@ def largest_gains(
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Scores ``(n, m)`` and feasibility ``(n,)`` where every uncertain value is so many errors better; its weight."""
+    """Scores ``(n, m)`` and feasibility ``(n,)`` where every uncertain value is this many errors better; its weight."""
 
     weight: float
     scores: Scores

@@ -54,7 +54,7 @@ def part_rows(session: Session, project: str, supernet: Supernet, split: str = "
 
 
 def pairs_of(rows: PartRows, images: int) -> list[str]:
-    """Archs evaluated on so many images and, whatever the result was, on all."""
+    """Archs evaluated on this many images and, whatever the result was, on all."""
     return [
         id
         for id, row in rows.part.items()
@@ -63,9 +63,9 @@ def pairs_of(rows: PartRows, images: int) -> list[str]:
 
 
 def shift_of(rows: PartRows, images: int, all_images: int, errors: Sequence[float] = ()) -> Shift:
-    """What a quality on so many images is shifted by.
+    """What a quality on this many images is shifted by.
 
-    ``errors`` are standard errors of such qualities, for where no row with so many images is stored.
+    ``errors`` are standard errors of such qualities, for where no row with this many images is stored.
     """
     pairs = pairs_of(rows, images)
     stated = [_stated(row) for row in rows.part.values() if row.n == images] or list(errors)

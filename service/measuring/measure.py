@@ -51,7 +51,7 @@ class MeasuringRun:
     """Subnets to measure on a target, as rows of choices, and how.
 
     ``together`` requests one interleaved run even where several devices share the target. On this machine a run
-    that is not done within so many ``seconds`` ends without timings. ``lookup`` stands for measurements where the
+    that is not done within this many ``seconds`` ends without timings. ``lookup`` stands for measurements where the
     target cannot measure.
     """
 

@@ -31,7 +31,7 @@ EXPORT_SHARE, CALIBRATED_SHARE = 0.3, 0.4  # of a measuring run's progress
 
 
 class MeasureIn(StepData):
-    """Subnets to measure on a target, and how; nothing new is started after so many ``seconds``."""
+    """Subnets to measure on a target, and how; nothing new is started after this many ``seconds``."""
 
     bench: BenchSpec
     population: Rows

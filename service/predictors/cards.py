@@ -75,7 +75,7 @@ def _held_out(model: Predictor, noise_ceiling: float | None) -> tuple[Report, Po
 
 
 def _some(model: Predictor, most: int) -> tuple[Population, NDArray[np.float64]]:
-    """At most so many of a model's rows, drawn by its seed."""
+    """At most this many of a model's rows, drawn by its seed."""
     archs, y = model.data
     kept = np.sort(np.random.default_rng(model.seed).permutation(len(y))[:most])
     return archs[kept], y[kept]

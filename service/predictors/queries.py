@@ -40,7 +40,7 @@ def newest_predictor(
     return session.scalars(query.order_by(Predictor.created_at.desc(), Predictor.id.desc()).limit(1)).first()
 
 
-# A target is a source from so many subnets on; the ones with the most rows come first.
+# A target is a source from this many subnets on; the ones with the most rows come first.
 ENOUGH_ROWS, MOST_TARGETS, MOST_ROWS = 30, 12, 300
 MOST_PRIORS = 3  # other supernets whose evaluations are a prior of quality
 
@@ -99,7 +99,7 @@ def _some(id: str, space: Space, found: Sequence[tuple[Mapping[str, Choice], Mea
     return SourceRows(target=id, population=population.tolist(), values=values)
 
 
-# So many more rows than it was fitted to are worth another fit.
+# This many more rows than it was fitted to are worth another fit.
 MORE_ROWS, MORE_SHARE = 10, 0.25
 
 

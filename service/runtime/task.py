@@ -40,7 +40,7 @@ class StepData(BaseModel):
         return self, "in a new process"
 
     def shares(self, workers: int) -> list[Self]:  # noqa: ARG002
-        """This input in parts for so many workers, whose outputs are joined; none where it is not worth it."""
+        """This input in parts for this many workers, whose outputs are joined; none where it is not worth it."""
         return []
 
     @property

@@ -32,7 +32,7 @@ load the supernet and its data."""
 
 
 class EvaluateIn(StepData):
-    """Subnets to evaluate on a split, or on a part of it; nothing new is started after so many ``seconds``."""
+    """Subnets to evaluate on a split, or on a part of it; nothing new is started after this many ``seconds``."""
 
     bench: BenchSpec
     population: Rows

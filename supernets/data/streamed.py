@@ -32,7 +32,7 @@ KEPT_BUFFERS = 2
 MAX_BUFFER_BYTES = 4 << 30
 """The most bytes of encoded images that one buffer may hold."""
 NEAR_GROUPS = 64
-"""What is held in memory comes from at most so many row groups, drawn by seed: all would mean reading everything."""
+"""What is held in memory comes from at most this many row groups, drawn by seed: all would mean reading everything."""
 
 
 class StreamedSplit:

@@ -45,7 +45,7 @@ class Session(Protocol):
 
 
 def memory_session(content: bytes, threads: int) -> Session:
-    """A session of an ONNX model in memory on so many threads that do not spin."""
+    """A session of an ONNX model in memory on this many threads that do not spin."""
     made: Session = _session(content, _options(threads))
     return made
 

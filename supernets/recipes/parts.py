@@ -236,7 +236,7 @@ class View(Protocol):
     def expansion(self, grow: Grow | None, examples: int, damping: float) -> Score:
         """``Σ g² / (F + δ)`` over the parameters of the largest network, of a copy that has grown with ``grow``.
 
-        ``g`` is the mean of the gradients of so many training examples, ``F`` the mean of their squares, ``δ`` that
+        ``g`` is the mean gradient of ``examples`` training examples, ``F`` the mean of their squares, ``δ`` that
         share ``damping`` of the mean of ``F``. The examples are a function of seed and step. Passes are billed.
         """
         ...

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from supernets.metrics import LATENCY
 
 FEW_ROWS = 20
-"""Up to so many rows are drawn with a point each: a role that is logged once has no line."""
+"""Up to this many rows are drawn with a point each: a role that is logged once has no line."""
 
 
 def plot_curve(rows: list[dict[str, Any]], title: str, metric: str) -> bytes:

@@ -27,7 +27,7 @@ class Group:
     """An axis. ``units`` are its classes, in the order of the original; ``modules`` have weights with its channels.
 
     ``channels`` is what one unit takes of the first of these weights (a head of 16 channels: 16). ``parts``: a unit
-    has a channel in each of so many parts of that weight (a place within each of 4 heads: 4), 1 where it is one part.
+    has a channel in each of this many parts of that weight (a place within each of 4 heads: 4), 1 where it is one part.
     """
 
     name: str

@@ -80,13 +80,13 @@ class TracedUnits:
         return found
 
     def cost(self, metric: str, kept: Sequence[int]) -> float:
-        """A metric in closed form with so many units of each axis, depths at their largest."""
+        """A metric in closed form with this many units of each axis, depths at their largest."""
         found = {index: len(group.units) for index, group in enumerate(self._family.groups.groups)}
         found |= dict(zip(self.indices, kept, strict=True))
         return costs(row.at(found) for row in self._family.rows)[metric]
 
     def between(self, kept: Sequence[int]) -> tuple[Population, NDArray[np.float64]]:
-        """Archs ``(n, d)`` between which so many units of each axis lie, and their weights ``(n,)``, sum 1.
+        """Archs ``(n, d)`` between which this many units of each axis lie, and their weights ``(n,)``, sum 1.
 
         They are the corners of the simplex of Kuhn's triangulation: a function is interpolated linearly in it, exact
         at archs of the space. Fewer units than the smallest width count as that; depths are at their largest.

@@ -38,7 +38,7 @@ BACKWARD = 2
 
 
 COSTED_STEPS = 500
-"""MACs are counted on about so many steps of a long training, and scaled."""
+"""MACs are counted on about this many steps of a long training, and scaled."""
 
 
 class Rehearsal:
@@ -188,7 +188,7 @@ def estimate(
 
     Memory is that of weights, gradients, momentum, averaged and teacher's weights of every network, of the
     stored images, and of what the largest subnet keeps for its backward pass. Of a training of more than
-    ``at_most`` steps so many are rehearsed, at the same fractions, and their passes scaled.
+    ``at_most`` steps that number is rehearsed, at the same fractions, and their passes scaled.
     """
     steps = min(recipe.steps, at_most or recipe.steps)
     rehearsal = Rehearsal(recipe.model_copy(update={"steps": steps}), family, seed, external=external).run()

@@ -283,7 +283,7 @@ class RunOptions:
         until_step: stop after this step; the end of the recipe if None.
         progress: called about once a second.
         checkpoint_every: steps between checkpoints.
-        checkpoint_seconds: also write one after so many seconds, where there is one process.
+        checkpoint_seconds: also write one after this many seconds, where there is one process.
         stop: called after each step; training stops where it returns true, and can be resumed there. Not for
             several processes.
         evaluate_every: steps between evaluations of the smallest and the largest subnet.

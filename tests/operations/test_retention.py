@@ -42,7 +42,7 @@ def put(database, settings, content, owned=True):
 
 
 def age(database, days):
-    """As if the artifacts had been looked at so many days before."""
+    """As if the artifacts had been looked at this many days before."""
     with database.write() as session:
         session.execute(
             sa.update(Artifact)

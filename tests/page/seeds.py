@@ -28,7 +28,7 @@ from supernets.training.steps.log import Progress
 
 
 def seed_front(settings, supernet, target, size):
-    """A search that has succeeded with a front of so many points; returns its id."""
+    """A search that has succeeded with a front of this many points; returns its id."""
     database = Database(settings.database)
     try:
         with database.write() as session:

@@ -1,4 +1,4 @@
-"""Units removed while a network trains: exactly so many, never fewer than before, and the result is a network again."""
+"""Units removed while a network trains: exactly the asked number, never fewer than before; the result is a network."""
 
 from __future__ import annotations
 

@@ -479,7 +479,7 @@ class Health:
 
 @dataclass(kw_only=True)
 class HistoryPoint:
-    """Hypervolume of a front after so many evaluations, by first measurements and feasible archs only."""
+    """Hypervolume of a front after this many evaluations, by first measurements and feasible archs only."""
 
     target: str | None
     """Id of the target; requests may give its name. Null: the value does not depend on one"""
@@ -1230,7 +1230,7 @@ class StaysRecord:
 
 @dataclass(kw_only=True)
 class StopRule:
-    """End when the hypervolume of the front grew by less than ``gain`` of itself over so many
+    """End when the hypervolume of the front grew by less than ``gain`` of itself over this many
     evaluations. Never before twice as many. ``gain`` 0 never ends a search.
     """
 

@@ -541,7 +541,7 @@ class SearchExtend(TypedDict):
 
 
 class StopRule(TypedDict):
-    """End when the hypervolume of the front grew by less than ``gain`` of itself over so many
+    """End when the hypervolume of the front grew by less than ``gain`` of itself over this many
     evaluations. Never before twice as many. ``gain`` 0 never ends a search.
     """
 

@@ -81,7 +81,7 @@ def best_points(
 ) -> tuple[list[FrontPoint], int]:
     """The non-dominated points within limits, best first, and how many there are.
 
-    With ``most``, at most so many of them, well spread. The session is a snapshot, or has the lock of the supernet: a
+    With ``most``, at most this many of them, well spread. The session is a snapshot, or has the lock of the supernet: a
     write must not move points between two reads.
     A point that limits exclude does not push one that they allow out of the front. Which points are returned follows
     from their values alone, so that no others are read.

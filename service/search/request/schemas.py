@@ -73,7 +73,7 @@ class Budget(Body):
 
 
 class StopRule(Body):
-    """End when the hypervolume of the front grew by less than ``gain`` of itself over so many evaluations.
+    """End when the hypervolume of the front grew by less than ``gain`` of itself over this many evaluations.
 
     Never before twice as many. ``gain`` 0 never ends a search.
     """
@@ -336,7 +336,7 @@ class ReferencePoint(View):
 
 
 class HistoryPoint(View):
-    """Hypervolume of a front after so many evaluations, by first measurements and feasible archs only."""
+    """Hypervolume of a front after this many evaluations, by first measurements and feasible archs only."""
 
     target: str | None
     evaluations: int

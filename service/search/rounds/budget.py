@@ -42,7 +42,7 @@ def affordable(size: int, seconds: float | None, spent_s: float, evaluations: in
 
 
 class FrontSize(StepData):
-    """Hypervolume of one front after so many evaluations, validation images and seconds."""
+    """Hypervolume of one front after this many evaluations, validation images and seconds."""
 
     scope: str
     evaluations: int

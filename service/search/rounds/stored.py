@@ -112,9 +112,9 @@ def stored_quality(
     *,
     whole: bool = True,
 ) -> dict[str, Quality]:
-    """Evaluations on a split by arch id: on all of it, or on at least so many ``images``.
+    """Evaluations on a split by arch id: on all of it, or on at least this many ``images``.
 
-    Without ``whole``, only those on a part of exactly so many images.
+    Without ``whole``, only those on a part of exactly this many images.
     """
     if not whole:
         rows = part_rows(session, run.project, supernet, split).part

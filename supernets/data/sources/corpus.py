@@ -22,11 +22,11 @@ from supernets.errors import DataError
 SUFFIXES = (".txt", ".md", ".py", ".rst", ".text")
 MAX_BYTES = 1 << 30
 PIECES = 50
-"""A corpus of fewer files is cut into about so many pieces, which are divided among the splits."""
+"""A corpus of fewer files is cut into about this many pieces, which are divided among the splits."""
 HELD_OUT = 10
-"""One piece in so many is validation, and one is test."""
+"""One piece in this many is validation, and one is test."""
 MOST_HELD = 500
-"""Windows of validation, and of test: of more, so many are kept, evenly spread."""
+"""Windows of validation, and of test: of more, this many are kept, evenly spread."""
 
 
 class CorpusSource(TokenSource):

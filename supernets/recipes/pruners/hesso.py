@@ -15,8 +15,8 @@ from supernets.recipes.pruners.pruner import Change, Moment, Pruner, lowest, mas
 
 
 class Hesso(Pruner):
-    """At the start of each of ``periods`` all units are scored; those with the lowest scores, so many that the goal
-    is reached in equal parts, shrink by ``(T - t - 1) / (T - t)`` after each of the ``T`` steps of the period.
+    """At the start of each of ``periods`` all units are scored; those with the lowest scores, as many as reach the goal
+    in equal parts, shrink by ``(T - t - 1) / (T - t)`` after each of the ``T`` steps of the period.
     """
 
     def __init__(

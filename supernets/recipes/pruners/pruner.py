@@ -39,11 +39,11 @@ class Units(Protocol):
         ...
 
     def cost(self, metric: str, kept: list[int]) -> float:
-        """A metric in closed form with so many units of each axis."""
+        """A metric in closed form with this many units of each axis."""
         ...
 
     def between(self, kept: list[int]) -> tuple[Population, NDArray[np.float64]]:
-        """Archs ``(n, d)`` between which so many units of each axis lie, and their weights ``(n,)``, sum 1."""
+        """Archs ``(n, d)`` between which this many units of each axis lie, and their weights ``(n,)``, sum 1."""
         ...
 
 
@@ -241,7 +241,7 @@ def lowest(
     ``among``: only these may be chosen in addition.
 
     Of each axis the kept units are rounded up to a multiple of its step, so that fewer than ``count`` may be chosen;
-    with steps of 1 there are exactly so many. An axis keeps at least one step.
+    with steps of 1 it is exactly ``count``. An axis keeps at least one step.
     """
     axis = torch.repeat_interleave(torch.arange(len(units.sizes)), torch.tensor(units.sizes))
     left = [size - step for size, step in zip(units.sizes, units.steps, strict=True)]
