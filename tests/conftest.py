@@ -4,7 +4,8 @@ Bit-for-bit comparisons need the same number on both sides, and small arrays are
 with two threads on a busy machine. Set before torch and NumPy are imported: they read it once. Hypothesis
 would fail an example that takes 0.2 s, which says only that the machine is busy. Files with long tests come first, so
 that none is left for one process when the others have nothing to do. A shell ignores Ctrl-C in what it
-runs in the background, and so would all that the tests start and interrupt there.
+runs in the background, and so would all that the tests start and interrupt there. Processes that tests start read
+compiled modules, where compiling this repository's would be a fifth of their start.
 """
 
 import os
@@ -19,6 +20,7 @@ from hypothesis import settings
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="netwright-state-")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)

@@ -109,6 +109,8 @@ def short(name: str, **changes: object) -> Recipe:
     for part in values["controllers"]:
         if part["kind"] == "gradient_split":
             part |= {"repeats": 1, "axes": 2}  # examining every axis is most of such a short training
+        if part["kind"] == "self_expanding":
+            part |= {"examples": 16}  # so is a backward pass for each example and candidate
     return Recipe.parse({**values, "steps": 6, "batch_size": 8, "schedule": {"warmup_steps": 2}, **changes})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,10 @@ RESNET = {
 }
 
 
-def traced(**settings: Any) -> dict[str, Any]:
-    """The configuration of a small residual network."""
+@lru_cache
+def traced(index: int) -> dict[str, Any]:
+    """The configuration of a small residual network, converted when a test asks for it."""
+    settings: dict[str, Any] = ({}, {"skip": True, "widths": (0.5, 1.0)})[index]
     torch.manual_seed(0)
     return convert(residual(), torch.randn(2, 3, 16, 16), **settings).family.config()
 
@@ -92,7 +95,7 @@ CONFIGS = {
         RESNET,
         {**RESNET, "stem_depths": [1], "widths": [1.0], "depths": [0], "resolutions": [18]},
     ],
-    "traced": [traced(), traced(skip=True, widths=(0.5, 1.0))],
+    "traced": [partial(traced, 0), partial(traced, 1)],
     "mobilenet_v3": [SMALL, {**SMALL, "widths": [0.5, 1.0], "kernels": [3, 5, 7], "expansions": [2]}],
 }
 
@@ -102,9 +105,15 @@ def cases(has_network: bool) -> list[tuple[str, int]]:
     return [(name, index) for name, index in every if FAMILIES.load(name).has_network == has_network]
 
 
+def config(name: str, index: int = 0) -> dict[str, Any]:
+    """A configuration of a family; one that takes seconds to make is made at the first call."""
+    found: Any = CONFIGS[name][index]
+    return dict(found() if callable(found) else found)
+
+
 def made(case: tuple[str, int]) -> Family:
     name, index = case
-    family: Family = FAMILIES.load(name).from_config(CONFIGS[name][index])
+    family: Family = FAMILIES.load(name).from_config(config(name, index))
     return family
 
 

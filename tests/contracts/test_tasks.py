@@ -22,7 +22,7 @@ from supernets.metrics import METRICS
 from supernets.recipes.recipe import Recipe, built_in
 from supernets.tasks.task import CategoricalTask, Task
 from supernets.training.loop import train_step
-from tests.contracts.test_families import CONFIGS
+from tests.contracts.test_families import config as config_of
 from tests.small import short, small_corpus, small_texts, start
 
 TRAINABLE = [name for name in FAMILIES if FAMILIES.load(name).has_network]
@@ -99,7 +99,7 @@ def family_for(task: Task, name: str, data: DataSet) -> Family:
     if name == "traced":  # its dimensions are those of the network that was converted
         return converted(sizes["channels"] or 1, sizes["outputs"] or 1)
     config = {setting: sizes.get(dimension) for dimension, setting in kind.fitted.items()}
-    family: Family = kind.from_config({**CONFIGS[name][0], **config})
+    family: Family = kind.from_config({**config_of(name), **config})
     return family
 
 
@@ -193,7 +193,7 @@ def test_a_family_of_other_inputs_or_outputs_is_refused(
     name: str, family: str, sets: dict[str, DataSet]
 ) -> None:
     task: Task = TASKS.load(name)()
-    made: Family = FAMILIES.load(family).from_config(CONFIGS[family][0])
+    made: Family = FAMILIES.load(family).from_config(config_of(family))
     with pytest.raises(DataError, match=f"no .*{UNFIT_FAMILIES[name][family]}"):
         task.check(made, sets[name])
 

@@ -27,7 +27,7 @@ from supernets.training.finetune import (
     plan_finetune,
 )
 from supernets.training.loop import RunOptions, train
-from tests.contracts.test_families import CONFIGS
+from tests.contracts.test_families import config
 from tests.small import TEXT_FAMILY, converted_family, short, small_corpus, small_texts, small_vit
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
@@ -65,7 +65,7 @@ def family_and_data(name: str, folder: Path) -> tuple[Family, str, DataSet]:
         )
     if name == "gpt":
         return kind.from_config(TEXT_FAMILY), "language_modelling", load_data(small_corpus(folder))
-    family = converted_family() if name == "traced" else kind.from_config(CONFIGS[name][0])
+    family = converted_family() if name == "traced" else kind.from_config(config(name))
     return family, "image_classification", load_data("digits")
 
 

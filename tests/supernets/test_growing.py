@@ -70,20 +70,22 @@ class Mixed(nn.Module):
         return self.head(F.adaptive_max_pool2d(x, 2).flatten(1))
 
 
-def networks() -> list[TracedNet]:
-    torch.manual_seed(0)
-    nets = [convert(Mixed(), torch.randn(2, 1, 16, 16), multiple=1).net]
-    torch.manual_seed(1)
-    nets.append(converted_family().build())
-    assert all(isinstance(net, TracedNet) for net in nets)
-    return nets
+@pytest.fixture(params=["mixed", "residual"])
+def net(request: pytest.FixtureRequest) -> TracedNet:
+    if request.param == "mixed":
+        torch.manual_seed(0)
+        made = convert(Mixed(), torch.randn(2, 1, 16, 16), multiple=1).net
+    else:
+        torch.manual_seed(1)
+        made = converted_family().build()
+    assert isinstance(made, TracedNet)
+    return made
 
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-@pytest.mark.parametrize("net", networks(), ids=["mixed", "residual"])
 def test_nothing_changes_without_noise(net: TracedNet) -> None:
     shape = [int(size) for size in net.family.graph.inputs[0].output.shape[1:]]
     images = torch.randn(5, *shape, generator=generator())
