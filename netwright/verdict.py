@@ -130,20 +130,21 @@ def _accuracy(path: Path, supernet: Supernet) -> tuple[float, int]:
     """Share of the test images that a file classifies right, and their number."""
     import onnxruntime
 
-    from supernets.data import load_data, prepare
+    from supernets.data import open_source, prepare
 
-    data = load_data(supernet.data["name"])
+    test = open_source(supernet.data["name"]).split("test")
     announced = supernet.data["splits"]["test"]["sha256"]
-    if data.test.sha256 != announced:
-        raise NetwrightError(f"the test images must have SHA-256 {announced}, got {data.test.sha256}")
+    if test.sha256 != announced:
+        raise NetwrightError(f"the test images must have SHA-256 {announced}, got {test.sha256}")
+    mean, std = supernet.preprocessing["mean"], supernet.preprocessing["std"]
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     image = session.get_inputs()[0]
-    right, n = 0, len(data.test.stored)
+    right, n = 0, len(test)
     for start in range(0, n, CHECK_BATCH):
         batch = slice(start, start + CHECK_BATCH)
-        ready = prepare(data.test.stored[batch], image.shape[2], data.mean, data.std)
+        ready = prepare(test.stored[batch], image.shape[2], mean, std)
         scores = session.run(None, {image.name: ready.numpy()})[0]
-        right += int((scores.argmax(axis=1) == data.test.labels[batch].numpy()).sum())
+        right += int((scores.argmax(axis=1) == test.labels[batch].numpy()).sum())
     return right / n, n
 
 

@@ -296,11 +296,10 @@ def pixels_of(cell: Cell, form: Form) -> NDArray[np.uint8]:
     """``(channels, r, r) uint8`` of one image, upright."""
     image = opened(cell)
     try:
-        upright = ImageOps.exif_transpose(image)
-        if is_deep(upright.mode):
-            upright = _scaled(upright, cell.name, form)
-        plain = _opaque(upright).convert("L" if form.channels == 1 else "RGB")
-        fitted = _fitted(plain, form)
+        ImageOps.exif_transpose(image, in_place=True)
+        flat = _scaled(image, cell.name, form) if is_deep(image.mode) else image
+        plain, mode = _opaque(flat), "L" if form.channels == 1 else "RGB"
+        fitted = _fitted(plain if plain.mode == mode else plain.convert(mode), form)
     except UNREADABLE as error:
         if isinstance(error, DataError):
             raise

@@ -16,6 +16,7 @@ from supernets import DATA_SOURCES
 from supernets.data.dataset import SPLITS, DataSet, assemble
 from supernets.data.examine import Pile, make_report
 from supernets.data.images import Form, Survey
+from supernets.data.splits import HeldSplit, Split
 from supernets.data.stored.examples import Found, Labelled
 from supernets.data_facts.report import DataReport, refused
 from supernets.data_facts.spec import DataSpec
@@ -95,6 +96,10 @@ class DataSource(ABC):
     def splits(self) -> DataSet:
         """The data set, whole; with its report where its images are the user's own."""
 
+    def split(self, name: str) -> HeldSplit:
+        """One split of :meth:`splits`; decoded alone where the source stores it apart and its form is known."""
+        return self.splits().held(name)
+
     @abstractmethod
     def look(self, limit: int | None = None) -> Look:
         """The data report and the images it was made of: all, or at most about ``limit`` of each split."""
@@ -114,6 +119,17 @@ class OfficialSource(DataSource):
     @abstractmethod
     def piles(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Images ``(n, c, r, r) uint8`` and labels ``(n,) int64`` of every split."""
+
+    def test(self) -> tuple[Tensor, Tensor]:
+        """Images and labels of the official test alone."""
+        return self.piles()["test"]
+
+    def split(self, name: str) -> HeldSplit:
+        """One split; of the test only its own images are decoded."""
+        if name != "test":
+            return super().split(name)
+        self.files()
+        return Split(name, *self.test())
 
     def files(self) -> list[Path]:
         """Those of the data folder."""

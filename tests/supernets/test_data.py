@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from torch.nn import functional as F
 
 from supernets import DATA_SOURCES
@@ -23,13 +23,16 @@ from supernets.data import (
     check_data,
     epoch_order,
     load_data,
+    open_source,
     prepare,
     step_generator,
 )
 from supernets.data import images as images_module
 from supernets.data.dataset import count_pixels, stratified
 from supernets.data.listed import HUB, from_hub
+from supernets.data.stored.examples import Cell
 from supernets.data.stored.order import permutation
+from supernets.data.stored.tables import index_files
 from supernets.errors import DataError, UnknownNameError
 
 NETWRIGHT_DATA = os.environ.get("NETWRIGHT_DATA")
@@ -172,6 +175,91 @@ def test_cifar10_test_split_from_the_data_folder() -> None:
     assert (images.double() / 255).mean((0, 2, 3)).tolist() == pytest.approx(
         [0.4914, 0.4822, 0.4465], abs=0.01
     )
+
+
+def test_the_test_split_of_cifar10_is_decoded_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+    rows = {"image": [png(image) for image in pixels], "label": [row % 10 for row in range(30)]}
+    pq.write_table(pa.table(rows), tmp_path / "cifar10_test.parquet")
+    source = open_source("cifar10", tmp_path)
+    with pytest.raises(DataError, match="no cifar10_train.parquet"):
+        source.split("test")
+    (tmp_path / "cifar10_train.parquet").write_bytes(b"not read")
+    test = source.split("test")
+    assert np.array_equal(test.stored.numpy(), pixels.transpose(0, 3, 1, 2))
+    assert test.labels.tolist() == rows["label"]
+    assert test.sha256 == Split("test", test.stored, test.labels).sha256
+    for name in ("train", "validation"):
+        with pytest.raises(DataError, match="cifar10_train.parquet must be a parquet file"):
+            source.split(name)
+
+
+def test_a_split_is_that_of_the_whole_data_set(digits: DataSet, tmp_path: Path) -> None:
+    own = f"folder:{write_folder(tmp_path / 'own', {'cat': 120, 'dog': 120})}"
+    for spec, data in (("digits", digits), (own, load_data(own))):
+        for name, found in data.describe()["splits"].items():
+            assert open_source(spec).split(name).sha256 == found["sha256"]
+    with pytest.raises(DataError, match="unknown split 'tests'; choices: train, validation, test"):
+        open_source("digits").split("tests")
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def encoded_images() -> dict[str, bytes]:
+    """Images of every mode and format that is decoded, some of them turned by EXIF."""
+    rng = np.random.default_rng(0)
+    colour = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    found = {
+        f"{mode} PNG": saved(colour.convert(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+    }
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        for kind in ("JPEG", "PNG", "TIFF", "WEBP"):
+            found[f"{kind} turned by {turn}"] = saved(colour, kind, exif=exif)
+    found |= {kind: saved(colour, kind) for kind in ("BMP", "GIF", "PPM")}
+    found["GIF with a transparent colour"] = saved(colour.convert("P"), "GIF", transparency=3)
+    found["PNG with a transparent colour"] = saved(colour.convert("P"), "PNG", transparency=3)
+    found["WEBP with alpha"] = saved(colour.convert("RGBA"), "WEBP", lossless=True)
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decoding_gives_what_each_step_on_a_copy_gives(channels: int) -> None:
+    form = images_module.Form(channels, 9, "squeeze")
+    for name, content in encoded_images().items():
+        upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        if images_module.has_alpha(upright):
+            layer = upright.convert("RGBA")
+            white = Image.new("RGBA", layer.size, "white")
+            upright = Image.alpha_composite(white, layer).convert("RGB")
+        plain = upright.convert("L" if channels == 1 else "RGB")
+        expected = np.asarray(plain.resize((9, 9), Image.Resampling.BILINEAR)).reshape(9, 9, channels)
+        assert np.array_equal(
+            images_module.pixels_of(Cell(name, content), form), expected.transpose(2, 0, 1)
+        ), name
+
+
+def test_a_struct_of_bytes_and_path_is_read_as_the_bytes_alone(tmp_path: Path) -> None:
+    images = [png(np.full((4, 4, 3), value, dtype=np.uint8)) for value in range(3)]
+    structs = [{"bytes": image, "path": None} for image in images]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    missing = {"a struct": None, "its bytes": {"bytes": None, "path": "a.png"}}
+    for name, hole in {"nothing": structs[0], **missing}.items():
+        column = pa.array([*structs, hole, structs[1]], type=kind)
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"image": column, "label": [0, 1, 0, 1, 0]}), path)
+        examples = index_files({"train": [path]}).splits["train"]
+        rows = np.array([0, 2, 4])
+        assert [cell.content for cell in examples.cells(rows)] == [images[0], images[2], images[1]]
+        if name in missing:
+            with pytest.raises(DataError, match="must hold an encoded image in every row, but row 3 of"):
+                list(examples.cells(np.arange(5)))
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])

@@ -39,6 +39,13 @@ class Cifar10(OfficialSource):
         carved = carve(*splits["train"], {"validation": VALIDATION}, self.seed)
         return {name: (part.images, part.labels) for name, part in carved.items()} | {"test": splits["test"]}
 
+    def test(self) -> tuple[Tensor, Tensor]:
+        """From its file, or from the hub with the rest."""
+        if self.data_dir is None:
+            return super().test()
+        images, labels = read(self.data_dir / self.names[1])
+        return resized(images, self.spec.resolution), labels
+
 
 def read(path: Path) -> tuple[Tensor, Tensor]:
     """Images and labels of one official file, in its order."""

@@ -179,7 +179,7 @@ class _Table:
                 for batch in file.iter_batches(size, [group], [self.image_column]):
                     if position == len(rows):
                         return
-                    column = batch.column(0)
+                    column = _encoded(batch.column(0))
                     while position < len(rows) and rows[position] < start + len(column):
                         row = int(rows[position])
                         name = f"row {first + row} of {self.path.name}"
@@ -197,6 +197,15 @@ class _Table:
                 "no_image",
             )
         return content
+
+
+def _encoded(column: pyarrow.Array) -> pyarrow.Array:
+    """The column of the bytes alone where rows are structs of bytes and a path, which take longer to read."""
+    import pyarrow.types as types
+
+    if not types.is_struct(column.type):
+        return column
+    return column.flatten()[column.type.get_field_index("bytes")]
 
 
 def _rows_at_once(group: RowGroupMetaData, column: str) -> int:
