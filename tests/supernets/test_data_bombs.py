@@ -100,15 +100,15 @@ def table(path: Path, images: list[bytes], labels: list[object], places: list[in
         "image": pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(images, pa.binary())),
         "label": pa.array([labels[place] for place in places]),
     }
-    schema = pa.schema([("image", pa.binary()), ("label", rows["label"].type)])
-    columns = [rows["image"].cast(pa.binary()), rows["label"]]
     pq.write_table(
-        pa.table(columns, schema=schema),
+        pa.table(rows),
         path,
         compression="zstd",
         dictionary_pagesize_limit=256 << 20,
         row_group_size=1 << 20,
+        store_schema=False,  # a plain column, not one of Arrow's dictionaries
     )
+    assert pq.read_schema(path).types == [pa.binary(), rows["label"].type]
     return str(path)
 
 
@@ -121,17 +121,23 @@ def test_rows_that_repeat_a_large_image_are_read_in_pieces(limited: Limited, tmp
     assert answer == "result: 900"
 
 
+def repeated(values: list[str], places: list[int]) -> pa.DictionaryArray:
+    """A column of the values at ``places``; written without the schema of Arrow it is a plain column."""
+    return pa.DictionaryArray.from_arrays(pa.array(places, type=pa.int32()), pa.array(values))
+
+
 def test_a_label_of_megabytes_is_refused(limited: Limited, tmp_path: Path) -> None:
     names = [letter * (1 << 20) for letter in "ab"]
-    schema = pa.schema([("image", pa.binary()), ("label", pa.string())])
     places = [index % 2 for index in range(1500)]
-    columns = [pa.array([png(p, p) for p in places]), pa.array([names[p] for p in places])]
+    images = [png(place, place) for place in range(2)]
     pq.write_table(
-        pa.table(columns, schema=schema),
+        pa.table({"image": [images[place] for place in places], "label": repeated(names, places)}),
         tmp_path / "all.parquet",
         compression="zstd",
         dictionary_pagesize_limit=256 << 20,
+        store_schema=False,
     )
+    assert pq.read_schema(tmp_path / "all.parquet").types == [pa.binary(), pa.string()]
     assert (tmp_path / "all.parquet").stat().st_size < 200_000
     for source in ("parquet", "stream"):
         answer = limited(f"load_data('{source}:{tmp_path}/all.parquet')")
@@ -266,13 +272,15 @@ def test_arrays_that_declare_more_than_they_hold_are_refused(
 def test_a_table_that_repeats_long_text_is_read_in_pieces_and_refused(
     limited: Limited, length: int, rows: int, bound: str, tmp_path: Path
 ) -> None:
-    text = pa.array(["a" * length] * rows)
+    text = repeated(["a" * length], [0] * rows)
     pq.write_table(
         pa.table({"arch": text, "latency": pa.array([1.0] * rows)}),
         tmp_path / "t.parquet",
         compression="zstd",
         dictionary_pagesize_limit=256 << 20,
+        store_schema=False,
     )
+    assert pq.read_schema(tmp_path / "t.parquet").types == [pa.string(), pa.float64()]
     assert (tmp_path / "t.parquet").stat().st_size < 100_000
     answer = limited(f"read_table(Path('{tmp_path}/t.parquet').read_bytes(), ['arch', 'latency'])")
     assert answer.startswith("refused: TableError") and bound in answer
