@@ -12,6 +12,15 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from supernets.convert.operators import (
+    PLACES,
+    SHAPED_LIKE,
+    argument_names,
+    dropped,
+    op_name,
+    out_of_place,
+    readable,
+)
 from supernets.convert.program import place
 from supernets.convert.results import quality_of, structure_of
 from supernets.errors import ConvertError
@@ -30,22 +39,9 @@ from supernets.traced.graph import (
 )
 from supernets.traced.operators import known
 
-DROPPED = (
-    "_assert_tensor_metadata",
-    "_assert_scalar",
-    "_assert_async",
-    "sym_constrain_range_for_size",
-    "sym_constrain_range",
-)
 RANDOM = ("rand", "normal", "bernoulli", "multinomial", "poisson", "exponential", "uniform")
 MOST_ROUNDS = 4
 """A decomposition may give operators that have to be decomposed themselves."""
-BUILTINS = {
-    operator.add: "add", operator.sub: "sub", operator.mul: "mul", operator.floordiv: "floordiv", operator.neg: "neg",
-    operator.mod: "mod", operator.eq: "eq", operator.ne: "ne", operator.lt: "lt", operator.le: "le",
-    operator.gt: "gt", operator.ge: "ge", operator.truediv: "truediv", operator.pow: "pow", torch.sym_min: "min",
-    torch.sym_max: "max", torch.sym_int: "int", torch.sym_float: "sym_float", torch.sym_not: "not",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,17 @@ def graph_of(program: ExportedProgram, output: str | None = None) -> TracedGraph
     """
     _refuse_randomness(program)
     _check_weights(program)
+    if not readable(program):
+        program = _decomposed(program)
+    return _Reader(program).read(output)
+
+
+def _decomposed(program: ExportedProgram) -> ExportedProgram:
+    """Without changes in place, and with operators that are not supported in terms of others.
+
+    Raises:
+        ConvertError: an operator that is not supported and cannot be decomposed.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = program.run_decompositions({})
@@ -77,7 +84,7 @@ def graph_of(program: ExportedProgram, output: str | None = None) -> TracedGraph
             f"operator {node.target} is not supported{_of(node)}; replace it in the network's code, or leave the part "
             "out that uses it"
         )
-    return _Reader(program).read(output)
+    return program
 
 
 def _refuse_randomness(program: ExportedProgram) -> None:
@@ -101,12 +108,8 @@ def _unknown(program: ExportedProgram) -> set[object]:
     return {
         node.target
         for node in program.graph.nodes
-        if node.op == "call_function" and not _dropped(node) and not known(op_name(node.target))
+        if node.op == "call_function" and not dropped(node) and not known(op_name(node.target))
     }
-
-
-def _dropped(node: fx.Node) -> bool:
-    return op_name(node.target).split(".")[1] in DROPPED
 
 
 def _decompositions(targets: set[object]) -> dict[object, object]:
@@ -118,28 +121,6 @@ def _decompositions(targets: set[object]) -> dict[object, object]:
         elif isinstance(target, torch._ops.OpOverload):
             found[target] = target.decompose
     return found
-
-
-def op_name(target: object) -> str:
-    """``aten.add.Tensor``, ``builtin.mul``; a name of no known namespace for anything else."""
-    if target is operator.getitem:
-        return "builtin.getitem"
-    if target in BUILTINS:
-        return f"builtin.{BUILTINS[target]}"
-    if isinstance(target, torch._ops.OpOverload):
-        name = str(target)
-        return RENAMED.get(name, name)
-    return f"foreign.{getattr(target, '__name__', target)}"
-
-
-RENAMED = {
-    "aten._native_batch_norm_legit_no_training.default": "aten.batch_norm.default",
-    "aten.split.Tensor": "aten.split_with_sizes.default",
-    "aten.split.sizes": "aten.split_with_sizes.default",
-    "aten.chunk.default": "aten.split_with_sizes.default",
-    "aten.view.default": "aten.reshape.default",
-    "aten._unsafe_view.default": "aten.reshape.default",
-}
 
 
 class _Reader:
@@ -154,7 +135,7 @@ class _Reader:
     def read(self, output: str | None) -> TracedGraph:
         inputs, weights, tensors = self._placeholders()
         for node in self._program.graph.nodes:
-            if node.op == "call_function" and not _dropped(node):
+            if node.op == "call_function" and not dropped(node):
                 self._operator(node)
         result = self._result()
         quality = quality_of(result, {node.name: node for node in self._nodes}, output)
@@ -258,6 +239,10 @@ class _Reader:
     def _operator(self, node: fx.Node) -> None:
         name = op_name(node.target)
         args = self._arguments(node)
+        if pure := out_of_place(name):
+            name = pure
+            self._rename(next(iter(args.values())), Ref(node.name))
+            args = dict(zip(argument_names(pure), args.values(), strict=False))
         values = node.meta.get("val")
         several = isinstance(values, tuple | list)
         outputs = (
@@ -282,6 +267,9 @@ class _Reader:
                     raise ConvertError(f"the batch must not be split{_of(node)}")
                 sizes.append(size)
             args = {"self": args["self"], "split_sizes": sizes, "dim": dim}
+        if name in SHAPED_LIKE:
+            shape: list[Arg] = [size if isinstance(size, int) else -1 for size in outputs[0].shape]
+            name, args = "aten.reshape.default", {"self": args["self"], "shape": shape}
         if name == "aten.reshape.default":  # a view of what is contiguous: the memory format is not kept
             args = {"self": args["self"], "shape": args["size" if "size" in args else "shape"]}
         if name == "builtin.getitem":
@@ -291,6 +279,14 @@ class _Reader:
                 self._alias[node.name] = Ref(source.name)
                 return
         self._nodes.append(Node(node.name, name, args, outputs, _module(node), _line(node)))
+
+    def _rename(self, changed: Arg, result: Ref) -> None:
+        """What was changed in place is the result for all that follows."""
+        assert isinstance(changed, Ref)
+        for name, known_as in self._alias.items():
+            if known_as == changed:
+                self._alias[name] = result
+        self._alias[changed.name] = result
 
     def _arguments(self, node: fx.Node) -> dict[str, Arg]:
         if not isinstance(node.target, torch._ops.OpOverload):
@@ -303,7 +299,7 @@ class _Reader:
                 found[argument.name] = self._arg(node.args[position])
             elif argument.name in node.kwargs:
                 found[argument.name] = self._arg(node.kwargs[argument.name])
-        for name in ("device", "layout", "pin_memory", "memory_format", "non_blocking"):
+        for name in PLACES:
             found.pop(name, None)
         return found
 
