@@ -91,6 +91,7 @@ def distort(
     colour: float = 0.0,
     grey: float = 0.0,
     *,
+    largest: float = 1.0,
     of: int | None = None,
     part: slice = slice(None),
 ) -> Tensor:
@@ -102,6 +103,7 @@ def distort(
         crop: smallest share of the area that a crop has; its sides have a ratio from 3/4 to 4/3.
         colour: brightness, contrast and saturation are multiplied by numbers from ``1 - colour`` to ``1 + colour``.
         grey: probability with which an image becomes grey.
+        largest: largest share of the area that a crop has, where ``crop`` is below 1.
         of: as of :func:`augment`.
         part: as of :func:`augment`.
 
@@ -117,7 +119,7 @@ def distort(
 
     x = images.float()
     if crop < 1:
-        area, ratio = drawn(crop, 1), drawn(math.log(3 / 4), math.log(4 / 3)).exp()
+        area, ratio = drawn(crop, largest), drawn(math.log(3 / 4), math.log(4 / 3)).exp()
         width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
         left, top = drawn(-1, 1) * (1 - width), drawn(-1, 1) * (1 - height)
         zero = torch.zeros_like(width)

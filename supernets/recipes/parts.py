@@ -89,10 +89,12 @@ class Sampler(Part, ABC):
 
     Promises: members of the space only; the plan is a function of step, generator and what feedback has
     been given, so every process of a training draws the same plan; an item comes after the one it learns
-    from; roles of a plan are distinct. ``views``: how often the batch is augmented, independently each time.
+    from; roles of a plan are distinct. ``views``: how often the batch is augmented, independently each time; the last
+    ``local`` of them are small crops.
     """
 
     views: int = 1
+    local: int = 0
 
     @abstractmethod
     def plan(self, space: Space, step: int, rng: np.random.Generator) -> tuple[Item, ...]:

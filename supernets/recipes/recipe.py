@@ -8,7 +8,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -120,7 +120,7 @@ class SpaceSettings(_Part):
 class AugmentSettings(_Part):
     """Random crop after padding, mirroring, and what makes two views of an image differ."""
 
-    added = frozenset({"crop", "colour", "grey"})
+    added = frozenset({"crop", "colour", "grey", "local"})
     pad: int = Field(default=0, ge=0, description="pixels of padding at the data set's own resolution")
     flip: bool = False
     crop: float = Field(
@@ -130,6 +130,20 @@ class AugmentSettings(_Part):
         default=0.0, ge=0, lt=1, description="brightness, contrast and saturation change by up to this factor"
     )
     grey: float = Field(default=0.0, ge=0, le=1, description="share of images without colour")
+    local: float = Field(
+        default=0.05, gt=0, le=1, description="smallest share that a local crop has; its largest is crop"
+    )
+
+    @model_validator(mode="after")
+    def _local_is_smaller(self) -> AugmentSettings:
+        if "local" in self.model_fields_set and self.local > self.crop:
+            raise ValueError(f"local must be at most crop, got {self.local} and crop {self.crop}")
+        return self
+
+    def options(self, *, local: bool) -> dict[str, Any]:
+        """What :meth:`supernets.tasks.task.Task.augment` takes, for a local crop or a view of the whole image."""
+        found = self.model_dump(exclude={"local"})
+        return {**found, "crop": min(self.local, self.crop), "largest": self.crop} if local else found
 
 
 class Recipe(_Part):

@@ -72,6 +72,7 @@ class ImageTask(Task):
         pad: int = 0,
         flip: bool = False,
         crop: float = 1.0,
+        largest: float = 1.0,
         colour: float = 0.0,
         grey: float = 0.0,
         of: int | None = None,
@@ -79,7 +80,7 @@ class ImageTask(Task):
     ) -> Tensor:
         """Random crop after padding, mirroring, other crops and colours; see :mod:`supernets.data.batches`."""
         cropped = augment(stored, generator, pad, flip, of=of, part=part)
-        return distort(cropped, generator, crop, colour, grey, of=of, part=part)
+        return distort(cropped, generator, crop, colour, grey, largest=largest, of=of, part=part)
 
     def interface(self, dimensions: Dimensions) -> Interface:
         """``image (batch, c, h, w)``, prepared as :meth:`prepare` does, to ``logits (batch, outputs)``."""

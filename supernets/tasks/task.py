@@ -218,6 +218,7 @@ class Task(ABC):
         pad: int = 0,
         flip: bool = False,
         crop: float = 1.0,
+        largest: float = 1.0,
         colour: float = 0.0,
         grey: float = 0.0,
         of: int | None = None,
@@ -228,7 +229,7 @@ class Task(ABC):
         Raises:
             RecipeError: an augmentation that this task does not have.
         """
-        del generator, of, part
+        del generator, largest, of, part
         if pad or flip or crop < 1 or colour or grey:
             raise RecipeError(
                 f"task {self.name!r} has no augmentation, got pad {pad}, flip {flip}, crop {crop}, colour {colour} and "

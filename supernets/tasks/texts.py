@@ -94,13 +94,14 @@ class TextTask(Task):
         pad: int = 0,
         flip: bool = False,
         crop: float = 1.0,
+        largest: float = 1.0,
         colour: float = 0.0,
         grey: float = 0.0,
         of: int | None = None,
         part: slice = slice(None),
     ) -> Tensor:
         """Unchanged: crops and mirroring are of images."""
-        del generator, pad, flip, crop, colour, grey, of, part
+        del generator, pad, flip, crop, largest, colour, grey, of, part
         return stored
 
     def inputs(self) -> tuple[NamedTensor, ...]:

@@ -103,10 +103,16 @@ def _batch(training: Training) -> Batch:
     recipe, part = training.recipe, training.processes.part(training.recipe.batch_size)
     stored, labels = training.data.train.batch(recipe.batch_size, training.seed, training.step, part)
     generator = step_generator(training.seed, training.step)
-    changes = recipe.augment.model_dump()
+    views, whole = training.sampler.views, training.sampler.views - training.sampler.local
     first, *further = (
-        training.task.augment(stored, generator, **changes, of=recipe.batch_size, part=part)
-        for _ in range(training.sampler.views)
+        training.task.augment(
+            stored,
+            generator,
+            **recipe.augment.options(local=view >= whole),
+            of=recipe.batch_size,
+            part=part,
+        )
+        for view in range(views)
     )
     return training.batch(first, labels, *further)
 

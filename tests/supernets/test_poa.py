@@ -258,6 +258,10 @@ def test_heads_teacher_and_list_are_in_the_state(data: DataSet, tmp_path: Path) 
             "kinds must be a list of different kinds",
         ),
         ({"augment": {"crop": 0}}, "augment.crop"),
+        ({"augment": {"crop": 0.2, "local": 0.3}}, "local must be at most crop, got 0.3 and crop 0.2"),
+        ({"sampler": {"kind": "poa", "local": -1}}, "local must be a whole number from 0 to 16, got -1"),
+        ({"sampler": {"kind": "poa", "local": True}}, "local must be a whole number from 0 to 16"),
+        ({"sampler": {"kind": "poa", "local": 1.5}}, "local must be a whole number from 0 to 16"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_part(changes: dict[str, object], message: str) -> None:
@@ -283,6 +287,107 @@ def test_views_differ_and_keep_their_form() -> None:
     assert torch.equal(part, views[0][2:4])
     grey = distort(images, torch.Generator().manual_seed(0), grey=1.0)
     assert torch.equal(grey[:, 0], grey[:, 1]) and distort(images, torch.Generator()) is images
+
+
+# --- local crops -----------------------------------------------------------------------------------
+
+
+def areas(local: bool, n: int = 400) -> torch.Tensor:
+    """Shares of the image that crops of the recipe's augmentation have, from an image whose values are places."""
+    rows = torch.arange(0, 240, 4, dtype=torch.uint8).view(1, 1, 60, 1).expand(n, 1, 60, 60)
+    options = Recipe.parse({**Recipe.read("poa").as_json(), "augment": {"crop": 0.3, "local": 0.05}}).augment
+    made = [
+        TASK.augment(each, torch.Generator().manual_seed(3), **options.options(local=local))
+        for each in (rows, rows.transpose(2, 3))
+    ]
+    sides = [(each.flatten(1).amax(1).int() - each.flatten(1).amin(1).int() + 4) / 240 for each in made]
+    return sides[0] * sides[1]
+
+
+def test_local_crops_are_smaller_than_views_of_the_whole_image() -> None:
+    small, whole = areas(local=True), areas(local=False)
+    assert 0.03 < float(small.min()) < 0.07 and 0.27 < float(small.max()) < 0.35
+    assert 0.27 < float(whole.min()) < 0.35 and float(whole.max()) > 0.9
+
+
+def test_students_see_local_crops_at_the_smallest_image_size() -> None:
+    family = small_vit(resolutions=[8, 16])
+    space = family.space()
+    plain, local = PoaSampler(), PoaSampler(local=2)
+    assert (plain.views, local.views, local.local) == (2, 4, 2)
+    for step in range(20):
+        intact, elastic = plain.plan(space, step, np.random.default_rng(step))
+        items = local.plan(space, step, np.random.default_rng(step))
+        assert [item.role for item in items] == [
+            "intact",
+            "elastic",
+            "intact_local1",
+            "elastic_local1",
+            "intact_local2",
+            "elastic_local2",
+        ]
+        assert [item.view for item in items] == [1, 1, 2, 2, 3, 3]
+        assert [item.arch for item in items[:2]] == [intact.arch, elastic.arch]
+        for one, item in zip((intact, elastic) * 2, items[2:], strict=True):
+            assert item.arch.as_dict() == {**one.arch.as_dict(), "resolution": 8}
+        assert [item.weight for item in items] == pytest.approx([0.8 / 3, 0.2 / 3] * 3)
+    assert [item.arch for item in PoaSampler(local=1).plan(SPACE, 0, np.random.default_rng(0))[2:]] == [
+        item.arch for item in PoaSampler().plan(SPACE, 0, np.random.default_rng(0))
+    ]
+
+
+def test_local_crops_have_both_terms_of_their_own_view() -> None:
+    loss, (a, b1, b2, far) = made(), (features(seed) for seed in range(4))
+    for view in (1, 2):
+        bank = {AVERAGE: a.detach(), "intact": far.detach(), "intact_local1": far.detach()}
+        bank["intact" if view == 1 else "intact_local1"] = b1.detach()
+        role = "elastic" if view == 1 else "elastic_local1"
+        found = loss(
+            TASK, Item(SPACE.min(), role, targets_from=AVERAGE, view=view), b2, torch.zeros(32), bank
+        )
+        if view == 1:
+            expected = found
+    assert torch.equal(found, expected)
+    bank = {AVERAGE: a.detach(), "intact": far.detach()}
+    alone = loss(
+        TASK, Item(SPACE.max(), "intact_local1", targets_from=AVERAGE, view=2), b1, torch.zeros(32), bank
+    )
+    assert torch.equal(
+        alone,
+        loss(TASK, Item(SPACE.max(), "intact", targets_from=AVERAGE, view=1), b1, torch.zeros(32), bank),
+    )
+
+
+def test_the_teacher_does_not_see_local_crops(data: DataSet) -> None:
+    """Its one forward a step has the inputs of a training without them; those of students get two passes each."""
+    family = small_vit(resolutions=[8, 16])
+    seen = {}
+    for local in (0, 2):
+        recipe = short("poa", sampler={"kind": "poa", "local": local})
+        training = start(recipe, family, data, 0, task=TASK)
+        average, shapes = training.shard.average, []
+        assert average is not None
+        average.register_forward_pre_hook(lambda _, inputs, shapes=shapes: shapes.append(inputs[0].clone()))
+        train_step(training)
+        assert (training.passes, training.forwards) == (2 * (1 + local), 1)
+        (seen[local],) = shapes
+    assert torch.equal(seen[0], seen[2]) and seen[0].shape[2:] == (16, 16)
+
+
+def test_a_training_with_local_crops_resumes_bit_for_bit(data: DataSet, tmp_path: Path) -> None:
+    family, recipe = small_vit(resolutions=[8, 16]), short("poa", sampler={"kind": "poa", "local": 2})
+    whole = train(recipe, family, data, tmp_path / "whole", task=TASK)
+    train(recipe, family, data, tmp_path / "parts", task=TASK, until_step=3)
+    parts = train(recipe, family, data, tmp_path / "parts", task=TASK)
+    one, two = whole.result.state_dict(), parts.result.state_dict()
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_the_recipe_without_local_crops_keeps_its_hash() -> None:
+    recipe = Recipe.read("poa")
+    assert "local" not in recipe.augment.hashed() and "local" not in recipe.sampler.options
+    changed = Recipe.parse({**recipe.as_json(), "augment": {**recipe.as_json()["augment"], "local": 0.1}})
+    assert changed.sha256 != recipe.sha256
 
 
 # --- features --------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from supernets.tasks.task import Task
 
 INTACT = "intact"
 """Role of the largest student, which gives the targets of the same-view term."""
+GLOBAL = 1
+"""The students' view of the whole image; further ones are local crops."""
 MOST_HEADS = 16
 MOST_WIDE = 65_536
 """Of prototypes of a head, and of neurons of its layers."""
@@ -32,14 +34,15 @@ class PoaLoss(Loss):
     """Cross entropies between assignments of features to prototypes, a mean over several heads.
 
     ``intact`` learns from the averaged network, which saw another view: ``CE(p_a, p_b1)``. Other items learn from it
-    too, and where ``same_view`` from the intact student on their own view: ``CE(p_a, p_b2) + CE(p_b1, p_b2)``. The
+    too, and where ``same_view`` from the intact student on their own view: ``CE(p_a, p_b2) + CE(p_b1, p_b2)``. Local
+    crops have roles of their own (:func:`role_of`) and the same terms. The
     teacher's assignments ``p_a`` are balanced by :func:`sinkhorn` at a temperature that rises from the first to the
     second of ``teacher_temperature`` over the fraction ``rising`` of the steps; those of students are softmaxes at
     ``temperature``. Nothing flows into what gives targets.
 
     Each head has its own layers and as many unit prototypes as ``prototypes`` says. The teacher's heads are averages of
-    the students', with the decay of the averaged network. With ``koleo`` the intact student's features are spread
-    (:func:`koleo`), at this weight.
+    the students', with the decay of the averaged network. With ``koleo`` the intact student's features of the whole
+    image are spread (:func:`koleo`), at this weight.
     """
 
     without_labels = True
@@ -123,7 +126,8 @@ class PoaLoss(Loss):
         """Mean loss ``()`` of features ``(n, d)``; the averaged network's are in ``bank``."""
         assert item.targets_from is not None
         taught = bank[item.targets_from].detach()
-        intact = bank.get(INTACT) if self._same_view and item.role != INTACT else None
+        own_view = role_of(INTACT, item.view)
+        intact = bank.get(own_view) if self._same_view and item.role != own_view else None
         losses = []
         for student, teacher in zip(self.heads, self.average, strict=True):
             logits = student(outputs) / self._temperature
@@ -181,6 +185,11 @@ class PoaLoss(Loss):
                 if isinstance(value, Tensor) and name.startswith(f"{part}.")
             }
             heads.load_state_dict(kept)
+
+
+def role_of(student: str, view: int) -> str:
+    """The role of a student on a view: that of the whole image has its name, local crops a number each."""
+    return student if view <= GLOBAL else f"{student}_local{view - GLOBAL}"
 
 
 class Head(nn.Module):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from supernets.errors import RecipeError
-from supernets.recipes.losses.poa import INTACT
+from supernets.recipes.losses.poa import GLOBAL, INTACT, role_of
 from supernets.recipes.parts import AVERAGE, Item, Sampler
 from supernets.recipes.samplers.draws import check_shares
 from supernets.spaces.space import Arch, Space
@@ -17,6 +17,7 @@ from supernets.spaces.space import Arch, Space
 ELASTIC = "elastic"
 USUAL = ("width", "depth")
 """Kinds by which sizes differ; a space need not have both."""
+MOST_LOCAL = 16
 Sizes = tuple[int, ...]
 """A level for each kind of axis by which sizes differ, 0 being the smallest."""
 
@@ -27,17 +28,24 @@ class PoaSampler(Sampler):
     The intact one has the weight ``share``, the elastic one the rest. Sizes of the elastic one are the combinations of
     choices of the kinds ``kinds``; each is in a list as often as :func:`counts` says, which is shuffled and used up
     before it starts again. Axes of other kinds are drawn uniformly. The intact network itself is never the elastic one.
+
+    Both also see ``local`` small crops, at the smallest image size of the space; the averaged network does not. A
+    student's views have equal weights, which sum to its own.
     """
 
-    views = 2
     needs = frozenset({AVERAGE})
 
-    def __init__(self, share: float = 0.8, kinds: Sequence[str] = USUAL, most: float = 3.0) -> None:
+    def __init__(
+        self, share: float = 0.8, kinds: Sequence[str] = USUAL, most: float = 3.0, local: int = 0
+    ) -> None:
         check_shares(share=share)
         if not 1 <= most <= 64:
             raise RecipeError(f"most must lie in 1 to 64, got {most!r}")
         if isinstance(kinds, str) or len({*map(str, kinds)}) < len(kinds):
             raise RecipeError(f"kinds must be a list of different kinds of axes, got {kinds!r}")
+        if not isinstance(local, int) or isinstance(local, bool) or not 0 <= local <= MOST_LOCAL:
+            raise RecipeError(f"local must be a whole number from 0 to {MOST_LOCAL}, got {local!r}")
+        self.local, self.views = local, GLOBAL + 1 + local
         self._share, self._kinds, self._most = share, tuple(kinds), float(most)
         self._levels: Sizes = ()
         self._left: list[int] = []
@@ -48,11 +56,19 @@ class PoaSampler(Sampler):
         step: int,  # noqa: ARG002 (the list is what is left)
         rng: np.random.Generator,
     ) -> tuple[Item, ...]:
-        """``intact`` and ``elastic``; the intact one is regularised."""
-        arch = self._next(space, rng)
-        return (
-            Item(space.max(), INTACT, self._share, targets_from=AVERAGE, regularise=True, view=1),
-            Item(arch, ELASTIC, 1 - self._share, targets_from=AVERAGE, view=1),
+        """``intact`` and ``elastic`` on each view; the intact one is regularised."""
+        students = ((INTACT, space.max(), self._share), (ELASTIC, self._next(space, rng), 1 - self._share))
+        return tuple(
+            Item(
+                arch if view == GLOBAL else smallest_image(space, arch),
+                role_of(name, view),
+                share / (1 + self.local),
+                targets_from=AVERAGE,
+                regularise=name == INTACT,
+                view=view,
+            )
+            for view in range(GLOBAL, self.views)
+            for name, arch, share in students
         )
 
     def _next(self, space: Space, rng: np.random.Generator) -> Arch:
@@ -106,6 +122,16 @@ class PoaSampler(Sampler):
         levels, left = state["levels"], state["left"]
         assert isinstance(levels, list) and isinstance(left, list)
         self._levels, self._left = tuple(levels), list(left)
+
+
+def smallest_image(space: Space, arch: Arch) -> Arch:
+    """``arch`` at the smallest image size of the space; itself where the space has one size or none."""
+    (row,) = space.encode([arch])
+    for k, axis in enumerate(space.axes):
+        if axis.kind == "resolution":
+            row[k] = space.allowed[k][0]
+    (found,) = space.decode(space.canonical(row[None]))
+    return found
 
 
 def counts(levels: Sizes, most: float) -> dict[Sizes, int]:
