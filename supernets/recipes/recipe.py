@@ -22,6 +22,8 @@ from supernets.spaces.coupled import couple
 from supernets.spaces.space import Choice, Space
 
 RECIPE_DIR = Path(__file__).parent
+LOCAL = 0.05
+"""Smallest share of an image that a local crop has, unless a recipe says otherwise."""
 MAX_PARTS = 32
 """The most controllers, hooks and stages of a schedule."""
 
@@ -130,20 +132,24 @@ class AugmentSettings(_Part):
         default=0.0, ge=0, lt=1, description="brightness, contrast and saturation change by up to this factor"
     )
     grey: float = Field(default=0.0, ge=0, le=1, description="share of images without colour")
-    local: float = Field(
-        default=0.05, gt=0, le=1, description="smallest share that a local crop has; its largest is crop"
+    local: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=f"smallest share that a local crop has, whose largest is crop; {LOCAL}, at most crop, if absent",
     )
 
     @model_validator(mode="after")
     def _local_is_smaller(self) -> AugmentSettings:
-        if "local" in self.model_fields_set and self.local > self.crop:
+        if self.local is not None and self.local > self.crop:
             raise ValueError(f"local must be at most crop, got {self.local} and crop {self.crop}")
         return self
 
     def options(self, *, local: bool) -> dict[str, Any]:
         """What :meth:`supernets.tasks.task.Task.augment` takes, for a local crop or a view of the whole image."""
         found = self.model_dump(exclude={"local"})
-        return {**found, "crop": min(self.local, self.crop), "largest": self.crop} if local else found
+        smallest = min(LOCAL, self.crop) if self.local is None else self.local
+        return {**found, "crop": smallest, "largest": self.crop} if local else found
 
 
 class Recipe(_Part):

@@ -390,6 +390,15 @@ def test_the_recipe_without_local_crops_keeps_its_hash() -> None:
     assert changed.sha256 != recipe.sha256
 
 
+def test_a_recipe_of_very_small_crops_is_the_same_after_it_was_stored() -> None:
+    """All its values are written down, those of local crops too, which it need not have."""
+    recipe = Recipe.parse({**Recipe.read("poa").as_json(), "augment": {"crop": 0.02}})
+    again = Recipe.parse(recipe.as_json())
+    assert again == recipe and again.sha256 == recipe.sha256
+    assert recipe.augment.options(local=True)["crop"] == 0.02
+    assert Recipe.read("poa").augment.options(local=True)["crop"] == 0.05
+
+
 # --- features --------------------------------------------------------------------------------------
 
 
